@@ -1,0 +1,271 @@
+"""What is coded (VideoFormat, ModelConfig: written whole into the file) and how it is fitted (FitConfig: never is).
+
+Frozen dataclasses, validated when made, so that nothing further down needs to doubt them; no torch, no numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from .errors import ConfigError
+
+COLORSPACES = ("rgb", "yuv")
+STEMS = ("mlp", "grid")
+ACTIVATIONS = ("gelu", "gelu-tanh")
+OUTPUTS = ("tanh", "linear")
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """Colour description, code points of ITU-T H.273; 2 is 'unspecified' for the first three.
+
+    full_range: None where the source does not say. chroma_location: 0 unspecified, else 1 + H.273's
+    ChromaLocType (1 left, 2 center, 3 topleft, 4 top, 5 bottomleft, 6 bottom), as FFmpeg counts.
+    """
+
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+    full_range: bool | None = None
+    chroma_location: int = 0
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """The geometry, timing and colour of a sequence of 8-bit frames.
+
+    Attributes:
+        width, height: luma size in pixels, 1 to 16384.
+        frame_rate: frames a second, exact.
+        n_frames: number of frames, at least 1.
+        layout: 'yuv420' (Y, U, V; chroma planes ceil(size / 2)) or 'rgb' (R, G, B, full size).
+        sample_aspect_ratio: width : height of one pixel.
+    """
+
+    width: int
+    height: int
+    frame_rate: Fraction
+    n_frames: int
+    layout: str = "yuv420"
+    color: ColorTags = field(default_factory=ColorTags)
+    sample_aspect_ratio: Fraction = Fraction(1)
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.n_frames / self.frame_rate)
+
+    @property
+    def n_pixels(self) -> int:
+        """Luma pixels of all frames, the denominator of bpp."""
+        return self.n_frames * self.width * self.height
+
+    def bpp(self, n_bytes: int) -> float:
+        """Bits per pixel of a file of n_bytes: 8 * bytes / (frames * luma width * luma height)."""
+        return 8 * n_bytes / self.n_pixels
+
+    def kbit_per_s(self, n_bytes: int) -> float:
+        """Its rate, 1000 bits a second."""
+        return 8 * n_bytes / 1000 / self.duration_s
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} is {value}; legal: {low} to {high}")
+
+
+def _choice(name: str, value: str, legal: tuple[str, ...]) -> None:
+    if value not in legal:
+        raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One level of the temporal feature grid: `channels` features a cell, one key every `interval` frames."""
+
+    channels: int
+    interval: int
+
+    def __post_init__(self) -> None:
+        _check("grid channels", self.channels, 1, 255)
+        _check("grid interval", self.interval, 1, 65535)
+
+    def n_keys(self, n_frames: int) -> int:
+        return -(-n_frames // self.interval)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One decoder block: it upsamples by `stride` and works with `width` channels."""
+
+    stride: int
+    width: int
+
+    def __post_init__(self) -> None:
+        _check("stride", self.stride, 1, 16)
+        _check("block width", self.width, 1, 4096)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network of one segment: all that the decoder needs besides the coded parameters.
+
+    Attributes:
+        width, height: luma size of the frames.
+        colorspace: 'rgb' (head gives R, G, B at full size) or 'yuv' (four luma phases, Cb and Cr at half size).
+        stem: 'mlp' (the paper's: positional encoding -> two linear layers) or 'grid' (temporal feature grids).
+        stem_height, stem_width: cells of the feature map that the stem hands to the first block.
+        stem_hidden, stem_channels: hidden units and output channels of the MLP stem.
+        grids: levels of the grid stem; their channels are concatenated.
+        blocks: decoder blocks, coarse to fine.
+        affine: every block scales and shifts its channels by a linear function of the positional encoding.
+        pe_levels, pe_base_q8: positional encoding sin, cos(b^i pi t), i < levels, b = pe_base_q8 / 256.
+        activation: inside the SCRB, 'gelu' (with erf) or 'gelu-tanh'.
+        output: 'tanh' ((tanh + 1) / 2, the paper's head) or 'linear' ((x + 1) / 2, clipped to [0, 1]).
+        bits: symbols lie in -(2^(bits-1) - 1) .. 2^(bits-1) - 1.
+
+    Raises:
+        ConfigError: a value outside its legal range, or a network that does not cover the frame.
+    """
+
+    width: int
+    height: int
+    colorspace: str
+    stem: str
+    stem_height: int
+    stem_width: int
+    blocks: tuple[Block, ...]
+    stem_hidden: int = 0
+    stem_channels: int = 0
+    grids: tuple[Grid, ...] = ()
+    affine: bool = False
+    pe_levels: int = 40
+    pe_base_q8: int = 320
+    activation: str = "gelu"
+    output: str = "tanh"
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        _check("width", self.width, 1, 16384)
+        _check("height", self.height, 1, 16384)
+        _choice("colorspace", self.colorspace, COLORSPACES)
+        _choice("stem", self.stem, STEMS)
+        _choice("activation", self.activation, ACTIVATIONS)
+        _choice("output", self.output, OUTPUTS)
+        _check("stem height", self.stem_height, 1, 4096)
+        _check("stem width", self.stem_width, 1, 4096)
+        _check("number of blocks", len(self.blocks), 1, 8)
+        _check("positional encoding levels", self.pe_levels, 1, 64)
+        _check("positional encoding base * 256", self.pe_base_q8, 257, 1024)
+        _check("bits", self.bits, 2, 12)
+        if self.stem == "mlp":
+            _check("stem hidden units", self.stem_hidden, 1, 65535)
+            _check("stem channels", self.stem_channels, 1, 4096)
+            _check("number of grids with an MLP stem", len(self.grids), 0, 0)
+        else:
+            _check("stem hidden units of a grid stem", self.stem_hidden, 0, 0)
+            _check("stem channels of a grid stem", self.stem_channels, 0, 0)
+            _check("number of grids", len(self.grids), 1, 8)
+        if self.covered_height < self.plane_height or self.covered_width < self.plane_width:
+            raise ConfigError(f"the network gives {self.covered_width}x{self.covered_height}, "
+                              f"less than the {self.plane_width}x{self.plane_height} it must cover")
+
+    @property
+    def plane_width(self) -> int:
+        """Columns of the head's output that are used: the frame's, halved (rounded up) for 'yuv'."""
+        return self.width if self.colorspace == "rgb" else -(-self.width // 2)
+
+    @property
+    def plane_height(self) -> int:
+        return self.height if self.colorspace == "rgb" else -(-self.height // 2)
+
+    @property
+    def n_planes(self) -> int:
+        return 3 if self.colorspace == "rgb" else 6
+
+    @property
+    def scale(self) -> int:
+        """How much larger the head's output is than the stem's feature map."""
+        return math.prod(block.stride for block in self.blocks)
+
+    @property
+    def covered_width(self) -> int:
+        return self.stem_width * self.scale
+
+    @property
+    def covered_height(self) -> int:
+        return self.stem_height * self.scale
+
+    @property
+    def input_channels(self) -> int:
+        """Channels that the stem hands to the first block."""
+        return self.stem_channels or sum(grid.channels for grid in self.grids)
+
+    @property
+    def max_symbol(self) -> int:
+        return (1 << self.bits - 1) - 1
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a model is fitted; never written into a file.
+
+    Attributes:
+        epochs: passes over the frames in the main stage.
+        finetune_epochs: passes in a second stage, after pruning or before the final rounding.
+        batch_size: frames a step.
+        loss: 'mse' (weighted by plane) or 'l1+ssim' (0.7 L1 + 0.3 (1 - SSIM), arXiv 2402.18305, section 3).
+        chroma_weights: weight of the Cb and Cr error against luma's, a pixel of the plane each; 'yuv' and 'mse' only.
+            The default weighs an error as BT.601 carries it into RGB.
+        optimizer: 'adam', or 'muon' (orthogonalised momentum) for dense and convolution weights and Adam for the rest.
+        learning_rate: Adam's; betas: Adam's. muon_rate: Muon's.
+        warmup: share of a stage during which the rate rises linearly; then it falls as a cosine to 0.
+        max_gradient: the gradient's norm is clipped to it; 0 leaves it alone.
+        rate_weight: loss = distortion + rate_weight * estimated bits per pixel, with learned steps; 0 fits without
+            regard to rate and rounds to steps that cover each tensor's range.
+        initial_step: where learned steps start.
+        round_from: share of the last stage after which weights are rounded in the forward pass (straight-through);
+            before it they carry uniform noise of one step if rate_weight > 0, else they are exact.
+        prune: share of the stem's and blocks' weights set to zero by global magnitude before the second stage.
+        precision: 'float32' or 'bfloat16' arithmetic in the forward and backward pass; the decoder's is float32.
+        seed: of every random choice.
+    """
+
+    epochs: int = 100
+    finetune_epochs: int = 0
+    batch_size: int = 2
+    loss: str = "mse"
+    chroma_weights: tuple[float, float] = (1.05, 0.8)
+    optimizer: str = "muon"
+    learning_rate: float = 8e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    muon_rate: float = 0.02
+    warmup: float = 0.05
+    max_gradient: float = 1.0
+    rate_weight: float = 0.01
+    initial_step: float = 0.02
+    round_from: float = 0.7
+    prune: float = 0.0
+    precision: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check("epochs", self.epochs, 1, 1_000_000)
+        _check("fine-tuning epochs", self.finetune_epochs, 0, 1_000_000)
+        _check("batch size", self.batch_size, 1, 1024)
+        _choice("loss", self.loss, ("mse", "l1+ssim"))
+        _choice("optimizer", self.optimizer, ("adam", "muon"))
+        _choice("precision", self.precision, ("float32", "bfloat16"))
+        for name in ("learning_rate", "muon_rate", "rate_weight", "max_gradient", "initial_step"):
+            _check(name.replace("_", " "), getattr(self, name), 0, 1000)
+        _check("warm-up", self.warmup, 0, 1)
+        _check("start of rounding", self.round_from, 0, 1)
+        _check("prune ratio", self.prune, 0, 0.99)
+        _check("seed", self.seed, 0, 2**63 - 1)
+        if self.prune and not self.finetune_epochs:
+            raise ConfigError(f"pruning {self.prune} needs fine-tuning epochs; legal: 1 or more")
+
+    @property
+    def total_epochs(self) -> int:
+        return self.epochs + self.finetune_epochs
