@@ -1,0 +1,134 @@
+"""The network as a list of named tensors: their order, shapes, multiply-adds (docs/bitstream.md, 'Tensors'). No torch.
+
+The list is the contract between the file (which codes the tensors in this order), the fit (one flat vector of
+parameters) and model.py (which gives them a meaning). Sizes follow arXiv 2402.18305, figure 2: decoder block =
+PwConv -> SCRB -> UB -> SCRB plus a bilinear skip, SCRB = depthwise 3x3 -> pointwise -> GELU -> pointwise + residual.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .config import ModelConfig
+
+MATRIX, DEPTHWISE, LINEAR, GRID, BIAS = "matrix", "depthwise", "linear", "grid", "bias"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One parameter tensor.
+
+    Attributes:
+        module: 'stem', 'block1' .. or 'head'; every module is one coded stream.
+        name: unique, as `module.part.weight`.
+        kind: 'matrix' (dense and convolution weights), 'depthwise', 'linear' (affine conditioning), 'grid' or 'bias'.
+        shape: weights [out, in, k, k] or [out, in], biases [out], grids [keys, channels, height, width].
+        cells: at how many positions of a frame it is applied: multiply-adds a frame = cells * size (0 for biases).
+    """
+
+    module: str
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    cells: int = 0
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive tensors that share one quantization step and one frequency table: a weight, or a module's biases."""
+
+    module: str
+    name: str
+    kind: str
+    size: int
+
+
+def tensors(model: ModelConfig, n_frames: int) -> list[Tensor]:
+    """All tensors of a segment of `n_frames` frames in coded order: by module, weights first, then biases."""
+    return [tensor for module in _modules(model, n_frames) for tensor in sorted(module, key=lambda t: t.kind == BIAS)]
+
+
+def groups(model: ModelConfig, n_frames: int) -> list[Group]:
+    """The quantization groups, in coded order; every weight is one, the biases of a module together are one."""
+    found: list[Group] = []
+    for tensor in tensors(model, n_frames):
+        if tensor.kind == BIAS and found and found[-1].kind == BIAS:
+            last = found.pop()
+            found.append(Group(last.module, last.name, BIAS, last.size + tensor.size))
+        else:
+            name = f"{tensor.module}.biases" if tensor.kind == BIAS else tensor.name
+            found.append(Group(tensor.module, name, tensor.kind, tensor.size))
+    return found
+
+
+def module_names(model: ModelConfig) -> list[str]:
+    """The modules in coded order."""
+    return ["stem", *(f"block{i}" for i in range(1, len(model.blocks) + 1)), "head"]
+
+
+def n_parameters(model: ModelConfig, n_frames: int) -> int:
+    return sum(tensor.size for tensor in tensors(model, n_frames))
+
+
+def macs_per_frame(model: ModelConfig, n_frames: int) -> int:
+    """Multiply-adds to decode one frame; a skip's bilinear upsampling counts 4 a value, a grid's time blend 2."""
+    convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, n_frames))
+    cells, skips = model.stem_height * model.stem_width, 0
+    blends = 2 * cells * sum(grid.channels for grid in model.grids)
+    for block in model.blocks:
+        cells *= block.stride**2
+        skips += 4 * cells * block.width
+    return convolutions + skips + blends
+
+
+def kmac_per_pixel(model: ModelConfig, n_frames: int) -> float:
+    """Thousand multiply-adds to decode one luma pixel."""
+    return macs_per_frame(model, n_frames) / (1000 * model.width * model.height)
+
+
+def _modules(model: ModelConfig, n_frames: int) -> Iterator[list[Tensor]]:
+    cells = model.stem_height * model.stem_width
+    yield list(_mlp_stem(model) if model.stem == "mlp" else _grid_stem(model, n_frames))
+    channels = model.input_channels
+    for number, block in enumerate(model.blocks, 1):
+        yield list(_block(f"block{number}", channels, block.width, block.stride, cells, model))
+        channels, cells = block.width, cells * block.stride**2
+    yield list(_layer("head", "conv", MATRIX, (model.n_planes, channels, 3, 3), cells))
+
+
+def _layer(module: str, name: str, kind: str, shape: tuple[int, ...], cells: int) -> Iterator[Tensor]:
+    yield Tensor(module, f"{module}.{name}.weight", kind, shape, cells)
+    yield Tensor(module, f"{module}.{name}.bias", BIAS, shape[:1])
+
+
+def _mlp_stem(model: ModelConfig) -> Iterator[Tensor]:
+    outputs = model.stem_height * model.stem_width * model.stem_channels
+    yield from _layer("stem", "linear1", MATRIX, (model.stem_hidden, 2 * model.pe_levels), 1)
+    yield from _layer("stem", "linear2", MATRIX, (outputs, model.stem_hidden), 1)
+
+
+def _grid_stem(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
+    for number, grid in enumerate(model.grids, 1):
+        shape = (grid.n_keys(n_frames), grid.channels, model.stem_height, model.stem_width)
+        yield Tensor("stem", f"stem.grid{number}", GRID, shape)
+
+
+def _block(module: str, inputs: int, width: int, stride: int, cells: int, model: ModelConfig) -> Iterator[Tensor]:
+    yield from _layer(module, "pw", MATRIX, (width, inputs, 1, 1), cells)
+    if model.affine:
+        yield from _layer(module, "affine", LINEAR, (2 * width, 2 * model.pe_levels), 1)
+    yield from _scrb(module, "scrb1", width, cells)
+    yield from _layer(module, "ub", MATRIX, (width * stride**2, width, 3, 3), cells)
+    yield from _scrb(module, "scrb2", width, cells * stride**2)
+
+
+def _scrb(module: str, name: str, width: int, cells: int) -> Iterator[Tensor]:
+    yield from _layer(module, f"{name}.dw", DEPTHWISE, (width, 1, 3, 3), cells)
+    yield from _layer(module, f"{name}.pw1", MATRIX, (width, width, 1, 1), cells)
+    yield from _layer(module, f"{name}.pw2", MATRIX, (width, width, 1, 1), cells)

@@ -1,0 +1,124 @@
+"""Named recipes: a rule that sizes a network for a video, and a FitConfig. All pure functions of size and length.
+
+`paper-*` are the published models and the published recipe (arXiv 2402.18305, table 1 and section 4); the others are
+ours (docs/benchmarks.md has what they reach and docs/ablation.md why they are so).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .architecture import n_parameters
+from .config import Block, FitConfig, Grid, ModelConfig, VideoFormat
+from .errors import ConfigError
+
+MAX_SEGMENT_FRAMES = 150
+_CELLS = 144  # 9 x 16, the paper's stem
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe.
+
+    Attributes:
+        summary: one line for --help.
+        colorspace: of the head; None takes 'yuv' for 4:2:0 video and 'rgb' for RGB.
+        model: (format, colorspace, frames of the longest segment) -> network.
+        fit: how to fit it.
+        min_steps: short segments get as many more epochs as it takes to make this many steps.
+    """
+
+    summary: str
+    colorspace: str | None
+    model: Callable[[VideoFormat, str, int], ModelConfig]
+    fit: FitConfig
+    min_steps: int = 0
+
+    def fit_for(self, n_frames: int) -> FitConfig:
+        """The fit for segments of n_frames frames."""
+        steps_an_epoch = -(-n_frames // self.fit.batch_size)
+        return replace(self.fit, epochs=max(self.fit.epochs, -(-self.min_steps // steps_an_epoch)))
+
+
+def segment_lengths(n_frames: int, at_most: int | None = None) -> list[int]:
+    """Frames of each segment: the fewest equal parts (sizes differ by at most 1) of at most `at_most` frames."""
+    at_most = MAX_SEGMENT_FRAMES if at_most is None else at_most
+    if at_most < 1:
+        raise ConfigError(f"segment frames is {at_most}; legal: 1 or more")
+    n_segments = -(-n_frames // at_most)
+    return [n_frames * (i + 1) // n_segments - n_frames * i // n_segments for i in range(n_segments)]
+
+
+def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple[int, ...]]:
+    """Stem grid (height, width) and strides for a plane of this size: a pure function of its arguments.
+
+    The scales tried are 2^k and 5 * 2^k, whose strides are one 5 and then 2s as in the paper (720p: 5, 2, 2, 2, 2
+    from 9 x 16). The one chosen minimises |log(stem cells / cells)| + 4 * log(covered area / area): as close as
+    possible to the wished number of cells, but not at the price of many cropped pixels. Ties take the larger scale.
+    """
+    def cost(scale: int) -> float:
+        h, w = -(-height // scale), -(-width // scale)
+        excess = math.log(h * w * scale**2 / (height * width))
+        return abs(math.log(h * w / cells)) + 4 * excess
+
+    scales = sorted([1 << k for k in range(9)] + [5 << k for k in range(8)], reverse=True)
+    scale = min(scales, key=cost)
+    strides: tuple[int, ...] = (5,) if scale % 5 == 0 else ()
+    strides += (2,) * int(math.log2(scale // 5 if strides else scale))
+    return -(-height // scale), -(-width // scale), strides or (1,)
+
+
+def paper_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]:
+    """The paper's network with C = `channels`: MLP stem of 512 units, widths C, 80, 80, ..., at 720p 9 x 16 cells."""
+    def model(form: VideoFormat, colorspace: str, _: int) -> ModelConfig:
+        rows, columns, strides = choose_strides(*_plane_size(form, colorspace), _CELLS)
+        blocks = tuple(Block(stride, 80 if i else channels) for i, stride in enumerate(strides))
+        return ModelConfig(form.width, form.height, colorspace, "mlp", rows, columns, blocks,
+                           stem_hidden=512, stem_channels=channels)
+
+    return model
+
+
+def grid_model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
+    """Our network: temporal feature grids, and widths that suit the segment's number of pixels.
+
+    The widest network with at most 167,600 * (pixels / 7.6e6)^0.6 parameters (bunny 320x180 x 132: 24 and 20 channels)
+    is taken; a block's width falls by 0.7 an octave of scale, and is halved where the stride is 5, whose upsampling
+    convolution has 25 outputs a channel.
+    """
+    rows, columns, strides = choose_strides(*_plane_size(form, colorspace), _CELLS)
+
+    def model(width: float) -> ModelConfig:
+        blocks, scale = [], 1
+        for stride in strides:
+            share = 0.7 ** math.log2(scale) * (0.525 if stride == 5 else 1)
+            blocks.append(Block(stride, max(4, round(width * share))))
+            scale *= stride
+        return ModelConfig(form.width, form.height, colorspace, "grid", rows, columns, tuple(blocks),
+                           grids=(Grid(2, 4), Grid(4, 16)), activation="gelu-tanh", output="linear")
+
+    budget = 167_600 * (n_frames * form.width * form.height / 7.6e6) ** 0.6
+    widths = [4 * 1.02**i for i in range(300)]
+    fitting = [width for width in widths if n_parameters(model(width), n_frames) <= budget]
+    return model(max(fitting, default=widths[0]))
+
+
+def _plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
+    return (form.width, form.height) if colorspace == "rgb" else (-(-form.width // 2), -(-form.height // 2))
+
+
+_PAPER_FIT = FitConfig(epochs=300, finetune_epochs=100, batch_size=1, loss="l1+ssim", optimizer="adam",
+                       learning_rate=5e-4, betas=(0.5, 0.999), warmup=0.2, max_gradient=0, rate_weight=0,
+                       round_from=0.9, prune=0.4)
+_PAPER_CHANNELS = {"xs": 8, "s": 26, "m": 58, "l": 112}
+
+PRESETS = {
+    "fast": Preset("about half the time of default", None, grid_model, FitConfig(epochs=45), min_steps=1000),
+    "default": Preset("a good file in a few minutes", None, grid_model, FitConfig(epochs=90), min_steps=2000),
+    "slow": Preset("about three times the time of default", None, grid_model, FitConfig(epochs=300), min_steps=6000),
+    **{f"paper-{size}": Preset(f"NeRV++ {size.upper()} and its recipe as published", "rgb", paper_model(channels),
+                               _PAPER_FIT)
+       for size, channels in _PAPER_CHANNELS.items()},
+}
