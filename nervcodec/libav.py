@@ -1,0 +1,361 @@
+"""FFmpeg through PyAV, for survey.py and video.py: every container, codec and PNG; the only import of av.
+
+Planes are copied straight out of FFmpeg's buffers wherever they hold 8-bit samples one by one (its line padding left
+out); swscale is asked only to unpack the rare formats that are left, never to change a colour space.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer as InputContainer
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame as VideoFrame
+from av.video.stream import VideoStream as VideoStream
+
+from .color import Frames, Plane, Planes, chroma_size, shrink_plane, to_layout
+from .config import VideoFormat
+from .errors import ConfigError, OutputError, VideoError
+from .output import FRAME_NAME
+
+# PyAV is silent from the start, but only until somebody has asked for its log.
+av.logging.set_level(None)
+
+# Planar 8-bit formats read without swscale -> how chroma still has to shrink to 4:2:0 (across, down).
+PLANAR_8BIT = {
+    f"{family}{sampling}p": shrink
+    for family in ("yuv", "yuvj", "yuva")
+    for sampling, shrink in {"420": (1, 1), "422": (1, 2), "440": (2, 1), "444": (2, 2)}.items()
+}
+MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# Encoders with a constant-quality scale, and its end (0 is best).
+_LARGEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63, "libvpx": 63}
+_DEFAULT_CRF = 12
+_OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}}
+_X265_SILENT = "info=0:log-level=none"
+_ODD_SIZES = ("ffv1", "libvpx-vp9")
+# FFmpeg takes any text file for a film of characters on a terminal.
+_TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
+# FFmpeg's own AV1 decoder works on a graphics card only.
+_DECODERS = {"av1": "libdav1d"}
+
+
+def container_frames(path: Path, layout: str) -> Generator[Planes, None, None]:
+    """Yield the planes of each frame: views that hold until the next one is asked for.
+
+    Raises:
+        VideoError: as survey_container.
+    """
+    with video_stream(path) as (container, stream):
+        for frame in container.decode(stream):
+            yield _planes(frame, layout)
+
+
+def png_frames(files: Sequence[Path]) -> Generator[Planes, None, None]:
+    """Yield R, G, B of each PNG file in turn."""
+    for file in files:
+        yield _planes(decode_png(file), "rgb")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def video_stream(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    # The protocol is named because FFmpeg would take one from a name such as `take:2.mp4`.
+    with _reading(path), av.open(f"file:{path}", metadata_errors="replace") as container:
+        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            raise VideoError(f"{path}: there is no video in it")
+        if streams[0].codec_context is not None and streams[0].codec_context.name in _TEXT_CODECS:
+            raise VideoError(f"cannot read {path}: it is text, not video")
+        if streams[0].codec_context is None:
+            raise VideoError(f"{path}: its video codec is not supported by this FFmpeg")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
+
+
+def decode_png(file: Path) -> VideoFrame:
+    with _reading(file):
+        context = av.CodecContext.create("png", "r")
+        assert isinstance(context, VideoCodecContext)
+        context.thread_count = 1  # otherwise frames come out later
+        data = file.read_bytes()
+        frames = [*context.decode(av.Packet(data)), *context.decode(None)] if data else []
+    if len(frames) != 1:
+        raise VideoError(f"cannot read {file}: it holds no PNG picture")
+    return frames[0]
+
+
+# FFmpeg's frames -> planes ------------------------------------------------------------------------------------------
+
+
+def layout_of(frame: VideoFrame) -> str:
+    """The layout that keeps this frame's samples: 'rgb' or 'yuv420'."""
+    return "rgb" if frame.format.is_rgb or frame.format.has_palette else "yuv420"
+
+
+def _planes(frame: VideoFrame, layout: str) -> Planes:
+    return _rgb_planes(frame) if layout == "rgb" else _yuv_planes(frame)
+
+
+def _plane(frame: VideoFrame, index: int, channels: int = 1) -> Plane:
+    """One plane as a view [h, w * channels], without the padding of its lines."""
+    plane = frame.planes[index]
+    if plane.line_size < 0:
+        raise VideoError(f"frames stored bottom-up in {frame.format.name} are not read")
+    lines: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return lines[: plane.height, : plane.width * channels]
+
+
+def _rgb_planes(frame: VideoFrame) -> Planes:
+    name = frame.format.name
+    if name == "gray":
+        gray = _plane(frame, 0)
+        return gray, gray, gray
+    if name in ("gbrp", "gbrap"):
+        return _plane(frame, 2), _plane(frame, 0), _plane(frame, 1)
+    packed = frame if name == "rgb24" else frame.reformat(format="rgb24")
+    pixels = _plane(packed, 0, 3).reshape(frame.height, frame.width, 3)
+    return pixels[..., 0], pixels[..., 1], pixels[..., 2]
+
+
+def _yuv_planes(frame: VideoFrame) -> Planes:
+    name = frame.format.name
+    if name == "gray":
+        small = np.full(chroma_size(frame.width, frame.height)[::-1], 128, np.uint8)
+        return _plane(frame, 0), small, small
+    if name not in PLANAR_8BIT:
+        # The same range on both sides, so that only the sampling changes.
+        full = 2 if frame.color_range == 2 else 1
+        frame = frame.reformat(format="yuv420p", src_color_range=full, dst_color_range=full)
+    across, down = PLANAR_8BIT.get(name, (1, 1))
+    u, v = (shrink_plane(_plane(frame, k), across, down) for k in (1, 2))
+    return _plane(frame, 0), u, v
+
+
+# Frames -> FFmpeg ---------------------------------------------------------------------------------------------------
+
+
+class ContainerSink:
+    """An open container that takes 4:2:0 frames; made by encoding()."""
+
+    layout = "yuv420"
+
+    def __init__(self, container: OutputContainer, stream: VideoStream, notes: tuple[str, ...]) -> None:
+        self.notes = notes
+        self._container, self._stream, self._n_frames = container, stream, 0
+
+    def write(self, frames: Frames) -> None:
+        context = self._stream.codec_context
+        for t in range(frames.n_frames):
+            frame = _padded_frame(frames, t, context.width, context.height)
+            frame.pts, frame.time_base = self._n_frames, context.time_base
+            self._n_frames += 1
+            self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+class PngSink:
+    """A folder that takes RGB frames, one PNG file each, numbered from 1."""
+
+    layout = "rgb"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path, fmt: VideoFormat) -> None:
+        self._folder, self._n_frames = folder, 0
+        self._context = _encoder("png", fmt, fmt.width, fmt.height, {})
+        self._context.pix_fmt = "rgb24"
+        self._context.thread_count = 1  # so that each frame gives its file at once
+
+    def write(self, frames: Frames) -> None:
+        for t in range(frames.n_frames):
+            frame = VideoFrame(frames.width, frames.height, "rgb24")
+            lines = _plane(frame, 0, 3)  # [h, w * 3]
+            for k, plane in enumerate(frames.planes):
+                lines[:, k::3] = plane[t]
+            frame.pts = self._n_frames
+            self._n_frames += 1
+            (packet,) = self._context.encode(frame)
+            (self._folder / FRAME_NAME.format(self._n_frames)).write_bytes(bytes(packet))
+
+
+@contextmanager
+def encoding(
+    path: Path, fmt: VideoFormat, *, muxer: str, codec: str, quality: int | None, name: str
+) -> Iterator[ContainerSink]:
+    """Open `path` for encoded frames, and finish it when the block ends well; `name` is its name in messages.
+
+    Raises:
+        ConfigError: an encoder that does not exist, does not fit the container, or refuses the size or the quality.
+        OutputError: writing failed.
+    """
+    options = check_encoder(codec, quality)
+    even = codec not in _ODD_SIZES
+    width, height = (n + (n % 2 if even else 0) for n in (fmt.width, fmt.height))
+    padded = (width, height) != (fmt.width, fmt.height)
+    notes = (f"padded to {width}x{height}: {codec} codes even sizes only",) if padded else ()
+    container = None
+    try:
+        container = av.open(str(path), "w", format=muxer)
+        stream = _add_stream(container, fmt, codec, width, height, options, name)
+        sink = ContainerSink(container, stream, notes)
+        yield sink
+        sink.finish()
+    except av.FFmpegError as error:
+        raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
+    finally:
+        if container is not None:
+            with suppress(av.FFmpegError):  # after an error the trailer may be refused too; the first error counts
+                container.close()
+
+
+def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
+    """The options for this encoder at this quality (its crf).
+
+    Raises:
+        ConfigError: no such encoder of 8-bit 4:2:0, or a quality off its scale.
+    """
+    known = f"legal: {', '.join(_LARGEST_CRF)}, ffv1 and others that FFmpeg has"
+    try:
+        encoder = av.Codec(codec, "w")
+    except ValueError:
+        raise ConfigError(f"there is no encoder {codec!r}; {known}") from None
+    if encoder.type != "video" or "yuv420p" not in [f.name for f in encoder.video_formats or ()]:
+        raise ConfigError(f"the encoder {codec!r} does not code 8-bit 4:2:0 video; {known}")
+    largest = _LARGEST_CRF.get(codec)
+    if largest is None:
+        if quality is not None:
+            raise ConfigError(f"the encoder {codec!r} has no quality scale; leave the quality out")
+        return {}
+    quality = _DEFAULT_CRF if quality is None else quality
+    if not 0 <= quality <= largest:
+        raise ConfigError(f"quality is {quality}; legal for {codec}: 0 (best) to {largest}")
+    return {**_OPTIONS.get(codec, {}), "crf": str(quality)}
+
+
+def _add_stream(
+    container: OutputContainer,
+    fmt: VideoFormat,
+    codec: str,
+    width: int,
+    height: int,
+    options: dict[str, str],
+    name: str,
+) -> VideoStream:
+    failure = f"{codec} cannot code {width}x{height} into {name}"
+    try:
+        stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
+        assert isinstance(stream, VideoStream)
+        _configure(stream.codec_context, fmt, width, height)
+        stream.codec_context.open()
+    except (av.FFmpegError, ValueError) as error:
+        raise ConfigError(f"{failure}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        container.start_encoding()
+    except av.FFmpegError as error:
+        if isinstance(error, OSError):  # the disk's fault, not the format's
+            raise
+        raise ConfigError(f"{failure}: {error.strerror or error}") from error
+    return stream
+
+
+def _silent(codec: str, options: Mapping[str, str]) -> dict[str, str]:
+    """The options, with which the two encoders that would write to stderr themselves do not."""
+    os.environ.setdefault("SVT_LOG", "0")
+    if codec != "libx265":
+        return dict(options)
+    given = options.get("x265-params")
+    return {**options, "x265-params": f"{given}:{_X265_SILENT}" if given else _X265_SILENT}
+
+
+def _configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height: int) -> None:
+    color = fmt.color
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.framerate, context.time_base = fmt.frame_rate, 1 / fmt.frame_rate
+    context.sample_aspect_ratio = fmt.sample_aspect_ratio
+    context.colorspace, context.color_primaries, context.color_trc = color.matrix, color.primaries, color.transfer
+    context.color_range = {None: 0, False: 1, True: 2}[color.full_range]
+    context.options = {**context.options, "chroma_sample_location": str(color.chroma_location)}
+
+
+def _encoder(codec: str, fmt: VideoFormat, width: int, height: int, options: Mapping[str, str]) -> VideoCodecContext:
+    context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.options = _silent(codec, options)
+    _configure(context, fmt, width, height)
+    return context
+
+
+def _padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame:
+    """Frame t as yuv420p of this size, which may exceed it by one: edges are replicated."""
+    frame = VideoFrame(width, height, "yuv420p")
+    for k, plane in enumerate(frames.planes):
+        out = _plane(frame, k)
+        pad = ((0, out.shape[0] - plane.shape[1]), (0, out.shape[1] - plane.shape[2]))
+        out[:] = np.pad(plane[t], pad, mode="edge")
+    return frame
+
+
+def conventional(frames: Frames, fmt: VideoFormat, codec: str, options: Mapping[str, str]) -> tuple[int, Frames]:
+    """Code frames with an encoder of FFmpeg's and decode them again, to compare with.
+
+    Args:
+        frames: of either layout; RGB is converted to 4:2:0 first.
+        fmt: rate and colour of these frames.
+        codec: encoder, such as 'libx264' or 'libx265'.
+        options: its options, such as {'preset': 'medium', 'crf': '29'}.
+
+    Returns:
+        Bytes of the elementary stream (all packets; headers stand in it once), and the decoded 4:2:0 frames.
+
+    Raises:
+        ConfigError: no such encoder, or one that refuses the options or the size.
+    """
+    check_encoder(codec, None)
+    frames = to_layout(frames, "yuv420", fmt.color)
+    width, height = (n + n % 2 for n in (frames.width, frames.height))
+    try:
+        encoder = _encoder(codec, fmt, width, height, options)
+        packets: list[Packet[VideoStream]] = []
+        for t in range(frames.n_frames):
+            frame = _padded_frame(frames, t, width, height)
+            frame.pts, frame.time_base = t, encoder.time_base
+            packets += encoder.encode(frame)
+        packets += encoder.encode(None)
+        return sum(packet.size for packet in packets), _decoded(encoder, packets, frames)
+    except av.FFmpegError as error:
+        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise ConfigError(f"{codec} ({given}) cannot code {width}x{height}: {error.strerror or error}") from error
+
+
+def _decoded(encoder: VideoCodecContext, packets: Sequence[Packet[VideoStream]], like: Frames) -> Frames:
+    """The packets decoded, cropped to the size of `like`."""
+    name = encoder.codec.canonical_name
+    decoder = av.CodecContext.create(_DECODERS.get(name, name), "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata = encoder.extradata
+    out = Frames.empty("yuv420", like.n_frames, like.width, like.height)
+    t = 0
+    for packet in (*packets, None):
+        for frame in decoder.decode(packet):
+            for plane, decoded in zip(out.planes, _yuv_planes(frame)):
+                plane[t] = decoded[: plane.shape[1], : plane.shape[2]]
+            t += 1
+    assert t == like.n_frames, f"{name} gave {t} frames of {like.n_frames}"
+    return out

@@ -1,0 +1,192 @@
+"""Outputs that are written whole or not at all: a temporary neighbour, fsync, rename.
+
+Whatever goes wrong meanwhile (an exception, a full disk, Ctrl-C), the name asked for holds either what it held before
+or the complete new content. stdlib only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError, OutputExists
+
+# The names we give to the frames in a folder; a folder that holds anything else is never replaced.
+FRAME_NAME = "{:08d}.png"
+_FRAME_PATTERN = re.compile(r"[0-9]{8}\.png")
+
+
+def check_output(
+    path: str | Path, *, overwrite: bool, source: str | Path | None = None, folder: bool = False
+) -> None:
+    """Raise now what would otherwise go wrong after hours of work.
+
+    Args:
+        path: where the output shall stand.
+        overwrite: whether an output of an earlier run may be replaced.
+        source: the input; the output may not be it.
+        folder: the output is a folder of frames, not a file.
+
+    Raises:
+        OutputExists: the output exists and may not be replaced, or is the input.
+        OutputError: it cannot be written there.
+    """
+    with _os_errors(path):
+        target = _resolved(path)
+        _check_parent(target, path)
+        if source is not None:
+            _check_source(target, Path(source), path, folder)
+        if folder:
+            _check_folder(target, path, overwrite)
+        else:
+            _check_file(target, path, overwrite)
+
+
+@contextmanager
+def whole_file(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with its suffix; on success it becomes `path`, on any exception it goes.
+
+    An OSError inside the block counts as a failure to write this output.
+
+    Raises:
+        OutputExists, OutputError: as check_output, before any work; OutputError if writing fails.
+    """
+    check_output(path, overwrite=overwrite)
+    target = _resolved(path)
+    part = _neighbour(target, target.suffix)
+    with _os_errors(path):
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield part
+            _sync(part)
+            # Somebody else may have written there in the meantime.
+            _check_file(target, path, overwrite)
+            os.replace(part, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+
+
+@contextmanager
+def whole_folder(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`, on any exception it goes.
+
+    An existing folder is replaced only if it is empty, or, with `overwrite`, if it holds nothing but frames named as
+    we name them: files of anybody else are never deleted.
+
+    Raises:
+        OutputExists, OutputError: as check_output, before any work; OutputError if writing fails.
+    """
+    check_output(path, overwrite=overwrite, folder=True)
+    target = _resolved(path)
+    part = _neighbour(target, "")
+    with _os_errors(path):
+        try:
+            part.mkdir()
+            yield part
+            for file in sorted(part.iterdir()):
+                _sync(file)
+            _sync_folder(part)
+            _check_folder(target, path, overwrite)
+            _swap_in(part, target)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        _sync_folder(target.parent)
+
+
+@contextmanager
+def _os_errors(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _resolved(path: str | Path) -> Path:
+    # Through symbolic links, so that the link stays and its target is replaced.
+    return Path(os.path.realpath(path))
+
+
+def _neighbour(target: Path, suffix: str) -> Path:
+    return target.with_name(f".nervcodec-{secrets.token_hex(4)}{suffix}")
+
+
+def _check_parent(target: Path, path: str | Path) -> None:
+    if not target.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {Path(path).parent}; create it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {path}: the folder {Path(path).parent} is not writable")
+
+
+def _check_source(target: Path, source: Path, path: str | Path, folder: bool) -> None:
+    inside = folder and source.parent.exists() and target.exists() and os.path.samefile(source.parent, target)
+    if inside or (source.exists() and target.exists() and os.path.samefile(source, target)):
+        raise OutputExists(f"{path} is the input itself; choose another output")
+
+
+def _check_file(target: Path, path: str | Path, overwrite: bool) -> None:
+    if target.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file")
+    if not os.path.lexists(target):
+        return
+    if not target.is_file():
+        raise OutputError(f"cannot write {path}: it is not a regular file; name a file")
+    if not overwrite:
+        raise OutputExists(f"{path} exists already; -y overwrites it")
+
+
+def _check_folder(target: Path, path: str | Path, overwrite: bool) -> None:
+    if not os.path.lexists(target):
+        return
+    if not target.is_dir():
+        raise OutputExists(f"{path} exists already and is not a folder; name a new or an empty folder")
+    names = sorted(entry.name for entry in target.iterdir())
+    foreign = [name for name in names if not _FRAME_PATTERN.fullmatch(name)]
+    if foreign:
+        raise OutputExists(f"{path} holds other files ({foreign[0]}); name a new or an empty folder")
+    if names and not overwrite:
+        raise OutputExists(f"{path} exists already; -y overwrites it")
+
+
+def _swap_in(part: Path, target: Path) -> None:
+    if not target.exists():
+        os.replace(part, target)
+        return
+    old = _neighbour(target, "")
+    os.replace(target, old)
+    try:
+        os.replace(part, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+    with contextlib.suppress(OSError):
+        for name in filter(_FRAME_PATTERN.fullmatch, os.listdir(old)):
+            (old / name).unlink()
+        old.rmdir()
+
+
+def _sync(file: Path) -> None:
+    handle = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Some file systems cannot sync a folder; the rename itself has succeeded by then.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

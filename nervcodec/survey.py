@@ -1,0 +1,168 @@
+"""What a source turns out to be: one pass over its decoded frames, the exact count, and a note on every assumption.
+
+Containers lie about their number of frames, so each frame is decoded once before any work begins; that also finds
+the damaged frame, the one of another size and the one of too many bits while nothing is lost yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from . import libav
+from .config import ColorTags
+from .errors import VideoError
+from .libav import InputContainer, VideoFrame, VideoStream
+
+# RGB formats whose 8-bit samples are only reordered.
+_SAME_RGB = ("rgb24", "bgr24", "gbrp", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrap")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a source found; frame_rate is None where it states none."""
+
+    width: int
+    height: int
+    n_frames: int
+    layout: str
+    color: ColorTags
+    frame_rate: Fraction | None = None
+    sample_aspect_ratio: Fraction = Fraction(1)
+    notes: tuple[str, ...] = ()
+
+
+def survey_container(path: Path) -> Survey:
+    """Decode the first video stream once: its exact number of frames and all that is worth a note.
+
+    Raises:
+        VideoError: unreadable, without video, over 8 bits, or a frame of another size.
+    """
+    with libav.video_stream(path) as (container, stream):
+        timing = _Timing(stream.time_base)
+        survey = _survey(_timed(container.decode(stream), timing), str(path), "")
+        if not survey.n_frames:
+            raise VideoError(f"{path}: the video stream has no frames")
+        rate, stream_notes = timing.frame_rate(stream)
+        if stream.frames and stream.frames != survey.n_frames:
+            stream_notes += (f"the file promises {stream.frames} frames, {survey.n_frames} are in it",)
+        context = stream.codec_context
+        return replace(
+            survey,
+            color=replace(survey.color, primaries=context.color_primaries, transfer=context.color_trc),
+            frame_rate=rate,
+            sample_aspect_ratio=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
+            notes=(*_other_streams(container), *survey.notes, *stream_notes),
+        )
+
+
+def survey_pngs(files: Sequence[Path]) -> Survey:
+    """Decode every PNG of a sequence once; layout is always 'rgb'.
+
+    Raises:
+        VideoError: a damaged PNG, one of over 8 bits, or of another size.
+    """
+    return _survey(map(libav.decode_png, files), str(files[0].parent), "rgb")
+
+
+class _Timing:
+    """The time stamps of a stream: does it run at a constant rate?"""
+
+    def __init__(self, time_base: Fraction | None) -> None:
+        self.time_base = time_base or Fraction(1, 1000)
+        self.last: int | None = None
+        self.steps: tuple[int, int] | None = None
+
+    def add(self, pts: int | None) -> None:
+        if pts is not None and self.last is not None:
+            step = pts - self.last
+            low, high = self.steps or (step, step)
+            self.steps = (min(low, step), max(high, step))
+        self.last = pts if pts is not None else self.last
+
+    def frame_rate(self, stream: VideoStream) -> tuple[Fraction | None, tuple[str, ...]]:
+        """The stream's rate, and a note where its frames do not keep to it."""
+        rate = stream.average_rate or stream.guessed_rate
+        if not rate:
+            return None, ()
+        low, high = self.steps or (0, 0)
+        # One tick either way is rounding; less than a tenth of a frame cannot be seen.
+        if high - low > 1 and (high - low) * self.time_base > Fraction(1, 10) / rate:
+            return rate, (f"variable frame rate: its frames are coded at their average rate, {float(rate):.3f} fps",)
+        # The average of a short or oddly trimmed file can miss the rate it was made at by a hair.
+        guess = stream.guessed_rate
+        return (guess if guess and abs(guess - rate) * 1000 <= rate else rate), ()
+
+
+def _timed(frames: Iterable[VideoFrame], timing: _Timing) -> Iterator[VideoFrame]:
+    for frame in frames:
+        timing.add(frame.pts)
+        yield frame
+
+
+def _other_streams(container: InputContainer) -> Iterator[str]:
+    kinds = [stream.type for stream in container.streams]
+    n_video = kinds.count("video")
+    if n_video > 1:
+        yield f"only the first of {n_video} video streams is coded"
+    for kind in sorted(set(kinds) - {"video"}):
+        count = kinds.count(kind)
+        yield f"{count} {kind} stream{'s' if count > 1 else ''} left out"
+
+
+def _survey(frames: Iterable[VideoFrame], name: str, layout: str) -> Survey:
+    """Check every frame; layout '' follows the first frame's pixel format. Without any frame n_frames is 0."""
+    first: VideoFrame | None = None
+    notes: dict[str, None] = {}
+    n_frames = n_interlaced = n_corrupt = 0
+    for frame in frames:
+        n_frames += 1
+        label = f"{name}: frame {n_frames}"
+        first = frame if first is None else first
+        _check_frame(frame, first, label)
+        if not layout and libav.layout_of(frame) != libav.layout_of(first):
+            raise VideoError(f"{label} is {frame.format.name}, the first is {first.format.name}")
+        notes.update(dict.fromkeys(_frame_notes(frame, layout or libav.layout_of(first))))
+        n_interlaced += frame.interlaced_frame
+        n_corrupt += frame.is_corrupt
+    if first is None:
+        return Survey(0, 0, 0, layout, ColorTags())
+    if n_interlaced:
+        notes[f"interlaced frames, coded as they are without deinterlacing: {n_interlaced}"] = None
+    if n_corrupt:
+        notes[f"damaged frames in the source: {n_corrupt}"] = None
+    layout = layout or libav.layout_of(first)
+    return Survey(first.width, first.height, n_frames, layout, _tags(first, layout), notes=tuple(notes))
+
+
+def _check_frame(frame: VideoFrame, first: VideoFrame, label: str) -> None:
+    if (frame.width, frame.height) != (first.width, first.height):
+        raise VideoError(f"{label} is {frame.width}x{frame.height}, the first is {first.width}x{first.height}")
+    bits = max(component.bits for component in frame.format.components)
+    if bits > 8:
+        raise VideoError(f"{label} has {bits} bits a sample ({frame.format.name}); 8-bit only in this version")
+
+
+def _frame_notes(frame: VideoFrame, layout: str) -> Iterator[str]:
+    name = frame.format.name
+    if any(component.is_alpha for component in frame.format.components):
+        yield f"{name}: alpha dropped"
+    if frame.rotation:
+        yield f"the display rotation of {frame.rotation} degrees is not applied"
+    if layout == "rgb":
+        if name not in _SAME_RGB:
+            yield f"{name} converted to RGB"
+    elif name == "gray":
+        yield "gray converted to 4:2:0 (chroma 128)"
+    elif libav.PLANAR_8BIT.get(name) != (1, 1) and name not in ("nv12", "nv21"):
+        yield f"{name} converted to 4:2:0"
+
+
+def _tags(frame: VideoFrame, layout: str) -> ColorTags:
+    """Matrix and range; R, G and B have neither, and 4:2:0 made from them gets its own where it is made."""
+    if layout == "rgb":
+        return ColorTags()
+    full_range = True if frame.format.name.startswith("yuvj") else {1: False, 2: True}.get(frame.color_range)
+    return ColorTags(matrix=frame.colorspace, full_range=full_range)

@@ -1,0 +1,296 @@
+"""Files <-> frames: .y4m by ourselves (y4m.py), folders of PNG and everything else through FFmpeg (libav.py).
+
+What is read are the source's own 8-bit planes, what is written stands whole or not at all (output.py). Reading is two
+passes: probe() decodes everything once and counts, read_groups() then hands out one group of frames at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from . import libav, y4m
+from .color import Frames, Planes, resolve_matrix, to_layout
+from .config import ColorTags, VideoFormat
+from .errors import ConfigError, VideoError
+from .libav import conventional
+from .output import check_output, whole_file, whole_folder
+from .survey import Survey, survey_container, survey_pngs
+
+__all__ = ["Writer", "check_target", "conventional", "open_writer", "output_kind", "probe", "read_groups"]
+
+_LARGEST_SIDE = 16384
+# FFmpeg keeps rates as ratios of 32-bit integers.
+_LARGEST_TERM = 2**31 - 1
+_PNG_FRAME_RATE = Fraction(25)
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def probe(path: str | Path, *, frame_rate: Fraction | None = None) -> tuple[VideoFormat, tuple[str, ...]]:
+    """Read a source through once: its format, with an exact frame count, and a note on every conversion or assumption.
+
+    Args:
+        path: a .y4m file (told by its first bytes), a folder of PNG files, or anything FFmpeg reads.
+        frame_rate: frames a second, instead of what the source says.
+
+    Raises:
+        VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size, without a rate.
+    """
+    path = Path(path)
+    survey = {"y4m": _survey_y4m, "folder": _survey_folder, "container": survey_container}[_kind(path)](path)
+    notes = list(survey.notes)
+    rate = survey.frame_rate
+    if frame_rate is not None and frame_rate != rate:
+        notes.append(f"frame rate {frame_rate} as asked" + (f", the source says {rate}" if rate else ""))
+        rate = frame_rate
+    elif rate is None and path.is_dir():
+        rate = _PNG_FRAME_RATE
+        notes.append(f"a folder of PNG has no frame rate: {rate} assumed")
+    if rate is None:
+        raise VideoError(f"{path}: it states no frame rate")
+    return _format(survey, rate, path), tuple(notes)
+
+
+def read_groups(path: str | Path, fmt: VideoFormat, lengths: Sequence[int]) -> Iterator[Frames]:
+    """Yield the frames from the first on in consecutive groups, reading each only when it is asked for.
+
+    Args:
+        path, fmt: a source and its format from probe().
+        lengths: frames in each group; together at most fmt.n_frames.
+
+    Raises:
+        VideoError: damaged, or no longer what probe() saw.
+    """
+    path = Path(path)
+    with closing(_frames(path, fmt)) as frames:
+        n_read = 0
+        for length in lengths:
+            group = Frames.empty(fmt.layout, length, fmt.width, fmt.height)
+            for t in range(length):
+                _fill(group, t, next(frames, None), f"{path}: frame {n_read + t + 1}")
+            n_read += length
+            yield group
+            del group  # the consumer may be done with it while we read on
+
+
+def _kind(path: Path) -> str:
+    """'y4m', 'folder' or 'container', by what stands there, not by its name."""
+    if path.is_dir():
+        return "folder"
+    if not path.exists():
+        raise VideoError(f"cannot read {path}: there is no such file")
+    if not path.is_file():
+        raise VideoError(f"cannot read {path}: it is neither a file nor a folder")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(y4m.MAGIC))
+    except OSError as error:
+        raise VideoError(f"cannot read {path}: {error.strerror or error}") from error
+    if not start:
+        raise VideoError(f"cannot read {path}: the file is empty")
+    return "y4m" if start == y4m.MAGIC else "container"
+
+
+def _survey_y4m(path: Path) -> Survey:
+    header, n_frames, notes = y4m.probe(path)
+    size, ratio = (header.width, header.height), header.sample_aspect_ratio
+    return Survey(*size, n_frames, "yuv420", header.color, header.frame_rate, ratio, notes)
+
+
+def _survey_folder(path: Path) -> Survey:
+    files = _png_files(path)
+    if not files:
+        raise VideoError(f"{path}: there are no .png files in this folder")
+    survey = survey_pngs(files)
+    n_other = sum(not name.name.startswith(".") for name in path.iterdir()) - len(files)
+    others = (f"other entries of the folder, left out: {n_other}",) if n_other else ()
+    return replace(survey, notes=(*others, *survey.notes))
+
+
+def _png_files(folder: Path) -> list[Path]:
+    """The PNG files of a folder in natural order: 2.png before 10.png; hidden files are none of ours."""
+    try:
+        files = [f for f in folder.iterdir() if f.suffix.lower() == ".png" and not f.name.startswith(".")]
+    except OSError as error:
+        raise VideoError(f"cannot read {folder}: {error.strerror or error}") from error
+    return sorted(files, key=lambda file: (_natural(file.name), file.name))
+
+
+def _natural(name: str) -> list[str | int]:
+    # re.split alternates text and digits, so that like is compared with like.
+    return [int(part) if k % 2 else part.lower() for k, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def _format(survey: Survey, rate: Fraction, path: Path) -> VideoFormat:
+    width, height = survey.width, survey.height
+    if not survey.n_frames:
+        raise VideoError(f"{path}: it has no frames")
+    if max(width, height) > _LARGEST_SIDE:
+        raise VideoError(f"{path}: frames are {width}x{height}; up to {_LARGEST_SIDE} a side are read")
+    if rate <= 0 or max(rate.numerator, rate.denominator) > _LARGEST_TERM:
+        raise VideoError(f"{path}: the frame rate is {rate}; it must be a positive ratio of 32-bit integers")
+    ratio = survey.sample_aspect_ratio
+    return VideoFormat(width, height, rate, survey.n_frames, survey.layout, survey.color, ratio)
+
+
+def _frames(path: Path, fmt: VideoFormat) -> Generator[Planes, None, None]:
+    kind = _kind(path)
+    if kind == "y4m":
+        return y4m.read_frames(path)
+    if kind == "folder":
+        return libav.png_frames(_png_files(path))
+    return libav.container_frames(path, fmt.layout)
+
+
+def _fill(group: Frames, t: int, planes: Planes | None, label: str) -> None:
+    if planes is None:
+        raise VideoError(f"{label} is missing; the source has changed since it was probed")
+    for target, plane in zip(group.planes, planes):
+        if target.shape[1:] != plane.shape:
+            raise VideoError(f"{label} has another size; the source has changed since it was probed")
+        target[t] = plane
+
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+class _Sink(Protocol):
+    layout: str
+    notes: tuple[str, ...]
+
+    def write(self, frames: Frames) -> None: ...
+
+
+class _Y4mSink:
+    layout = "yuv420"
+
+    def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
+        self._file = file
+        lost = fmt.layout == "yuv420" and (fmt.color.matrix, fmt.color.primaries, fmt.color.transfer) != (2, 2, 2)
+        self.notes: tuple[str, ...] = (".y4m cannot say matrix, primaries and transfer",) if lost else ()
+        file.write(y4m.header_line(fmt))
+
+    def write(self, frames: Frames) -> None:
+        y4m.write_frames(self._file, frames)
+
+
+class Writer:
+    """Takes frames of either layout and writes them to one output; made by open_writer().
+
+    Attributes:
+        notes: what the output does differently from the frames written, for the user.
+    """
+
+    def __init__(self, sink: _Sink, fmt: VideoFormat) -> None:
+        self.notes = (*_conversion_note(sink, fmt), *sink.notes)
+        self._sink, self._color = sink, fmt.color
+
+    def write(self, frames: Frames) -> None:
+        """Append frames.
+
+        Raises:
+            OutputError, OSError: they cannot be written; open_writer turns the latter into the former.
+        """
+        self._sink.write(to_layout(frames, self._sink.layout, self._color))
+
+
+def output_kind(path: str | Path) -> str:
+    """'y4m', 'container' or 'folder', by the name of the output.
+
+    A name that ends in a slash or has no suffix is a folder of PNG, and so is a folder that exists.
+
+    Raises:
+        ConfigError: any other suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if not suffix or str(path).endswith("/") or Path(path).is_dir():
+        return "folder"
+    if suffix == ".y4m":
+        return "y4m"
+    if suffix in libav.MUXERS:
+        return "container"
+    legal = ", ".join((".y4m", *libav.MUXERS))
+    raise ConfigError(f"no video format goes by {suffix!r}; legal: {legal}, or a name ending in / for a folder of PNG")
+
+
+def check_target(
+    path: str | Path,
+    *,
+    codec: str | None = None,
+    quality: int | None = None,
+    overwrite: bool,
+    source: str | Path | None = None,
+) -> None:
+    """Raise at once whatever open_writer would object to, and an output that is the source.
+
+    Raises:
+        ConfigError, OutputExists, OutputError: as open_writer.
+    """
+    kind = output_kind(path)
+    if kind == "container":
+        libav.check_encoder(codec or _default_codec(path), quality)
+    elif codec is not None or quality is not None:
+        raise ConfigError(f"{path} is written without loss; a codec or a quality goes with {', '.join(libav.MUXERS)}")
+    check_output(path, overwrite=overwrite, source=source, folder=kind == "folder")
+
+
+@contextmanager
+def open_writer(
+    path: str | Path, fmt: VideoFormat, *, codec: str | None = None, quality: int | None = None, overwrite: bool = False
+) -> Iterator[Writer]:
+    """Open an output for frames of this format; it stands when the block ends well, and else not at all.
+
+    Args:
+        path: .y4m (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB); see output_kind().
+        fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is converted and tagged accordingly.
+        codec: FFmpeg's encoder for the encoded ones; libx264 unless told, in .webm libvpx-vp9.
+        quality: its crf, 0 (best) to 51 or 63; 12 unless told.
+        overwrite: whether an earlier output may be replaced.
+
+    Raises:
+        ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that has none.
+        OutputExists, OutputError: the output exists, or cannot be written.
+    """
+    check_target(path, codec=codec, quality=quality, overwrite=overwrite)
+    kind = output_kind(path)
+    with ExitStack() as stack:
+        if kind == "folder":
+            folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
+            yield Writer(libav.PngSink(folder, fmt), fmt)
+            return
+        part = stack.enter_context(whole_file(path, overwrite=overwrite))
+        tagged = replace(fmt, color=_tags_420(fmt))
+        if kind == "y4m":
+            yield Writer(_Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt)
+            return
+        muxer = libav.MUXERS[Path(path).suffix.lower()]
+        codec = codec or _default_codec(path)
+        encoding = libav.encoding(part, tagged, muxer=muxer, codec=codec, quality=quality, name=str(path))
+        yield Writer(stack.enter_context(encoding), fmt)
+
+
+def _default_codec(path: str | Path) -> str:
+    return "libvpx-vp9" if Path(path).suffix.lower() == ".webm" else "libx264"
+
+
+def _tags_420(fmt: VideoFormat) -> ColorTags:
+    """The colour of what is written as 4:2:0: the source's own, or for RGB that of our conversion."""
+    if fmt.layout == "yuv420":
+        return fmt.color
+    matrix = resolve_matrix(fmt.color, fmt.height)
+    # The mean of 2x2 lies in their center: location 2.
+    return replace(fmt.color, matrix=matrix.code, full_range=matrix.full_range, chroma_location=2)
+
+
+def _conversion_note(sink: _Sink, fmt: VideoFormat) -> Iterator[str]:
+    if sink.layout != fmt.layout:
+        matrix = resolve_matrix(fmt.color, fmt.height)
+        kind = f"matrix {matrix.code} of H.273, {'full' if matrix.full_range else 'limited'} range"
+        yield f"RGB converted to 4:2:0 ({kind})" if fmt.layout == "rgb" else f"4:2:0 converted to RGB ({kind})"
