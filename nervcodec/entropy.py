@@ -1,0 +1,221 @@
+"""Symbols <-> bytes: range coding with integer frequency tables (docs/bitstream.md, 'Streams').
+
+One stream holds all groups of a module: first a record for each group (its step and the few integers that give its
+table), then the range coder's words. A table is computed in integers from its record alone, so no float ever chooses
+a symbol. The only import of constriction, whose coder is exact for integer frequencies that sum to 2^24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BitstreamError, InvalidField, Truncated
+
+Symbols = NDArray[np.int32]
+
+TOTAL_BITS = 24
+_EMPTY, _HISTOGRAM = 0, 255
+_QUARTER = (65536, 77936, 92682, 110218)  # 2^16 * 2^(i/4)
+_EIGHTH = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)  # 2^16 * 2^(i/8)
+_NO_TAIL = 64  # no symbol on that side; codes below it are slopes
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The symbols of one group with the code (0..65535) of their quantization step."""
+
+    symbols: Symbols
+    step_code: int
+
+
+def encode_symbols(groups: Sequence[Coded], max_symbol: int) -> bytes:
+    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream."""
+    records, encoder = [], constriction.stream.queue.RangeEncoder()
+    for group in groups:
+        if not group.symbols.any():
+            records.append(bytes([_EMPTY]))
+            continue
+        table = _fit_table(group.symbols, max_symbol)
+        records.append(table[:1] + group.step_code.to_bytes(2, "little") + table[1:])
+        encoder.encode(group.symbols + np.int32(max_symbol), _categorical(frequencies(table, max_symbol)))
+    words: NDArray[np.uint32] = encoder.get_compressed()
+    return b"".join(records) + words.astype("<u4").tobytes()
+
+
+def decode_symbols(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[Coded]:
+    """The inverse of encode_symbols; `sizes` are the groups' numbers of symbols.
+
+    Raises:
+        Truncated: the stream ends inside its records.
+        InvalidField: a record that no encoder writes.
+        BitstreamError: words that do not decode to exactly these symbols.
+    """
+    tables, position = [], 0
+    for _ in sizes:
+        table, step_code, position = _read_record(stream, position, max_symbol)
+        tables.append((table, step_code))
+    if (len(stream) - position) % 4:
+        raise InvalidField("stream length", len(stream), "records plus whole 32-bit words")
+    words = np.frombuffer(stream, "<u4", offset=position).astype(np.uint32)
+    decoder = constriction.stream.queue.RangeDecoder(words)
+    try:
+        groups = [Coded(_decode_group(decoder, table, size, max_symbol), step_code)
+                  for (table, step_code), size in zip(tables, sizes, strict=True)]
+    except AssertionError as error:
+        raise BitstreamError(f"the range decoder met an impossible state: {error}") from None
+    if not decoder.maybe_exhausted():
+        raise BitstreamError("the range decoder did not use up its stream")
+    return groups
+
+
+def _decode_group(decoder: constriction.stream.queue.RangeDecoder, table: bytes, size: int, max_symbol: int) -> Symbols:
+    if table[0] == _EMPTY:
+        return np.zeros(size, np.int32)
+    symbols: Symbols = decoder.decode(_categorical(frequencies(table, max_symbol)), size)
+    return symbols - np.int32(max_symbol)
+
+
+def _read_record(stream: bytes, start: int, max_symbol: int) -> tuple[bytes, int, int]:
+    """The record at `start`: (its table bytes, its step code, the position after it)."""
+    kind = stream[start:start + 1]
+    if kind == bytes([_EMPTY]):
+        return kind, 0, start + 1
+    n_bytes = len(_buckets(max_symbol)) if kind == bytes([_HISTOGRAM]) else 2
+    end = start + 3 + n_bytes
+    if end > len(stream):
+        raise Truncated(f"a stream of {len(stream)} bytes ends inside a record")
+    table = kind + stream[start + 3:end]
+    _check_table(table)
+    return table, int.from_bytes(stream[start + 1:start + 3], "little"), end
+
+
+def _check_table(table: bytes) -> None:
+    if table[0] == _HISTOGRAM:
+        if not any(table[1:]):
+            raise InvalidField("histogram", "all zero", "at least one bucket above 0")
+    elif table[0] > 127:
+        raise InvalidField("zero odds", table[0], "0 to 127 or 255")
+    elif max(table[1:]) > _NO_TAIL or min(table[1:]) == _NO_TAIL:
+        raise InvalidField("tails", tuple(table[1:]), f"0 to {_NO_TAIL}, at most one of them {_NO_TAIL}")
+
+
+def _categorical(table: NDArray[np.int64]) -> constriction.stream.model.Categorical:
+    return constriction.stream.model.Categorical((table - 1).astype(np.float64), perfect=False)
+
+
+# --- tables: record -> integer frequencies of -max_symbol..max_symbol, each >= 1, in all 2^24 ---
+
+
+def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
+    """The frequency table that a record stands for (docs/bitstream.md, 'Tables').
+
+    Args:
+        table: the record without its step: zero odds (1..127) and two tails, or 255 and the histogram's buckets.
+    Returns:
+        int64 [2 * max_symbol + 1], frequencies of the symbols in ascending order.
+    """
+    if table[0] == _HISTOGRAM:
+        weights = _histogram_weights(table[1:], max_symbol)
+    else:
+        weights = _geometric_weights(table[0], table[1], table[2], max_symbol)
+    total, spare = sum(weights), (1 << TOTAL_BITS) - len(weights)
+    counts = np.array([1 + spare * weight // total for weight in weights], np.int64)
+    counts[max_symbol] += (1 << TOTAL_BITS) - int(counts.sum())
+    return counts
+
+
+@lru_cache(maxsize=256)
+def _tail(code: int, max_symbol: int) -> tuple[int, ...]:
+    """Weights of the magnitudes 1..max_symbol, each 1 - 2^(-code/4) times the one before; all 0 for code 64."""
+    if code == _NO_TAIL:
+        return (0,) * max_symbol
+    ratio = 65536 - (_QUARTER[-code % 4] >> -(-code // 4))
+    weights = [1 << 31]
+    for _ in range(max_symbol - 1):
+        weights.append(weights[-1] * ratio >> 16)
+    return tuple(weights)
+
+
+def _geometric_weights(zero_odds: int, positive: int, negative: int, max_symbol: int) -> list[int]:
+    above, below = _tail(positive, max_symbol), _tail(negative, max_symbol)
+    others = sum(above) + sum(below)
+    zero = (others * _QUARTER[zero_odds % 4] << zero_odds // 4) >> 32  # others * 2^((zero_odds - 64) / 4)
+    return [*reversed(below), zero, *above]
+
+
+@lru_cache(maxsize=16)
+def _buckets(max_symbol: int) -> tuple[tuple[int, int], ...]:
+    """Ranges of magnitudes (first, last): 0, 1, 2, 3, 4, then every octave in two halves, cut at max_symbol."""
+    ranges = [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]
+    first, half = 5, 2
+    while first <= max_symbol:
+        for _ in range(2):
+            ranges.append((first, first + half - 1))
+            first += half
+        half *= 2
+    return tuple((low, min(high, max_symbol)) for low, high in ranges if low <= max_symbol)
+
+
+def _histogram_weights(codes: bytes, max_symbol: int) -> list[int]:
+    """A bucket's code c > 0 gives it the weight 2^((c - 1) / 8), shared evenly by its magnitudes and both signs."""
+    magnitudes: list[int] = []
+    for code, (low, high) in zip(codes, _buckets(max_symbol), strict=True):
+        mass = (_EIGHTH[(code - 1) % 8] << 16 + (code - 1) // 8) if code else 0
+        magnitudes += [mass // ((high - low + 1) * (2 if low else 1))] * (high - low + 1)
+    return [*reversed(magnitudes[1:]), *magnitudes]
+
+
+# --- choosing a table (encoder only): floats are allowed here, since the choice is written into the record ---
+
+
+def _cost_bits(table: bytes, counts: NDArray[np.int64], max_symbol: int) -> float:
+    used = counts > 0
+    bits = TOTAL_BITS - np.log2(frequencies(table, max_symbol)[used])
+    return float(counts[used] @ bits) + 8 * len(table)
+
+
+def _fit_table(symbols: Symbols, max_symbol: int) -> bytes:
+    """The cheaper of the best histogram and the best geometric table, its own bytes counted."""
+    counts = np.bincount(symbols + max_symbol, minlength=2 * max_symbol + 1).astype(np.int64)
+    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol))
+    return min(candidates, key=lambda table: _cost_bits(table, counts, max_symbol))
+
+
+def _fit_histogram(counts: NDArray[np.int64], max_symbol: int) -> bytes:
+    magnitudes = counts[max_symbol:].astype(np.float64)
+    magnitudes[1:] += counts[:max_symbol][::-1]
+    masses = np.array([magnitudes[low:high + 1].sum() for low, high in _buckets(max_symbol)])
+    codes = np.where(masses > 0, np.rint(8 * np.log2(np.maximum(masses, 1))) + 1, 0)
+    return bytes([_HISTOGRAM]) + np.minimum(codes, 255).astype(np.uint8).tobytes()
+
+
+def _fit_geometric(counts: NDArray[np.int64], max_symbol: int) -> bytes:
+    """Moment estimates, then steps of one in each integer while they pay."""
+    def tail(side: NDArray[np.int64]) -> int:
+        if not side.any():
+            return _NO_TAIL
+        mean = float(side @ np.arange(1, max_symbol + 1)) / int(side.sum())
+        return min(int(round(4 * np.log2(mean))), _NO_TAIL - 1)
+
+    zeros = int(counts[max_symbol])
+    others = int(counts.sum()) - zeros
+    odds = int(np.clip(round(64 + 4 * np.log2(max(zeros, 0.5) / max(others, 0.5))), 1, 127))
+    best = bytes([odds, tail(counts[max_symbol + 1:]), tail(counts[:max_symbol][::-1])])
+    best_cost, improved = _cost_bits(best, counts, max_symbol), True
+    while improved:
+        improved = False
+        for i, step in [(i, step) for i in range(3) for step in (-1, 1)]:
+            value = best[i] + step
+            legal = 1 <= value <= 127 if i == 0 else 0 <= value < _NO_TAIL and best[i] != _NO_TAIL
+            if legal:
+                trial = best[:i] + bytes([value]) + best[i + 1:]
+                cost = _cost_bits(trial, counts, max_symbol)
+                if cost < best_cost:
+                    best, best_cost, improved = trial, cost, True
+    return best

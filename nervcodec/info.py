@@ -1,0 +1,38 @@
+"""What a .nvpp file says of itself. Reads the container only: no torch, no numpy, so that it answers at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from . import architecture
+from .bitstream import load
+
+
+def info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a .nvpp file says of itself, as a JSON-ready dict (docs/usage.md, 'info --json'); without torch."""
+    file = load(path)
+    form, model = file.header.format, file.header.model
+    n_parameters = sum(architecture.n_parameters(model, segment.n_frames) for segment in file.segments)
+    names = architecture.module_names(model)
+    streams = {name: sum(len(segment.streams[i]) for segment in file.segments) for i, name in enumerate(names)}
+    longest = max(segment.n_frames for segment in file.segments)
+    return {
+        "schema": "nervcodec.info/1",
+        "file": os.fspath(path),
+        "bytes": file.n_bytes,
+        "bpp": form.bpp(file.n_bytes),
+        "kbit_per_s": form.kbit_per_s(file.n_bytes),
+        "width": form.width, "height": form.height, "frames": form.n_frames,
+        "frame_rate": str(form.frame_rate), "duration_s": form.duration_s,
+        "sample_aspect_ratio": str(form.sample_aspect_ratio),
+        "layout": form.layout, "color": asdict(form.color),
+        "segments": [segment.n_frames for segment in file.segments],
+        "model": asdict(model),
+        "parameters": n_parameters,
+        "kmac_per_pixel": architecture.kmac_per_pixel(model, longest),
+        "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,
+        "bytes_by_module": {**streams, "container": file.container_bytes},
+        "quality": asdict(file.quality),
+    }
