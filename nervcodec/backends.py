@@ -1,0 +1,50 @@
+"""Where the work runs: the device, its arithmetic for fitting, and the number of threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .errors import BackendError, ConfigError
+
+
+def choose_device(name: str) -> str:
+    """'auto' -> 'cuda' where there is one, else 'cpu'; others are checked.
+
+    Raises:
+        ConfigError: not auto, cpu, cuda or cuda:N.
+        BackendError: a CUDA device that is not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or (number or "0").isdecimal() is False):
+        raise ConfigError(f"device is {name!r}; legal: auto, cpu, cuda, cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise BackendError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; "
+                           "for one, install a CUDA build of torch (https://pytorch.org) and its driver")
+    return name
+
+
+def choose_precision(name: str, device: str) -> str:
+    """'auto' -> 'bfloat16' where the device multiplies it in hardware, else 'float32'; others are returned as given."""
+    if name != "auto":
+        return name
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+
+
+def set_threads(n_threads: int | None) -> int:
+    """Sets torch's threads within an operation, if a number is given; returns the number in use."""
+    if n_threads is not None:
+        if not 1 <= n_threads <= 1024:
+            raise ConfigError(f"threads is {n_threads}; legal: 1 to 1024")
+        torch.set_num_threads(n_threads)
+    return torch.get_num_threads()
+
+
+def device_label(device: str) -> str:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"

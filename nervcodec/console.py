@@ -1,0 +1,150 @@
+"""What the commands show on stderr and stdout: the progress line, notes and the tables of figures."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+    from .codec import EncodePlan, EncodeReport
+    from .fit import Progress
+
+_PLAIN_EVERY_S = 10.0
+
+
+def note(text: str) -> None:
+    print(f"nervcodec: {printable(text)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: names come from files and command lines."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class ProgressLine:
+    """One live line where stderr is a terminal, plain lines at most every ten seconds where it is not."""
+
+    def __init__(self, rich: RichProgress | None, n_segments: int = 1) -> None:
+        self._rich, self._n_segments = rich, n_segments
+        self._task: TaskID | None = rich.add_task("", total=1.0) if rich else None
+        self._last, self._last_stage = 0.0, ""
+
+    def fitting(self, segment: int, progress: Progress) -> None:
+        """Shows a fit's progress; the parameters are those of codec.encode's on_progress."""
+        psnr = "   --   " if progress.psnr_db is None else f"{progress.psnr_db:5.2f} dB"
+        part = f"segment {segment + 1}/{self._n_segments} " if self._n_segments > 1 else ""
+        text = (f"{part}{progress.stage} epoch {progress.epoch}/{progress.n_epochs}  "
+                f"{progress.frames_fps:6.1f} frames/s  PSNR {psnr}  ETA {duration(progress.eta_s)}")
+        done = progress.epoch == progress.n_epochs
+        self._show(f"{segment}{progress.stage}", text, progress.epoch / progress.n_epochs, done)
+
+    def counting(self, stage: str, n_done: int, n_all: int) -> None:
+        """Shows how many frames a stage has gone through."""
+        self._show(stage, f"{stage} {n_done}/{n_all} frames", n_done / n_all, n_done == n_all)
+
+    def _show(self, stage: str, text: str, share: float, done: bool) -> None:
+        if self._rich and self._task is not None:
+            self._rich.update(self._task, description=text, completed=share)
+        elif done or stage != self._last_stage or time.monotonic() - self._last > _PLAIN_EVERY_S:
+            self._last, self._last_stage = time.monotonic(), stage
+            note(text)
+
+
+@contextmanager
+def progress_line(quiet: bool = False, n_segments: int = 1) -> Iterator[ProgressLine | None]:
+    """A ProgressLine on stderr; None if quiet."""
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield ProgressLine(None, n_segments)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
+        with Progress(*columns, console=Console(stderr=True), transient=True) as rich:
+            yield ProgressLine(rich, n_segments)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {printable(value)}" for name, value in rows)
+
+
+def db(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.2f} dB"
+
+
+def plan_rows(plan: EncodePlan) -> list[tuple[str, str]]:
+    form, model = plan.format, plan.model
+    blocks = ", ".join(f"x{block.stride} {block.width}" for block in model.blocks)
+    return [
+        ("input", f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s, {form.layout}"),
+        ("network", f"{model.colorspace}, {model.stem} stem {model.stem_height}x{model.stem_width}"
+                    f"x{model.input_channels}, blocks {blocks}"),
+        ("parameters", f"{plan.n_parameters:,} in {len(plan.lengths)} segments, {plan.kmac_per_pixel:.2f} kMAC/pixel"),
+        ("fit", f"{plan.fit.epochs} + {plan.fit.finetune_epochs} epochs, batch {plan.fit.batch_size}, "
+                f"{plan.fit.optimizer}, {plan.fit.precision}, prune {plan.fit.prune:g}, {model.bits} bits"),
+    ]
+
+
+def report_rows(report: EncodeReport) -> list[tuple[str, str]]:
+    quality = report.quality
+    ms_ssim = quality.ms_ssim_reason if quality.ms_ssim is None else f"{quality.ms_ssim:.5f}"
+    return [
+        ("bytes", f"{report.n_bytes:,} ({report.container_bytes} of them container)"),
+        ("rate", f"{report.bpp:.5f} bpp, {report.kbit_per_s:.1f} kbit/s"),
+        ("paper's bpp", f"{report.paper_bpp:.5f} (parameters x (1 - {report.sparsity:.3f}) x bits / pixels; "
+                        "not a file size)"),
+        ("PSNR Y, U, V", f"{quality.y_db:.2f}, {quality.u_db:.2f}, {quality.v_db:.2f} dB"),
+        ("PSNR 6:1:1", f"{quality.yuv611_db:.2f} dB (worst frame {quality.worst_yuv611_db:.2f})"),
+        ("PSNR RGB", f"{quality.rgb_db:.2f} dB (worst frame {quality.worst_rgb_db:.2f})"),
+        ("MS-SSIM Y", str(ms_ssim)),
+        ("encode time", f"{report.encode_s:.1f} s on {report.device}, {report.n_threads} threads; "
+                        f"decoded and measured in {report.measure_s:.1f} s"),
+    ]
+
+
+def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
+    model, quality, color = info["model"], info["quality"], info["color"]
+    blocks = ", ".join(f"x{block['stride']} {block['width']}" for block in model["blocks"])
+    ranges = {None: "unspecified", False: "limited", True: "full"}
+    channels = model["stem_channels"] or sum(grid["channels"] for grid in model["grids"])
+    ms_ssim = "not measured" if quality["ms_ssim"] is None else f"{quality['ms_ssim']:.5f}"
+    n_bytes = info["bytes"]
+    return [
+        ("file", f"{info['file']}: {n_bytes:,} bytes, {info['bpp']:.5f} bpp, {info['kbit_per_s']:.1f} kbit/s"),
+        ("video", f"{info['width']}x{info['height']}, {info['frames']} frames, {info['frame_rate']} frames/s, "
+                  f"{info['duration_s']:.2f} s, {info['layout']}, pixel aspect {info['sample_aspect_ratio']}"),
+        ("colour", f"matrix {color['matrix']}, primaries {color['primaries']}, transfer {color['transfer']}, "
+                   f"range {ranges[color['full_range']]}, chroma location {color['chroma_location']} (H.273)"),
+        ("segments", f"{len(info['segments'])}: {_runs(info['segments'])} frames"),
+        ("network", f"NeRV++, {model['colorspace']}, {model['stem']} stem {model['stem_height']}x"
+                    f"{model['stem_width']}x{channels}, blocks {blocks}"),
+        ("parameters", f"{info['parameters']:,}, {info['kmac_per_pixel']:.2f} kMAC/pixel, "
+                       f"{info['bits_per_parameter']:.2f} bits a parameter"),
+        *((f"  {name}", f"{size:,} bytes, {100 * size / n_bytes:.1f} %")
+          for name, size in info["bytes_by_module"].items()),
+        ("PSNR Y, U, V", ", ".join(db(quality[f"psnr_{plane}"]) for plane in "yuv")),
+        ("PSNR 6:1:1", f"{db(quality['psnr_yuv'])} (worst frame {db(quality['psnr_min'])})"),
+        ("PSNR RGB", db(quality["psnr_rgb"])),
+        ("MS-SSIM Y", ms_ssim),
+        ("encode time", "not measured" if quality["encode_time"] is None else f"{quality['encode_time']:.1f} s"),
+    ]
+
+
+def _runs(lengths: list[int]) -> str:
+    """[132, 132, 131] -> '2 x 132, 131'."""
+    counts = {length: lengths.count(length) for length in lengths}
+    return ", ".join(f"{count} x {length}" if count > 1 else str(length) for length, count in counts.items())

@@ -1,0 +1,48 @@
+"""What a fit will cost: seconds by timing a few real steps, memory by counting what is held at its peak."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from . import architecture
+from .color import Frames
+from .config import FitConfig, ModelConfig
+from .fit import Fitter, Progress
+from .model import pack
+
+_BASE_BYTES = 400 << 20  # Python, torch and its thread pools, measured
+_TIMED_MACS = 100e9
+
+
+def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu") -> float:
+    """Seconds of one optimizer step: the mean over an epoch on a few of the frames, after one epoch of warm-up."""
+    macs_a_step = 3 * fit.batch_size * architecture.macs_per_frame(model, frames.n_frames)
+    n_steps = max(1, min(20, int(_TIMED_MACS / macs_a_step)))
+    few = frames[:min(frames.n_frames, n_steps * fit.batch_size)]
+    ends: dict[int, float] = {}
+
+    def on_progress(progress: Progress) -> None:
+        ends[progress.epoch] = time.monotonic()
+
+    target = torch.from_numpy(pack(few, model)).to(device)
+    fitter = Fitter(model, replace(fit, epochs=2, finetune_epochs=0, prune=0, round_from=1.0), target, on_progress)
+    fitter.overfit(fitter.start())
+    return (ends[2] - ends[1]) / -(-few.n_frames // fit.batch_size)
+
+
+def fit_memory_bytes(model: ModelConfig, fit: FitConfig, n_frames: int) -> int:
+    """Peak memory of a fit: the frames as uint8, the parameters with what the optimizer and the rate estimate keep
+    of them, and the feature maps that one batch's backward pass needs."""
+    frames = n_frames * model.n_planes * model.plane_height * model.plane_width
+    parameters = 4 * 24 * architecture.n_parameters(model, n_frames)
+    value_bytes = 2 if fit.precision == "bfloat16" else 4
+    cells, values = model.stem_height * model.stem_width, 0
+    for block in model.blocks:
+        values += 9 * cells * block.width
+        cells *= block.stride**2
+        values += 12 * cells * block.width
+    values += 8 * cells * model.n_planes
+    return _BASE_BYTES + frames + parameters + fit.batch_size * value_bytes * values

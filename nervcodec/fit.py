@@ -1,0 +1,247 @@
+"""Overfits one model to one segment: the training loop (arXiv 2402.18305, section 4; its recipe is preset `paper-*`).
+
+A fit has one or two stages. In each, the learning rate warms up and falls along a cosine; in the last one the forward
+pass rounds the weights from `round_from` on. With a rate weight the loss is distortion + weight * estimated bits per
+pixel, every group's step is learned, and uniform noise stands in for the rounding until then.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.utils.deterministic
+from torch import Tensor
+
+from . import architecture
+from .config import FitConfig, ModelConfig
+from .errors import FitError
+from .model import Network
+from .optim import Optimizer, rate_factor
+from .quantize import SoftQuantizer, covering_steps, step_from_code
+
+MAX_ROLLBACKS = 3
+_DROP = 4.0  # a distortion this many times the best so far (6 dB) is a divergence
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fit stands. psnr_db: of the last full epoch's training frames, luma or RGB; None before it."""
+
+    stage: str
+    epoch: int
+    n_epochs: int
+    frames_fps: float
+    psnr_db: float | None
+    eta_s: float
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """An OnProgress that ignores everything."""
+
+
+@dataclass
+class Fitted:
+    """Parameters float32 [n_parameters], ln(step) float32 [n_groups] and how often the fit was rolled back."""
+
+    parameters: Tensor
+    log_steps: Tensor
+    n_rollbacks: int = 0
+
+
+class Fitter:
+    """Fits the network of one segment to its frames.
+
+    Args:
+        model, fit: the configurations.
+        target: uint8 [n_frames, n_planes, plane_height, plane_width] on the device to fit on (model.pack).
+        on_progress: called at most twice a second and at each epoch's end.
+    """
+
+    def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, on_progress: OnProgress = silent) -> None:
+        self.model, self.fit, self.target, self.on_progress = model, fit, target, on_progress
+        self.n_frames = len(target)
+        self.network = Network(model, self.n_frames, target.device)
+        self.sizes = [group.size for group in architecture.groups(model, self.n_frames)]
+        self._random = torch.Generator().manual_seed(fit.seed)
+        self._noise = torch.Generator(target.device).manual_seed(fit.seed)
+        self.plane_weights = _plane_weights(model, fit).to(target.device)
+        self._n_steps_done, self._seconds = 0, 0.0
+
+    def start(self) -> Fitted:
+        """Random parameters and the configured initial steps."""
+        parameters = self.network.initial_parameters(self._random).to(self.target.device)
+        log_step = math.log(self.fit.initial_step)
+        return Fitted(parameters, torch.full((len(self.sizes),), log_step, device=self.target.device))
+
+    def overfit(self, start: Fitted, mask: Tensor | None = None) -> Fitted:
+        """Runs the next stage: the main one without, the fine-tuning one with a pruning mask [n_parameters].
+
+        Raises:
+            FitError: the fit diverged more than three times.
+        """
+        is_first = self._n_steps_done == 0
+        n_epochs = self.fit.epochs if is_first else self.fit.finetune_epochs
+        is_last = not (is_first and self.fit.finetune_epochs)
+        stage = _Stage(self, "fit" if is_first else "finetune", n_epochs, is_last, start, mask)
+        with deterministic(self.target.device):
+            return stage.run()
+
+
+class _Stage:
+    """One learning-rate cycle, epoch by epoch, that can fall back to the end of its last good epoch."""
+
+    def __init__(self, fitter: Fitter, name: str, n_epochs: int, is_last: bool, start: Fitted,
+                 mask: Tensor | None) -> None:
+        self.fitter, self.fit, self.name, self.n_epochs, self.mask = fitter, fitter.fit, name, n_epochs, mask
+        self.parameters = start.parameters.detach().clone().requires_grad_()
+        self.log_steps = start.log_steps.detach().clone().requires_grad_(self.fit.rate_weight > 0)
+        self.quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, self.log_steps)
+        self.optimizer = Optimizer(self.fit, self.parameters, self.log_steps, fitter.network.tensors)
+        self.steps_an_epoch = -(-fitter.n_frames // self.fit.batch_size)
+        self.n_steps = n_epochs * self.steps_an_epoch
+        self.round_from = self.fit.round_from * self.n_steps if is_last else math.inf
+        self.factor, self.n_rollbacks = 1.0, start.n_rollbacks
+        self.psnr_db: float | None = None
+
+    def run(self) -> Fitted:
+        epoch, best, was_rounding = 0, math.inf, False
+        saved = self._state()
+        while epoch < self.n_epochs:
+            distortion = self._epoch(epoch)
+            is_rounding = (epoch + 1) * self.steps_an_epoch > self.round_from
+            if is_rounding and not was_rounding:
+                best = math.inf
+            if not distortion <= best * _DROP:  # also true for NaN
+                self._roll_back(saved, epoch)
+                continue
+            best, was_rounding, saved, epoch = min(best, distortion), is_rounding, self._state(), epoch + 1
+        return Fitted(self.parameters.detach() * (1 if self.mask is None else self.mask), self.log_steps.detach(),
+                      self.n_rollbacks)
+
+    def _state(self) -> dict[str, Any]:
+        return {"parameters": self.parameters.detach().clone(), "log_steps": self.log_steps.detach().clone(),
+                "optimizer": self.optimizer.state()}
+
+    def _roll_back(self, saved: dict[str, Any], epoch: int) -> None:
+        if self.n_rollbacks == MAX_ROLLBACKS:
+            raise FitError(f"the fit diverged {MAX_ROLLBACKS + 1} times, last in epoch {epoch + 1} of {self.n_epochs}"
+                           f" at a learning rate of {self.factor * self.fit.learning_rate:g}; try a lower one")
+        self.n_rollbacks += 1
+        self.factor /= 2
+        with torch.no_grad():
+            self.parameters.copy_(saved["parameters"])
+            self.log_steps.copy_(saved["log_steps"])
+        self.optimizer.restore(saved["optimizer"])
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over all frames in random order; returns the mean distortion, without syncing in between."""
+        order = torch.randperm(self.fitter.n_frames, generator=self.fitter._random).to(self.fitter.target.device)
+        total = torch.zeros((), device=order.device)
+        errors = torch.zeros((), device=order.device)
+        reported = started = time.monotonic()
+        for i, frames in enumerate(torch.split(order, self.fit.batch_size)):
+            distortion, squared_error = self._step(epoch * self.steps_an_epoch + i, frames)
+            total += distortion * len(frames)
+            errors += squared_error * len(frames)
+            if time.monotonic() - reported > 0.5:
+                reported = time.monotonic()
+                self._report(epoch, i + 1, started)
+        mean = float(total) / self.fitter.n_frames
+        error = float(errors) / self.fitter.n_frames
+        self.psnr_db = -10 * math.log10(error) if error > 0 else None
+        self._report(epoch, self.steps_an_epoch, started)
+        self.fitter._n_steps_done += self.steps_an_epoch
+        self.fitter._seconds += time.monotonic() - started
+        return mean
+
+    def _step(self, step: int, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """One optimizer step on a batch; returns (distortion, mean squared error), detached scalars."""
+        if step == math.ceil(self.round_from) and not self.fit.rate_weight:
+            self._cover()
+        values, bits = self._forward_values(step >= self.round_from)
+        parameters = self.fitter.network.split(values.to(getattr(torch, self.fit.precision)))
+        target = self.fitter.target[frames].float() / 255
+        output = self.fitter.network(parameters, frames)
+        distortion = self._distortion(output, target)
+        loss = distortion + bits * (self.fit.rate_weight / self._n_pixels())
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step(self.factor * rate_factor(step / self.n_steps, self.fit.warmup))
+        with torch.no_grad():
+            n_main = 4 if self.fitter.model.colorspace == "yuv" else 3
+            squared_error = (output[:, :n_main] - target[:, :n_main]).square().mean()
+        return distortion.detach(), squared_error
+
+    def _n_pixels(self) -> int:
+        return self.fitter.n_frames * self.fitter.model.width * self.fitter.model.height
+
+    def _forward_values(self, is_rounding: bool) -> tuple[Tensor, Tensor]:
+        """The values that the forward pass uses, float32 [n_parameters], and their estimated bits (0 if unused)."""
+        parameters = self.parameters if self.mask is None else self.parameters * self.mask
+        nothing = torch.zeros((), device=parameters.device)
+        if not is_rounding and not self.fit.rate_weight:
+            return parameters, nothing
+        if is_rounding:
+            values, symbols = self.quantizer.rounded(parameters)
+        else:
+            noise = torch.rand(parameters.shape, generator=self.fitter._noise, device=parameters.device) - 0.5
+            values, symbols = self.quantizer.noisy(parameters, noise if self.mask is None else noise * self.mask)
+        return values, self.quantizer.rate_bits(symbols) if self.fit.rate_weight else nothing
+
+    def _cover(self) -> None:
+        """Sets the steps so that every group's range is just covered."""
+        codes = covering_steps(self.parameters, self.fitter.sizes, self.fitter.model.max_symbol)
+        with torch.no_grad():
+            self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
+
+    def _distortion(self, output: Tensor, target: Tensor) -> Tensor:
+        if self.fit.loss == "mse":
+            return (output - target).square().mean(dim=(0, 2, 3)) @ self.fitter.plane_weights
+        return 0.7 * (output - target).abs().mean() + 0.3 * (1 - ssim(output, target))
+
+    def _report(self, epoch: int, n_steps_in_epoch: int, epoch_started: float) -> None:
+        fitter = self.fitter
+        seconds = fitter._seconds + time.monotonic() - epoch_started
+        n_done = fitter._n_steps_done + n_steps_in_epoch
+        n_left = self.fit.total_epochs * self.steps_an_epoch - n_done
+        fps = n_done * self.fit.batch_size / max(seconds, 1e-9)
+        done = epoch + (n_steps_in_epoch == self.steps_an_epoch)
+        fitter.on_progress(Progress(self.name, done, self.n_epochs, fps, self.psnr_db,
+                                    max(n_left, 0) * seconds / max(n_done, 1)))
+
+
+def _plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:
+    """Weight of each plane's mean squared error: the four luma phases share one plane's."""
+    if model.colorspace == "rgb":
+        return torch.full((3,), 1 / 3)
+    return torch.tensor([0.25] * 4 + list(fit.chroma_weights))
+
+
+def ssim(output: Tensor, target: Tensor) -> Tensor:
+    """Mean SSIM of two batches in [0, 1] by pytorch-msssim; the window shrinks below 11 where the frame is smaller."""
+    from pytorch_msssim import ssim as pytorch_ssim
+    side = min(11, *output.shape[-2:])
+    value: Tensor = pytorch_ssim(output, target, data_range=1.0, win_size=side - 1 + side % 2)
+    return value
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """On the CPU: the same seed and number of threads give the same fit, bit for bit."""
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    before = torch.are_deterministic_algorithms_enabled(), fill
+    torch.use_deterministic_algorithms(before[0] or device.type == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.utils.deterministic.fill_uninitialized_memory = before[1]  # type: ignore[attr-defined]
