@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nervcodec.color import Frames, Plane
 from nervcodec.video import open_writer, probe, read_groups
@@ -39,7 +40,7 @@ def mean_of_squares(plane: Plane, scale: int) -> Plane:
     """[T, h, w] -> [T, h / scale, w / scale], rounded half up."""
     n_frames, height, width = plane.shape
     squares = plane.reshape(n_frames, height // scale, scale, width // scale, scale).astype(np.uint32)
-    sums = squares.sum(axis=(2, 4))
+    sums: NDArray[np.uint32] = squares.sum(axis=(2, 4), dtype=np.uint32)
     return ((sums + scale * scale // 2) // (scale * scale)).astype(np.uint8)
 
 

@@ -2,7 +2,7 @@
 
 Public functions (loaded when first used, so that importing the package costs nothing):
     plan_encode, encode, decode: see nervcodec.codec.
-    info: see nervcodec.info.
+    info: see nervcodec.fileinfo.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nervcodec' has no attribute {name!r}")
     if name == "info":
-        from .info import info
+        from .fileinfo import info
         return info
     from . import codec
     return getattr(codec, name)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from .config import ModelConfig
 
+_BATCH_VALUES = 12_000_000  # values of the widest feature map in a decoded batch: 48 MB of float32
+_BASE_BYTES = 250 << 20
+
 MATRIX, DEPTHWISE, LINEAR, GRID, BIAS = "matrix", "depthwise", "linear", "grid", "bias"
 
 
@@ -90,6 +93,29 @@ def macs_per_frame(model: ModelConfig, n_frames: int) -> int:
 def kmac_per_pixel(model: ModelConfig, n_frames: int) -> float:
     """Thousand multiply-adds to decode one luma pixel."""
     return macs_per_frame(model, n_frames) / (1000 * model.width * model.height)
+
+
+def decode_batch(model: ModelConfig) -> int:
+    """Frames decoded at once: a function of the model alone, so that every machine forms the same batches."""
+    return max(1, min(8, _BATCH_VALUES // _widest_map(model)))
+
+
+def decode_memory_bytes(model: ModelConfig, n_frames: int) -> int:
+    """About the peak memory of decoding a segment: Python and torch, parameters, tables in time, feature maps."""
+    parameters = 24 * n_parameters(model, n_frames)
+    tables = 12 * n_frames * (2 * model.pe_levels + sum(grid.n_keys(n_frames) for grid in model.grids))
+    planes = 12 * model.n_planes * model.covered_width * model.covered_height
+    return _BASE_BYTES + parameters + tables + decode_batch(model) * (6 * 4 * _widest_map(model) + planes)
+
+
+def _widest_map(model: ModelConfig) -> int:
+    """Values of the largest feature map of a frame."""
+    cells = model.stem_height * model.stem_width
+    widest = cells * model.input_channels
+    for block in model.blocks:
+        cells *= block.stride**2
+        widest = max(widest, cells * block.width)
+    return widest
 
 
 def _modules(model: ModelConfig, n_frames: int) -> Iterator[list[Tensor]]:

@@ -197,7 +197,7 @@ def write_segment(segment: Segment) -> bytes:
 def write_quality(quality: StoredQuality) -> bytes:
     def stored(name: str) -> int:
         value = getattr(quality, name)
-        return _UNKNOWN if value is None else min(max(round(value * _QUALITY_SCALES[name]), 0), _UNKNOWN - 1)
+        return _UNKNOWN if value is None else round(min(max(value * _QUALITY_SCALES[name], 0), _UNKNOWN - 1))
 
     return b"".join(field.write(stored(field.name)) for field in QUALITY_FIELDS)
 
@@ -269,18 +269,21 @@ def read_file(data: bytes) -> File:
     """
     reader = _Reader(data, "file")
     header = _read_header(reader)
-    segments, quality = [], StoredQuality()
+    segments: list[Segment] = []
+    quality: StoredQuality | None = None
     for kind, payload in _read_sections(reader):
         if kind == SEGMENT:
             segments.append(read_segment(payload, len(header.model.blocks) + 2))
-        elif kind == QUALITY:
+        elif kind == QUALITY and quality is None:
             quality = read_quality(payload)
+        elif kind == QUALITY:
+            raise InvalidField("number of quality sections", 2, "0 or 1")
         elif kind < OPTIONAL:
             raise InvalidField("section_type", kind, f"{SEGMENT}, {QUALITY}, or {OPTIONAL} and above")
     n_frames = sum(segment.n_frames for segment in segments)
     if n_frames != header.format.n_frames:
         raise InvalidField("n_frames", header.format.n_frames, f"{n_frames}, the sum over the segments")
-    return File(header, tuple(segments), quality, len(data))
+    return File(header, tuple(segments), quality or StoredQuality(), len(data))
 
 
 def load(path: str | os.PathLike[str]) -> File:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from fractions import Fraction
@@ -145,9 +146,11 @@ def _report_json(report: EncodeReport, destination: str) -> dict[str, Any]:
 @click.option("--frames", "frames", type=_FrameRange(), default=":", help="only the frames A to B-1, counted from 0")
 @click.option("--codec", help="FFmpeg's encoder for .mp4, .mkv, .mov (default: libx264) and .webm (libvpx-vp9)")
 @click.option("--quality", type=int, help="its crf, lower is better (default: 12)")
+@click.option("--max-memory", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True,
+              help="refuse a file whose decoding would take more GiB of memory")
 @_common
 def decode(source: str, destination: str, *, frames: tuple[int, int | None], device: str, threads: int | None,
-           overwrite: bool, as_json: bool, **options: Any) -> None:
+           overwrite: bool, as_json: bool, max_memory: float, **options: Any) -> None:
     """Decode INPUT.nvpp to OUTPUT: .y4m or a folder of PNG (exact), .mp4, .mkv, .mov or .webm."""
     overwrite = overwrite or _asks_to_overwrite(destination)
     from . import codec
@@ -156,8 +159,8 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
     with console.progress_line(as_json) as line:
         report = codec.decode(
             source, destination, first=frames[0], stop=frames[1], overwrite=overwrite,
-            device=choose_device(device), on_progress=(lambda n, of: line.counting("decode", n, of)) if line else None,
-            **options)
+            max_memory=int(max_memory * 2**30), device=choose_device(device),
+            on_progress=(lambda n, of: line.counting("decode", n, of)) if line else None, **options)
     for text in report.notes:
         console.note(text)
     if as_json:
@@ -173,7 +176,7 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
 @_version
 def info(source: str, *, as_json: bool) -> None:
     """Show what is in a .nvpp file: video, network, where the bytes go, stored quality."""
-    from .info import info as read_info
+    from .fileinfo import info as read_info
     found = read_info(source)
     print(json.dumps(found) if as_json else console.table(console.info_rows(found)))
 
@@ -187,14 +190,13 @@ def _asks_to_overwrite(destination: str) -> bool:
 
 def main() -> NoReturn:
     """The console script: runs the command and exits with the code that docs/usage.md gives."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it leaves nothing half written either
     try:
         cli.main(standalone_mode=False)
         sys.stdout.flush()
     except NervCodecError as error:
         sys.exit(_fail(str(error), error.exit_code))
-    except click.exceptions.Abort:
-        sys.exit(_fail("interrupted; nothing was written", INTERRUPTED))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         sys.exit(_fail("interrupted; nothing was written", INTERRUPTED))
     except click.ClickException as error:
         sys.exit(_fail(error.format_message(), ConfigError.exit_code))

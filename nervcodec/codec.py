@@ -20,7 +20,7 @@ from . import architecture
 from .bitstream import File, Header, Segment, StoredQuality, load, read_file, write_file
 from .color import Frames, to_layout
 from .config import FitConfig, ModelConfig, VideoFormat
-from .errors import ConfigError
+from .errors import ConfigError, LimitExceeded
 from .metrics import Quality, QualityMeter
 from .output import check_output, whole_file
 from .presets import PRESETS, segment_lengths
@@ -29,6 +29,8 @@ from .video import check_target, open_writer, probe, read_groups
 if TYPE_CHECKING:
     from .fit import Progress
     from .segment import FitSummary
+
+MAX_MEMORY = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,7 @@ def measure(path: Path, plan: EncodePlan, device: str = "cpu",
 
 def _batches(file: File) -> Iterator[tuple[int, int, int]]:
     """(segment number, first frame, stop) of each batch that decoded_frames yields for a whole file."""
-    from .segment import decode_batch
-    size = decode_batch(file.header.model)
+    size = architecture.decode_batch(file.header.model)
     for number, segment in enumerate(file.segments):
         for start in range(0, segment.n_frames, size):
             yield number, start, min(start + size, segment.n_frames)
@@ -242,13 +243,27 @@ def decoded_frames(file: File, first: int = 0, stop: int | None = None, *, devic
         start += segment.n_frames
 
 
+def check_memory(file: File, max_bytes: int) -> None:
+    """Refuses a file whose decoding would take more than max_bytes of memory, before any of it is taken.
+
+    Raises:
+        LimitExceeded: with the estimate.
+    """
+    need = max(architecture.decode_memory_bytes(file.header.model, segment.n_frames) for segment in file.segments)
+    if need > max_bytes:
+        raise LimitExceeded(f"decoding takes about {need / 2**20:,.0f} MiB of memory, more than the limit of "
+                            f"{max_bytes / 2**20:,.0f} MiB; --max-memory raises it")
+
+
 def decode(source: str | os.PathLike[str], destination: str | os.PathLike[str], *, first: int = 0,
            stop: int | None = None, codec: str | None = None, quality: int | None = None, device: str = "cpu",
-           overwrite: bool = False, on_progress: Callable[[int, int], None] | None = None) -> DecodeReport:
+           overwrite: bool = False, max_memory: int = MAX_MEMORY,
+           on_progress: Callable[[int, int], None] | None = None) -> DecodeReport:
     """Decodes frames first..stop-1 of a .nvpp file into .y4m, .mp4, .mkv ... or a folder of PNG.
 
     Args:
         codec, quality: of a lossy target, as video.open_writer has them.
+        max_memory: bytes; a file that would take more is refused.
         on_progress: called with (frames written, frames in all).
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
@@ -256,6 +271,7 @@ def decode(source: str | os.PathLike[str], destination: str | os.PathLike[str], 
     started = time.monotonic()
     file = load(source)
     check_target(os.fspath(destination), codec=codec, quality=quality, overwrite=overwrite, source=os.fspath(source))
+    check_memory(file, max_memory)
     form = file.header.format
     stop = form.n_frames if stop is None else stop
     if not 0 <= first < stop <= form.n_frames:

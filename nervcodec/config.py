@@ -214,6 +214,7 @@ class FitConfig:
     Attributes:
         epochs: passes over the frames in the main stage.
         finetune_epochs: passes in a second stage, after pruning or before the final rounding.
+        finetune_rate: its learning rates over the first stage's.
         batch_size: frames a step.
         loss: 'mse' (weighted by plane) or 'l1+ssim' (0.7 L1 + 0.3 (1 - SSIM), arXiv 2402.18305, section 3).
         chroma_weights: weight of the Cb and Cr error against luma's, a pixel of the plane each; 'yuv' and 'mse' only.
@@ -234,13 +235,14 @@ class FitConfig:
 
     epochs: int = 100
     finetune_epochs: int = 0
+    finetune_rate: float = 0.3
     batch_size: int = 2
     loss: str = "mse"
     chroma_weights: tuple[float, float] = (1.05, 0.8)
     optimizer: str = "muon"
     learning_rate: float = 8e-3
     betas: tuple[float, float] = (0.9, 0.99)
-    muon_rate: float = 0.02
+    muon_rate: float = 0.012
     warmup: float = 0.05
     max_gradient: float = 1.0
     rate_weight: float = 0.01
@@ -257,7 +259,7 @@ class FitConfig:
         _choice("loss", self.loss, ("mse", "l1+ssim"))
         _choice("optimizer", self.optimizer, ("adam", "muon"))
         _choice("precision", self.precision, ("float32", "bfloat16"))
-        for name in ("learning_rate", "muon_rate", "rate_weight", "max_gradient", "initial_step"):
+        for name in ("learning_rate", "muon_rate", "finetune_rate", "rate_weight", "max_gradient", "initial_step"):
             _check(name.replace("_", " "), getattr(self, name), 0, 1000)
         _check("warm-up", self.warmup, 0, 1)
         _check("start of rounding", self.round_from, 0, 1)

@@ -7,7 +7,7 @@ a symbol. The only import of constriction, whose coder is exact for integer freq
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,15 +36,10 @@ class Coded:
 
 def encode_symbols(groups: Sequence[Coded], max_symbol: int) -> bytes:
     """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream."""
-    records, encoder = [], constriction.stream.queue.RangeEncoder()
-    for group in groups:
-        if not group.symbols.any():
-            records.append(bytes([_EMPTY]))
-            continue
-        table = _fit_table(group.symbols, max_symbol)
-        records.append(table[:1] + group.step_code.to_bytes(2, "little") + table[1:])
-        encoder.encode(group.symbols + np.int32(max_symbol), _categorical(frequencies(table, max_symbol)))
-    words: NDArray[np.uint32] = encoder.get_compressed()
+    tables = [_fit_table(group.symbols, max_symbol) for group in groups]
+    records = [table if table[0] == _EMPTY else table[:1] + group.step_code.to_bytes(2, "little") + table[1:]
+               for table, group in zip(tables, groups)]
+    words = _encode_words(zip(tables, (group.symbols for group in groups)), max_symbol)
     return b"".join(records) + words.astype("<u4").tobytes()
 
 
@@ -54,7 +49,7 @@ def decode_symbols(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list
     Raises:
         Truncated: the stream ends inside its records.
         InvalidField: a record that no encoder writes.
-        BitstreamError: words that do not decode to exactly these symbols.
+        BitstreamError: words that an encoder of these symbols would not have written.
     """
     tables, position = [], 0
     for _ in sizes:
@@ -69,9 +64,20 @@ def decode_symbols(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list
                   for (table, step_code), size in zip(tables, sizes, strict=True)]
     except AssertionError as error:
         raise BitstreamError(f"the range decoder met an impossible state: {error}") from None
-    if not decoder.maybe_exhausted():
-        raise BitstreamError("the range decoder did not use up its stream")
+    if not np.array_equal(words, _encode_words([(table, group.symbols) for (table, _), group in zip(tables, groups)],
+                                               max_symbol)):
+        raise BitstreamError("a stream's words are not those of its symbols")
     return groups
+
+
+def _encode_words(groups: Iterable[tuple[bytes, Symbols]], max_symbol: int) -> NDArray[np.uint32]:
+    """The range coder's words of (table, symbols) pairs; groups with an empty table leave no trace in them."""
+    encoder = constriction.stream.queue.RangeEncoder()
+    for table, symbols in groups:
+        if table[0] != _EMPTY:
+            encoder.encode(symbols + np.int32(max_symbol), _categorical(frequencies(table, max_symbol)))
+    words: NDArray[np.uint32] = encoder.get_compressed()
+    return words
 
 
 def _decode_group(decoder: constriction.stream.queue.RangeDecoder, table: bytes, size: int, max_symbol: int) -> Symbols:
@@ -181,7 +187,9 @@ def _cost_bits(table: bytes, counts: NDArray[np.int64], max_symbol: int) -> floa
 
 
 def _fit_table(symbols: Symbols, max_symbol: int) -> bytes:
-    """The cheaper of the best histogram and the best geometric table, its own bytes counted."""
+    """The cheapest record: empty if all symbols are 0, else a histogram or a geometric table, its own bytes counted."""
+    if not symbols.any():
+        return bytes([_EMPTY])
     counts = np.bincount(symbols + max_symbol, minlength=2 * max_symbol + 1).astype(np.int64)
     candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol))
     return min(candidates, key=lambda table: _cost_bits(table, counts, max_symbol))

@@ -8,6 +8,7 @@ pixel, every group's step is learned, and uniform noise stands in for the roundi
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from .optim import Optimizer, rate_factor
 from .quantize import SoftQuantizer, covering_steps, step_from_code
 
 MAX_ROLLBACKS = 3
-_DROP = 4.0  # a distortion this many times the best so far (6 dB) is a divergence
+_DROP = 10.0  # a distortion this many times the best since the warm-up (10 dB) is a divergence
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ class Fitter:
         self.n_frames = len(target)
         self.network = Network(model, self.n_frames, target.device)
         self.sizes = [group.size for group in architecture.groups(model, self.n_frames)]
-        self._random = torch.Generator().manual_seed(fit.seed)
-        self._noise = torch.Generator(target.device).manual_seed(fit.seed)
+        self.random = torch.Generator().manual_seed(fit.seed)
+        self.noise = torch.Generator(target.device).manual_seed(fit.seed)
         self.plane_weights = _plane_weights(model, fit).to(target.device)
-        self._n_steps_done, self._seconds = 0, 0.0
+        self.n_steps_done, self.seconds = 0, 0.0
 
     def start(self) -> Fitted:
         """Random parameters and the configured initial steps."""
-        parameters = self.network.initial_parameters(self._random).to(self.target.device)
+        parameters = self.network.initial_parameters(self.random).to(self.target.device)
         log_step = math.log(self.fit.initial_step)
         return Fitted(parameters, torch.full((len(self.sizes),), log_step, device=self.target.device))
 
@@ -88,10 +89,10 @@ class Fitter:
         Raises:
             FitError: the fit diverged more than three times.
         """
-        is_first = self._n_steps_done == 0
-        n_epochs = self.fit.epochs if is_first else self.fit.finetune_epochs
-        is_last = not (is_first and self.fit.finetune_epochs)
-        stage = _Stage(self, "fit" if is_first else "finetune", n_epochs, is_last, start, mask)
+        if self.n_steps_done == 0:
+            stage = _Stage(self, "fit", self.fit.epochs, 1.0, self.fit.finetune_epochs == 0, start, mask)
+        else:
+            stage = _Stage(self, "finetune", self.fit.finetune_epochs, self.fit.finetune_rate, True, start, mask)
         with deterministic(self.target.device):
             return stage.run()
 
@@ -99,7 +100,7 @@ class Fitter:
 class _Stage:
     """One learning-rate cycle, epoch by epoch, that can fall back to the end of its last good epoch."""
 
-    def __init__(self, fitter: Fitter, name: str, n_epochs: int, is_last: bool, start: Fitted,
+    def __init__(self, fitter: Fitter, name: str, n_epochs: int, factor: float, is_last: bool, start: Fitted,
                  mask: Tensor | None) -> None:
         self.fitter, self.fit, self.name, self.n_epochs, self.mask = fitter, fitter.fit, name, n_epochs, mask
         self.parameters = start.parameters.detach().clone().requires_grad_()
@@ -108,8 +109,8 @@ class _Stage:
         self.optimizer = Optimizer(self.fit, self.parameters, self.log_steps, fitter.network.tensors)
         self.steps_an_epoch = -(-fitter.n_frames // self.fit.batch_size)
         self.n_steps = n_epochs * self.steps_an_epoch
-        self.round_from = self.fit.round_from * self.n_steps if is_last else math.inf
-        self.factor, self.n_rollbacks = 1.0, start.n_rollbacks
+        self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
+        self.factor, self.n_rollbacks = factor, start.n_rollbacks
         self.psnr_db: float | None = None
 
     def run(self) -> Fitted:
@@ -118,14 +119,18 @@ class _Stage:
         while epoch < self.n_epochs:
             distortion = self._epoch(epoch)
             is_rounding = (epoch + 1) * self.steps_an_epoch > self.round_from
-            if is_rounding and not was_rounding:
-                best = math.inf
-            if not distortion <= best * _DROP:  # also true for NaN
+            if is_rounding != was_rounding or epoch < self.fit.warmup * self.n_epochs:
+                best = math.inf  # a restart at the full rate and the first rounding may cost what they like
+            if not distortion <= min(best * _DROP, sys.float_info.max):  # also true for NaN
                 self._roll_back(saved, epoch)
                 continue
             best, was_rounding, saved, epoch = min(best, distortion), is_rounding, self._state(), epoch + 1
-        return Fitted(self.parameters.detach() * (1 if self.mask is None else self.mask), self.log_steps.detach(),
-                      self.n_rollbacks)
+        if self.round_from == self.n_steps and not self.fit.rate_weight:
+            self._cover()
+        return Fitted(self._masked(self.parameters.detach()), self.log_steps.detach(), self.n_rollbacks)
+
+    def _masked(self, values: Tensor) -> Tensor:
+        return values if self.mask is None else values * self.mask
 
     def _state(self) -> dict[str, Any]:
         return {"parameters": self.parameters.detach().clone(), "log_steps": self.log_steps.detach().clone(),
@@ -144,7 +149,7 @@ class _Stage:
 
     def _epoch(self, epoch: int) -> float:
         """One pass over all frames in random order; returns the mean distortion, without syncing in between."""
-        order = torch.randperm(self.fitter.n_frames, generator=self.fitter._random).to(self.fitter.target.device)
+        order = torch.randperm(self.fitter.n_frames, generator=self.fitter.random).to(self.fitter.target.device)
         total = torch.zeros((), device=order.device)
         errors = torch.zeros((), device=order.device)
         reported = started = time.monotonic()
@@ -159,13 +164,13 @@ class _Stage:
         error = float(errors) / self.fitter.n_frames
         self.psnr_db = -10 * math.log10(error) if error > 0 else None
         self._report(epoch, self.steps_an_epoch, started)
-        self.fitter._n_steps_done += self.steps_an_epoch
-        self.fitter._seconds += time.monotonic() - started
+        self.fitter.n_steps_done += self.steps_an_epoch
+        self.fitter.seconds += time.monotonic() - started
         return mean
 
     def _step(self, step: int, frames: Tensor) -> tuple[Tensor, Tensor]:
         """One optimizer step on a batch; returns (distortion, mean squared error), detached scalars."""
-        if step == math.ceil(self.round_from) and not self.fit.rate_weight:
+        if step == self.round_from and not self.fit.rate_weight:
             self._cover()
         values, bits = self._forward_values(step >= self.round_from)
         parameters = self.fitter.network.split(values.to(getattr(torch, self.fit.precision)))
@@ -185,20 +190,20 @@ class _Stage:
 
     def _forward_values(self, is_rounding: bool) -> tuple[Tensor, Tensor]:
         """The values that the forward pass uses, float32 [n_parameters], and their estimated bits (0 if unused)."""
-        parameters = self.parameters if self.mask is None else self.parameters * self.mask
+        parameters = self._masked(self.parameters)
         nothing = torch.zeros((), device=parameters.device)
         if not is_rounding and not self.fit.rate_weight:
             return parameters, nothing
         if is_rounding:
             values, symbols = self.quantizer.rounded(parameters)
         else:
-            noise = torch.rand(parameters.shape, generator=self.fitter._noise, device=parameters.device) - 0.5
-            values, symbols = self.quantizer.noisy(parameters, noise if self.mask is None else noise * self.mask)
+            noise = torch.rand(parameters.shape, generator=self.fitter.noise, device=parameters.device) - 0.5
+            values, symbols = self.quantizer.noisy(parameters, self._masked(noise))
         return values, self.quantizer.rate_bits(symbols) if self.fit.rate_weight else nothing
 
     def _cover(self) -> None:
         """Sets the steps so that every group's range is just covered."""
-        codes = covering_steps(self.parameters, self.fitter.sizes, self.fitter.model.max_symbol)
+        codes = covering_steps(self._masked(self.parameters), self.fitter.sizes, self.fitter.model.max_symbol)
         with torch.no_grad():
             self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
 
@@ -209,8 +214,8 @@ class _Stage:
 
     def _report(self, epoch: int, n_steps_in_epoch: int, epoch_started: float) -> None:
         fitter = self.fitter
-        seconds = fitter._seconds + time.monotonic() - epoch_started
-        n_done = fitter._n_steps_done + n_steps_in_epoch
+        seconds = fitter.seconds + time.monotonic() - epoch_started
+        n_done = fitter.n_steps_done + n_steps_in_epoch
         n_left = self.fit.total_epochs * self.steps_an_epoch - n_done
         fps = n_done * self.fit.batch_size / max(seconds, 1e-9)
         done = epoch + (n_steps_in_epoch == self.steps_an_epoch)
@@ -226,8 +231,14 @@ def _plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:
 
 
 def ssim(output: Tensor, target: Tensor) -> Tensor:
-    """Mean SSIM of two batches in [0, 1] by pytorch-msssim; the window shrinks below 11 where the frame is smaller."""
+    """Mean SSIM of two batches in [0, 1] by pytorch-msssim.
+
+    The window shrinks below 11 where the frame is smaller; a side of one pixel, which it cannot take, is doubled.
+    """
     from pytorch_msssim import ssim as pytorch_ssim
+    for axis in (-2, -1):
+        if output.shape[axis] == 1:
+            output, target = (torch.cat([batch, batch], axis) for batch in (output, target))
     side = min(11, *output.shape[-2:])
     value: Tensor = pytorch_ssim(output, target, data_range=1.0, win_size=side - 1 + side % 2)
     return value

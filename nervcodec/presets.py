@@ -109,16 +109,15 @@ def _plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
     return (form.width, form.height) if colorspace == "rgb" else (-(-form.width // 2), -(-form.height // 2))
 
 
-_PAPER_FIT = FitConfig(epochs=300, finetune_epochs=100, batch_size=1, loss="l1+ssim", optimizer="adam",
-                       learning_rate=5e-4, betas=(0.5, 0.999), warmup=0.2, max_gradient=0, rate_weight=0,
-                       round_from=0.9, prune=0.4)
+_PAPER_FIT = FitConfig(epochs=300, finetune_epochs=100, finetune_rate=1.0, batch_size=1, loss="l1+ssim",
+                       optimizer="adam", learning_rate=5e-4, betas=(0.5, 0.999), warmup=0.2, max_gradient=0,
+                       rate_weight=0, round_from=0.9, prune=0.4)
 _PAPER_CHANNELS = {"xs": 8, "s": 26, "m": 58, "l": 112}
 
 PRESETS = {
     "fast": Preset("about half the time of default", None, grid_model, FitConfig(epochs=45), min_steps=1000),
     "default": Preset("a good file in a few minutes", None, grid_model, FitConfig(epochs=90), min_steps=2000),
     "slow": Preset("about three times the time of default", None, grid_model, FitConfig(epochs=300), min_steps=6000),
-    **{f"paper-{size}": Preset(f"NeRV++ {size.upper()} and its recipe as published", "rgb", paper_model(channels),
-                               _PAPER_FIT)
+    **{f"paper-{size}": Preset(f"NeRV++ {size.upper()} as published", "rgb", paper_model(channels), _PAPER_FIT)
        for size, channels in _PAPER_CHANNELS.items()},
 }

@@ -23,8 +23,6 @@ from .model import Network, pack, to_uint8, unpack
 from .prune import magnitude_mask
 from .quantize import code_from_step, dequantize, quantize, step_from_code
 
-_BATCH_VALUES = 12_000_000  # values of the widest feature map in a decoded batch: 48 MB of float32
-
 
 @dataclass(frozen=True)
 class FitSummary:
@@ -106,18 +104,9 @@ def decode_segment(segment: Segment, model: ModelConfig, first: int = 0, stop: i
     flat = np.concatenate([dequantize(group.symbols, step_from_code(group.step_code)) for group in coded])
     network = Network(model, segment.n_frames, torch.device(device))
     parameters = network.split(torch.from_numpy(flat).to(device))
-    size = decode_batch(model)
-    with torch.inference_mode(), deterministic(torch.device(device)):
-        for start in range(first - first % size, stop, size):
-            numbers = torch.arange(start, min(start + size, segment.n_frames), device=device)
+    size = architecture.decode_batch(model)
+    for start in range(first - first % size, stop, size):
+        numbers = torch.arange(start, min(start + size, segment.n_frames), device=device)
+        with torch.inference_mode(), deterministic(torch.device(device)):
             planes = to_uint8(network(parameters, numbers)).cpu().numpy()
-            yield unpack(planes[max(first - start, 0):stop - start], model)
-
-
-def decode_batch(model: ModelConfig) -> int:
-    """Frames decoded at once: a function of the model alone, the same on every machine."""
-    cells, widest = model.stem_height * model.stem_width, 1
-    for block in model.blocks:
-        widest = max(widest, cells * block.stride**2 * block.width)
-        cells *= block.stride**2
-    return max(1, min(8, _BATCH_VALUES // widest))
+        yield unpack(planes[max(first - start, 0):stop - start], model)

@@ -1,0 +1,71 @@
+"""Small clips, networks and files that several tests share."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from nervcodec.bitstream import Header, StoredQuality, write_file
+from nervcodec.color import Frames
+from nervcodec.config import Block, FitConfig, Grid, ModelConfig, VideoFormat
+from nervcodec.segment import encode_segment
+
+MakeClip = Callable[..., Frames]
+
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny tensors are fastest on one thread, and a fit repeats itself only with the same number of threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def make_clip() -> MakeClip:
+    """make_clip(layout, n_frames, width, height): smooth waves that move."""
+    def make(layout: str = "yuv420", n_frames: int = 4, width: int = 16, height: int = 12) -> Frames:
+        frames = Frames.empty(layout, n_frames, width, height)
+        for k, plane in enumerate(frames.planes):
+            t, y, x = np.indices(plane.shape)
+            plane[:] = np.rint(128 + 80 * np.sin(0.4 * x + 0.7 * t + k) * np.cos(0.5 * y - 0.3 * t))
+        return frames
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clip(make_clip: MakeClip) -> Frames:
+    """Four 4:2:0 frames of 16 x 12."""
+    return make_clip()
+
+
+@pytest.fixture(scope="session")
+def grid_model() -> ModelConfig:
+    """A grid-stem network of some 2000 parameters for `clip`, shaped like the default preset's."""
+    return ModelConfig(16, 12, "yuv", "grid", 3, 4, (Block(2, 6),), grids=(Grid(2, 2), Grid(1, 4)),
+                       activation="gelu-tanh", output="linear")
+
+
+@pytest.fixture(scope="session")
+def mlp_model() -> ModelConfig:
+    """A small network of the paper's kind for 16 x 12 RGB frames, with 6-bit symbols."""
+    return ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(2, 5), Block(2, 6)), stem_hidden=8, stem_channels=3,
+                       pe_levels=4, bits=6)
+
+
+@pytest.fixture(scope="session")
+def small_file() -> bytes:
+    """A real file of one segment and a few hundred bytes."""
+    model = ModelConfig(4, 2, "yuv", "grid", 1, 2, (Block(1, 2),), grids=(Grid(1, 1),), activation="gelu-tanh",
+                        output="linear")
+    frames = Frames.empty("yuv420", 2, 4, 2)
+    for plane in frames.planes:
+        plane[:] = np.arange(plane.size).reshape(plane.shape) * 7
+    segment, _ = encode_segment(frames, model, FitConfig(epochs=2))
+    header = Header(VideoFormat(4, 2, Fraction(25), 2), model)
+    return write_file(header, [segment], StoredQuality(psnr_y=30.5))

@@ -1,0 +1,453 @@
+"""A reader of .nvpp written from docs/bitstream.md alone; imports nothing of nervcodec."""
+
+import bisect
+import itertools
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Planes = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+Field = tuple[str, int, int, int]  # name, bytes, lowest and highest legal value
+
+MAGIC = bytes.fromhex("89 4E 56 50 50 0D 0A 1A")
+U8, U16, U32 = 2**8 - 1, 2**16 - 1, 2**32 - 1
+MASK64 = 2**64 - 1
+
+HEADER: list[Field] = [
+    ("width", 2, 1, 16384), ("height", 2, 1, 16384), ("frame_rate_numerator", 4, 1, U32),
+    ("frame_rate_denominator", 4, 1, U32), ("n_frames", 4, 1, 16777216), ("aspect_numerator", 2, 1, U16),
+    ("aspect_denominator", 2, 1, U16), ("layout", 1, 0, 1), ("matrix", 1, 0, U8), ("primaries", 1, 0, U8),
+    ("transfer", 1, 0, U8), ("range", 1, 0, 2), ("chroma_location", 1, 0, 6), ("arithmetic", 1, 0, 0),
+    ("architecture", 1, 0, 0), ("entropy_coder", 1, 0, 0), ("colorspace", 1, 0, 1), ("bits", 1, 2, 12),
+    ("activation", 1, 0, 1), ("output", 1, 0, 1), ("affine", 1, 0, 1), ("pe_levels", 1, 1, 64),
+    ("pe_base", 2, 257, 1024), ("stem", 1, 0, 1), ("stem_height", 2, 1, 4096), ("stem_width", 2, 1, 4096),
+    ("stem_hidden", 2, 0, U16), ("stem_channels", 2, 0, 4096), ("n_grids", 1, 0, 8), ("n_blocks", 1, 1, 8),
+]
+GRID: list[Field] = [("grid_channels", 1, 1, 255), ("grid_interval", 2, 1, U16)]
+BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
+SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
+SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0)]
+STREAM: list[Field] = [("stream_length", 4, 1, U32)]
+QUALITY: list[Field] = [(name, 4, 0, U32) for name in
+                        ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "psnr_min", "ms_ssim", "encode_time")]
+
+Q = (65536, 77936, 92682, 110218)
+E = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)
+
+
+@dataclass
+class Segment:
+    """Section "Segment": the number of frames and a stream for each module, in order."""
+
+    n_frames: int
+    streams: list[bytes]
+
+
+@dataclass
+class File:
+    """Section "Layout"."""
+
+    header: dict[str, int]
+    grids: list[tuple[int, int]]  # channels, interval
+    blocks: list[tuple[int, int]]  # stride, width
+    segments: list[Segment] = field(default_factory=list)
+    quality: dict[str, int] | None = None
+
+    @property
+    def max_symbol(self) -> int:
+        """M of section "Streams"."""
+        return int(2 ** (self.header["bits"] - 1) - 1)
+
+    @property
+    def plane_size(self) -> tuple[int, int]:
+        """Rows and columns of the network's planes, section "Block"."""
+        height, width = self.header["height"], self.header["width"]
+        return ((height + 1) // 2, (width + 1) // 2) if self.header["colorspace"] == 1 else (height, width)
+
+
+class Cursor:
+    """Takes little-endian integers and bytes from the front of some data."""
+
+    def __init__(self, data: bytes, what: str) -> None:
+        self.data, self.what, self.at = data, what, 0
+
+    def take(self, size: int) -> bytes:
+        if self.at + size > len(self.data):
+            raise ValueError(f"{self.what} is cut short")
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def integer(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def fields(self, table: list[Field]) -> dict[str, int]:
+        values = {}
+        for name, size, lowest, highest in table:
+            values[name] = self.integer(size)
+            if not lowest <= values[name] <= highest:
+                raise ValueError(f"{name} is {values[name]}, not {lowest} to {highest}")
+        return values
+
+    def checksum(self, start: int) -> None:
+        expected = zlib.crc32(self.data[start:self.at])
+        if self.integer(4) != expected:
+            raise ValueError(f"the checksum of {self.what} is wrong")
+
+    def finish(self) -> None:
+        if self.at != len(self.data):
+            raise ValueError(f"{self.what} has {len(self.data) - self.at} bytes too many")
+
+
+def read(data: bytes) -> File:
+    """Section "Layout": checks and takes apart a file."""
+    if data[:8] != MAGIC:
+        raise ValueError("not an .nvpp file")
+    cursor = Cursor(data, "the header")
+    cursor.take(8)
+    if (version := cursor.integer(2)) != 1:
+        raise ValueError(f"version {version} is not known")
+    header_fields = cursor.take(cursor.integer(2))
+    cursor.checksum(0)
+    file = read_header(header_fields)
+
+    cursor.what, start = "the index", cursor.at
+    n_sections = cursor.integer(4)
+    table = Cursor(cursor.take(5 * n_sections), "the index")
+    cursor.checksum(start)
+    if not 1 <= n_sections <= 1048576:
+        raise ValueError(f"n_sections is {n_sections}, not 1 to 1048576")
+    index = [table.fields(SECTION) for _ in range(n_sections)]
+    for number, entry in enumerate(index, 1):
+        cursor.what, start = f"section {number}", cursor.at
+        head, payload = cursor.take(5), cursor.take(entry["section_length"])
+        cursor.checksum(start)
+        if Cursor(head, "").fields(SECTION) != entry:
+            raise ValueError(f"section {number} is not what the index says")
+        kind = entry["section_type"]
+        if kind == 1:
+            section = Cursor(payload, f"section {number}")
+            n_frames = section.fields(SEGMENT)["segment_n_frames"]
+            streams = [section.take(section.fields(STREAM)["stream_length"]) for _ in range(2 + len(file.blocks))]
+            section.finish()
+            file.segments.append(Segment(n_frames, streams))
+        elif kind == 129:
+            if file.quality is not None:
+                raise ValueError("there is more than one quality section")
+            section = Cursor(payload, f"section {number}")
+            file.quality = section.fields(QUALITY)
+            section.finish()
+        elif kind < 128:
+            raise ValueError(f"section type {kind} is not known")
+    cursor.what = "the file"
+    cursor.finish()
+    if sum(segment.n_frames for segment in file.segments) != file.header["n_frames"]:
+        raise ValueError("the frames of the segments do not add up to n_frames")
+    return file
+
+
+def read_header(data: bytes) -> File:
+    """Sections "Header", "Grid" and "Block"."""
+    cursor = Cursor(data, "the header")
+    header = cursor.fields(HEADER)
+    grids = [cursor.fields(GRID) for _ in range(header["n_grids"])]
+    blocks = [cursor.fields(BLOCK) for _ in range(header["n_blocks"])]
+    cursor.finish()
+    file = File(header, [(grid["grid_channels"], grid["grid_interval"]) for grid in grids],
+                [(block["block_stride"], block["block_width"]) for block in blocks])
+    mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
+    if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
+        raise ValueError("stem_hidden, stem_channels and n_grids do not fit the stem")
+    upsampling = math.prod(stride for stride, _ in file.blocks)
+    height, width = file.plane_size
+    if header["stem_height"] * upsampling < height or header["stem_width"] * upsampling < width:
+        raise ValueError("the feature maps are smaller than the planes")
+    return file
+
+
+Shapes = list[tuple[str, tuple[int, ...]]]
+
+
+def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
+    """Section "Tensors": for each module its name, and the names and shapes of its weights and of its biases."""
+    header = file.header
+    height, width, encoding = header["stem_height"], header["stem_width"], 2 * header["pe_levels"]
+    weights, biases = Shapes(), Shapes()
+    if header["stem"] == 0:
+        hidden, channels = header["stem_hidden"], header["stem_channels"]
+        outputs = height * width * channels
+        weights = [("linear1", (hidden, encoding)), ("linear2", (outputs, hidden))]
+        biases = [("linear1", (hidden,)), ("linear2", (outputs,))]
+    else:
+        channels = sum(grid_channels for grid_channels, _ in file.grids)
+        weights = [(f"grid{k}", (-(-n_frames // interval), grid_channels, height, width))
+                   for k, (grid_channels, interval) in enumerate(file.grids, 1)]
+    modules = [("stem", weights, biases)]
+    for i, (stride, wide) in enumerate(file.blocks, 1):
+        affine: Shapes = [("affine", (2 * wide, encoding))] if header["affine"] else []
+        scrb1, scrb2 = ([(f"{name}.dw", (wide, 1, 3, 3)), (f"{name}.pw1", (wide, wide, 1, 1)),
+                         (f"{name}.pw2", (wide, wide, 1, 1))] for name in ("scrb1", "scrb2"))
+        weights = [("pw", (wide, channels, 1, 1)), *affine, *scrb1, ("ub", (wide * stride**2, wide, 3, 3)), *scrb2]
+        modules.append((f"block{i}", weights, [(name, shape[:1]) for name, shape in weights]))
+        channels = wide
+    planes = 6 if header["colorspace"] == 1 else 3
+    modules.append(("head", [("conv", (planes, channels, 3, 3))], [("conv", (planes,))]))
+    return modules
+
+
+def buckets(max_symbol: int) -> list[tuple[int, int]]:
+    """Section "Tables": the first and last magnitude of each bucket of a histogram."""
+    found = [(magnitude, magnitude) for magnitude in range(5)]
+    size = 2
+    while found[-1][1] < max_symbol:
+        for _ in range(2):
+            found.append((found[-1][1] + 1, found[-1][1] + size))
+        size *= 2
+    return [(first, min(last, max_symbol)) for first, last in found if first <= max_symbol]
+
+
+def frequencies(weights: Sequence[int], max_symbol: int) -> list[int]:
+    """Section "Tables": F(s) for s in -M..M of w(s)."""
+    total = sum(weights)
+    found = [1 + (2**24 - (2 * max_symbol + 1)) * weight // total for weight in weights]
+    found[max_symbol] += 2**24 - sum(found)
+    return found
+
+
+def geometric(first: int, positive: int, negative: int, max_symbol: int) -> list[int]:
+    """Section "Tables": the weights of a geometric table."""
+    def side(tail: int) -> list[int]:
+        if tail == 64:
+            return [0] * max_symbol
+        ratio = 65536 - (Q[-tail % 4] >> -(-tail // 4))
+        return list(itertools.accumulate(range(max_symbol - 1), lambda g, _: (g * ratio) >> 16, initial=2**31))
+
+    above, below = side(positive), side(negative)
+    centre = (((sum(above) + sum(below)) * Q[first % 4]) << (first // 4)) >> 32
+    return [*reversed(below), centre, *above]
+
+
+def histogram(values: bytes, max_symbol: int) -> list[int]:
+    """Section "Tables": the weights of a histogram table."""
+    weights: list[int] = []
+    for (first, last), value in zip(buckets(max_symbol), values, strict=True):
+        mass = E[(value - 1) % 8] << (16 + (value - 1) // 8) if value else 0
+        weights += [mass // ((last - first + 1) * (2 if first else 1))] * (last - first + 1)
+    return [*reversed(weights[1:]), *weights]
+
+
+def decode_stream(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[tuple[Ints, int]]:
+    """Sections "Records" and "Range decoder": symbols and step code of each group; the code of an empty one is 0."""
+    cursor = Cursor(stream, "a stream")
+    records: list[tuple[int, list[int] | None]] = []
+    for _ in sizes:
+        kind = cursor.integer(1)
+        if kind == 0:
+            records.append((0, None))
+        elif kind <= 127:
+            step, positive, negative = cursor.integer(2), cursor.integer(1), cursor.integer(1)
+            if max(positive, negative) > 64 or positive == negative == 64:
+                raise ValueError(f"the tails {positive} and {negative} are illegal")
+            records.append((step, frequencies(geometric(kind, positive, negative, max_symbol), max_symbol)))
+        elif kind == 255:
+            step, values = cursor.integer(2), cursor.take(len(buckets(max_symbol)))
+            if not any(values):
+                raise ValueError("a histogram is empty")
+            records.append((step, frequencies(histogram(values, max_symbol), max_symbol)))
+        else:
+            raise ValueError(f"a record begins with {kind}")
+    rest = stream[cursor.at:]
+    if len(rest) % 4 or (rest and all(table is None for _, table in records)):
+        raise ValueError("the words of a stream are not what its records ask for")
+    decoder = RangeDecoder(np.frombuffer(rest, "<u4").tolist(), max_symbol)
+    found = [(np.zeros(size, np.int32) if table is None else decoder.decode(table, size), step)
+             for size, (step, table) in zip(sizes, records, strict=True)]
+    if rest:
+        decoder.finish()
+    return found
+
+
+class RangeDecoder:
+    """Section "Range decoder"."""
+
+    def __init__(self, words: list[int], max_symbol: int) -> None:
+        self.words, self.max_symbol, self.n_shifts = words, max_symbol, 0
+        self.low, self.extent, self.point = 0, MASK64, (self.word(0) << 32) + self.word(1)
+
+    def word(self, number: int) -> int:
+        return self.words[number] if number < len(self.words) else 0
+
+    def finish(self) -> None:
+        """Section "Range decoder", end of the stream: the words that are left must be those of the last state."""
+        last = ((self.low + 2**32 - 1) & MASK64) >> 32
+        end = [last, 0] if ((self.low + self.extent) & MASK64) >> 32 == last else [last]
+        if self.words[self.n_shifts:] != end:
+            raise ValueError("a stream does not end as it should")
+
+    def decode(self, table: list[int], size: int) -> Ints:
+        """The next symbols, given their table and number."""
+        low, extent, point = self.low, self.extent, self.point
+        cumulative = list(itertools.accumulate(table, initial=0))
+        found = np.empty(size, np.int32)
+        for i in range(size):
+            scale = extent >> 24
+            q = ((point - low) & MASK64) // scale
+            if q >= 2**24:
+                raise ValueError("a stream is damaged")
+            s = bisect.bisect_right(cumulative, q) - 1
+            low, extent = (low + scale * cumulative[s]) & MASK64, scale * table[s]
+            if extent < 2**32:
+                self.n_shifts += 1
+                low, extent = (low << 32) & MASK64, extent << 32
+                point = ((point << 32) & MASK64) + self.word(self.n_shifts + 1)
+            found[i] = s - self.max_symbol
+        self.low, self.extent, self.point = low, extent, point
+        return found
+
+
+def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
+    """Sections "Tensors" and "Streams": name, symbols and step code of each group in coded order."""
+    segment = file.segments[segment_index]
+    found = []
+    for (module, weights, biases), stream in zip(tensors(file, segment.n_frames), segment.streams, strict=True):
+        names, sizes = [name for name, _ in weights], [math.prod(shape) for _, shape in weights]
+        if biases:
+            names, sizes = [*names, "biases"], [*sizes, sum(math.prod(shape) for _, shape in biases)]
+        decoded = decode_stream(stream, sizes, file.max_symbol)
+        found += [(f"{module}.{name}", *group) for name, group in zip(names, decoded, strict=True)]
+    return found
+
+
+def symbols(file: File, segment_index: int) -> list[tuple[str, Ints]]:
+    """Names and symbols of the groups in coded order."""
+    return [(name, values) for name, values, _ in groups(file, segment_index)]
+
+
+def step_codes(file: File, segment_index: int) -> list[int]:
+    """Step codes of the groups in coded order, 0 for a group of which nothing is coded."""
+    return [code for _, _, code in groups(file, segment_index)]
+
+
+def parameters(file: File, segment_index: int) -> dict[str, Floats]:
+    """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and head.conv.bias."""
+    values = {name: (found * math.ldexp(1024 + code % 1024, code // 1024 - 42)).astype(np.float32)
+              for name, found, code in groups(file, segment_index)}
+    tensor = {}
+    for module, weights, biases in tensors(file, file.segments[segment_index].n_frames):
+        for name, shape in weights:
+            tensor[f"{module}.{name}.weight"] = values[f"{module}.{name}"].reshape(shape)
+        at = 0
+        for name, shape in biases:
+            tensor[f"{module}.{name}.bias"] = values[f"{module}.biases"][at:at + shape[0]]
+            at += shape[0]
+    return tensor
+
+
+def silu(x: Floats) -> Floats:
+    """Section "Reconstruction"."""
+    with np.errstate(over="ignore"):
+        found: Floats = x / (1 + np.exp(-x))
+    return found
+
+
+def gelu(x: Floats, approximate: bool) -> Floats:
+    """Section "Reconstruction", GELU for activation 1 and 0."""
+    if approximate:
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+        return x * np.asarray((1 + np.tanh(inner)) / 2, np.float32)
+    phi: Floats = np.vectorize(lambda v: (1 + math.erf(v / math.sqrt(2))) / 2, otypes=[np.float32])(x)
+    return x * phi
+
+
+def enlarged(x: Floats, stride: int) -> Floats:
+    """Section "Reconstruction": bilinear interpolation of rows and columns."""
+    for axis in (1, 2):
+        size = x.shape[axis]
+        at = np.maximum((np.arange(size * stride) + 0.5) / stride - 0.5, 0)
+        first = np.floor(at).astype(int)
+        second = np.minimum(first + 1, size - 1)
+        weight = (at - first).astype(np.float32).reshape((1, -1, 1) if axis == 1 else (1, 1, -1))
+        x = x.take(first, axis) * (1 - weight) + x.take(second, axis) * weight
+    return x
+
+
+class Network:
+    """Section "Reconstruction"."""
+
+    def __init__(self, file: File, segment_index: int) -> None:
+        self.file, self.header, self.n_frames = file, file.header, file.segments[segment_index].n_frames
+        self.tensor = parameters(file, segment_index)
+
+    def linear(self, name: str, v: Floats) -> Floats:
+        found: Floats = self.tensor[f"{name}.weight"] @ v + self.tensor[f"{name}.bias"]
+        return found
+
+    def conv(self, name: str, x: Floats) -> Floats:
+        """Cross-correlation with zero padding, for dw on each channel by itself."""
+        weight, bias = self.tensor[f"{name}.weight"], self.tensor[f"{name}.bias"]
+        size, (height, width) = weight.shape[-1], x.shape[1:]
+        padded = np.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2)))
+        found = np.zeros((len(weight), height, width), np.float32) + bias[:, None, None]
+        for i, j in itertools.product(range(size), repeat=2):
+            part = padded[:, i:i + height, j:j + width]
+            if name.endswith(".dw"):
+                found += weight[:, 0, i, j, None, None] * part
+            else:
+                found += np.tensordot(weight[:, :, i, j], part, 1)
+        return found
+
+    def encoding(self, t: int) -> Floats:
+        base = self.header["pe_base"] / 256
+        angles = np.array([base**i * math.pi * t / self.n_frames for i in range(self.header["pe_levels"])])
+        return np.concatenate([np.sin(angles), np.cos(angles)]).astype(np.float32)
+
+    def stem(self, t: int) -> Floats:
+        if self.header["stem"] == 0:
+            hidden = silu(self.linear("stem.linear1", self.encoding(t)))
+            return silu(self.linear("stem.linear2", hidden)).reshape(
+                self.header["stem_channels"], self.header["stem_height"], self.header["stem_width"])
+        found = []
+        for k in range(1, len(self.file.grids) + 1):
+            keys = self.tensor[f"stem.grid{k}.weight"]
+            u = min(max((t + 0.5) * len(keys) / self.n_frames - 0.5, 0), len(keys) - 1)
+            weights = np.maximum(0, 1 - np.abs(u - np.arange(len(keys)))).astype(np.float32)
+            found.append(np.tensordot(weights, keys, 1))
+        return np.concatenate(found)
+
+    def scrb(self, name: str, x: Floats) -> Floats:
+        hidden = self.conv(f"{name}.pw1", self.conv(f"{name}.dw", x))
+        return x + self.conv(f"{name}.pw2", gelu(hidden, self.header["activation"] == 1))
+
+    def block(self, name: str, stride: int, wide: int, x: Floats, encoding: Floats) -> Floats:
+        x = self.conv(f"{name}.pw", x)
+        if self.header["affine"]:
+            scale_shift = self.linear(f"{name}.affine", encoding)[:, None, None]
+            x = x * (1 + scale_shift[:wide]) + scale_shift[wide:]
+        skip = enlarged(x, stride)
+        x = silu(self.conv(f"{name}.ub", self.scrb(f"{name}.scrb1", x)))
+        split = x.reshape(wide, stride, stride, *x.shape[1:])
+        return self.scrb(f"{name}.scrb2", split.transpose(0, 3, 1, 4, 2).reshape(skip.shape)) + skip
+
+    def frame(self, t: int) -> Planes:
+        x, encoding = self.stem(t), self.encoding(t)
+        for i, (stride, wide) in enumerate(self.file.blocks, 1):
+            x = self.block(f"block{i}", stride, wide, x, encoding)
+        rows, columns = self.file.plane_size
+        y = self.conv("head.conv", x)[:, :rows, :columns]
+        v = (np.tanh(y) + 1) / 2 if self.header["output"] == 0 else (y + 1) / 2
+        planes = np.clip(np.rint(255 * v), 0, 255).astype(np.uint8)
+        if self.header["colorspace"] == 0:
+            return planes[0], planes[1], planes[2]
+        luma = planes[:4].reshape(2, 2, rows, columns).transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns)
+        return luma[:self.header["height"], :self.header["width"]], planes[4], planes[5]
+
+
+def frames(file: File, segment_index: int, numbers: Iterable[int]) -> list[Planes]:
+    """Section "Reconstruction": the planes of the segment's frames with these numbers, counted from 0."""
+    network = Network(file, segment_index)
+    return [network.frame(number) for number in numbers]

@@ -1,0 +1,166 @@
+"""nervcodec.bitstream: what is written is read back, byte for byte as specified (see also test_bitstream_checks)."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nervcodec.bitstream import (LAYOUTS, QUALITY_FIELDS, Header, Segment, StoredQuality, load, read_file,
+                                 read_quality, write_file, write_header, write_quality)
+from nervcodec.config import (ACTIVATIONS, COLORSPACES, OUTPUTS, STEMS, Block, ColorTags, Grid, ModelConfig,
+                              VideoFormat)
+from nervcodec.errors import ConfigError, VideoError
+from nervcodec.presets import PRESETS
+
+MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300)),
+                    activation="gelu-tanh", output="linear")
+FORM = VideoFormat(10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15))
+HEADER = Header(FORM, MODEL)
+SEGMENTS = (Segment(4, (b"\0", b"ab", b"c", b"defg")), Segment(3, (b"1", b"2", b"3", b"45")))
+
+
+# --- round trips ---
+
+colors = st.builds(ColorTags, st.integers(0, 255), st.integers(0, 255), st.integers(0, 255),
+                   st.sampled_from([None, False, True]), st.integers(0, 6))
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> Header:
+    """Any header that the document allows."""
+    blocks = tuple(draw(st.lists(st.builds(Block, st.integers(1, 16), st.integers(1, 4096)), min_size=1, max_size=8)))
+    stem, colorspace = draw(st.sampled_from(STEMS)), draw(st.sampled_from(COLORSPACES))
+    rows, columns = draw(st.integers(1, 4096)), draw(st.integers(1, 4096))
+    scale = 2 if colorspace == "yuv" else 1
+    for block in blocks:
+        scale *= block.stride
+    width, height = (draw(st.integers(1, min(16384, cells * scale))) for cells in (columns, rows))
+    is_mlp = stem == "mlp"
+    grids = st.lists(st.builds(Grid, st.integers(1, 255), st.integers(1, 65535)), min_size=1, max_size=8)
+    model = ModelConfig(
+        width, height, colorspace, stem, rows, columns, blocks,
+        stem_hidden=draw(st.integers(1, 65535)) if is_mlp else 0,
+        stem_channels=draw(st.integers(1, 4096)) if is_mlp else 0,
+        grids=() if is_mlp else tuple(draw(grids)), affine=draw(st.booleans()), pe_levels=draw(st.integers(1, 64)),
+        pe_base_q8=draw(st.integers(257, 1024)), activation=draw(st.sampled_from(ACTIVATIONS)),
+        output=draw(st.sampled_from(OUTPUTS)), bits=draw(st.integers(2, 12)))
+    u32 = st.integers(1, 2**32 - 1)
+    form = VideoFormat(width, height, Fraction(draw(u32), draw(u32)), draw(st.integers(1, 2**24)),
+                       draw(st.sampled_from(LAYOUTS)), draw(colors),
+                       Fraction(draw(st.integers(1, 65535)), draw(st.integers(1, 65535))))
+    return Header(form, model)
+
+
+def segment_of(header: Header, n_frames: int) -> Segment:
+    return Segment(n_frames, tuple(bytes([i + 1]) * (i + 1) for i in range(len(header.model.blocks) + 2)))
+
+
+@given(headers())
+def test_any_header_comes_back(header: Header) -> None:
+    """Every legal header is read as it was written."""
+    data = write_file(header, [segment_of(header, header.format.n_frames)], StoredQuality())
+    assert read_file(data).header == header
+
+
+quality_units = st.none() | st.integers(0, 2**32 - 2)
+
+
+@given(st.lists(quality_units, min_size=len(QUALITY_FIELDS), max_size=len(QUALITY_FIELDS)))
+def test_stored_quality_comes_back(units: list[int | None]) -> None:
+    """Stored figures are exact in the document's units, and None stays None."""
+    scales = {"1e-4 dB": 1e4, "1e-6": 1e6, "ms": 1e3}
+    values = {field.name: None if unit is None else unit / scales[field.unit]
+              for field, unit in zip(QUALITY_FIELDS, units)}
+    assert read_file(write_file(HEADER, SEGMENTS, StoredQuality(**values))).quality == StoredQuality(**values)
+
+
+def test_quality_beyond_the_field_is_clipped() -> None:
+    """Figures too large or negative take the nearest value that can be written, never 'not measured'."""
+    stored = read_quality(write_quality(StoredQuality(psnr_y=1e9, psnr_u=-3.0)))
+    assert (stored.psnr_y, stored.psnr_u) == ((2**32 - 2) / 1e4, 0.0)
+
+
+@given(st.lists(st.none() | st.floats(0, 1e5), min_size=8, max_size=8))
+def test_length_does_not_depend_on_quality(values: list[float | None]) -> None:
+    """The quality section has one size, so that it can be filled in after measuring."""
+    assert len(write_file(HEADER, SEGMENTS, StoredQuality(*values))) == len(write_file(HEADER, SEGMENTS,
+                                                                                       StoredQuality()))
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.lists(st.binary(min_size=1, max_size=40), min_size=4, max_size=4)),
+                min_size=1, max_size=5))
+def test_segments_come_back(contents: list[tuple[int, list[bytes]]]) -> None:
+    """Segments keep their frames, their streams and their order."""
+    segments = tuple(Segment(n_frames, tuple(streams)) for n_frames, streams in contents)
+    form = replace(FORM, n_frames=sum(segment.n_frames for segment in segments))
+    assert read_file(write_file(Header(form, MODEL), segments, StoredQuality())).segments == segments
+
+
+def test_n_bytes_and_container_bytes() -> None:
+    """A read file knows its size and how much of it is not streams."""
+    data = write_file(HEADER, SEGMENTS, StoredQuality())
+    assert (read_file(data).n_bytes, read_file(data).container_bytes) == (len(data), len(data) - 13)
+
+
+@pytest.mark.parametrize("size", [(320, 180), (1280, 720), (3840, 2160)])
+def test_container_is_at_most_250_bytes(size: tuple[int, int]) -> None:
+    """One segment of the default preset has at most 250 bytes around its streams."""
+    form = VideoFormat(*size, Fraction(25), 132)
+    header = Header(form, PRESETS["default"].model(form, "yuv", 132))
+    data = write_file(header, [segment_of(header, 132)], StoredQuality())
+    assert read_file(data).container_bytes <= 250
+
+
+def test_load_reads_a_file(tmp_path: Path) -> None:
+    """load gives what read_file gives of the file's bytes."""
+    data = write_file(HEADER, SEGMENTS, StoredQuality(psnr_y=31.5))
+    (tmp_path / "a.nvpp").write_bytes(data)
+    assert load(tmp_path / "a.nvpp") == read_file(data)
+
+
+def test_load_says_which_file_is_missing(tmp_path: Path) -> None:
+    """A file that cannot be opened is a VideoError with its name and the reason."""
+    with pytest.raises(VideoError, match="absent.nvpp: No such file"):
+        load(tmp_path / "absent.nvpp")
+
+
+@pytest.mark.parametrize(("form", "name"), [
+    (replace(FORM, width=16385), "width"), (replace(FORM, n_frames=(1 << 24) + 1), "n_frames"),
+    (replace(FORM, frame_rate=Fraction(1, 1 << 32)), "frame_rate_denominator"),
+    (replace(FORM, sample_aspect_ratio=Fraction(65536)), "aspect_numerator"),
+    (replace(FORM, color=ColorTags(chroma_location=7)), "chroma_location"),
+])
+def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> None:
+    """A format that the header cannot hold is a ConfigError that names the field, before anything is written."""
+    with pytest.raises(ConfigError, match=f"{name} is .*; a .nvpp file holds "):
+        write_header(Header(form, MODEL))
+
+
+# --- the format, byte for byte ---
+
+GOLDEN = bytes.fromhex("""
+    894E5650500D0A1A 0100 3C00
+    0A00 0600 30750000 E9030000 07000000 1000 0F00 00 06 05 04 01 01 00 00 00
+    01 08 01 01 00 28 4001 01 0200 0300 0000 0000 02 02
+    02 0400 03 2C01 02 0500 01 0400
+    E9B1B4CE
+    03000000 81 20000000 01 1E000000 01 1B000000 BE17FE72
+    81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
+    01 1E000000 04000000 0000 01000000 00 02000000 6162 01000000 63 04000000 64656667 3B31C173
+    01 1B000000 03000000 0000 01000000 31 01000000 32 01000000 33 02000000 3435 AFA38D5E
+""")
+
+
+def test_golden_file_is_written() -> None:
+    """This file has exactly these bytes for ever."""
+    assert write_file(HEADER, SEGMENTS, StoredQuality(psnr_y=31.5, encode_time=2.0)).hex() == GOLDEN.hex()
+
+
+def test_golden_file_is_read() -> None:
+    """These bytes give exactly this file for ever."""
+    file = read_file(GOLDEN)
+    assert (file.header, file.segments) == (HEADER, SEGMENTS)
+    assert file.quality == StoredQuality(psnr_y=31.5, encode_time=2.0)

@@ -1,0 +1,274 @@
+"""nervcodec.cli: what a user sees. Commands run in this process through main(), as the console script runs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from nervcodec import __version__
+from nervcodec.bitstream import Segment
+from nervcodec.cli import main
+from nervcodec.color import Frames
+from nervcodec.config import ModelConfig
+from nervcodec.entropy import Coded
+from nervcodec.metrics import QualityMeter
+from nervcodec.video import probe, read_groups
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Runs commands in a folder of its own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._capfd = folder, monkeypatch, capfd
+        monkeypatch.chdir(folder)
+
+    def __call__(self, *arguments: str) -> Result:
+        self._monkeypatch.setattr(sys, "argv", ["nervcodec", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert isinstance(exit_.value.code, int)
+        return Result(exit_.value.code, *self._capfd.readouterr())
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, monkeypatch, capfd)
+
+
+def write_clip(path: Path, width: int = 24, height: int = 18, n_frames: int = 5, rate: str = "30000:1001") -> None:
+    """A moving gradient as 4:2:0 .y4m."""
+    header = f"YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C420jpeg\n".encode()
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    chroma = np.full(2 * -(-width // 2) * -(-height // 2), 120, np.uint8).tobytes()
+    frames = [((5 * x + 7 * y + 3 * t) % 200 + 20).astype(np.uint8).tobytes() + chroma for t in range(n_frames)]
+    path.write_bytes(header + b"".join(b"FRAME\n" + frame for frame in frames))
+
+
+def read(path: Path) -> Frames:
+    form, _ = probe(path)
+    return next(read_groups(path, form, [form.n_frames]))
+
+
+@pytest.fixture
+def coded(shell: Shell) -> Shell:
+    """A folder with in.y4m (5 frames) and out.nvpp (segments of 2 and 3 frames)."""
+    write_clip(shell.folder / "in.y4m")
+    assert shell("encode", "in.y4m", "out.nvpp", "--epochs", "4", "--segment-frames", "3").code == 0
+    return shell
+
+
+def test_version_everywhere(shell: Shell) -> None:
+    """--version prints the version for the program and for each command."""
+    for command in ([], ["encode"], ["decode"], ["info"]):
+        assert shell(*command, "--version").out == f"nervcodec {__version__}\n"
+
+
+def test_encode_reports_what_comes_out_of_the_file(coded: Shell) -> None:
+    """The quality in the JSON report is that of the frames that decode writes."""
+    report = json.loads(coded("encode", "in.y4m", "again.nvpp", "--epochs", "2", "--json").out)
+    assert coded("decode", "again.nvpp", "again.y4m").code == 0
+    meter = QualityMeter(probe(coded.folder / "in.y4m")[0].color)
+    meter.add(read(coded.folder / "in.y4m"), read(coded.folder / "again.y4m"))
+    measured = meter.result()
+    assert report["quality"]["y_db"] == pytest.approx(measured.y_db, abs=1e-6)
+    assert report["quality"]["rgb_db"] == pytest.approx(measured.rgb_db, abs=1e-6)
+    assert report["bytes"] == (coded.folder / "again.nvpp").stat().st_size
+
+
+def test_encode_prints_the_figures(shell: Shell) -> None:
+    """The closing table names bytes, bpp, kbit/s, every PSNR, MS-SSIM and time; the network comes before it."""
+    write_clip(shell.folder / "in.y4m")
+    out = shell("encode", "in.y4m", "out.nvpp", "--epochs", "1").out
+    for word in ("kMAC/pixel", "parameters", "bytes", "bpp", "kbit/s", "PSNR Y, U, V", "PSNR 6:1:1", "PSNR RGB",
+                 "MS-SSIM", "encode time"):
+        assert word in out
+
+
+def test_info_names_the_stored_quality(coded: Shell) -> None:
+    """info --json has the quality that the encoder measured, rounded to 1e-4 dB, and all bytes by module."""
+    report = json.loads(coded("encode", "in.y4m", "again.nvpp", "--epochs", "2", "--json").out)
+    info = json.loads(coded("info", "again.nvpp", "--json").out)
+    assert info["quality"]["psnr_y"] == pytest.approx(report["quality"]["y_db"], abs=1e-4)
+    assert sum(info["bytes_by_module"].values()) == info["bytes"] == report["bytes"]
+    assert info["frame_rate"] == "30000/1001"
+
+
+def test_info_reads_as_text(coded: Shell) -> None:
+    """The table has a line for each module and the segments' frames."""
+    out = coded("info", "out.nvpp").out
+    assert "stem" in out and "head" in out and "2: 2, 3 frames" in out
+
+
+def test_decode_keeps_rate_and_count(coded: Shell) -> None:
+    """A decoded .mp4 has the source's exact frame rate and number of frames."""
+    assert coded("decode", "out.nvpp", "out.mp4").code == 0
+    form, _ = probe(coded.folder / "out.mp4")
+    assert (form.n_frames, form.frame_rate, form.width) == (5, probe(coded.folder / "in.y4m")[0].frame_rate, 24)
+
+
+def test_decode_range_equals_a_part_of_the_whole(coded: Shell) -> None:
+    """--frames 1:4 writes exactly the frames 1, 2, 3 of the whole decode, across the segments' border."""
+    coded("decode", "out.nvpp", "whole.y4m")
+    assert coded("decode", "out.nvpp", "part.y4m", "--frames", "1:4").code == 0
+    whole, part = read(coded.folder / "whole.y4m"), read(coded.folder / "part.y4m")
+    assert all(np.array_equal(a[1:4], b) for a, b in zip(whole.planes, part.planes, strict=True))
+
+
+def test_decode_touches_only_needed_segments(coded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of the second segment are decoded without decoding the first."""
+    from nervcodec import segment
+    lengths: list[int] = []
+    original = segment.decode_symbols_of
+
+    def counting(one: Segment, model: ModelConfig) -> list[Coded]:
+        lengths.append(one.n_frames)
+        return original(one, model)
+
+    monkeypatch.setattr(segment, "decode_symbols_of", counting)
+    assert coded("decode", "out.nvpp", "part.y4m", "--frames", "3:5").code == 0
+    assert lengths == [3]
+
+
+def test_decode_to_a_folder_of_png(coded: Shell) -> None:
+    """A name without a suffix becomes a folder with a PNG for each frame."""
+    assert coded("decode", "out.nvpp", "pngs").code == 0
+    assert len(list((coded.folder / "pngs").glob("*.png"))) == 5
+
+
+def test_odd_size_to_mp4_says_that_it_pads(shell: Shell) -> None:
+    """libx264 takes even sizes only: the note names the padding."""
+    write_clip(shell.folder / "odd.y4m", 19, 13, 2)
+    shell("encode", "odd.y4m", "odd.nvpp", "--epochs", "1")
+    result = shell("decode", "odd.nvpp", "odd.mp4")
+    assert result.code == 0 and "20x14" in result.err
+
+
+def test_same_options_give_the_same_file(shell: Shell) -> None:
+    """Two encodes with one seed are equal but for the stored encode time; another seed differs."""
+    write_clip(shell.folder / "in.y4m")
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        shell("encode", "in.y4m", f"{name}.nvpp", "--epochs", "2", "--seed", seed)
+    from nervcodec.bitstream import load
+    a, b, c = (load(shell.folder / f"{name}.nvpp").segments for name in "abc")
+    assert a == b != c
+
+
+def test_prune_and_bits_reach_the_file(shell: Shell) -> None:
+    """--prune 0.5 makes half of the stem's and blocks' weights zero and --bits 5 bounds symbols by 15."""
+    write_clip(shell.folder / "in.y4m")
+    shell("encode", "in.y4m", "out.nvpp", "--preset", "paper-xs", "--frames", "2", "--epochs", "1", "--prune", "0.5",
+          "--bits", "5")
+    from nervcodec.bitstream import load
+    from nervcodec.segment import decode_symbols_of
+    file = load(shell.folder / "out.nvpp")
+    symbols = np.concatenate([group.symbols for group in decode_symbols_of(file.segments[0], file.header.model)])
+    assert np.abs(symbols).max() == 15
+    assert (symbols == 0).mean() > 0.45
+
+
+def test_dry_run_writes_nothing(shell: Shell) -> None:
+    """--dry-run names network, parameters, memory and time, and leaves no file."""
+    write_clip(shell.folder / "in.y4m")
+    result = shell("encode", "in.y4m", "out.nvpp", "--dry-run")
+    assert result.code == 0 and not (shell.folder / "out.nvpp").exists()
+    assert all(word in result.out for word in ("network", "parameters", "memory", "time"))
+
+
+def test_progress_lines_are_plain_without_a_terminal(shell: Shell) -> None:
+    """On a pipe every progress line is a line of its own with stage, epoch, frames/s, PSNR and ETA."""
+    write_clip(shell.folder / "in.y4m")
+    lines = [line for line in shell("encode", "in.y4m", "out.nvpp", "--epochs", "2").err.splitlines() if "fit" in line]
+    assert lines and "\r" not in "".join(lines)
+    assert all(word in lines[-1] for word in ("epoch 2/2", "frames/s", "PSNR", "ETA"))
+
+
+def error_line(result: Result) -> str:
+    """The one line of an error; nothing else was printed."""
+    lines = result.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("nervcodec: error: "), result.err
+    return lines[0]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["encode", "in.y4m"], 2, "OUTPUT.nvpp"),
+    (["frob"], 2, "frob"),
+    (["encode", "in.y4m", "o.nvpp", "--preset", "best"], 2, "best"),
+    (["encode", "in.y4m", "o.nvpp", "--epochs", "0"], 2, "epochs is 0"),
+    (["encode", "in.y4m", "o.nvpp", "--epochs", "many"], 2, "many"),
+    (["encode", "in.y4m", "o.nvpp", "--frames", "9"], 2, "1 to 5"),
+    (["encode", "in.y4m", "o.nvpp", "--bits", "1"], 2, "bits is 1; legal: 2 to 12"),
+    (["encode", "in.y4m", "o.nvpp", "--bits", "13"], 2, "bits is 13"),
+    (["encode", "in.y4m", "o.nvpp", "--prune", "1"], 2, "prune ratio is 1"),
+    (["encode", "in.y4m", "o.nvpp", "--segment-frames", "0"], 2, "segment frames is 0"),
+    (["encode", "in.y4m", "o.nvpp", "--threads", "0"], 2, "threads is 0"),
+    (["encode", "in.y4m", "o.nvpp", "--device", "tpu"], 2, "tpu"),
+    (["encode", "in.y4m", "o.nvpp", "--device", "cuda:99"], 2, "cuda:99"),
+    (["encode", "in.y4m", "o.nvpp", "--seed", "-1"], 2, "seed is -1"),
+    (["encode", "in.y4m", "o.nvpp", "--colorspace", "cmyk"], 2, "cmyk"),
+    (["encode", "in.y4m", "o.nvpp", "--rate-weight", "-1"], 2, "rate weight is -1"),
+    (["encode", "none.y4m", "o.nvpp"], 3, "none.y4m"),
+    (["encode", "text.y4m", "o.nvpp"], 3, "text.y4m"),
+    (["encode", "cut.y4m", "o.nvpp"], 3, "cut.y4m"),
+    (["encode", "empty.y4m", "o.nvpp"], 3, "empty.y4m"),
+    (["encode", "in.y4m", "nowhere/o.nvpp"], 6, "nowhere"),
+    (["encode", "in.y4m", "out.nvpp"], 7, "-y"),
+    (["encode", "in.y4m", "in.y4m", "-y"], 7, "in.y4m"),
+    (["decode", "none.nvpp", "o.y4m"], 3, "none.nvpp"),
+    (["decode", "in.y4m", "o.y4m"], 4, "not a .nvpp file"),
+    (["decode", "cut.nvpp", "o.y4m"], 4, ""),
+    (["decode", "flipped.nvpp", "o.y4m"], 4, "checksum"),
+    (["decode", "out.nvpp", "o.xyz"], 2, ".xyz"),
+    (["decode", "out.nvpp", "o.mp4", "--codec", "h999"], 2, "h999"),
+    (["decode", "out.nvpp", "o.y4m", "--frames", "4:2"], 2, "4:2"),
+    (["decode", "out.nvpp", "o.y4m", "--frames", "0:6"], 2, "<= 5"),
+    (["decode", "out.nvpp", "o.y4m", "--frames", "two"], 2, "two"),
+    (["decode", "out.nvpp", "in.y4m"], 7, "-y"),
+    (["decode", "out.nvpp", "out.nvpp", "-y"], 2, ".nvpp"),
+    (["info", "none.nvpp"], 3, "none.nvpp"),
+    (["info", "cut.nvpp"], 4, ""),
+    (["info", "text.y4m"], 4, "not a .nvpp file"),
+])
+def test_bad_input_is_one_line_and_a_code(coded: Shell, arguments: list[str], code: int, words: str) -> None:
+    """Whatever is wrong: one line that names it, the right exit code, and no file comes or changes."""
+    data, video = (coded.folder / "out.nvpp").read_bytes(), (coded.folder / "in.y4m").read_bytes()
+    (coded.folder / "cut.nvpp").write_bytes(data[:-5])
+    (coded.folder / "flipped.nvpp").write_bytes(data[:-9] + bytes([data[-9] ^ 4]) + data[-8:])
+    (coded.folder / "text.y4m").write_text("hello\n")
+    (coded.folder / "empty.y4m").write_text("")
+    (coded.folder / "cut.y4m").write_bytes(video[:-1])
+    before = {path.name: path.read_bytes() for path in coded.folder.iterdir()}
+    result = coded(*arguments)
+    assert result.code == code and result.out == ""
+    assert words in error_line(result)
+    assert {path.name: path.read_bytes() for path in coded.folder.iterdir()} == before
+
+
+def test_interrupt_leaves_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during a fit exits 8 with one line and no file."""
+    from nervcodec import fit
+    write_clip(shell.folder / "in.y4m")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit.Fitter, "overfit", interrupted)
+    result = shell("encode", "in.y4m", "out.nvpp")
+    assert result.code == 8 and result.err.strip() == "nervcodec: error: interrupted; nothing was written"
+    assert [path.name for path in shell.folder.iterdir()] == ["in.y4m"]
+
+
+def test_control_characters_are_escaped(shell: Shell) -> None:
+    """A file name cannot write escape sequences to the terminal."""
+    result = shell("info", "\x1b[31mred")
+    assert result.code == 3 and "\x1b" not in result.err and r"\x1b[31mred" in result.err

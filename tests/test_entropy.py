@@ -1,0 +1,290 @@
+"""nervcodec.entropy: round trips, the tables' promises, the coded size, and every way a stream can be wrong."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from nervcodec.entropy import TOTAL_BITS, Coded, Symbols, decode_symbols, encode_symbols, frequencies
+from nervcodec.errors import BitstreamError, InvalidField, Truncated
+
+EVERY_MAX_SYMBOL = [(1 << bits - 1) - 1 for bits in range(2, 13)]
+
+
+def coded(values: list[int] | NDArray[np.float64], step_code: int = 0) -> Coded:
+    return Coded(np.rint(np.array(values)).astype(np.int32), step_code)
+
+
+def n_buckets(max_symbol: int) -> int:
+    """Bytes of a histogram record: magnitudes 0 to 4, then two for every octave begun."""
+    firsts = [0, 1, 2, 3, 4] + [start for k in range(1, 11) for start in (2**(k + 1) + 1, 3 * 2**k + 1)]
+    return sum(first <= max_symbol for first in firsts)
+
+
+def order0_bytes(symbols: Symbols) -> float:
+    """The empirical order-0 entropy of the symbols."""
+    counts = np.unique(symbols, return_counts=True)[1]
+    return float(-(counts @ np.log2(counts / symbols.size))) / 8
+
+
+def assert_round_trip(groups: list[Coded], max_symbol: int) -> None:
+    decoded = decode_symbols(encode_symbols(groups, max_symbol), [len(g.symbols) for g in groups], max_symbol)
+    assert len(decoded) == len(groups)
+    for before, after in zip(groups, decoded):
+        np.testing.assert_array_equal(after.symbols, before.symbols)
+        assert after.symbols.dtype == np.int32
+        assert after.step_code == (before.step_code if before.symbols.any() else 0)
+
+
+# --- round trips ---
+
+
+@st.composite
+def modules(draw: st.DrawFn) -> tuple[list[Coded], int]:
+    """Groups of one module with the largest magnitude of their symbols."""
+    max_symbol = draw(st.sampled_from(EVERY_MAX_SYMBOL))
+    reach = draw(st.integers(0, max_symbol))
+    values = st.lists(st.integers(-reach, reach), min_size=1, max_size=60)
+    groups = st.lists(st.builds(coded, values, st.integers(0, 65535)), min_size=1, max_size=4)
+    return draw(groups), max_symbol
+
+
+@settings(max_examples=60)
+@given(modules())
+def test_round_trip(module: tuple[list[Coded], int]) -> None:
+    """Any groups come back with their symbols and step codes."""
+    assert_round_trip(*module)
+
+
+@pytest.mark.parametrize("max_symbol", EVERY_MAX_SYMBOL)
+@pytest.mark.parametrize("values", [
+    lambda m: [m], lambda m: [-m], lambda m: [m, -m], lambda m: [0] * 50 + [m], lambda m: [0] * 50 + [-1],
+    lambda m: [1] * 50, lambda m: list(range(-m, m + 1)), lambda m: [-m] * 3000,
+], ids=["top", "bottom", "both ends", "rare top", "rare minus one", "no zero", "each once", "many equal"])
+def test_extreme_groups_come_back(values: Callable[[int], list[int]], max_symbol: int) -> None:
+    """Ends of the range, one-sided groups and groups without a zero come back for every legal range."""
+    assert_round_trip([coded(values(max_symbol), 65535)], max_symbol)
+
+
+def test_all_zero_groups_cost_one_byte() -> None:
+    """A group of zeros is one byte, however long it is."""
+    assert encode_symbols([coded([0] * 100_000, 777), coded([0], 1)], 127) == b"\0\0"
+
+
+def test_all_zero_groups_come_back() -> None:
+    """Zero groups between others do not disturb them; their step is forgotten, since nothing needs it."""
+    assert_round_trip([coded([0] * 9, 5), coded([3, -1], 6), coded([0], 7), coded([1], 8)], 7)
+
+
+def test_encoding_repeats_itself() -> None:
+    """The same groups give the same bytes."""
+    groups = [coded(np.random.default_rng(0).laplace(0, 9, 500), 3)]
+    assert encode_symbols(groups, 127) == encode_symbols(groups, 127)
+
+
+# --- the format, byte for byte ---
+
+GOLDEN_GROUPS = [coded([0, 0, 0], 7), coded([1, -2, 0, 3, 0, 0, 1, -1], 0x1234),
+                 coded([7, -7, -7, 7, 7, 7, -7, 7] * 4, 0x0201)]
+GOLDEN = bytes.fromhex(
+    "00"  # all symbols are zero
+    "3d 3412 03 02"  # geometric: zero odds, step code 0x1234, tails
+    "ff 0102 00 00 00 00 00 00 29"  # histogram: step code 0x0201, seven buckets
+    "2e751eac 43bc02bd")  # two words
+
+
+def test_golden_stream_is_written() -> None:
+    """These groups give exactly these bytes for ever."""
+    assert encode_symbols(GOLDEN_GROUPS, 7).hex(" ") == GOLDEN.hex(" ")
+
+
+def test_golden_stream_is_read() -> None:
+    """These bytes give exactly these groups for ever."""
+    decoded = decode_symbols(GOLDEN, [3, 8, 32], 7)
+    assert [group.symbols.tolist() for group in decoded] == [group.symbols.tolist() for group in GOLDEN_GROUPS]
+    assert [group.step_code for group in decoded] == [0, 0x1234, 0x0201]
+
+
+@pytest.mark.parametrize(("table", "expected"), [
+    ([61, 3, 2], [2148, 7333, 25036, 85478, 291839, 996403, 3401941, 6255980, 3401941, 1379132, 559094, 226655, 91885,
+                  37250, 15101]),
+    ([70, 64, 1], [60, 376, 2362, 14842, 93283, 586303, 3685043, 12394940, 1, 1, 1, 1, 1, 1, 1]),
+    ([255, 20, 9, 0, 3, 0, 5, 1], [777385, 549695, 549695, 1, 924473, 1, 1554769, 8065178, 1554769, 1, 924473, 1,
+                                   549695, 549695, 777385]),
+])
+def test_golden_tables(table: list[int], expected: list[int]) -> None:
+    """A record stands for exactly these frequencies for ever."""
+    assert frequencies(bytes(table), 7).tolist() == expected
+
+
+# --- tables ---
+
+
+@st.composite
+def legal_tables(draw: st.DrawFn) -> tuple[bytes, int]:
+    """A record's table bytes with the largest magnitude it is for."""
+    max_symbol = draw(st.sampled_from(EVERY_MAX_SYMBOL))
+    if draw(st.booleans()):
+        tails = st.tuples(st.integers(0, 64), st.integers(0, 64)).filter(lambda pair: min(pair) < 64)
+        return bytes([draw(st.integers(1, 127)), *draw(tails)]), max_symbol
+    n = n_buckets(max_symbol)
+    return b"\xff" + draw(st.binary(min_size=n, max_size=n).filter(any)), max_symbol
+
+
+@given(legal_tables())
+@example((bytes([127, 63, 63]), 2047))
+@example((bytes([1, 0, 64]), 1))
+@example((b"\xff" + bytes([255] * n_buckets(2047)), 2047))
+@example((b"\xff\x00\x01", 1))
+def test_frequencies_sum_to_the_total(record: tuple[bytes, int]) -> None:
+    """Every legal record gives each of the 2M + 1 symbols at least 1, and 2^24 in all."""
+    table, max_symbol = record
+    found = frequencies(table, max_symbol)
+    assert found.shape == (2 * max_symbol + 1,)
+    assert found.min() >= 1
+    assert found.sum() == 1 << TOTAL_BITS
+
+
+def test_zero_odds_are_quarters_of_an_octave() -> None:
+    """First byte 64 gives zero as much as all others together; four more double the odds."""
+    even, double = (frequencies(bytes([odds, 8, 8]), 127)[127] / 2**24 for odds in (64, 68))
+    assert even == pytest.approx(1 / 2, abs=1e-4)
+    assert double == pytest.approx(2 / 3, abs=1e-4)
+
+
+def test_tails_are_their_own() -> None:
+    """Code 64 leaves a side with the least frequency; on the other each magnitude falls by 1 - 2^(-code/4)."""
+    found = frequencies(bytes([64, 4, 64]), 127)
+    assert set(found[:127].tolist()) == {1}
+    np.testing.assert_allclose(found[129:134] / found[128:133], 0.5, rtol=1e-3)
+
+
+def test_histogram_is_symmetric_but_for_the_remainder() -> None:
+    """A histogram gives s and -s the same frequency."""
+    found = frequencies(b"\xff" + bytes(range(10, 10 + n_buckets(127))), 127)
+    np.testing.assert_array_equal(found, found[::-1])
+
+
+def test_histogram_shares_a_bucket_evenly() -> None:
+    """Magnitudes 9 to 12 are one bucket, and an eighth of a byte's octave scales its mass by 2^(1/8)."""
+    found = frequencies(b"\xff" + bytes([9, 0, 0, 0, 0, 0, 0, 1] + [0] * (n_buckets(127) - 8)), 127)
+    assert len(set(found[127 + 9:127 + 13].tolist())) == 1
+    assert found[127] / found[127 + 9:127 + 13].sum() == pytest.approx(2 * 2, rel=1e-3)
+
+
+# --- size ---
+
+
+def realistic_groups(seed: int) -> list[Coded]:
+    """What fits give: Laplace, Gauss, pruned Gauss with a hole around zero, uniform, zeros and tiny groups."""
+    rng = np.random.default_rng(seed)
+    pruned = rng.normal(0, 30, 9000)
+    pruned[np.abs(pruned) < 15] = 0
+    shapes = [rng.laplace(0, 3, 8000), rng.laplace(0, 0.4, 5000), rng.normal(0, 12, 6000), rng.normal(2, 25, 3000),
+              pruned, rng.uniform(-127, 127, 4000), np.zeros(500), rng.normal(0, 20, 9), rng.laplace(0, 1, 3)]
+    return [coded(np.clip(values, -127, 127), 40_000) for values in shapes]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_coded_size_is_near_the_entropy(seed: int) -> None:
+    """Records and words together take at most 3 % and 128 bytes more than the groups' own order-0 entropies."""
+    groups = realistic_groups(seed)
+    entropy = sum(order0_bytes(group.symbols) for group in groups)
+    assert entropy <= len(encode_symbols(groups, 127)) <= 1.03 * entropy + 128
+
+
+def test_a_histogram_serves_where_no_geometric_table_can() -> None:
+    """Symbols that all lie far from zero cost little more than their entropy."""
+    rng = np.random.default_rng(0)
+    group = coded(rng.integers(97, 128, 4000) * rng.choice([-1.0, 1.0], 4000))
+    assert len(encode_symbols([group], 127)) < 1.01 * order0_bytes(group.symbols) + 32
+
+
+# --- wrong streams ---
+
+STREAM = encode_symbols([coded([1, -2, 0, 3, 0, 0, 1, -1], 9)], 127)
+
+
+@pytest.mark.parametrize("n_bytes", range(5))
+def test_a_record_cut_short_is_refused(n_bytes: int) -> None:
+    """A stream that ends inside a record is truncated, also if it is empty."""
+    with pytest.raises(Truncated, match=f"a stream of {n_bytes} bytes ends inside a record"):
+        decode_symbols(STREAM[:n_bytes], [8], 127)
+
+
+def test_a_histogram_cut_short_is_refused() -> None:
+    """A histogram's record is as long as there are buckets."""
+    with pytest.raises(Truncated):
+        decode_symbols(b"\xff\0\0" + b"\1" * (n_buckets(127) - 1), [8], 127)
+
+
+@pytest.mark.parametrize("n_surplus", [1, 2, 3])
+def test_parts_of_words_are_refused(n_surplus: int) -> None:
+    """After its records a stream holds whole words."""
+    with pytest.raises(InvalidField) as error:
+        decode_symbols(STREAM + b"\0" * n_surplus, [8], 127)
+    assert error.value.field == "stream length"
+
+
+@pytest.mark.parametrize("odds", [128, 200, 254])
+def test_zero_odds_out_of_range_are_refused(odds: int) -> None:
+    """A first byte of 128 to 254 stands for nothing."""
+    with pytest.raises(InvalidField) as error:
+        decode_symbols(bytes([odds, 0, 0, 1, 1]) + b"\0" * 8, [8], 127)
+    assert (error.value.field, error.value.value) == ("zero odds", odds)
+
+
+@pytest.mark.parametrize("tails", [(65, 0), (0, 65), (255, 255), (64, 64), (64, 65)])
+def test_tails_out_of_range_are_refused(tails: tuple[int, int]) -> None:
+    """Tails are 0 to 64 and not both 64."""
+    with pytest.raises(InvalidField) as error:
+        decode_symbols(bytes([64, 0, 0, *tails]) + b"\0" * 8, [8], 127)
+    assert (error.value.field, error.value.value) == ("tails", tails)
+
+
+@pytest.mark.parametrize("max_symbol", EVERY_MAX_SYMBOL)
+def test_an_empty_histogram_is_refused(max_symbol: int) -> None:
+    """A histogram without any mass gives no table."""
+    with pytest.raises(InvalidField) as error:
+        decode_symbols(b"\xff\0\0" + bytes(n_buckets(max_symbol)) + b"\0" * 8, [8], max_symbol)
+    assert error.value.field == "histogram"
+
+
+def test_an_impossible_state_is_refused() -> None:
+    """Words that no encoder writes, whose quotient is 2^24 or more, are refused."""
+    with pytest.raises(BitstreamError, match="impossible state"):
+        decode_symbols(b"\x40\0\0\x10\x10" + b"\xff" * 8, [3], 127)
+
+
+@pytest.mark.parametrize("n_words", [1, 2, 3, 10])
+def test_surplus_words_are_refused(n_words: int) -> None:
+    """More words than the symbols use up are refused."""
+    with pytest.raises(BitstreamError, match="not those of its symbols"):
+        decode_symbols(STREAM + b"\0" * 4 * n_words, [8], 127)
+
+
+@pytest.mark.parametrize("n_words", [1, 2])
+def test_words_without_coded_groups_are_refused(n_words: int) -> None:
+    """A stream in which no group is coded has no words."""
+    with pytest.raises(BitstreamError, match="not those of its symbols"):
+        decode_symbols(b"\0\0" + b"\1\2\3\4" * n_words, [8, 8], 127)
+
+
+def test_a_missing_word_is_refused() -> None:
+    """A stream without its last word is refused, although the words that are left may decode to the same symbols."""
+    with pytest.raises(BitstreamError):
+        decode_symbols(STREAM[:-4], [8], 127)
+
+
+@settings(max_examples=150)
+@given(st.binary(max_size=60), st.sampled_from([1, 7, 127]))
+def test_any_bytes_decode_or_are_refused(stream: bytes, max_symbol: int) -> None:
+    """Arbitrary bytes give symbols within range or a BitstreamError, nothing else."""
+    try:
+        groups = decode_symbols(stream, [5, 1, 20], max_symbol)
+    except BitstreamError:
+        return
+    assert all(abs(group.symbols).max() <= max_symbol for group in groups)

@@ -1,0 +1,87 @@
+"""Files written once decode to the same symbols for ever and to the same frames within one level.
+
+`python tests/test_golden.py` writes tests/data anew, which only a change of the format's version may ask for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nervcodec.bitstream import File, Header, StoredQuality, load, write_file
+from nervcodec.color import Frames
+from nervcodec.config import Block, FitConfig, Grid, ModelConfig, VideoFormat
+from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment
+
+DATA = Path(__file__).parent / "data"
+SYMBOLS = {
+    "grid_yuv": "6902836a80d9b9b7065810693bce662a21301cd5805e8c0e2aa093adf78a1fb8",
+    "mlp_rgb": "8a5872b14b5cd98cf3e9d4a599c05994d02337dc1956267a4a0502da8fa7e8de",
+}
+
+
+def symbols_hash(file: File) -> str:
+    """SHA-256 of all symbols as little-endian int32 and all step codes, in coded order."""
+    digest = hashlib.sha256()
+    for segment in file.segments:
+        for group in decode_symbols_of(segment, file.header.model):
+            digest.update(group.symbols.astype("<i4").tobytes() + group.step_code.to_bytes(2, "little"))
+    return digest.hexdigest()
+
+
+def decoded(file: File) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    parts = [frames for segment in file.segments for frames in decode_segment(segment, file.header.model)]
+    return list(Frames.concatenate(parts).planes)
+
+
+@pytest.mark.parametrize("name", SYMBOLS)
+def test_symbols_for_ever(name: str) -> None:
+    """The symbols and steps are those that were written."""
+    assert symbols_hash(load(DATA / f"{name}.nvpp")) == SYMBOLS[name]
+
+
+@pytest.mark.parametrize("name", SYMBOLS)
+def test_frames_within_one_level(name: str) -> None:
+    """Every sample is within one level of what was decoded when the file was made."""
+    planes = decoded(load(DATA / f"{name}.nvpp"))
+    with np.load(DATA / f"{name}.npz", allow_pickle=False) as golden:
+        for number, plane in enumerate(planes):
+            expected = golden[f"plane{number}"]
+            assert plane.shape == expected.shape
+            assert np.abs(plane.astype(int) - expected).max() <= 1
+
+
+def _write() -> None:
+    torch.manual_seed(0)
+    DATA.mkdir(exist_ok=True)
+    y, x = np.mgrid[:21, :27]
+    luma = np.stack([(120 + 70 * np.sin(x / 4 + t / 3) * np.cos(y / 5)) for t in range(7)]).astype(np.uint8)
+    chroma = luma[:, ::2, ::2] // 2 + 60
+    models = {
+        "grid_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)), grids=(Grid(2, 2), Grid(3, 4)),
+                                affine=True, pe_levels=4, pe_base_q8=512, activation="gelu-tanh", output="linear"),
+        "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
+    }
+    fits = {"grid_yuv": FitConfig(epochs=40),
+            "mlp_rgb": FitConfig(epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam")}
+    for name, model in models.items():
+        frames = Frames("rgb", (luma, 255 - luma, luma // 2))
+        if model.colorspace == "yuv":
+            frames = Frames("yuv420", (luma, chroma, 255 - chroma))
+        form = VideoFormat(27, 21, Fraction(30000, 1001), 7, frames.layout)
+        segments = [encode_segment(part, model, fits[name])[0] for part in (frames[:4], frames[4:])]
+        path = DATA / f"{name}.nvpp"
+        path.write_bytes(write_file(Header(form, model), segments, StoredQuality(psnr_y=30.5)))
+        file = load(path)
+        planes = {f"plane{number}": plane for number, plane in enumerate(decoded(file))}
+        np.savez_compressed(DATA / f"{name}.npz", **planes)  # type: ignore[arg-type]
+        print(f'    "{name}": "{symbols_hash(file)}",', path.stat().st_size, "bytes")
+
+
+if __name__ == "__main__":
+    _write()

@@ -1,0 +1,301 @@
+"""nervcodec.model: the network against one written with torch.nn from the paper's figure, and the planes' layout."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakeClip
+from torch import Tensor, nn
+
+from nervcodec.config import COLORSPACES, Block, Grid, ModelConfig
+from nervcodec.model import Network, blend_matrix, pack, positional_encoding, to_uint8, unpack
+
+N_FRAMES = 6
+PAPER = ModelConfig(19, 11, "rgb", "mlp", 2, 3, (Block(5, 4), Block(2, 6)), stem_hidden=10, stem_channels=3,
+                    pe_levels=5)
+OURS = ModelConfig(29, 23, "yuv", "grid", 3, 4, (Block(2, 5), Block(1, 4), Block(2, 3)),
+                   grids=(Grid(2, 2), Grid(3, 4)), affine=True, pe_levels=3, activation="gelu-tanh", output="linear")
+CPU = torch.device("cpu")
+
+
+class Stem(nn.Module):
+    """Positional encoding -> two-layer MLP -> feature map."""
+
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(2 * model.pe_levels, model.stem_hidden)
+        self.linear2 = nn.Linear(model.stem_hidden, model.stem_channels * model.stem_height * model.stem_width)
+        self.silu = nn.SiLU()
+        self.unflatten = nn.Unflatten(1, (model.stem_channels, model.stem_height, model.stem_width))
+
+    def forward(self, encoding: Tensor) -> Tensor:
+        features: Tensor = self.unflatten(self.silu(self.linear2(self.silu(self.linear1(encoding)))))
+        return features
+
+
+class Scrb(nn.Module):
+    """Separable convolution residual block: DwConv 3 x 3, PwConv, GELU, PwConv, + input."""
+
+    def __init__(self, width: int, approximate: str) -> None:
+        super().__init__()
+        self.dw = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.pw1, self.pw2 = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
+        self.gelu = nn.GELU(approximate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.pw2(self.gelu(self.pw1(self.dw(x))))
+        return x + y
+
+
+class DecoderBlock(nn.Module):
+    """PwConv -> SCRB -> UB (Conv 3 x 3, SiLU, PixelShuffle) -> SCRB, + bilinear skip from after PwConv."""
+
+    def __init__(self, channels: int, block: Block, encoding: int, approximate: str) -> None:
+        super().__init__()
+        self.pw = nn.Conv2d(channels, block.width, 1)
+        self.affine = nn.Linear(encoding, 2 * block.width) if encoding else None
+        self.scrb1, self.scrb2 = Scrb(block.width, approximate), Scrb(block.width, approximate)
+        self.ub = nn.Conv2d(block.width, block.width * block.stride**2, 3, padding=1)
+        self.shuffle = nn.Sequential(nn.SiLU(), nn.PixelShuffle(block.stride))
+        self.skip = nn.Upsample(scale_factor=block.stride, mode="bilinear")
+
+    def forward(self, x: Tensor, encoding: Tensor) -> Tensor:
+        x = self.pw(x)
+        if self.affine is not None:
+            scale, shift = self.affine(encoding).unsqueeze(-1).unsqueeze(-1).tensor_split(2, dim=1)
+            x = x + x * scale + shift
+        y: Tensor = self.scrb2(self.shuffle(self.ub(self.scrb1(x))))
+        skip: Tensor = self.skip(x)
+        return y + skip
+
+
+class Head(nn.Module):
+    def __init__(self, channels: int, model: ModelConfig) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, model.n_planes, 3, padding=1)
+        self.squash = nn.Tanh() if model.output == "tanh" else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.squash(self.conv(x))
+        return y / 2 + 0.5
+
+
+class Figure(nn.Module):
+    """Figure 2 of the paper, with our options; its state dict has the names of architecture.tensors."""
+
+    def __init__(self, model: ModelConfig, n_frames: int) -> None:
+        super().__init__()
+        self.model, self.n_frames = model, n_frames
+        self.stem = Stem(model) if model.stem == "mlp" else nn.Module()
+        for number, grid in enumerate(model.grids, 1):
+            shape = (math.ceil(n_frames / grid.interval), grid.channels, model.stem_height, model.stem_width)
+            self.stem.register_parameter(f"grid{number}", nn.Parameter(torch.empty(shape)))
+        approximate = "tanh" if model.activation == "gelu-tanh" else "none"
+        channels = model.stem_channels + sum(grid.channels for grid in model.grids)
+        for number, block in enumerate(model.blocks, 1):
+            self.add_module(f"block{number}", DecoderBlock(channels, block, 2 * model.pe_levels * model.affine,
+                                                           approximate))
+            channels = block.width
+        self.head = Head(channels, model)
+
+    def encoding(self, frame: int) -> Tensor:
+        angles = [(self.model.pe_base_q8 / 256) ** i * math.pi * frame / self.n_frames
+                  for i in range(self.model.pe_levels)]
+        return torch.tensor([[*map(math.sin, angles), *map(math.cos, angles)]])
+
+    def features(self, frame: int) -> Tensor:
+        if self.model.stem == "mlp":
+            features: Tensor = self.stem(self.encoding(frame))
+            return features
+        return torch.cat([blended(keys, frame, self.n_frames) for keys in self.stem.parameters()])[None]
+
+    def forward(self, frame: int) -> Tensor:
+        x = self.features(frame)
+        for number in range(1, len(self.model.blocks) + 1):
+            x = self.get_submodule(f"block{number}")(x, self.encoding(frame))
+        y: Tensor = self.head(x)[0, :, :self.model.plane_height, :self.model.plane_width]
+        return y
+
+
+def blended(keys: Tensor, frame: int, n_frames: int) -> Tensor:
+    """The keys at a frame: linear between the middles of equal spans, held before the first and after the last."""
+    place = (frame + 0.5) / n_frames * len(keys) - 0.5
+    before = math.floor(place)
+    share = place - before
+    first, second = (min(max(key, 0), len(keys) - 1) for key in (before, before + 1))
+    return (1 - share) * keys[first] + share * keys[second]
+
+
+def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
+    """Named parameters of a random network, biases random too."""
+    generator = torch.Generator().manual_seed(seed)
+    start = network.initial_parameters(generator)
+    return network.split(start + 0.1 * torch.randn(start.shape, generator=generator))
+
+
+# --- the network ---
+
+
+@pytest.mark.parametrize("model", [PAPER, replace(PAPER, activation="gelu-tanh", output="linear"), OURS,
+                                   replace(OURS, affine=False, activation="gelu", output="tanh")],
+                         ids=["paper", "paper's other options", "ours", "our other options"])
+def test_network_is_the_figure(model: ModelConfig) -> None:
+    """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""
+    network, figure = Network(model, N_FRAMES, CPU), Figure(model, N_FRAMES)
+    parameters = random_parameters(network)
+    figure.load_state_dict(parameters, strict=True)
+    with torch.no_grad():
+        found = network(parameters, torch.arange(N_FRAMES))
+        expected = torch.stack([figure(frame) for frame in range(N_FRAMES)])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [PAPER, OURS])
+def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
+    """A frame decoded alone, or in another order, is the same to 1e-5."""
+    network = Network(model, N_FRAMES, CPU)
+    parameters = random_parameters(network)
+    with torch.no_grad():
+        together = network(parameters, torch.tensor([5, 0, 3, 1, 4, 2]))
+        alone = torch.cat([network(parameters, torch.tensor([frame])) for frame in [5, 0, 3, 1, 4, 2]])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+def test_tanh_output_stays_in_range() -> None:
+    """The paper's head gives values in [0, 1], however large the weights."""
+    network = Network(PAPER, N_FRAMES, CPU)
+    parameters = {name: 50 * value for name, value in random_parameters(network).items()}
+    planes = network(parameters, torch.arange(N_FRAMES))
+    assert 0 <= float(planes.min()) and float(planes.max()) <= 1
+
+
+def test_bfloat16_parameters_give_float32_planes() -> None:
+    """Arithmetic follows the parameters, the planes are float32 and near those of float32 arithmetic."""
+    network = Network(OURS, N_FRAMES, CPU)
+    parameters = random_parameters(network)
+    with torch.no_grad():
+        exact = network(parameters, torch.arange(N_FRAMES))
+        found = network({name: value.bfloat16() for name, value in parameters.items()}, torch.arange(N_FRAMES))
+    assert found.dtype == torch.float32
+    assert 0 < float((found - exact).abs().max()) < 0.1
+
+
+# --- parameters ---
+
+
+def test_split_gives_views_in_coded_order() -> None:
+    """Named tensors are the flat vector cut in coded order; to change one is to change the vector."""
+    network = Network(PAPER, N_FRAMES, CPU)
+    flat = torch.zeros(sum(tensor.size for tensor in network.tensors))
+    parts = network.split(flat)
+    for number, tensor in enumerate(network.tensors):
+        parts[tensor.name].fill_(number)
+    expected = [number for number, tensor in enumerate(network.tensors) for _ in range(tensor.size)]
+    assert flat.tolist() == expected
+
+
+@pytest.mark.parametrize("model", [PAPER, OURS])
+def test_start_is_bounded_and_without_bias(model: ModelConfig) -> None:
+    """Biases start at 0 and convolutions within 1 / sqrt(fan in), filling most of that range."""
+    network = Network(model, N_FRAMES, CPU)
+    parts = network.split(network.initial_parameters(torch.Generator().manual_seed(0)))
+    for name, part in parts.items():
+        if name.endswith("bias"):
+            assert not part.any()
+        elif "grid" not in name and "affine" not in name:
+            bound = part[0].numel() ** -0.5
+            assert 0.5 * bound < float(part.abs().max()) <= bound
+
+
+def test_start_depends_on_the_seed_alone() -> None:
+    """The same seed gives the same start, another one another."""
+    network = Network(OURS, N_FRAMES, CPU)
+    first, again, other = (network.initial_parameters(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+# --- tables ---
+
+
+@pytest.mark.parametrize(("n_frames", "levels", "base"), [(132, 40, 1.25), (1, 1, 1.25), (150, 64, 1.25), (7, 8, 2.0)])
+def test_positional_encoding_is_the_formula(n_frames: int, levels: int, base: float) -> None:
+    """sin, then cos, of base^i pi t for t = frame / n_frames, in float64."""
+    found = positional_encoding(n_frames, levels, base)
+    assert found.dtype == np.float64
+    for frame in range(n_frames):
+        angles = [base**i * math.pi * (frame / n_frames) for i in range(levels)]
+        expected = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
+        np.testing.assert_allclose(found[frame], expected, rtol=0, atol=1e-9)
+
+
+SPANS = [(n_frames, n_keys) for n_frames in (1, 2, 5, 16, 132) for n_keys in (1, 2, 5, 33) if n_keys <= n_frames]
+
+
+@pytest.mark.parametrize(("n_frames", "n_keys"), SPANS)
+def test_blend_rows_sum_to_one(n_frames: int, n_keys: int) -> None:
+    """Every frame is a mean of at most two keys, which are neighbours."""
+    weights = blend_matrix(n_frames, n_keys)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=0, atol=1e-12)
+    assert (weights >= 0).all()
+    for row in weights:
+        used = row.nonzero()[0]
+        assert used[-1] - used[0] <= 1
+
+
+@pytest.mark.parametrize(("n_frames", "n_keys"), SPANS)
+def test_blend_holds_the_ends(n_frames: int, n_keys: int) -> None:
+    """The first frame is the first key alone and the last frame the last."""
+    weights = blend_matrix(n_frames, n_keys)
+    assert weights[0, 0] == weights[-1, -1] == 1
+
+
+def test_blend_is_symmetric_in_time() -> None:
+    """Turning time around turns the keys around."""
+    np.testing.assert_allclose(blend_matrix(17, 5)[::-1, ::-1], blend_matrix(17, 5), rtol=0, atol=1e-12)
+
+
+def test_a_key_a_frame_is_no_blend() -> None:
+    """With as many keys as frames every frame has its own."""
+    np.testing.assert_array_equal(blend_matrix(9, 9), np.eye(9))
+
+
+# --- planes ---
+
+
+def plane_model(colorspace: str, width: int, height: int) -> ModelConfig:
+    return ModelConfig(width, height, colorspace, "grid", height, width, (Block(1, 1),), grids=(Grid(1, 1),))
+
+
+@pytest.mark.parametrize("colorspace", COLORSPACES)
+@pytest.mark.parametrize("width", range(1, 8))
+@pytest.mark.parametrize("height", range(1, 8))
+def test_unpack_inverts_pack(make_clip: MakeClip, colorspace: str, width: int, height: int) -> None:
+    """Planes of every small size, odd ones too, come back as frames."""
+    frames = make_clip("rgb" if colorspace == "rgb" else "yuv420", 3, width, height)
+    model = plane_model(colorspace, width, height)
+    packed = pack(frames, model)
+    assert packed.shape == (3, model.n_planes, model.plane_height, model.plane_width)
+    back = unpack(packed, model)
+    assert back.layout == frames.layout
+    for plane, expected in zip(back.planes, frames.planes):
+        np.testing.assert_array_equal(plane, expected)
+
+
+def test_luma_phases_are_those_of_the_document(make_clip: MakeClip) -> None:
+    """Planes 0 to 3 are luma at even and odd rows and columns; a missing last one repeats the one before."""
+    frames = make_clip("yuv420", 1, 5, 3)
+    luma, packed = frames.planes[0][0], pack(frames, plane_model("yuv", 5, 3))[0]
+    np.testing.assert_array_equal(packed[0], luma[0::2, 0::2])
+    np.testing.assert_array_equal(packed[1], luma[0::2, [1, 3, 4]])
+    np.testing.assert_array_equal(packed[2], luma[[1, 2]][:, 0::2])
+    np.testing.assert_array_equal(packed[3], luma[[1, 2]][:, [1, 3, 4]])
+    np.testing.assert_array_equal(packed[4:], np.stack([plane[0] for plane in frames.planes[1:]]))
+
+
+def test_samples_are_rounded_and_clipped() -> None:
+    """255 v is rounded to the nearest, halves to even, and clipped to 0..255."""
+    values = torch.tensor([-1.0, 0.0, 0.5 / 255, 1.5 / 255, 2.5 / 255, 100.4 / 255, 1.0, 9.0])
+    assert to_uint8(values).tolist() == [0, 0, 0, 2, 2, 100, 255, 255]

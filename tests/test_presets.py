@@ -1,0 +1,150 @@
+"""nervcodec.presets: the published networks, and that every recipe works for every size of video."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nervcodec.architecture import kmac_per_pixel, n_parameters
+from nervcodec.config import COLORSPACES, FitConfig, ModelConfig, VideoFormat
+from nervcodec.errors import ConfigError
+from nervcodec.presets import PRESETS, choose_strides, segment_lengths
+
+PAPER = ("paper-xs", "paper-s", "paper-m", "paper-l")
+RECIPES = ("default", *PAPER)  # the others share default's network, see test_presets_rise_in_effort
+
+
+def video(width: int, height: int, n_frames: int = 132) -> VideoFormat:
+    return VideoFormat(width, height, Fraction(25), n_frames)
+
+
+def paper_model(name: str) -> ModelConfig:
+    return PRESETS[name].model(video(1280, 720), "rgb", 132)
+
+
+@pytest.mark.parametrize(("name", "published"), [
+    ("paper-xs", 1_702_851), ("paper-s", 3_175_647), ("paper-m", 6_161_951), ("paper-l", 12_269_459)])
+def test_published_parameter_counts(name: str, published: int) -> None:
+    """The paper's four networks have exactly their published numbers of parameters at 1280 x 720."""
+    assert n_parameters(paper_model(name), 132) == published
+
+
+def test_published_strides() -> None:
+    """At 720p the paper's XS network has the strides 5, 2, 2, 2, 2 on a 9 x 16 stem."""
+    model = paper_model("paper-xs")
+    assert (model.stem_height, model.stem_width) == (9, 16)
+    assert [block.stride for block in model.blocks] == [5, 2, 2, 2, 2]
+
+
+def test_published_complexity() -> None:
+    """The paper's XS network takes about 103 thousand multiply-adds a pixel."""
+    assert 103 <= kmac_per_pixel(paper_model("paper-xs"), 132) < 104
+
+
+def test_published_recipe() -> None:
+    """paper-*: 300 + 100 epochs, batch 1, Adam at 5e-4, L1 + SSIM, 40 % pruned, 8 bits, RGB with tanh."""
+    fit, model = PRESETS["paper-s"].fit, paper_model("paper-s")
+    assert (fit.epochs, fit.finetune_epochs, fit.batch_size, fit.prune) == (300, 100, 1, 0.4)
+    assert (fit.optimizer, fit.learning_rate, fit.loss, fit.rate_weight) == ("adam", 5e-4, "l1+ssim", 0)
+    assert (model.stem, model.output, model.activation, model.bits) == ("mlp", "tanh", "gelu", 8)
+
+
+@pytest.mark.parametrize("colorspace", COLORSPACES)
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 700), (700, 1), (3, 3), (7, 5), (15, 17), (176, 144),
+                                  (320, 180), (321, 181), (333, 77), (640, 360), (1920, 1080), (3840, 2160)])
+def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: str) -> None:
+    """Every preset has a network for any size, which covers the frame and crops less than one stem cell a side."""
+    model = PRESETS[name].model(video(*size), colorspace, 132)
+    assert 0 <= model.covered_width - model.plane_width < model.scale
+    assert 0 <= model.covered_height - model.plane_height < model.scale
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 150), st.sampled_from(COLORSPACES),
+       st.sampled_from(RECIPES))
+@example(1, 1, 1, "yuv", "default")
+def test_any_size_has_a_network(width: int, height: int, n_frames: int, colorspace: str, name: str) -> None:
+    """Every preset has a legal network for any size and length; making it is deterministic."""
+    recipe = PRESETS[name].model
+    model = recipe(video(width, height, n_frames), colorspace, n_frames)
+    assert (model.width, model.height, model.colorspace) == (width, height, colorspace)
+    assert model == recipe(video(width, height, n_frames), colorspace, n_frames)
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([36, 144, 576]))
+def test_strides_are_deterministic(width: int, height: int, cells: int) -> None:
+    """choose_strides gives the same answer every time."""
+    assert choose_strides(width, height, cells) == choose_strides(width, height, cells)
+
+
+@given(st.integers(1, 700), st.integers(1, 700))
+def test_strides_are_a_five_and_twos(width: int, height: int) -> None:
+    """Strides are at most one 5, first, and then 2s; a 1 stands alone where the stem has the plane's size."""
+    rows, columns, strides = choose_strides(width, height, 144)
+    assert strides == (1,) or set(strides[1:]) <= {2} and strides[0] in (2, 5)
+    assert strides != (1,) or (rows, columns) == (height, width)
+
+
+@pytest.mark.parametrize(("size", "expected"), [
+    ((1280, 720), (9, 16, (5, 2, 2, 2, 2))),
+    ((160, 90), (9, 16, (5, 2))),
+    ((16, 9), (9, 16, (1,))),
+    ((1, 1), (1, 1, (1,))),
+])
+def test_strides_of_known_sizes(size: tuple[int, int], expected: tuple[int, int, tuple[int, ...]]) -> None:
+    """16:9 planes get the paper's stem."""
+    assert choose_strides(*size, 144) == expected
+
+
+def test_default_model_of_the_known_clip() -> None:
+    """320 x 180 for 132 frames gives the network that the figures in the benchmarks are of: 24 and 20 channels."""
+    model = PRESETS["default"].model(video(320, 180), "yuv", 132)
+    assert (model.stem_height, model.stem_width) == (9, 16)
+    assert [(block.stride, block.width) for block in model.blocks] == [(5, 24), (2, 20)]
+
+
+@pytest.mark.parametrize("n_frames", [1, 20, 132])
+@pytest.mark.parametrize("size", [(160, 90), (320, 180), (640, 360)])
+def test_default_model_keeps_to_its_budget(size: tuple[int, int], n_frames: int) -> None:
+    """The default network has at most 167,600 * (pixels / 7.6e6)^0.6 parameters, or the least width there is."""
+    model = PRESETS["default"].model(video(*size), "yuv", n_frames)
+    budget = 167_600 * (size[0] * size[1] * n_frames / 7.6e6) ** 0.6
+    assert n_parameters(model, n_frames) <= budget or max(block.width for block in model.blocks) == 4
+
+
+@given(st.integers(1, 5000), st.integers(1, 200))
+def test_segments_are_the_fewest_equal_parts(n_frames: int, at_most: int) -> None:
+    """Segments add up, none is longer than asked, there are no more than needed and they differ by at most one."""
+    lengths = segment_lengths(n_frames, at_most)
+    assert sum(lengths) == n_frames
+    assert len(lengths) == -(-n_frames // at_most)
+    assert max(lengths) <= at_most and max(lengths) - min(lengths) <= 1
+
+
+def test_segments_are_150_frames_unless_asked() -> None:
+    """Without a wish, 150 frames are one segment and 151 are two."""
+    assert (segment_lengths(150), segment_lengths(151)) == ([150], [75, 76])
+
+
+def test_segments_of_no_frames_are_refused() -> None:
+    """A segment has at least one frame."""
+    with pytest.raises(ConfigError, match="segment frames is 0; legal: 1 or more"):
+        segment_lengths(10, 0)
+
+
+@pytest.mark.parametrize(("n_frames", "epochs"), [(132, 10), (9, 20), (1, 100)])
+def test_short_segments_get_more_epochs(n_frames: int, epochs: int) -> None:
+    """Epochs rise until there are min_steps steps, and are never fewer than the recipe's."""
+    preset = replace(PRESETS["default"], fit=FitConfig(epochs=10, batch_size=2), min_steps=100)
+    assert preset.fit_for(n_frames) == FitConfig(epochs=epochs, batch_size=2)
+
+
+def test_presets_rise_in_effort() -> None:
+    """fast, default and slow share a recipe for the network and differ in passes and steps, in this order."""
+    fast, default, slow = (PRESETS[name] for name in ("fast", "default", "slow"))
+    assert fast.model == default.model == slow.model
+    assert fast.fit.epochs < default.fit.epochs < slow.fit.epochs
+    assert fast.min_steps < default.min_steps < slow.min_steps

@@ -1,0 +1,171 @@
+"""nervcodec.segment: frames -> a coded segment -> frames, the same from every side."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakeClip
+
+from nervcodec.architecture import groups, module_names, n_parameters
+from nervcodec.bitstream import Segment
+from nervcodec.color import Frames
+from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.entropy import Coded
+from nervcodec.errors import BitstreamError
+from nervcodec.fit import Fitted
+from nervcodec.quantize import step_from_code
+from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment, entropy_bytes, quantized
+
+OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)
+PAPER = FitConfig(epochs=25, finetune_epochs=15, learning_rate=8e-3, finetune_rate=1, loss="l1+ssim",
+                  optimizer="adam", rate_weight=0, prune=0.4)
+QUICK = FitConfig(epochs=2)
+
+
+@pytest.fixture(scope="module", params=["grid yuv", "mlp rgb pruned 6 bits"])
+def case(request: pytest.FixtureRequest, make_clip: MakeClip, grid_model: ModelConfig,
+         mlp_model: ModelConfig) -> tuple[Frames, ModelConfig, FitConfig]:
+    """A clip with a small network and recipe like those of the presets."""
+    if request.param == "grid yuv":
+        return make_clip("yuv420"), grid_model, OURS
+    return make_clip("rgb"), mlp_model, PAPER
+
+
+def decoded(segment: Segment, model: ModelConfig, first: int = 0, stop: int | None = None) -> Frames:
+    return Frames.concatenate(list(decode_segment(segment, model, first, stop)))
+
+
+def assert_same(one: Frames, other: Frames) -> None:
+    assert one.layout == other.layout
+    for a, b in zip(one.planes, other.planes):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- round trip ---
+
+
+def test_a_segment_decodes_to_its_frames(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+    """Decoded frames have the clip's shape and resemble it better than their own mean does."""
+    frames, model, fit = case
+    segment, _ = encode_segment(frames, model, fit)
+    found = decoded(segment, model)
+    assert (found.layout, found.n_frames, found.width, found.height) == (frames.layout, 4, 16, 12)
+    for plane, original in list(zip(found.planes, frames.planes))[:1 if frames.layout == "yuv420" else 3]:
+        assert np.square(plane.astype(float) - original).mean() < 0.8 * original.var()
+
+
+def test_the_same_seed_gives_the_same_bytes(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+    """With the same seed and threads an encode repeats itself to the byte."""
+    frames, model, fit = case
+    assert encode_segment(frames, model, fit) == encode_segment(frames, model, fit)
+
+
+def test_symbols_are_within_range(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+    """There is a symbol for every parameter, in the groups' sizes, none beyond the largest."""
+    frames, model, fit = case
+    coded = decode_symbols_of(encode_segment(frames, model, fit)[0], model)
+    assert [len(group.symbols) for group in coded] == [group.size for group in groups(model, 4)]
+    assert max(int(np.abs(group.symbols).max()) for group in coded) <= model.max_symbol
+
+
+def test_there_is_a_stream_for_every_module(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+    """A segment has its number of frames and one stream a module."""
+    frames, model, fit = case
+    segment, _ = encode_segment(frames, model, fit)
+    assert (segment.n_frames, len(segment.streams)) == (4, len(module_names(model)))
+
+
+def test_summary_describes_the_symbols(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+    """Sparsity is the share of zeros among the coded symbols; entropy and rollbacks are those of this fit."""
+    frames, model, fit = case
+    segment, summary = encode_segment(frames, model, fit)
+    coded = decode_symbols_of(segment, model)
+    n_zeros = sum(int((group.symbols == 0).sum()) for group in coded)
+    assert summary.sparsity == n_zeros / n_parameters(model, 4)
+    assert summary.entropy_bytes == pytest.approx(entropy_bytes(model, 4, coded))
+    assert summary.n_rollbacks == 0
+
+
+def test_pruning_shows_in_the_symbols(make_clip: MakeClip, mlp_model: ModelConfig) -> None:
+    """Of the symbols of the pruned kinds at least the pruned share is zero."""
+    segment, _ = encode_segment(make_clip("rgb"), mlp_model, PAPER)
+    pruned = [group.symbols for group, form in zip(decode_symbols_of(segment, mlp_model), groups(mlp_model, 4))
+              if form.module != "head" and form.kind in ("matrix", "depthwise")]
+    symbols = np.concatenate(pruned)
+    assert int((symbols == 0).sum()) >= int(0.4 * symbols.size)
+
+
+# --- decoding in parts ---
+
+
+@pytest.fixture(scope="module")
+def long_segment(make_clip: MakeClip, grid_model: ModelConfig) -> Segment:
+    """19 frames: more than two batches."""
+    return encode_segment(make_clip("yuv420", 19), grid_model, QUICK)[0]
+
+
+@pytest.mark.parametrize(("first", "stop"), [(0, 1), (3, 4), (7, 9), (8, 16), (5, 19), (18, 19), (0, None), (11, None)])
+def test_a_range_is_that_of_the_whole(long_segment: Segment, grid_model: ModelConfig, first: int,
+                                      stop: int | None) -> None:
+    """Frames of a range are identical to the same frames of a whole decode."""
+    assert_same(decoded(long_segment, grid_model, first, stop), decoded(long_segment, grid_model)[first:stop])
+
+
+def test_frames_come_in_batches(long_segment: Segment, grid_model: ModelConfig) -> None:
+    """Frames are given out a batch at a time, so that a long segment needs no more memory than a short one."""
+    assert [part.n_frames for part in decode_segment(long_segment, grid_model)] == [8, 8, 3]
+
+
+def test_decoding_leaves_no_mode_switched_on(long_segment: Segment, grid_model: ModelConfig) -> None:
+    """Between two batches the caller's own torch settings hold."""
+    parts = decode_segment(long_segment, grid_model)
+    next(parts)
+    modes = torch.is_inference_mode_enabled(), torch.are_deterministic_algorithms_enabled()
+    assert len(list(parts)) == 2
+    assert modes == (False, False)
+
+
+def test_damaged_streams_are_refused(long_segment: Segment, grid_model: ModelConfig) -> None:
+    """A stream that no encoder writes is a BitstreamError when the decode starts."""
+    broken = Segment(19, (*long_segment.streams[:-1], b"\x80" + long_segment.streams[-1][1:]))
+    with pytest.raises(BitstreamError):
+        decoded(broken, grid_model)
+
+
+# --- parts ---
+
+
+def test_quantized_uses_steps_that_can_be_written(grid_model: ModelConfig) -> None:
+    """Every group is rounded with the very step whose code is stored."""
+    n, n_groups = n_parameters(grid_model, 4), len(groups(grid_model, 4))
+    generator = torch.Generator().manual_seed(0)
+    values, log_steps = torch.randn(n, generator=generator), -3 + torch.rand(n_groups, generator=generator)
+    coded = quantized(Fitted(values, log_steps), grid_model, 4)
+    start = 0
+    for group, log_step in zip(coded, log_steps.tolist()):
+        step = step_from_code(group.step_code)
+        own = values[start:start + len(group.symbols)].double().numpy()
+        assert abs(step / np.exp(log_step) - 1) < 1 / 2000
+        np.testing.assert_array_equal(group.symbols, np.clip(np.rint(own / step), -127, 127))
+        start += len(group.symbols)
+
+
+def test_entropy_counts_every_tensor_alone(mlp_model: ModelConfig) -> None:
+    """Symbols that are constant within every tensor have no entropy; one fair bit a symbol is an eighth of a byte."""
+    forms = groups(mlp_model, 4)
+    constant = [Coded(np.full(form.size, i % 5, np.int32), 0) for i, form in enumerate(forms)]
+    assert entropy_bytes(mlp_model, 4, constant) == 0
+    halves = [Coded(group.symbols.copy(), 0) for group in constant]
+    n_first = forms[0].size
+    halves[0].symbols[:n_first // 2] = 9
+    assert n_first % 2 == 0 and entropy_bytes(mlp_model, 4, halves) == pytest.approx(n_first / 8)
+
+
+def test_work_can_be_sent_to_another_process(make_clip: MakeClip, grid_model: ModelConfig) -> None:
+    """The functions, their arguments and their results survive pickling, and give the same afterwards."""
+    work = partial(encode_segment, model=grid_model, fit=QUICK, device="cpu")
+    remote, frames = pickle.loads(pickle.dumps((work, make_clip())))
+    assert pickle.loads(pickle.dumps(remote(frames))) == work(make_clip())
+    assert pickle.loads(pickle.dumps(decode_segment)) is decode_segment
