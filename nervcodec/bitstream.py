@@ -16,12 +16,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .config import ACTIVATIONS, COLORSPACES, OUTPUTS, STEMS, Block, ColorTags, Grid, ModelConfig, VideoFormat
+from .config import (ACTIVATIONS, COLORSPACES, LAYOUTS, MAX_FRAMES, MAX_SIDE, OUTPUTS, STEMS, Block, ColorTags, Grid,
+                     ModelConfig, VideoFormat)
 from .errors import BadMagic, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion, VideoError
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
-LAYOUTS = ("yuv420", "rgb")
 SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
 MAX_SECTIONS = 1 << 20
 
@@ -50,11 +50,11 @@ def _ids(names: Sequence[str]) -> str:
 
 
 HEADER_FIELDS = (
-    Field("width", "u16", 1, 16384, "pixels", "luma columns"),
-    Field("height", "u16", 1, 16384, "pixels", "luma rows"),
+    Field("width", "u16", 1, MAX_SIDE, "pixels", "luma columns"),
+    Field("height", "u16", 1, MAX_SIDE, "pixels", "luma rows"),
     Field("frame_rate_numerator", "u32", 1, 2**32 - 1, "frames", "frame rate as a fraction"),
     Field("frame_rate_denominator", "u32", 1, 2**32 - 1, "seconds", ""),
-    Field("n_frames", "u32", 1, 2**24, "frames", "sum of the segments' frames"),
+    Field("n_frames", "u32", 1, MAX_FRAMES, "frames", "sum of the segments' frames"),
     Field("aspect_numerator", "u16", 1, 65535, "", "width of one pixel over its height"),
     Field("aspect_denominator", "u16", 1, 65535, "", ""),
     Field("layout", "u8", 0, len(LAYOUTS) - 1, "", f"planes of the source: {_ids(LAYOUTS)}"),
@@ -92,7 +92,7 @@ BLOCK_FIELDS = (
 SECTION_TYPE = Field("section_type", "u8", 0, 255, "", "1 segment, 129 quality; 128 and above may be skipped")
 SECTION_LENGTH = Field("section_length", "u32", 0, 2**32 - 1, "bytes", "of the payload")
 SEGMENT_FIELDS = (
-    Field("segment_n_frames", "u32", 1, 2**24, "frames", "frames of this segment"),
+    Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment"),
     Field("overrides_length", "u16", 0, 0, "bytes", "room for overriding header fields; none are defined yet"),
 )
 STREAM_LENGTH = Field("stream_length", "u32", 1, 2**32 - 1, "bytes", "of one module's stream")

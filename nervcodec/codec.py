@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import architecture
-from .bitstream import File, Header, Segment, StoredQuality, load, read_file, write_file
+from .bitstream import File, Header, Segment, StoredQuality, load, read_file, write_file, write_header
 from .color import Frames, to_layout
 from .config import FitConfig, ModelConfig, VideoFormat
 from .errors import ConfigError, LimitExceeded
@@ -119,6 +119,7 @@ def plan_encode(source: str | Path, *, preset: str = "default", n_frames: int | 
     model = chosen.model(form, colorspace, max(lengths))
     if bits is not None:
         model = replace(model, bits=bits)
+    write_header(Header(form, model))  # what the format cannot hold is better known before the fit than after it
     fit = _with_options(chosen.fit_for(max(lengths)), fit_options)
     return EncodePlan(Path(source), form, model, fit, tuple(lengths), notes)
 

@@ -15,6 +15,18 @@ COLORSPACES = ("rgb", "yuv")
 STEMS = ("mlp", "grid")
 ACTIVATIONS = ("gelu", "gelu-tanh")
 OUTPUTS = ("tanh", "linear")
+LAYOUTS = ("yuv420", "rgb")
+MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 16384, 4096, 2**24
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} is {value}; legal: {low} to {high}")
+
+
+def _choice(name: str, value: str, legal: tuple[str, ...]) -> None:
+    if value not in legal:
+        raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,15 @@ class VideoFormat:
     color: ColorTags = field(default_factory=ColorTags)
     sample_aspect_ratio: Fraction = Fraction(1)
 
+    def __post_init__(self) -> None:
+        _check("width", self.width, 1, MAX_SIDE)
+        _check("height", self.height, 1, MAX_SIDE)
+        _check("number of frames", self.n_frames, 1, MAX_FRAMES)
+        _choice("layout", self.layout, LAYOUTS)
+        for name in ("frame_rate", "sample_aspect_ratio"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name.replace('_', ' ')} is {getattr(self, name)}; legal: above 0")
+
     @property
     def duration_s(self) -> float:
         return float(self.n_frames / self.frame_rate)
@@ -68,16 +89,6 @@ class VideoFormat:
     def kbit_per_s(self, n_bytes: int) -> float:
         """Its rate, 1000 bits a second."""
         return 8 * n_bytes / 1000 / self.duration_s
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name} is {value}; legal: {low} to {high}")
-
-
-def _choice(name: str, value: str, legal: tuple[str, ...]) -> None:
-    if value not in legal:
-        raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
 
 
 @dataclass(frozen=True)
@@ -147,14 +158,14 @@ class ModelConfig:
     bits: int = 8
 
     def __post_init__(self) -> None:
-        _check("width", self.width, 1, 16384)
-        _check("height", self.height, 1, 16384)
+        _check("width", self.width, 1, MAX_SIDE)
+        _check("height", self.height, 1, MAX_SIDE)
         _choice("colorspace", self.colorspace, COLORSPACES)
         _choice("stem", self.stem, STEMS)
         _choice("activation", self.activation, ACTIVATIONS)
         _choice("output", self.output, OUTPUTS)
-        _check("stem height", self.stem_height, 1, 4096)
-        _check("stem width", self.stem_width, 1, 4096)
+        _check("stem height", self.stem_height, 1, MAX_STEM_SIDE)
+        _check("stem width", self.stem_width, 1, MAX_STEM_SIDE)
         _check("number of blocks", len(self.blocks), 1, 8)
         _check("positional encoding levels", self.pe_levels, 1, 64)
         _check("positional encoding base * 256", self.pe_base_q8, 257, 1024)
@@ -259,8 +270,9 @@ class FitConfig:
         _choice("loss", self.loss, ("mse", "l1+ssim"))
         _choice("optimizer", self.optimizer, ("adam", "muon"))
         _choice("precision", self.precision, ("float32", "bfloat16"))
-        for name in ("learning_rate", "muon_rate", "finetune_rate", "rate_weight", "max_gradient", "initial_step"):
+        for name in ("learning_rate", "muon_rate", "finetune_rate", "rate_weight", "max_gradient"):
             _check(name.replace("_", " "), getattr(self, name), 0, 1000)
+        _check("initial step", self.initial_step, 1e-6, 1000)
         _check("warm-up", self.warmup, 0, 1)
         _check("start of rounding", self.round_from, 0, 1)
         _check("prune ratio", self.prune, 0, 0.99)

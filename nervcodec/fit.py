@@ -160,7 +160,7 @@ class _Stage:
             if time.monotonic() - reported > 0.5:
                 reported = time.monotonic()
                 self._report(epoch, i + 1, started)
-        mean = float(total) / self.fitter.n_frames
+        mean = float(total) / self.fitter.n_frames if bool(self.parameters.isfinite().all()) else math.nan
         error = float(errors) / self.fitter.n_frames
         self.psnr_db = -10 * math.log10(error) if error > 0 else None
         self._report(epoch, self.steps_an_epoch, started)

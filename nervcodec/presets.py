@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .architecture import n_parameters
-from .config import Block, FitConfig, Grid, ModelConfig, VideoFormat
+from .config import MAX_STEM_SIDE, Block, FitConfig, Grid, ModelConfig, VideoFormat
 from .errors import ConfigError
 
 MAX_SEGMENT_FRAMES = 150
@@ -64,7 +64,7 @@ def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple
         return abs(math.log(h * w / cells)) + 4 * excess
 
     scales = sorted([1 << k for k in range(9)] + [5 << k for k in range(8)], reverse=True)
-    scale = min(scales, key=cost)
+    scale = min((scale for scale in scales if max(height, width) <= MAX_STEM_SIDE * scale), key=cost)
     strides: tuple[int, ...] = (5,) if scale % 5 == 0 else ()
     strides += (2,) * int(math.log2(scale // 5 if strides else scale))
     return -(-height // scale), -(-width // scale), strides or (1,)

@@ -23,7 +23,7 @@ def magnitude_mask(values: torch.Tensor, tensors: Sequence[Tensor], ratio: float
     prunable = torch.cat([torch.full((tensor.size,), _is_prunable(tensor)) for tensor in tensors])
     magnitudes = values.detach().abs().cpu()
     magnitudes[~prunable] = torch.inf
-    n_pruned = int(ratio * int(prunable.sum()))
+    n_pruned = round(ratio * int(prunable.sum()))
     mask = torch.ones_like(magnitudes)
     mask[magnitudes.argsort(stable=True)[:n_pruned]] = 0
     return mask.to(values.device)

@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol
 
 from . import libav, y4m
 from .color import Frames, Planes, resolve_matrix, to_layout
-from .config import ColorTags, VideoFormat
+from .config import MAX_SIDE, ColorTags, VideoFormat
 from .errors import ConfigError, VideoError
 from .libav import conventional
 from .output import check_output, whole_file, whole_folder
@@ -24,7 +24,6 @@ from .survey import Survey, survey_container, survey_pngs
 
 __all__ = ["Writer", "check_target", "conventional", "open_writer", "output_kind", "probe", "read_groups"]
 
-_LARGEST_SIDE = 16384
 # FFmpeg keeps rates as ratios of 32-bit integers.
 _LARGEST_TERM = 2**31 - 1
 _PNG_FRAME_RATE = Fraction(25)
@@ -132,8 +131,8 @@ def _format(survey: Survey, rate: Fraction, path: Path) -> VideoFormat:
     width, height = survey.width, survey.height
     if not survey.n_frames:
         raise VideoError(f"{path}: it has no frames")
-    if max(width, height) > _LARGEST_SIDE:
-        raise VideoError(f"{path}: frames are {width}x{height}; up to {_LARGEST_SIDE} a side are read")
+    if max(width, height) > MAX_SIDE:
+        raise VideoError(f"{path}: frames are {width}x{height}; up to {MAX_SIDE} a side are read")
     if rate <= 0 or max(rate.numerator, rate.denominator) > _LARGEST_TERM:
         raise VideoError(f"{path}: the frame rate is {rate}; it must be a positive ratio of 32-bit integers")
     ratio = survey.sample_aspect_ratio

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.bitstream import (LAYOUTS, QUALITY_FIELDS, Header, Segment, StoredQuality, load, read_file,
+from nervcodec.bitstream import (QUALITY_FIELDS, Header, Segment, StoredQuality, load, read_file,
                                  read_quality, write_file, write_header, write_quality)
-from nervcodec.config import (ACTIVATIONS, COLORSPACES, OUTPUTS, STEMS, Block, ColorTags, Grid, ModelConfig,
+from nervcodec.config import (LAYOUTS, ACTIVATIONS, COLORSPACES, OUTPUTS, STEMS, Block, ColorTags, Grid, ModelConfig,
                               VideoFormat)
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.presets import PRESETS
@@ -128,7 +128,6 @@ def test_load_says_which_file_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("form", "name"), [
-    (replace(FORM, width=16385), "width"), (replace(FORM, n_frames=(1 << 24) + 1), "n_frames"),
     (replace(FORM, frame_rate=Fraction(1, 1 << 32)), "frame_rate_denominator"),
     (replace(FORM, sample_aspect_ratio=Fraction(65536)), "aspect_numerator"),
     (replace(FORM, color=ColorTags(chroma_location=7)), "chroma_location"),

@@ -141,3 +141,14 @@ def test_bpp_and_rate() -> None:
     """bpp is 8 bytes / (frames * luma pixels), the rate is 8 bytes / 1000 / duration."""
     form = VideoFormat(20, 10, Fraction(25), 50)
     assert (form.n_pixels, form.bpp(5000), form.kbit_per_s(5000)) == (10_000, 4.0, 20.0)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"width": 0}, "width is 0"), ({"height": 16385}, "height is 16385"), ({"n_frames": 0}, "number of frames is 0"),
+    ({"n_frames": (1 << 24) + 1}, "number of frames"), ({"layout": "yuv444"}, "legal: yuv420, rgb"),
+    ({"frame_rate": Fraction(0)}, "frame rate is 0"), ({"sample_aspect_ratio": Fraction(-1)}, "aspect ratio is -1"),
+])
+def test_a_format_outside_its_range_is_refused(changes: dict[str, Any], message: str) -> None:
+    """A VideoFormat that no file could hold names the value."""
+    with pytest.raises(ConfigError, match=message):
+        replace(VideoFormat(16, 16, Fraction(25), 5), **changes)

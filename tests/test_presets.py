@@ -148,3 +148,13 @@ def test_presets_rise_in_effort() -> None:
     assert fast.model == default.model == slow.model
     assert fast.fit.epochs < default.fit.epochs < slow.fit.epochs
     assert fast.min_steps < default.min_steps < slow.min_steps
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(("width", "height"), [(4097, 1), (1, 8193), (16384, 1), (16384, 2), (16384, 16384)])
+def test_extreme_shapes_have_a_network(preset: str, width: int, height: int) -> None:
+    """The thinnest and the largest frames are covered from a stem of at most 4096 cells a side."""
+    form = VideoFormat(width, height, Fraction(25), 2)
+    for colorspace in ("rgb", "yuv"):
+        model = PRESETS[preset].model(form, colorspace, 2)
+        assert max(model.stem_width, model.stem_height) <= 4096
