@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, tuple[int, int] | None, list[str]]] = {
                           ["--prune", "0.4", "--bits", "6", "--frames", "16"]),
     "paper-xs 176x144": ("lossy_carphone_qcif_176x144.y4m", None,
                          ["--preset", "paper-xs", "--frames", "8", "--epochs", "30"]),
-    "paper-xs 720p": ("bunny_1280x720.y4m", None, ["--preset", "paper-xs", "--frames", "4", "--epochs", "60"]),
+    "paper-xs 720p": ("bunny_1280x720.y4m", None, ["--preset", "paper-xs", "--frames", "4", "--epochs", "15"]),
 }
 
 

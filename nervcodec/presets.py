@@ -84,11 +84,12 @@ def paper_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]
 def grid_model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
     """Our network: temporal feature grids, and widths that suit the segment's number of pixels.
 
-    The widest network with at most 167,600 * (pixels / 7.6e6)^0.6 parameters (bunny 320x180 x 132: 24 and 20 channels)
-    is taken; a block's width falls by 0.7 an octave of scale, and is halved where the stride is 5, whose upsampling
-    convolution has 25 outputs a channel.
+    The stem has a cell for every 64 samples of a plane, at most 144. The widest network with at most
+    200,000 * (pixels / 7.6e6)^0.6 parameters is taken (bunny 320x180 x 132: 24 and 20 channels); a block's width falls
+    by 0.7 an octave of scale, and is halved where the stride is 5, whose upsampling has 25 outputs a channel.
     """
-    rows, columns, strides = choose_strides(*_plane_size(form, colorspace), _CELLS)
+    plane = _plane_size(form, colorspace)
+    rows, columns, strides = choose_strides(*plane, min(_CELLS, max(1, plane[0] * plane[1] // 64)))
 
     def model(width: float) -> ModelConfig:
         blocks, scale = [], 1
@@ -97,9 +98,9 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig
             blocks.append(Block(stride, max(4, round(width * share))))
             scale *= stride
         return ModelConfig(form.width, form.height, colorspace, "grid", rows, columns, tuple(blocks),
-                           grids=(Grid(2, 4), Grid(4, 16)), activation="gelu-tanh", output="linear")
+                           grids=(Grid(2, 1), Grid(4, 8)), activation="gelu-tanh", output="linear")
 
-    budget = 167_600 * (n_frames * form.width * form.height / 7.6e6) ** 0.6
+    budget = 200_000 * (n_frames * form.width * form.height / 7.6e6) ** 0.6
     widths = [4 * 1.02**i for i in range(300)]
     fitting = [width for width in widths if n_parameters(model(width), n_frames) <= budget]
     return model(max(fitting, default=widths[0]))
