@@ -20,7 +20,7 @@ from .errors import BitstreamError, InvalidField, Truncated
 Symbols = NDArray[np.int32]
 
 TOTAL_BITS = 24
-_EMPTY, _HISTOGRAM = 0, 255
+_EMPTY, _PLAIN, _HISTOGRAM = 0, 128, 255  # first bytes of a record; _PLAIN + its tail, 129..191, for plain tables
 _QUARTER = (65536, 77936, 92682, 110218)  # 2^16 * 2^(i/4)
 _EIGHTH = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)  # 2^16 * 2^(i/8)
 _NO_TAIL = 64  # no symbol on that side; codes below it are slopes
@@ -92,8 +92,7 @@ def _read_record(stream: bytes, start: int, max_symbol: int) -> tuple[bytes, int
     kind = stream[start:start + 1]
     if kind == bytes([_EMPTY]):
         return kind, 0, start + 1
-    n_bytes = len(_buckets(max_symbol)) if kind == bytes([_HISTOGRAM]) else 2
-    end = start + 3 + n_bytes
+    end = start + 3 + _n_parameters(kind, max_symbol)
     if end > len(stream):
         raise Truncated(f"a stream of {len(stream)} bytes ends inside a record")
     table = kind + stream[start + 3:end]
@@ -101,13 +100,24 @@ def _read_record(stream: bytes, start: int, max_symbol: int) -> tuple[bytes, int
     return table, int.from_bytes(stream[start + 1:start + 3], "little"), end
 
 
+def _n_parameters(kind: bytes, max_symbol: int) -> int:
+    """Bytes of a record after its first byte and its step."""
+    if kind == bytes([_HISTOGRAM]):
+        return len(_buckets(max_symbol))
+    return 0 if _is_plain(kind) else 2
+
+
+def _is_plain(table: bytes) -> bool:
+    return _PLAIN < table[0] < _PLAIN + _NO_TAIL if table else False
+
+
 def _check_table(table: bytes) -> None:
     if table[0] == _HISTOGRAM:
         if not any(table[1:]):
             raise InvalidField("histogram", "all zero", "at least one bucket above 0")
-    elif table[0] > 127:
-        raise InvalidField("zero odds", table[0], "0 to 127 or 255")
-    elif max(table[1:]) > _NO_TAIL or min(table[1:]) == _NO_TAIL:
+    elif table[0] >= _PLAIN and not _is_plain(table):
+        raise InvalidField("kind of record", table[0], f"0 to 127, {_PLAIN + 1} to {_PLAIN + _NO_TAIL - 1}, or 255")
+    elif table[0] < _PLAIN and (max(table[1:]) > _NO_TAIL or min(table[1:]) == _NO_TAIL):
         raise InvalidField("tails", tuple(table[1:]), f"0 to {_NO_TAIL}, at most one of them {_NO_TAIL}")
 
 
@@ -122,12 +132,15 @@ def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
     """The frequency table that a record stands for (docs/bitstream.md, 'Tables').
 
     Args:
-        table: the record without its step: zero odds (1..127) and two tails, or 255 and the histogram's buckets.
+        table: the record without its step: zero odds (1..127) and two tails; 128 + the tail of a plain table; or 255
+            and the histogram's buckets.
     Returns:
         int64 [2 * max_symbol + 1], frequencies of the symbols in ascending order.
     """
     if table[0] == _HISTOGRAM:
         weights = _histogram_weights(table[1:], max_symbol)
+    elif _is_plain(table):
+        weights = _plain_weights(table[0] - _PLAIN, max_symbol)
     else:
         weights = _geometric_weights(table[0], table[1], table[2], max_symbol)
     total, spare = sum(weights), (1 << TOTAL_BITS) - len(weights)
@@ -136,12 +149,17 @@ def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
     return counts
 
 
+def _ratio(code: int) -> int:
+    """2^16 * (1 - 2^(-code/4))."""
+    return 65536 - (_QUARTER[-code % 4] >> -(-code // 4))
+
+
 @lru_cache(maxsize=256)
 def _tail(code: int, max_symbol: int) -> tuple[int, ...]:
     """Weights of the magnitudes 1..max_symbol, each 1 - 2^(-code/4) times the one before; all 0 for code 64."""
     if code == _NO_TAIL:
         return (0,) * max_symbol
-    ratio = 65536 - (_QUARTER[-code % 4] >> -(-code // 4))
+    ratio = _ratio(code)
     weights = [1 << 31]
     for _ in range(max_symbol - 1):
         weights.append(weights[-1] * ratio >> 16)
@@ -153,6 +171,12 @@ def _geometric_weights(zero_odds: int, positive: int, negative: int, max_symbol:
     others = sum(above) + sum(below)
     zero = (others * _QUARTER[zero_odds % 4] << zero_odds // 4) >> 32  # others * 2^((zero_odds - 64) / 4)
     return [*reversed(below), zero, *above]
+
+
+def _plain_weights(code: int, max_symbol: int) -> list[int]:
+    """Both sides fall by the same ratio, and so does the step from 0 to 1."""
+    side = _tail(code, max_symbol)
+    return [*reversed(side), (1 << 47) // _ratio(code), *side]
 
 
 @lru_cache(maxsize=16)
@@ -187,11 +211,12 @@ def _cost_bits(table: bytes, counts: NDArray[np.int64], max_symbol: int) -> floa
 
 
 def _fit_table(symbols: Symbols, max_symbol: int) -> bytes:
-    """The cheapest record: empty if all symbols are 0, else a histogram or a geometric table, its own bytes counted."""
+    """The cheapest record: empty if all symbols are 0, else the best of each kind, its own bytes counted."""
     if not symbols.any():
         return bytes([_EMPTY])
     counts = np.bincount(symbols + max_symbol, minlength=2 * max_symbol + 1).astype(np.int64)
-    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol))
+    plain = (bytes([_PLAIN + tail]) for tail in range(1, _NO_TAIL))
+    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol), *plain)
     return min(candidates, key=lambda table: _cost_bits(table, counts, max_symbol))
 
 

@@ -219,15 +219,28 @@ def frequencies(weights: Sequence[int], max_symbol: int) -> list[int]:
     return found
 
 
+def ratio(tail: int) -> int:
+    """Section "Tables": r of a tail below 64."""
+    return 65536 - (Q[-tail % 4] >> -(-tail // 4))
+
+
+def side(tail: int, max_symbol: int) -> list[int]:
+    """Section "Tables": g(1) to g(M)."""
+    if tail == 64:
+        return [0] * max_symbol
+    r = ratio(tail)
+    return list(itertools.accumulate(range(max_symbol - 1), lambda g, _: (g * r) >> 16, initial=2**31))
+
+
+def plain(tail: int, max_symbol: int) -> list[int]:
+    """Section "Tables": the weights of a plain table."""
+    g = side(tail, max_symbol)
+    return [*reversed(g), 2**47 // ratio(tail), *g]
+
+
 def geometric(first: int, positive: int, negative: int, max_symbol: int) -> list[int]:
     """Section "Tables": the weights of a geometric table."""
-    def side(tail: int) -> list[int]:
-        if tail == 64:
-            return [0] * max_symbol
-        ratio = 65536 - (Q[-tail % 4] >> -(-tail // 4))
-        return list(itertools.accumulate(range(max_symbol - 1), lambda g, _: (g * ratio) >> 16, initial=2**31))
-
-    above, below = side(positive), side(negative)
+    above, below = side(positive, max_symbol), side(negative, max_symbol)
     centre = (((sum(above) + sum(below)) * Q[first % 4]) << (first // 4)) >> 32
     return [*reversed(below), centre, *above]
 
@@ -254,6 +267,9 @@ def decode_stream(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[
             if max(positive, negative) > 64 or positive == negative == 64:
                 raise ValueError(f"the tails {positive} and {negative} are illegal")
             records.append((step, frequencies(geometric(kind, positive, negative, max_symbol), max_symbol)))
+        elif 129 <= kind <= 191:
+            step = cursor.integer(2)
+            records.append((step, frequencies(plain(kind - 128, max_symbol), max_symbol)))
         elif kind == 255:
             step, values = cursor.integer(2), cursor.take(len(buckets(max_symbol)))
             if not any(values):

@@ -87,13 +87,15 @@ def test_encoding_repeats_itself() -> None:
 
 # --- the format, byte for byte ---
 
-GOLDEN_GROUPS = [coded([0, 0, 0], 7), coded([1, -2, 0, 3, 0, 0, 1, -1], 0x1234),
-                 coded([7, -7, -7, 7, 7, 7, -7, 7] * 4, 0x0201)]
+ONE_SIDED = [1, 2, 1, 1, 3, 2, 5, 1, 0, 4] * 3
+GOLDEN_GROUPS = [coded([0, 0, 0], 7), coded(ONE_SIDED, 0x1234), coded([7, -7, -7, 7, 7, 7, -7, 7] * 4, 0x0201),
+                 coded([1, -2, 0, 3, 0, 0, 1, -1], 0xABCD)]
 GOLDEN = bytes.fromhex(
     "00"  # all symbols are zero
-    "3d 3412 03 02"  # geometric: zero odds, step code 0x1234, tails
+    "33 3412 05 40"  # geometric: zero odds, step code 0x1234, tails
     "ff 0102 00 00 00 00 00 00 29"  # histogram: step code 0x0201, seven buckets
-    "2e751eac 43bc02bd")  # two words
+    "83 cdab"  # plain: 128 + tail 3, step code 0xABCD
+    "e6df3d4e c943e50c fd990d15 07da17b1")  # four words
 
 
 def test_golden_stream_is_written() -> None:
@@ -103,15 +105,17 @@ def test_golden_stream_is_written() -> None:
 
 def test_golden_stream_is_read() -> None:
     """These bytes give exactly these groups for ever."""
-    decoded = decode_symbols(GOLDEN, [3, 8, 32], 7)
+    decoded = decode_symbols(GOLDEN, [3, 30, 32, 8], 7)
     assert [group.symbols.tolist() for group in decoded] == [group.symbols.tolist() for group in GOLDEN_GROUPS]
-    assert [group.step_code for group in decoded] == [0, 0x1234, 0x0201]
+    assert [group.step_code for group in decoded] == [0, 0x1234, 0x0201, 0xABCD]
 
 
 @pytest.mark.parametrize(("table", "expected"), [
     ([61, 3, 2], [2148, 7333, 25036, 85478, 291839, 996403, 3401941, 6255980, 3401941, 1379132, 559094, 226655, 91885,
                   37250, 15101]),
     ([70, 64, 1], [60, 376, 2362, 14842, 93283, 586303, 3685043, 12394940, 1, 1, 1, 1, 1, 1, 1]),
+    ([133], [99686, 172002, 296780, 512079, 883565, 1524546, 2630527, 4538846, 2630527, 1524546, 883565, 512079, 296780,
+             172002, 99686]),
     ([255, 20, 9, 0, 3, 0, 5, 1], [777385, 549695, 549695, 1, 924473, 1, 1554769, 8065178, 1554769, 1, 924473, 1,
                                    549695, 549695, 777385]),
 ])
@@ -127,7 +131,10 @@ def test_golden_tables(table: list[int], expected: list[int]) -> None:
 def legal_tables(draw: st.DrawFn) -> tuple[bytes, int]:
     """A record's table bytes with the largest magnitude it is for."""
     max_symbol = draw(st.sampled_from(EVERY_MAX_SYMBOL))
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["geometric", "plain", "histogram"]))
+    if kind == "plain":
+        return bytes([draw(st.integers(129, 191))]), max_symbol
+    if kind == "geometric":
         tails = st.tuples(st.integers(0, 64), st.integers(0, 64)).filter(lambda pair: min(pair) < 64)
         return bytes([draw(st.integers(1, 127)), *draw(tails)]), max_symbol
     n = n_buckets(max_symbol)
@@ -205,14 +212,14 @@ def test_a_histogram_serves_where_no_geometric_table_can() -> None:
 
 # --- wrong streams ---
 
-STREAM = encode_symbols([coded([1, -2, 0, 3, 0, 0, 1, -1], 9)], 127)
+STREAM = encode_symbols([coded(ONE_SIDED, 9)], 127)
 
 
 @pytest.mark.parametrize("n_bytes", range(5))
 def test_a_record_cut_short_is_refused(n_bytes: int) -> None:
     """A stream that ends inside a record is truncated, also if it is empty."""
     with pytest.raises(Truncated, match=f"a stream of {n_bytes} bytes ends inside a record"):
-        decode_symbols(STREAM[:n_bytes], [8], 127)
+        decode_symbols(STREAM[:n_bytes], [30], 127)
 
 
 def test_a_histogram_cut_short_is_refused() -> None:
@@ -225,16 +232,28 @@ def test_a_histogram_cut_short_is_refused() -> None:
 def test_parts_of_words_are_refused(n_surplus: int) -> None:
     """After its records a stream holds whole words."""
     with pytest.raises(InvalidField) as error:
-        decode_symbols(STREAM + b"\0" * n_surplus, [8], 127)
+        decode_symbols(STREAM + b"\0" * n_surplus, [30], 127)
     assert error.value.field == "stream length"
 
 
-@pytest.mark.parametrize("odds", [128, 200, 254])
-def test_zero_odds_out_of_range_are_refused(odds: int) -> None:
-    """A first byte of 128 to 254 stands for nothing."""
+@pytest.mark.parametrize("kind", [128, 192, 200, 254])
+def test_unknown_kinds_of_record_are_refused(kind: int) -> None:
+    """First bytes of 128 and 192 to 254 stand for nothing."""
     with pytest.raises(InvalidField) as error:
-        decode_symbols(bytes([odds, 0, 0, 1, 1]) + b"\0" * 8, [8], 127)
-    assert (error.value.field, error.value.value) == ("zero odds", odds)
+        decode_symbols(bytes([kind, 0, 0, 1, 1]) + b"\0" * 8, [8], 127)
+    assert (error.value.field, error.value.value) == ("kind of record", kind)
+
+
+def test_a_plain_record_cut_short_is_refused() -> None:
+    """A plain record is three bytes."""
+    with pytest.raises(Truncated):
+        decode_symbols(b"\x83\0", [8], 127)
+
+
+def test_small_symmetric_groups_take_three_bytes_of_record() -> None:
+    """A dozen symbols about 0 do not pay for more than one integer besides the step."""
+    stream = encode_symbols([coded([1, -2, 0, 3, 0, 0, 1, -1], 9)], 127)
+    assert 129 <= stream[0] <= 191 and (len(stream) - 3) % 4 == 0
 
 
 @pytest.mark.parametrize("tails", [(65, 0), (0, 65), (255, 255), (64, 64), (64, 65)])
@@ -263,7 +282,7 @@ def test_an_impossible_state_is_refused() -> None:
 def test_surplus_words_are_refused(n_words: int) -> None:
     """More words than the symbols use up are refused."""
     with pytest.raises(BitstreamError, match="not those of its symbols"):
-        decode_symbols(STREAM + b"\0" * 4 * n_words, [8], 127)
+        decode_symbols(STREAM + b"\0" * 4 * n_words, [30], 127)
 
 
 @pytest.mark.parametrize("n_words", [1, 2])
@@ -276,7 +295,7 @@ def test_words_without_coded_groups_are_refused(n_words: int) -> None:
 def test_a_missing_word_is_refused() -> None:
     """A stream without its last word is refused, although the words that are left may decode to the same symbols."""
     with pytest.raises(BitstreamError):
-        decode_symbols(STREAM[:-4], [8], 127)
+        decode_symbols(STREAM[:-4], [30], 127)
 
 
 @settings(max_examples=150)
