@@ -145,7 +145,9 @@ def estimate(plan: EncodePlan, device: str = "cpu") -> tuple[float, int]:
     frames = next(_source_frames(plan, plan.lengths[:1]))
     steps = [plan.fit.total_epochs * -(-length // plan.fit.batch_size) for length in plan.lengths]
     seconds = seconds_per_step(frames, plan.model, plan.fit, device) * sum(steps)
-    return seconds, fit_memory_bytes(plan.model, plan.fit, max(plan.lengths))
+    longest = max(plan.lengths)
+    return seconds, max(fit_memory_bytes(plan.model, plan.fit, longest),
+                        architecture.decode_memory_bytes(plan.model, longest))
 
 
 def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str = "cpu", overwrite: bool = False,
