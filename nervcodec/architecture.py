@@ -79,9 +79,9 @@ def n_parameters(model: ModelConfig, n_frames: int) -> int:
     return sum(tensor.size for tensor in tensors(model, n_frames))
 
 
-def macs_per_frame(model: ModelConfig, n_frames: int) -> int:
+def macs_per_frame(model: ModelConfig) -> int:
     """Multiply-adds to decode one frame; a skip's bilinear upsampling counts 4 a value, a grid's time blend 2."""
-    convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, n_frames))
+    convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, 1))
     cells, skips = model.stem_height * model.stem_width, 0
     blends = 2 * cells * sum(grid.channels for grid in model.grids)
     for block in model.blocks:
@@ -90,9 +90,9 @@ def macs_per_frame(model: ModelConfig, n_frames: int) -> int:
     return convolutions + skips + blends
 
 
-def kmac_per_pixel(model: ModelConfig, n_frames: int) -> float:
+def kmac_per_pixel(model: ModelConfig) -> float:
     """Thousand multiply-adds to decode one luma pixel."""
-    return macs_per_frame(model, n_frames) / (1000 * model.width * model.height)
+    return macs_per_frame(model) / (1000 * model.width * model.height)
 
 
 def decode_batch(model: ModelConfig) -> int:

@@ -78,7 +78,7 @@ def cli() -> None:
 @click.option("--epochs", type=int, help="passes over the frames: more is better and slower")
 @click.option("--rate-weight", type=float, help="price of a bit: larger gives smaller files (default preset: 0.01)")
 @click.option("--prune", type=float, help="share of weights to prune by magnitude (paper-*: 0.4)")
-@click.option("--bits", type=int, help="quantize to 2^bits - 1 levels, 2 to 12 (all presets: 8)")
+@click.option("--bits", type=int, help="quantize to 2^bits - 1 levels, 2 to 12 (paper-*: 8, ours: 10 as a bound)")
 @click.option("--colorspace", type=click.Choice(["auto", *COLORSPACES]), default="auto", show_default=True,
               help="planes the network gives; auto: yuv for 4:2:0 input, rgb for RGB and paper-*")
 @click.option("--segment-frames", type=int, help="longest independently decodable segment (default: 150)")

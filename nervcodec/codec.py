@@ -50,7 +50,7 @@ class EncodePlan:
 
     @property
     def kmac_per_pixel(self) -> float:
-        return architecture.kmac_per_pixel(self.model, self.lengths[0])
+        return architecture.kmac_per_pixel(self.model)
 
 
 @dataclass(frozen=True)

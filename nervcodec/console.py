@@ -105,8 +105,9 @@ def report_rows(report: EncodeReport) -> list[tuple[str, str]]:
     return [
         ("bytes", f"{report.n_bytes:,} ({report.container_bytes} of them container)"),
         ("rate", f"{report.bpp:.5f} bpp, {report.kbit_per_s:.1f} kbit/s"),
-        ("paper's bpp", f"{report.paper_bpp:.5f} (parameters x (1 - {report.sparsity:.3f}) x bits / pixels; "
-                        "not a file size)"),
+        *([] if report.plan.fit.rate_weight else [(
+            "paper's bpp", f"{report.paper_bpp:.5f} (parameters x (1 - {report.sparsity:.3f}) x bits / pixels; "
+                           "not a file size)")]),
         ("PSNR Y, U, V", f"{quality.y_db:.2f}, {quality.u_db:.2f}, {quality.v_db:.2f} dB"),
         ("PSNR 6:1:1", f"{quality.yuv611_db:.2f} dB (worst frame {quality.worst_yuv611_db:.2f})"),
         ("PSNR RGB", f"{quality.rgb_db:.2f} dB (worst frame {quality.worst_rgb_db:.2f})"),

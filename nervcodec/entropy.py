@@ -215,7 +215,10 @@ def _fit_table(symbols: Symbols, max_symbol: int) -> bytes:
     if not symbols.any():
         return bytes([_EMPTY])
     counts = np.bincount(symbols + max_symbol, minlength=2 * max_symbol + 1).astype(np.int64)
-    plain = (bytes([_PLAIN + tail]) for tail in range(1, _NO_TAIL))
+    mean = float(np.abs(symbols).mean())
+    tail = int(np.clip(round(4 * np.log2(mean + 1)), 1, _NO_TAIL - 1))
+    nearby = range(max(tail - 4, 1), min(tail + 5, _NO_TAIL))
+    plain = [bytes([_PLAIN + tail]) for tail in nearby]
     candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol), *plain)
     return min(candidates, key=lambda table: _cost_bits(table, counts, max_symbol))
 

@@ -19,13 +19,13 @@ _TIMED_MACS = 100e9
 
 def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu") -> float:
     """Seconds of one optimizer step: the mean over an epoch on a few of the frames, after one epoch of warm-up."""
-    macs_a_step = 3 * fit.batch_size * architecture.macs_per_frame(model, frames.n_frames)
+    macs_a_step = 3 * fit.batch_size * architecture.macs_per_frame(model)
     n_steps = max(1, min(20, int(_TIMED_MACS / macs_a_step)))
     few = frames[:min(frames.n_frames, n_steps * fit.batch_size)]
     ends: dict[int, float] = {}
 
     def on_progress(progress: Progress) -> None:
-        ends[progress.epoch] = time.monotonic()
+        ends.setdefault(progress.epoch, time.monotonic())
 
     target = torch.from_numpy(pack(few, model)).to(device)
     fitter = Fitter(model, replace(fit, epochs=2, finetune_epochs=0, prune=0, round_from=1.0), target, on_progress)

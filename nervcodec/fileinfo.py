@@ -17,7 +17,6 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     n_parameters = sum(architecture.n_parameters(model, segment.n_frames) for segment in file.segments)
     names = architecture.module_names(model)
     streams = {name: sum(len(segment.streams[i]) for segment in file.segments) for i, name in enumerate(names)}
-    longest = max(segment.n_frames for segment in file.segments)
     return {
         "schema": "nervcodec.info/1",
         "file": os.fspath(path),
@@ -31,7 +30,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "segments": [segment.n_frames for segment in file.segments],
         "model": asdict(model),
         "parameters": n_parameters,
-        "kmac_per_pixel": architecture.kmac_per_pixel(model, longest),
+        "kmac_per_pixel": architecture.kmac_per_pixel(model),
         "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,
         "bytes_by_module": {**streams, "container": file.container_bytes},
         "quality": asdict(file.quality),

@@ -98,7 +98,7 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig
             blocks.append(Block(stride, max(4, round(width * share))))
             scale *= stride
         return ModelConfig(form.width, form.height, colorspace, "grid", rows, columns, tuple(blocks),
-                           grids=(Grid(2, 1), Grid(4, 8)), activation="gelu-tanh", output="linear")
+                           grids=(Grid(2, 1), Grid(4, 8)), activation="gelu-tanh", output="linear", bits=10)
 
     budget = 200_000 * (n_frames * form.width * form.height / 7.6e6) ** 0.6
     widths = [4 * 1.02**i for i in range(300)]

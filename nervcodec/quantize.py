@@ -35,6 +35,13 @@ def code_from_step(step: float, *, up: bool = False) -> int:
     return min(code, MAX_STEP_CODE)
 
 
+def writable_steps(steps: torch.Tensor) -> torch.Tensor:
+    """The steps (float32, positive) with their mantissas rounded to the bits that a step code holds."""
+    spare = 23 - _MANTISSA_BITS
+    bits = steps.detach().view(torch.int32)
+    return ((bits + (1 << spare - 1)) >> spare << spare).view(torch.float32)
+
+
 def quantize(values: NDArray[np.float32], step: float, max_symbol: int) -> NDArray[np.int32]:
     """Nearest symbols (halves to even), clipped to +-max_symbol; int32, same shape."""
     return np.clip(np.rint(values.astype(np.float64) / step), -max_symbol, max_symbol).astype(np.int32)
@@ -80,14 +87,18 @@ class SoftQuantizer:
         return spread
 
     def noisy(self, values: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols) with `noise`, uniform in [-1/2, 1/2), in place of rounding; both [n_parameters]."""
+        """(values, symbols) clipped, with noise, uniform in [-1/2, 1/2), in place of rounding; both [n_parameters]."""
         step = self._spread(self.log_steps.exp())
-        symbols = values / step + noise
+        symbols = (values / step).clamp(-self.max_symbol, self.max_symbol) + noise
         return symbols * step, symbols
 
     def rounded(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols) rounded and clipped; the gradient passes straight through the rounding."""
-        step = self._spread(self.log_steps.exp())
+        """(values, symbols) rounded and clipped, the steps those that can be written: just what the decoder will see.
+
+        The gradient passes straight through the rounding of symbols and steps.
+        """
+        step = self.log_steps.exp()
+        step = self._spread(step + (writable_steps(step) - step).detach())
         scaled = (values / step).clamp(-self.max_symbol, self.max_symbol)
         symbols = scaled + (scaled.round() - scaled).detach()
         return symbols * step, symbols

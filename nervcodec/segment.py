@@ -21,7 +21,7 @@ from .entropy import Coded, decode_symbols, encode_symbols
 from .fit import Fitted, Fitter, OnProgress, deterministic, silent
 from .model import Network, pack, to_uint8, unpack
 from .prune import magnitude_mask
-from .quantize import code_from_step, dequantize, quantize, step_from_code
+from .quantize import code_from_step, dequantize, quantize, step_from_code, writable_steps
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: s
 def quantized(fitted: Fitted, model: ModelConfig, n_frames: int) -> list[Coded]:
     """Symbols and step code of every group, in coded order."""
     values = fitted.parameters.cpu().numpy()
-    steps = fitted.log_steps.double().exp().cpu().tolist()
+    steps = writable_steps(fitted.log_steps.exp()).cpu().tolist()
     coded, start = [], 0
     for group, step in zip(architecture.groups(model, n_frames), steps, strict=True):
         code = code_from_step(step)

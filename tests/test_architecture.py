@@ -122,26 +122,26 @@ def test_macs_by_hand() -> None:
     """Multiply-adds are weights times positions, plus 4 for every value of a bilinear skip."""
     scrb = 5 * 9 + 2 * 25
     block = 12 * (10 + scrb + 80 * 45) + 192 * scrb
-    assert macs_per_frame(MLP, 5) == 7 * 6 + 24 * 7 + block + 192 * 3 * 45 + 4 * 192 * 5
+    assert macs_per_frame(MLP) == 7 * 6 + 24 * 7 + block + 192 * 3 * 45 + 4 * 192 * 5
 
 
 def test_macs_of_grids_are_their_blend() -> None:
     """A grid's temporal blend counts 2 a value, whatever the number of keys."""
     more = replace(GRIDS, grids=(Grid(2, 4), Grid(1, 1)))
     fewer = replace(GRIDS, grids=(Grid(3, 4),))
-    assert macs_per_frame(GRIDS, 9) == macs_per_frame(more, 9) == macs_per_frame(fewer, 9)
+    assert macs_per_frame(GRIDS) == macs_per_frame(more) == macs_per_frame(fewer)
 
 
 def test_macs_include_the_blend() -> None:
     """One more grid channel costs its blend and its weights in the first block."""
     wider = replace(GRIDS, grids=(Grid(2, 4), Grid(2, 3)))
-    assert macs_per_frame(wider, 9) - macs_per_frame(GRIDS, 9) == 12 * 2 + 12 * 6
+    assert macs_per_frame(wider) - macs_per_frame(GRIDS) == 12 * 2 + 12 * 6
 
 
 def test_kmac_per_pixel_counts_luma_pixels() -> None:
     """kMAC/pixel divides by the luma size in both colorspaces."""
     for model in (MLP, GRIDS):
-        assert math.isclose(kmac_per_pixel(model, 9), macs_per_frame(model, 9) / (16 * 12) / 1000)
+        assert math.isclose(kmac_per_pixel(model), macs_per_frame(model) / (16 * 12) / 1000)
 
 
 @pytest.mark.parametrize(("size", "n_frames"), [((16, 12), 8), ((1280, 720), 1), ((3840, 2160), 1)])

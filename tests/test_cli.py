@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 
 from nervcodec import __version__
-from nervcodec.bitstream import Segment
+from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
 from nervcodec.cli import main
 from nervcodec.color import Frames
-from nervcodec.config import ModelConfig
+from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
 from nervcodec.entropy import Coded
 from nervcodec.metrics import QualityMeter
 from nervcodec.video import probe, read_groups
@@ -272,3 +273,21 @@ def test_control_characters_are_escaped(shell: Shell) -> None:
     """A file name cannot write escape sequences to the terminal."""
     result = shell("info", "\x1b[31mred")
     assert result.code == 3 and "\x1b" not in result.err and r"\x1b[31mred" in result.err
+
+
+def test_decode_refuses_what_takes_too_much_memory(coded: Shell) -> None:
+    """A file whose decoding would exceed --max-memory is refused with the estimate, exit code 5."""
+    result = coded("decode", "out.nvpp", "out.y4m", "--max-memory", "0.1")
+    assert result.code == 5 and "MiB of memory" in error_line(result)
+    assert not (coded.folder / "out.y4m").exists()
+
+
+def test_decode_refuses_a_bomb(shell: Shell) -> None:
+    """A valid file of under 200 bytes that stands for petabytes of parameters is refused before any are allocated."""
+    model = ModelConfig(8192, 8192, "yuv", "grid", 4096, 4096, (Block(1, 4096),), grids=(Grid(255, 1),))
+    form = VideoFormat(8192, 8192, Fraction(25), 1 << 24)
+    data = write_file(Header(form, model), [Segment(1 << 24, (b"\0",) * 3)], StoredQuality())
+    assert len(data) < 200
+    (shell.folder / "bomb.nvpp").write_bytes(data)
+    result = shell("decode", "bomb.nvpp", "out.y4m")
+    assert result.code == 5 and "MiB of memory" in error_line(result)

@@ -66,7 +66,7 @@ def test_parameters_are_those_of_all_segments(found: dict[str, Any], grid_model:
 
 def test_complexity_is_the_networks(found: dict[str, Any], grid_model: ModelConfig) -> None:
     """kMAC/pixel is that of the longest segment's network."""
-    assert found["kmac_per_pixel"] == kmac_per_pixel(grid_model, 4)
+    assert found["kmac_per_pixel"] == kmac_per_pixel(grid_model)
 
 
 def test_stored_quality_is_told(found: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nervcodec.quantize import (MAX_STEP_CODE, SoftQuantizer, code_from_step, covering_steps, dequantize, quantize,
-                                step_from_code)
+                                step_from_code, writable_steps)
 
 CODES = st.integers(0, MAX_STEP_CODE)
 STEPS = st.floats(step_from_code(0), step_from_code(MAX_STEP_CODE))
@@ -153,11 +153,11 @@ def test_noisy_adds_noise_of_a_step() -> None:
 
 
 def test_noisy_gradient_is_one() -> None:
-    """Noise does not change the gradient with respect to the values."""
-    values = torch.randn(5, requires_grad=True)
+    """Noise does not change the gradient with respect to values in range; those beyond it are clipped."""
+    values = torch.tensor([0.3, -0.5, 0.0, 50.0, -50.0], requires_grad=True)
     found, _ = quantizer([5], [0.1]).noisy(values, torch.rand(5) - 0.5)
     gradient, = torch.autograd.grad(found.sum(), [values])
-    torch.testing.assert_close(gradient, torch.ones(5))
+    torch.testing.assert_close(gradient, torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0]))
 
 
 # --- rate ---
@@ -236,3 +236,23 @@ def test_covering_steps_use_the_whole_range() -> None:
     peaks = [np.abs(quantize(part.numpy(), step_from_code(code), 127)).max()
              for part, code in zip((values[:2], values[2:]), codes)]
     assert peaks == [127, 127]
+
+
+def test_the_fit_rounds_to_what_the_decoder_sees() -> None:
+    """The values of the last forward pass are, bit for bit, those that are coded and dequantized."""
+    generator = torch.Generator().manual_seed(0)
+    log_steps = torch.rand(3, generator=generator) * 4 - 6
+    values = torch.randn(900, generator=generator)
+    forward, _ = SoftQuantizer([300] * 3, 127, log_steps).rounded(values)
+    for group, expected, step in zip(values.view(3, 300), forward.view(3, 300), writable_steps(log_steps.exp()).tolist()):
+        coded = step_from_code(code_from_step(step))
+        assert coded == step
+        assert dequantize(quantize(group.numpy(), coded, 127), coded).tolist() == expected.tolist()
+
+
+def test_writable_steps_are_the_nearest() -> None:
+    """A step is moved by at most one part in 2048, to the one that its code stands for."""
+    steps = torch.logspace(-6, 3, 500)
+    written = writable_steps(steps)
+    assert ((written / steps - 1).abs() <= 2**-11).all()
+    assert written.tolist() == [step_from_code(code_from_step(step)) for step in steps.tolist()]
