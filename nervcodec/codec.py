@@ -169,7 +169,6 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
     destination = Path(destination)
     check_output(destination, overwrite=overwrite, source=plan.source)
     started = time.monotonic()
-
     segments: list[Segment] = []
     summaries: list[FitSummary] = []
     report = (lambda progress: on_progress(len(segments), progress)) if on_progress else silent
@@ -215,8 +214,7 @@ def measure(path: Path, plan: EncodePlan, device: str = "cpu",
             on_measure: Callable[[int], None] | None = None) -> Quality:
     """Quality of a .nvpp file's decoded frames against plan.source, whose own planes are the reference."""
     file = load(path)
-    lengths = [stop - start for _, start, stop in _batches(file)]
-    sources = read_groups(plan.source, plan.format, lengths)
+    sources = read_groups(plan.source, plan.format, _batch_lengths(file))
     meter, n_done = QualityMeter(plan.format.color), 0
     for source, decoded in zip(sources, decoded_frames(file, device=device), strict=True):
         meter.add(source, decoded)
@@ -226,12 +224,11 @@ def measure(path: Path, plan: EncodePlan, device: str = "cpu",
     return meter.result()
 
 
-def _batches(file: File) -> Iterator[tuple[int, int, int]]:
-    """(segment number, first frame, stop) of each batch that decoded_frames yields for a whole file."""
+def _batch_lengths(file: File) -> list[int]:
+    """Frames of each batch that decoded_frames yields for a whole file."""
     size = architecture.decode_batch(file.header.model)
-    for number, segment in enumerate(file.segments):
-        for start in range(0, segment.n_frames, size):
-            yield number, start, min(start + size, segment.n_frames)
+    return [min(size, segment.n_frames - start)
+            for segment in file.segments for start in range(0, segment.n_frames, size)]
 
 
 def decoded_frames(file: File, first: int = 0, stop: int | None = None, *, device: str = "cpu") -> Iterator[Frames]:

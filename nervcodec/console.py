@@ -114,6 +114,8 @@ def report_rows(report: EncodeReport) -> list[tuple[str, str]]:
         ("MS-SSIM Y", str(ms_ssim)),
         ("encode time", f"{report.encode_s:.1f} s on {report.device}, {report.n_threads} threads; "
                         f"decoded and measured in {report.measure_s:.1f} s"),
+        *([("rolled back", f"{report.n_rollbacks} times: the fit diverged and went on with lower learning rates")]
+          if report.n_rollbacks else []),
     ]
 
 
