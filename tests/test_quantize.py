@@ -244,7 +244,8 @@ def test_the_fit_rounds_to_what_the_decoder_sees() -> None:
     log_steps = torch.rand(3, generator=generator) * 4 - 6
     values = torch.randn(900, generator=generator)
     forward, _ = SoftQuantizer([300] * 3, 127, log_steps).rounded(values)
-    for group, expected, step in zip(values.view(3, 300), forward.view(3, 300), writable_steps(log_steps.exp()).tolist()):
+    steps = writable_steps(log_steps.exp()).tolist()
+    for group, expected, step in zip(values.view(3, 300), forward.view(3, 300), steps, strict=True):
         coded = step_from_code(code_from_step(step))
         assert coded == step
         assert dequantize(quantize(group.numpy(), coded, 127), coded).tolist() == expected.tolist()
