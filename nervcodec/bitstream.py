@@ -106,7 +106,7 @@ QUALITY_FIELDS = tuple(
         ("psnr_rgb", "1e-4 dB", "mean over frames of the RGB PSNR"),
         ("psnr_min", "1e-4 dB", "worst frame's (6 Y + U + V) / 8"),
         ("ms_ssim", "1e-6", "mean MS-SSIM of luma"),
-        ("encode_time", "ms", "wall time of the encode"),
+        ("epochs", "epochs", "passes of the fit over the frames"),
     ))
 FIELD_TABLES = {"Header": HEADER_FIELDS, "Grid": GRID_FIELDS, "Block": BLOCK_FIELDS,
                 "Section": (SECTION_TYPE, SECTION_LENGTH), "Segment": SEGMENT_FIELDS, "Stream": (STREAM_LENGTH,),
@@ -140,10 +140,10 @@ class StoredQuality:
     psnr_rgb: float | None = None
     psnr_min: float | None = None
     ms_ssim: float | None = None
-    encode_time: float | None = None
+    epochs: float | None = None
 
 
-_QUALITY_SCALES = {field.name: {"1e-4 dB": 1e4, "1e-6": 1e6, "ms": 1e3}[field.unit] for field in QUALITY_FIELDS}
+_QUALITY_SCALES = {field.name: {"1e-4 dB": 1e4, "1e-6": 1e6, "epochs": 1.0}[field.unit] for field in QUALITY_FIELDS}
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
     with whole_file(destination, overwrite=overwrite) as path:
         path.write_bytes(write_file(header, segments, StoredQuality()))
         quality = measure(path, plan, device, on_measure)
-        data = write_file(header, segments, stored_quality(quality, encoded_s))
+        data = write_file(header, segments, stored_quality(quality, plan.fit.total_epochs))
         path.write_bytes(data)
     shares = [architecture.n_parameters(plan.model, length) / plan.n_parameters for length in plan.lengths]
     return EncodeReport(
@@ -204,10 +204,11 @@ def _source_frames(plan: EncodePlan, lengths: Iterable[int]) -> Iterator[Frames]
         yield to_layout(frames, layout, plan.format.color)
 
 
-def stored_quality(quality: Quality, encode_s: float) -> StoredQuality:
+def stored_quality(quality: Quality, epochs: int) -> StoredQuality:
+    """As the file stores it; nothing that differs from one run to the next, so that equal encodes give equal files."""
     return StoredQuality(psnr_y=quality.y_db, psnr_u=quality.u_db, psnr_v=quality.v_db,
                          psnr_yuv=quality.yuv611_db, psnr_rgb=quality.rgb_db, psnr_min=quality.worst_yuv611_db,
-                         ms_ssim=quality.ms_ssim, encode_time=encode_s)
+                         ms_ssim=quality.ms_ssim, epochs=epochs)
 
 
 def measure(path: Path, plan: EncodePlan, device: str = "cpu",

@@ -143,7 +143,7 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("PSNR 6:1:1", f"{db(quality['psnr_yuv'])} (worst frame {db(quality['psnr_min'])})"),
         ("PSNR RGB", db(quality["psnr_rgb"])),
         ("MS-SSIM Y", ms_ssim),
-        ("encode time", "not measured" if quality["encode_time"] is None else f"{quality['encode_time']:.1f} s"),
+        ("fit", "not stored" if quality["epochs"] is None else f"{quality['epochs']:.0f} epochs"),
     ]
 
 

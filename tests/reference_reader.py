@@ -35,7 +35,7 @@ SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32
 SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0)]
 STREAM: list[Field] = [("stream_length", 4, 1, U32)]
 QUALITY: list[Field] = [(name, 4, 0, U32) for name in
-                        ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "psnr_min", "ms_ssim", "encode_time")]
+                        ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "psnr_min", "ms_ssim", "epochs")]
 
 Q = (65536, 77936, 92682, 110218)
 E = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)

@@ -72,7 +72,7 @@ def test_complexity_is_the_networks(found: dict[str, Any], grid_model: ModelConf
 def test_stored_quality_is_told(found: dict[str, Any]) -> None:
     """Measured figures are told, the others are null."""
     assert found["quality"] == {"psnr_y": 33.25, "psnr_u": None, "psnr_v": None, "psnr_yuv": None, "psnr_rgb": None,
-                                "psnr_min": None, "ms_ssim": 0.98, "encode_time": None}
+                                "psnr_min": None, "ms_ssim": 0.98, "epochs": None}
 
 
 def test_info_is_json(found: dict[str, Any], grid_model: ModelConfig) -> None:
