@@ -16,7 +16,7 @@ from .config import ModelConfig
 _BATCH_VALUES = 12_000_000  # values of the widest feature map in a decoded batch: 48 MB of float32
 _BASE_BYTES = 380 << 20  # Python, torch and its thread pools, measured
 
-MATRIX, DEPTHWISE, LINEAR, GRID, BIAS = "matrix", "depthwise", "linear", "grid", "bias"
+MATRIX, DEPTHWISE, GRID, BIAS = "matrix", "depthwise", "grid", "bias"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Tensor:
     Attributes:
         module: 'stem', 'block1' .. or 'head'; every module is one coded stream.
         name: unique, as `module.part.weight`.
-        kind: 'matrix' (dense and convolution weights), 'depthwise', 'linear' (affine conditioning), 'grid' or 'bias'.
+        kind: 'matrix' (dense and convolution weights), 'depthwise', 'grid' or 'bias'.
         shape: weights [out, in, k, k] or [out, in], biases [out], grids [keys, channels, height, width].
         cells: at how many positions of a frame it is applied: multiply-adds a frame = cells * size (0 for biases).
     """
@@ -86,7 +86,7 @@ def macs_per_frame(model: ModelConfig) -> int:
     blends = 2 * cells * sum(grid.channels for grid in model.grids)
     for block in model.blocks:
         cells *= block.stride**2
-        skips += 4 * cells * block.width
+        skips += 4 * cells * block.width * ("skip" in model.parts)
     return convolutions + skips + blends
 
 
@@ -128,9 +128,11 @@ def _modules(model: ModelConfig, n_frames: int) -> Iterator[list[Tensor]]:
     yield list(_layer("head", "conv", MATRIX, (model.n_planes, channels, 3, 3), cells))
 
 
-def _layer(module: str, name: str, kind: str, shape: tuple[int, ...], cells: int) -> Iterator[Tensor]:
+def _layer(module: str, name: str, kind: str, shape: tuple[int, ...], cells: int,
+           has_bias: bool = True) -> Iterator[Tensor]:
     yield Tensor(module, f"{module}.{name}.weight", kind, shape, cells)
-    yield Tensor(module, f"{module}.{name}.bias", BIAS, shape[:1])
+    if has_bias:
+        yield Tensor(module, f"{module}.{name}.bias", BIAS, shape[:1])
 
 
 def _mlp_stem(model: ModelConfig) -> Iterator[Tensor]:
@@ -146,15 +148,18 @@ def _grid_stem(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
 
 
 def _block(module: str, inputs: int, width: int, stride: int, cells: int, model: ModelConfig) -> Iterator[Tensor]:
-    yield from _layer(module, "pw", MATRIX, (width, inputs, 1, 1), cells)
-    if model.affine:
-        yield from _layer(module, "affine", LINEAR, (2 * width, 2 * model.pe_levels), 1)
-    yield from _scrb(module, "scrb1", width, cells)
-    yield from _layer(module, "ub", MATRIX, (width * stride**2, width, 3, 3), cells)
-    yield from _scrb(module, "scrb2", width, cells * stride**2)
+    if "pw" in model.parts:
+        yield from _layer(module, "pw", MATRIX, (width, inputs, 1, 1), cells)
+        inputs = width
+    if "scrb1" in model.parts:
+        yield from _scrb(module, "scrb1", inputs, cells, model.biases == "all")
+    yield from _layer(module, "ub", MATRIX, (width * stride**2, inputs, 3, 3), cells)
+    if "scrb2" in model.parts:
+        yield from _scrb(module, "scrb2", width, cells * stride**2, model.biases == "all")
 
 
-def _scrb(module: str, name: str, width: int, cells: int) -> Iterator[Tensor]:
-    yield from _layer(module, f"{name}.dw", DEPTHWISE, (width, 1, 3, 3), cells)
+def _scrb(module: str, name: str, width: int, cells: int, has_biases: bool) -> Iterator[Tensor]:
+    """Linear layers follow dw and, in the next block or the head, pw2: these can do without biases."""
+    yield from _layer(module, f"{name}.dw", DEPTHWISE, (width, 1, 3, 3), cells, has_biases)
     yield from _layer(module, f"{name}.pw1", MATRIX, (width, width, 1, 1), cells)
-    yield from _layer(module, f"{name}.pw2", MATRIX, (width, width, 1, 1), cells)
+    yield from _layer(module, f"{name}.pw2", MATRIX, (width, width, 1, 1), cells, has_biases)

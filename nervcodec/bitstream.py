@@ -16,8 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .config import (ACTIVATIONS, COLORSPACES, LAYOUTS, MAX_FRAMES, MAX_SIDE, OUTPUTS, STEMS, Block, ColorTags, Grid,
-                     ModelConfig, VideoFormat)
+from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_FRAMES, MAX_SIDE, OUTPUTS, PARTS, STEMS, Block,
+                     ColorTags, Grid, ModelConfig, VideoFormat)
 from .errors import BadMagic, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion, VideoError
 
 MAGIC = b"\x89NVPP\r\n\x1a"
@@ -70,7 +70,8 @@ HEADER_FIELDS = (
     Field("bits", "u8", 2, 12, "bits", "symbols lie within +-(2^(bits-1) - 1)"),
     Field("activation", "u8", 0, len(ACTIVATIONS) - 1, "", f"inside an SCRB: {_ids(ACTIVATIONS)}"),
     Field("output", "u8", 0, len(OUTPUTS) - 1, "", f"after the head: {_ids(OUTPUTS)}"),
-    Field("affine", "u8", 0, 1, "", "1: blocks have affine conditioning"),
+    Field("parts", "u8", 0, 15, "", "of a block, the sum of 1 pw, 2 scrb1, 4 scrb2, 8 skip (8 only with 1)"),
+    Field("biases", "u8", 0, len(BIASES) - 1, "", f"which layers have them: {_ids(BIASES)}"),
     Field("pe_levels", "u8", 1, 64, "", "levels of the positional encoding"),
     Field("pe_base", "u16", 257, 1024, "1/256", "base of the positional encoding"),
     Field("stem", "u8", 0, len(STEMS) - 1, "", _ids(STEMS)),
@@ -218,7 +219,8 @@ def _header_values(header: Header) -> dict[str, int]:
         "chroma_location": color.chroma_location, "arithmetic": 0, "architecture": 0, "entropy_coder": 0,
         "colorspace": COLORSPACES.index(model.colorspace), "bits": model.bits,
         "activation": ACTIVATIONS.index(model.activation), "output": OUTPUTS.index(model.output),
-        "affine": int(model.affine), "pe_levels": model.pe_levels, "pe_base": model.pe_base_q8,
+        "parts": sum(1 << PARTS.index(part) for part in model.parts), "biases": BIASES.index(model.biases),
+        "pe_levels": model.pe_levels, "pe_base": model.pe_base_q8,
         "stem": STEMS.index(model.stem), "stem_height": model.stem_height, "stem_width": model.stem_width,
         "stem_hidden": model.stem_hidden, "stem_channels": model.stem_channels,
         "n_grids": len(model.grids), "n_blocks": len(model.blocks),
@@ -336,7 +338,8 @@ def _model_config(values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple
     return ModelConfig(
         colorspace=COLORSPACES[values["colorspace"]], stem=STEMS[values["stem"]], blocks=blocks, grids=grids,
         activation=ACTIVATIONS[values["activation"]], output=OUTPUTS[values["output"]],
-        affine=bool(values["affine"]), pe_base_q8=values["pe_base"], **{name: values[name] for name in same})
+        parts=tuple(part for i, part in enumerate(PARTS) if values["parts"] >> i & 1), biases=BIASES[values["biases"]],
+        pe_base_q8=values["pe_base"], **{name: values[name] for name in same})
 
 
 def _read_sections(reader: _Reader) -> Iterator[tuple[int, bytes]]:

@@ -15,6 +15,8 @@ COLORSPACES = ("rgb", "yuv")
 STEMS = ("mlp", "grid")
 ACTIVATIONS = ("gelu", "gelu-tanh")
 OUTPUTS = ("tanh", "linear")
+PARTS = ("pw", "scrb1", "scrb2", "skip")
+BIASES = ("all", "lean")
 LAYOUTS = ("yuv420", "rgb")
 MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 16384, 4096, 2**24
 
@@ -130,7 +132,8 @@ class ModelConfig:
         stem_hidden, stem_channels: hidden units and output channels of the MLP stem.
         grids: levels of the grid stem; their channels are concatenated.
         blocks: decoder blocks, coarse to fine.
-        affine: every block scales and shifts its channels by a linear function of the positional encoding.
+        parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none of them is NeRV.
+        biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones can stand in for.
         pe_levels, pe_base_q8: positional encoding sin, cos(b^i pi t), i < levels, b = pe_base_q8 / 256.
         activation: inside the SCRB, 'gelu' (with erf) or 'gelu-tanh'.
         output: 'tanh' ((tanh + 1) / 2, the paper's head) or 'linear' ((x + 1) / 2, clipped to [0, 1]).
@@ -150,7 +153,8 @@ class ModelConfig:
     stem_hidden: int = 0
     stem_channels: int = 0
     grids: tuple[Grid, ...] = ()
-    affine: bool = False
+    parts: tuple[str, ...] = PARTS
+    biases: str = "all"
     pe_levels: int = 40
     pe_base_q8: int = 320
     activation: str = "gelu"
@@ -164,6 +168,11 @@ class ModelConfig:
         _choice("stem", self.stem, STEMS)
         _choice("activation", self.activation, ACTIVATIONS)
         _choice("output", self.output, OUTPUTS)
+        _choice("biases", self.biases, BIASES)
+        if self.parts != tuple(part for part in PARTS if part in self.parts):
+            raise ConfigError(f"parts are {', '.join(self.parts)}; legal: some of {', '.join(PARTS)}, in this order")
+        if "skip" in self.parts and "pw" not in self.parts:
+            raise ConfigError(f"parts are {', '.join(self.parts)}; legal: a skip only with pw, whose output it takes")
         _check("stem height", self.stem_height, 1, MAX_STEM_SIDE)
         _check("stem width", self.stem_width, 1, MAX_STEM_SIDE)
         _check("number of blocks", len(self.blocks), 1, 8)

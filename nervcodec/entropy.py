@@ -1,7 +1,7 @@
 """Symbols <-> bytes: range coding with integer frequency tables (docs/bitstream.md, 'Streams').
 
 One stream holds all groups of a module: first a record for each group (its step and the few integers that give its
-table), then the range coder's words. A table is computed in integers from its record alone, so no float ever chooses
+table), then the range coder's bytes. A table is computed in integers from its record alone, so no float ever chooses
 a symbol. The only import of constriction, whose coder is exact for integer frequencies that sum to 2^24.
 """
 
@@ -39,8 +39,7 @@ def encode_symbols(groups: Sequence[Coded], max_symbol: int) -> bytes:
     tables = [_fit_table(group.symbols, max_symbol) for group in groups]
     records = [table if table[0] == _EMPTY else table[:1] + group.step_code.to_bytes(2, "little") + table[1:]
                for table, group in zip(tables, groups)]
-    words = _encode_words(zip(tables, (group.symbols for group in groups)), max_symbol)
-    return b"".join(records) + words.astype("<u4").tobytes()
+    return b"".join(records) + _encode_bytes(zip(tables, (group.symbols for group in groups)), max_symbol)
 
 
 def decode_symbols(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[Coded]:
@@ -49,35 +48,53 @@ def decode_symbols(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list
     Raises:
         Truncated: the stream ends inside its records.
         InvalidField: a record that no encoder writes.
-        BitstreamError: words that an encoder of these symbols would not have written.
+        BitstreamError: bytes that an encoder of these symbols would not have written.
     """
     tables, position = [], 0
     for _ in sizes:
         table, step_code, position = _read_record(stream, position, max_symbol)
         tables.append((table, step_code))
-    if (len(stream) - position) % 4:
-        raise InvalidField("stream length", len(stream), "records plus whole 32-bit words")
-    words = np.frombuffer(stream, "<u4", offset=position).astype(np.uint32)
+    coded = stream[position:]
+    words = np.frombuffer(coded + bytes(8 + -len(coded) % 4), ">u4").astype(np.uint32)
     decoder = constriction.stream.queue.RangeDecoder(words)
     try:
         groups = [Coded(_decode_group(decoder, table, size, max_symbol), step_code)
                   for (table, step_code), size in zip(tables, sizes, strict=True)]
     except AssertionError as error:
         raise BitstreamError(f"the range decoder met an impossible state: {error}") from None
-    if not np.array_equal(words, _encode_words([(table, group.symbols) for (table, _), group in zip(tables, groups)],
-                                               max_symbol)):
-        raise BitstreamError("a stream's words are not those of its symbols")
+    if coded != _encode_bytes([(table, group.symbols) for (table, _), group in zip(tables, groups)], max_symbol):
+        raise BitstreamError("a stream's bytes are not those of its symbols")
     return groups
 
 
-def _encode_words(groups: Iterable[tuple[bytes, Symbols]], max_symbol: int) -> NDArray[np.uint32]:
-    """The range coder's words of (table, symbols) pairs; groups with an empty table leave no trace in them."""
+def _encode_bytes(groups: Iterable[tuple[bytes, Symbols]], max_symbol: int) -> bytes:
+    """The range coder's bytes of (table, symbols) pairs; groups with an empty table leave no trace in them."""
     encoder = constriction.stream.queue.RangeEncoder()
     for table, symbols in groups:
         if table[0] != _EMPTY:
             encoder.encode(symbols + np.int32(max_symbol), _categorical(frequencies(table, max_symbol)))
-    words: NDArray[np.uint32] = encoder.get_compressed()
-    return words
+    n_shifts, (low, extent) = encoder.pos()
+    return _shortest(encoder.get_compressed().astype(">u4").tobytes(), n_shifts, low, extent)
+
+
+def _shortest(words: bytes, n_shifts: int, low: int, extent: int) -> bytes:
+    """The shortest bytes that name a number of the coder's last interval (docs/bitstream.md, 'Range decoder').
+
+    Args:
+        words: a number in the interval, as the coder gives it: up to seven bytes longer than need be.
+        n_shifts, low, extent: the coder's state; low is known modulo 2^64 only.
+    """
+    n_bytes = 4 * n_shifts + 8
+    number = int.from_bytes(words, "big") << 8 * (n_bytes - len(words))
+    start = number - (number - low) % (1 << 64)
+    best = start.to_bytes(n_bytes, "big")
+    for length in range(n_bytes - 1, -1, -1):
+        unit = 8 * (n_bytes - length)
+        short = -(-start >> unit)
+        if short << unit >= start + extent:
+            break
+        best = short.to_bytes(length, "big")
+    return best
 
 
 def _decode_group(decoder: constriction.stream.queue.RangeDecoder, table: bytes, size: int, max_symbol: int) -> Symbols:

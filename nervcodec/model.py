@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import architecture
-from .architecture import BIAS, GRID, LINEAR
+from .architecture import BIAS, GRID
 from .color import Frames
 from .config import Grid, ModelConfig
 
@@ -80,9 +80,8 @@ class Network:
         """
         model = self.model
         x = self._stem(parameters, frames)
-        encoding = self._encoding[frames].to(x.dtype)
         for number, block in enumerate(model.blocks, 1):
-            x = self._block(parameters, f"block{number}", x, block.stride, encoding)
+            x = self._block(parameters, f"block{number}", x, block.stride)
         x = _conv(parameters, "head.conv", x)[:, :, :model.plane_height, :model.plane_width].float()
         return (torch.tanh(x) + 1) / 2 if model.output == "tanh" else (x + 1) / 2
 
@@ -102,14 +101,18 @@ class Network:
         """Keys [K, C, h, w] and weights [B, K] -> [B, C * h * w]; a product, since indexing is not deterministic."""
         return weights.to(keys.dtype) @ keys.reshape(len(keys), -1)
 
-    def _block(self, parameters: Parameters, name: str, x: Tensor, stride: int, encoding: Tensor) -> Tensor:
-        x = _conv(parameters, f"{name}.pw", x)
-        if self.model.affine:
-            scale, shift = _linear(parameters, f"{name}.affine", encoding)[:, :, None, None].chunk(2, dim=1)
-            x = x * (1 + scale) + shift
-        skip = F.interpolate(x, scale_factor=float(stride), mode="bilinear", align_corners=False)
-        x = F.silu(_conv(parameters, f"{name}.ub", self._scrb(parameters, f"{name}.scrb1", x)))
-        return self._scrb(parameters, f"{name}.scrb2", F.pixel_shuffle(x, stride)) + skip
+    def _block(self, parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:
+        parts = self.model.parts
+        if "pw" in parts:
+            x = start = _conv(parameters, f"{name}.pw", x)
+        if "scrb1" in parts:
+            x = self._scrb(parameters, f"{name}.scrb1", x)
+        x = F.pixel_shuffle(F.silu(_conv(parameters, f"{name}.ub", x)), stride)
+        if "scrb2" in parts:
+            x = self._scrb(parameters, f"{name}.scrb2", x)
+        if "skip" in parts:
+            x = x + F.interpolate(start, scale_factor=float(stride), mode="bilinear", align_corners=False)
+        return x
 
     def _scrb(self, parameters: Parameters, name: str, x: Tensor) -> Tensor:
         y = _conv(parameters, f"{name}.pw1", _conv(parameters, f"{name}.dw", x, depthwise=True))
@@ -119,7 +122,7 @@ class Network:
 
 def _conv(parameters: Parameters, name: str, x: Tensor, *, depthwise: bool = False) -> Tensor:
     weight = parameters[f"{name}.weight"]
-    return F.conv2d(x, weight, parameters[f"{name}.bias"], padding=weight.shape[-1] // 2,
+    return F.conv2d(x, weight, parameters.get(f"{name}.bias"), padding=weight.shape[-1] // 2,
                     groups=x.shape[1] if depthwise else 1)
 
 
@@ -130,8 +133,8 @@ def _linear(parameters: Parameters, name: str, x: Tensor) -> Tensor:
 def _initial(tensor: architecture.Tensor, generator: torch.Generator) -> Tensor:
     if tensor.kind == BIAS:
         return torch.zeros(tensor.shape)
-    if tensor.kind in (GRID, LINEAR):
-        return torch.randn(tensor.shape, generator=generator) * (0.1 if tensor.kind == GRID else 0.02)
+    if tensor.kind == GRID:
+        return 0.1 * torch.randn(tensor.shape, generator=generator)
     bound = 1 / math.sqrt(math.prod(tensor.shape[1:]))
     return (2 * torch.rand(tensor.shape, generator=generator) - 1) * bound
 

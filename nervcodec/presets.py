@@ -1,7 +1,8 @@
 """Named recipes: a rule that sizes a network for a video, and a FitConfig. All pure functions of size and length.
 
-`paper-*` are the published models and the published recipe (arXiv 2402.18305, table 1 and section 4); the others are
-ours (docs/benchmarks.md has what they reach and docs/ablation.md why they are so).
+`paper-*` are the published models and the published recipe (arXiv 2402.18305, table 1 and section 4), `nerv-*` are
+NeRV (arXiv 2110.13903) with as many parameters; `small-*` compare the two, and NeRV++ without each of its parts, at
+sizes for a CPU. The others are ours (docs/benchmarks.md has what they reach and docs/ablation.md why they are so).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .architecture import n_parameters
-from .config import MAX_STEM_SIDE, Block, FitConfig, Grid, ModelConfig, VideoFormat
+from .config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, VideoFormat
 from .errors import ConfigError
 
 MAX_SEGMENT_FRAMES = 150
@@ -81,29 +82,71 @@ def paper_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]
     return model
 
 
+def nerv_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]:
+    """NeRV with the stem and head of paper_model(channels) and blocks of one width that makes its parameters as many.
+
+    Its blocks are 3x3 convolution -> pixel shuffle -> SiLU, arXiv 2110.13903, figure 2.
+    """
+    def model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
+        theirs = paper_model(channels)(form, colorspace, n_frames)
+        wished = n_parameters(theirs, n_frames)
+
+        def nerv(width: int) -> ModelConfig:
+            blocks = tuple(Block(block.stride, width if i else channels) for i, block in enumerate(theirs.blocks))
+            return replace(theirs, blocks=blocks, parts=())
+
+        return min((nerv(width) for width in range(4, 400)), key=lambda m: abs(n_parameters(m, n_frames) - wished))
+
+    return model
+
+
+def small_model(parts: tuple[str, ...]) -> Callable[[VideoFormat, str, int], ModelConfig]:
+    """The paper's MLP stem (64 units, 8 channels) and head with such parts of a block, as large as grid_model."""
+    def model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
+        rows, columns, strides = _stem_cells(form, colorspace)
+        return _widest(form, n_frames, strides, lambda blocks: ModelConfig(
+            form.width, form.height, colorspace, "mlp", rows, columns, blocks, stem_hidden=64, stem_channels=8,
+            parts=parts))
+
+    return model
+
+
 def grid_model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
     """Our network: temporal feature grids, and widths that suit the segment's number of pixels.
 
-    The stem has a cell for every 64 samples of a plane, at most 144. The widest network with at most
-    200,000 * (pixels / 7.6e6)^0.6 parameters is taken (bunny 320x180 x 132: 24 and 20 channels); a block's width falls
-    by 0.7 an octave of scale, and is halved where the stride is 5, whose upsampling has 25 outputs a channel.
+    Biases that later layers can stand in for are left out: they cost bits and gave nothing.
     """
-    plane = _plane_size(form, colorspace)
-    rows, columns, strides = choose_strides(*plane, min(_CELLS, max(1, plane[0] * plane[1] // 64)))
+    rows, columns, strides = _stem_cells(form, colorspace)
+    return _widest(form, n_frames, strides, lambda blocks: ModelConfig(
+        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=(Grid(2, 1), Grid(4, 8)),
+        biases="lean", activation="gelu-tanh", output="linear", bits=10))
 
-    def model(width: float) -> ModelConfig:
-        blocks, scale = [], 1
+
+def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int, ...]]:
+    """choose_strides with a cell for every 64 samples of a plane, at most 144."""
+    plane = _plane_size(form, colorspace)
+    return choose_strides(*plane, min(_CELLS, max(1, plane[0] * plane[1] // 64)))
+
+
+def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...],
+            model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
+    """The widest model(blocks) with at most 200,000 * (pixels / 7.6e6)^0.6 parameters.
+
+    A block's width falls by 0.7 an octave of scale, and is halved where the stride is 5, whose upsampling has 25
+    outputs a channel (bunny 320x180 x 132 with grids: 24 and 20 channels).
+    """
+    def blocks(width: float) -> tuple[Block, ...]:
+        found, scale = [], 1
         for stride in strides:
             share = 0.7 ** math.log2(scale) * (0.525 if stride == 5 else 1)
-            blocks.append(Block(stride, max(4, round(width * share))))
+            found.append(Block(stride, max(4, round(width * share))))
             scale *= stride
-        return ModelConfig(form.width, form.height, colorspace, "grid", rows, columns, tuple(blocks),
-                           grids=(Grid(2, 1), Grid(4, 8)), activation="gelu-tanh", output="linear", bits=10)
+        return tuple(found)
 
     budget = 200_000 * (n_frames * form.width * form.height / 7.6e6) ** 0.6
-    widths = [4 * 1.02**i for i in range(300)]
-    fitting = [width for width in widths if n_parameters(model(width), n_frames) <= budget]
-    return model(max(fitting, default=widths[0]))
+    models = [model(blocks(4 * 1.02**i)) for i in range(300)]
+    return max((m for m in models if n_parameters(m, n_frames) <= budget), default=models[0],
+               key=lambda m: n_parameters(m, n_frames))
 
 
 def _plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
@@ -113,6 +156,9 @@ def _plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
 _PAPER_FIT = FitConfig(epochs=300, finetune_epochs=100, finetune_rate=1.0, batch_size=1, loss="l1+ssim",
                        optimizer="adam", learning_rate=5e-4, betas=(0.5, 0.999), warmup=0.2, max_gradient=0,
                        rate_weight=0, round_from=0.9, prune=0.4)
+_SMALL_FIT = FitConfig(epochs=60, rate_weight=0, round_from=0.9)
+_SMALL = {"nervpp": PARTS, "nerv": (), "no-scrb1": ("pw", "scrb2", "skip"), "no-scrb2": ("pw", "scrb1", "skip"),
+          "no-skip": ("pw", "scrb1", "scrb2")}
 _PAPER_CHANNELS = {"xs": 8, "s": 26, "m": 58, "l": 112}
 
 PRESETS = {
@@ -121,4 +167,8 @@ PRESETS = {
     "slow": Preset("about three times the time of default", None, grid_model, FitConfig(epochs=300), min_steps=6000),
     **{f"paper-{size}": Preset(f"NeRV++ {size.upper()} as published", "rgb", paper_model(channels), _PAPER_FIT)
        for size, channels in _PAPER_CHANNELS.items()},
+    **{f"nerv-{size}": Preset(f"NeRV with the parameters of paper-{size}", "rgb", nerv_model(channels), _PAPER_FIT)
+       for size, channels in _PAPER_CHANNELS.items()},
+    **{f"small-{name}": Preset(f"blocks of {' '.join(parts) or 'NeRV'} with an MLP stem, 8 bits, no rate term", None,
+                               small_model(parts), _SMALL_FIT) for name, parts in _SMALL.items()},
 }

@@ -25,7 +25,7 @@ HEADER: list[Field] = [
     ("aspect_denominator", 2, 1, U16), ("layout", 1, 0, 1), ("matrix", 1, 0, U8), ("primaries", 1, 0, U8),
     ("transfer", 1, 0, U8), ("range", 1, 0, 2), ("chroma_location", 1, 0, 6), ("arithmetic", 1, 0, 0),
     ("architecture", 1, 0, 0), ("entropy_coder", 1, 0, 0), ("colorspace", 1, 0, 1), ("bits", 1, 2, 12),
-    ("activation", 1, 0, 1), ("output", 1, 0, 1), ("affine", 1, 0, 1), ("pe_levels", 1, 1, 64),
+    ("activation", 1, 0, 1), ("output", 1, 0, 1), ("parts", 1, 0, 15), ("biases", 1, 0, 1), ("pe_levels", 1, 1, 64),
     ("pe_base", 2, 257, 1024), ("stem", 1, 0, 1), ("stem_height", 2, 1, 4096), ("stem_width", 2, 1, 4096),
     ("stem_hidden", 2, 0, U16), ("stem_channels", 2, 0, 4096), ("n_grids", 1, 0, 8), ("n_blocks", 1, 1, 8),
 ]
@@ -163,6 +163,8 @@ def read_header(data: bytes) -> File:
     mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
     if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
         raise ValueError("stem_hidden, stem_channels and n_grids do not fit the stem")
+    if header["parts"] & 9 == 8:
+        raise ValueError("a block has a skip without pw")
     upsampling = math.prod(stride for stride, _ in file.blocks)
     height, width = file.plane_size
     if header["stem_height"] * upsampling < height or header["stem_width"] * upsampling < width:
@@ -189,15 +191,25 @@ def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
                    for k, (grid_channels, interval) in enumerate(file.grids, 1)]
     modules = [("stem", weights, biases)]
     for i, (stride, wide) in enumerate(file.blocks, 1):
-        affine: Shapes = [("affine", (2 * wide, encoding))] if header["affine"] else []
-        scrb1, scrb2 = ([(f"{name}.dw", (wide, 1, 3, 3)), (f"{name}.pw1", (wide, wide, 1, 1)),
-                         (f"{name}.pw2", (wide, wide, 1, 1))] for name in ("scrb1", "scrb2"))
-        weights = [("pw", (wide, channels, 1, 1)), *affine, *scrb1, ("ub", (wide * stride**2, wide, 3, 3)), *scrb2]
-        modules.append((f"block{i}", weights, [(name, shape[:1]) for name, shape in weights]))
+        weights = block_weights(header["parts"], channels, stride, wide)
+        lacking = {f"scrb{k}.{layer}" for k in (1, 2) for layer in ("dw", "pw2")} if header["biases"] == 1 else set()
+        modules.append((f"block{i}", weights, [(name, shape[:1]) for name, shape in weights if name not in lacking]))
         channels = wide
     planes = 6 if header["colorspace"] == 1 else 3
     modules.append(("head", [("conv", (planes, channels, 3, 3))], [("conv", (planes,))]))
     return modules
+
+
+def block_weights(parts: int, channels: int, stride: int, wide: int) -> Shapes:
+    """Section "Tensors": the weights of a block of so many channels that is given others."""
+    v = wide if parts & 1 else channels
+    found: Shapes = [("pw", (wide, channels, 1, 1))] if parts & 1 else []
+    if parts & 2:
+        found += [("scrb1.dw", (v, 1, 3, 3)), ("scrb1.pw1", (v, v, 1, 1)), ("scrb1.pw2", (v, v, 1, 1))]
+    found.append(("ub", (wide * stride**2, v, 3, 3)))
+    if parts & 4:
+        found += [("scrb2.dw", (wide, 1, 3, 3)), ("scrb2.pw1", (wide, wide, 1, 1)), ("scrb2.pw2", (wide, wide, 1, 1))]
+    return found
 
 
 def buckets(max_symbol: int) -> list[tuple[int, int]]:
@@ -277,32 +289,35 @@ def decode_stream(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[
             records.append((step, frequencies(histogram(values, max_symbol), max_symbol)))
         else:
             raise ValueError(f"a record begins with {kind}")
-    rest = stream[cursor.at:]
-    if len(rest) % 4 or (rest and all(table is None for _, table in records)):
-        raise ValueError("the words of a stream are not what its records ask for")
-    decoder = RangeDecoder(np.frombuffer(rest, "<u4").tolist(), max_symbol)
+    decoder = RangeDecoder(stream[cursor.at:], max_symbol)
     found = [(np.zeros(size, np.int32) if table is None else decoder.decode(table, size), step)
              for size, (step, table) in zip(sizes, records, strict=True)]
-    if rest:
-        decoder.finish()
+    decoder.finish()
     return found
 
 
 class RangeDecoder:
     """Section "Range decoder"."""
 
-    def __init__(self, words: list[int], max_symbol: int) -> None:
-        self.words, self.max_symbol, self.n_shifts = words, max_symbol, 0
+    def __init__(self, data: bytes, max_symbol: int) -> None:
+        self.data, self.max_symbol, self.n_shifts = data, max_symbol, 0
         self.low, self.extent, self.point = 0, MASK64, (self.word(0) << 32) + self.word(1)
 
     def word(self, number: int) -> int:
-        return self.words[number] if number < len(self.words) else 0
+        return int.from_bytes(self.data[4 * number:4 * number + 4].ljust(4, b"\0"), "big")
 
     def finish(self) -> None:
-        """Section "Range decoder", end of the stream: the words that are left must be those of the last state."""
-        last = ((self.low + 2**32 - 1) & MASK64) >> 32
-        end = [last, 0] if ((self.low + self.extent) & MASK64) >> 32 == last else [last]
-        if self.words[self.n_shifts:] != end:
+        """Section "Range decoder", end of the stream: the bytes must be the shortest that name the last interval."""
+        n_bytes, length = 8 + 4 * self.n_shifts, len(self.data)
+        value = int.from_bytes(self.data[:n_bytes].ljust(n_bytes, b"\0"), "big")
+        low = value - ((value - self.low) & MASK64)
+
+        def first(n: int) -> int:
+            unit: int = 256 ** (n_bytes - n)
+            return (low + unit - 1) // unit * unit
+
+        shorter_one = length > 0 and first(length - 1) < low + self.extent
+        if length > n_bytes or value != first(length) or shorter_one:
             raise ValueError("a stream does not end as it should")
 
     def decode(self, table: list[int], size: int) -> Ints:
@@ -405,7 +420,8 @@ class Network:
 
     def conv(self, name: str, x: Floats) -> Floats:
         """Cross-correlation with zero padding, for dw on each channel by itself."""
-        weight, bias = self.tensor[f"{name}.weight"], self.tensor[f"{name}.bias"]
+        weight = self.tensor[f"{name}.weight"]
+        bias = self.tensor.get(f"{name}.bias", np.zeros(len(weight), np.float32))
         size, (height, width) = weight.shape[-1], x.shape[1:]
         padded = np.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2)))
         found = np.zeros((len(weight), height, width), np.float32) + bias[:, None, None]
@@ -439,20 +455,23 @@ class Network:
         hidden = self.conv(f"{name}.pw1", self.conv(f"{name}.dw", x))
         return x + self.conv(f"{name}.pw2", gelu(hidden, self.header["activation"] == 1))
 
-    def block(self, name: str, stride: int, wide: int, x: Floats, encoding: Floats) -> Floats:
-        x = self.conv(f"{name}.pw", x)
-        if self.header["affine"]:
-            scale_shift = self.linear(f"{name}.affine", encoding)[:, None, None]
-            x = x * (1 + scale_shift[:wide]) + scale_shift[wide:]
-        skip = enlarged(x, stride)
-        x = silu(self.conv(f"{name}.ub", self.scrb(f"{name}.scrb1", x)))
-        split = x.reshape(wide, stride, stride, *x.shape[1:])
-        return self.scrb(f"{name}.scrb2", split.transpose(0, 3, 1, 4, 2).reshape(skip.shape)) + skip
+    def block(self, name: str, stride: int, wide: int, x: Floats) -> Floats:
+        parts, (height, width) = self.header["parts"], x.shape[1:]
+        if parts & 1:
+            x = self.conv(f"{name}.pw", x)
+        z = enlarged(x, stride) if parts & 8 else np.float32(0)
+        if parts & 2:
+            x = self.scrb(f"{name}.scrb1", x)
+        split = silu(self.conv(f"{name}.ub", x)).reshape(wide, stride, stride, height, width)
+        x = split.transpose(0, 3, 1, 4, 2).reshape(wide, stride * height, stride * width)
+        if parts & 4:
+            x = self.scrb(f"{name}.scrb2", x)
+        return x + z
 
     def frame(self, t: int) -> Planes:
-        x, encoding = self.stem(t), self.encoding(t)
+        x = self.stem(t)
         for i, (stride, wide) in enumerate(self.file.blocks, 1):
-            x = self.block(f"block{i}", stride, wide, x, encoding)
+            x = self.block(f"block{i}", stride, wide, x)
         rows, columns = self.file.plane_size
         y = self.conv("head.conv", x)[:, :rows, :columns]
         v = (np.tanh(y) + 1) / 2 if self.header["output"] == 0 else (y + 1) / 2

@@ -6,14 +6,14 @@ from fractions import Fraction
 
 import pytest
 
-from nervcodec.architecture import (BIAS, DEPTHWISE, GRID, LINEAR, MATRIX, decode_batch, decode_memory_bytes, groups,
+from nervcodec.architecture import (BIAS, DEPTHWISE, GRID, MATRIX, decode_batch, decode_memory_bytes, groups,
                                     kmac_per_pixel, macs_per_frame, module_names, n_parameters, tensors)
 from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
 from nervcodec.presets import PRESETS
 
 MLP = ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(4, 5),), stem_hidden=7, stem_channels=2, pe_levels=3)
 GRIDS = ModelConfig(16, 12, "yuv", "grid", 3, 4, (Block(2, 6), Block(1, 3)), grids=(Grid(2, 4), Grid(1, 3)),
-                    affine=True, pe_levels=3)
+                    biases="lean", pe_levels=3)
 
 
 def test_mlp_tensors_are_those_of_the_document() -> None:
@@ -50,16 +50,30 @@ def test_grid_stem_tensors() -> None:
     assert stem == [("stem.grid1", (3, 2, 3, 4)), ("stem.grid2", (3, 1, 3, 4))]
 
 
-def test_affine_tensors() -> None:
-    """With affine conditioning a block has a layer from the positional encoding to scale and shift, after pw."""
-    block = [(t.name, t.shape) for t in tensors(GRIDS, 9) if t.module == "block2"]
-    assert block[:2] == [("block2.pw.weight", (3, 6, 1, 1)), ("block2.affine.weight", (6, 6))]
-    assert ("block2.affine.bias", (6,)) in block
+def test_lean_biases() -> None:
+    """Lean networks have all weights but no biases of the SCRBs' dw and pw2."""
+    def names(biases: str) -> list[str]:
+        return [t.name for t in tensors(replace(MLP, biases=biases), 5)]
+
+    left_out = {f"block1.scrb{i}.{layer}.bias" for i in (1, 2) for layer in ("dw", "pw2")}
+    assert names("lean") == [name for name in names("all") if name not in left_out]
+
+
+@pytest.mark.parametrize(("parts", "layers"), [
+    ((), ["ub"]), (("pw",), ["pw", "ub"]), (("scrb1",), ["scrb1.dw", "scrb1.pw1", "scrb1.pw2", "ub"]),
+    (("scrb2",), ["ub", "scrb2.dw", "scrb2.pw1", "scrb2.pw2"]), (("pw", "skip"), ["pw", "ub"]),
+])
+def test_parts_of_a_block(parts: tuple[str, ...], layers: list[str]) -> None:
+    """A block has the layers of its parts and its UB, whose input is as wide as what stands before it."""
+    block = [t for t in tensors(replace(MLP, parts=parts), 5) if t.module == "block1"]
+    assert [t.name for t in block if t.kind != BIAS] == [f"block1.{layer}.weight" for layer in layers]
+    inputs = 5 if "pw" in parts else 2
+    assert [t.shape for t in block if t.name == "block1.ub.weight"] == [(80, inputs, 3, 3)]
 
 
 @pytest.mark.parametrize(("ending", "kind"), [
     ("pw.weight", MATRIX), ("dw.weight", DEPTHWISE), ("pw1.weight", MATRIX), ("ub.weight", MATRIX),
-    ("affine.weight", LINEAR), (".bias", BIAS), ("grid1", GRID), ("head.conv.weight", MATRIX),
+    (".bias", BIAS), ("grid1", GRID), ("head.conv.weight", MATRIX),
 ])
 def test_kinds(ending: str, kind: str) -> None:
     """Every tensor says what it is."""

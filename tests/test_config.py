@@ -40,6 +40,9 @@ GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4)
     (GRID, "stem_channels", 1, "stem channels of a grid stem is 1; legal: 0 to 0"),
     (GRID, "grids", (), "number of grids is 0; legal: 1 to 8"),
     (GRID, "grids", (Grid(1, 1),) * 9, "number of grids is 9; legal: 1 to 8"),
+    (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
+    (MLP, "parts", ("scrb2", "scrb1"), "parts are scrb2, scrb1; legal: some of pw, scrb1, scrb2, skip, in this order"),
+    (MLP, "parts", ("skip",), "parts are skip; legal: a skip only with pw, whose output it takes"),
     (MLP, "height", 16, "the network gives 20x15, less than the 20x16 it must cover"),
     (GRID, "width", 25, "the network gives 12x6, less than the 13x5 it must cover"),
 ])
@@ -52,7 +55,8 @@ def test_model_refuses(base: ModelConfig, field: str, value: Any, message: str) 
 
 @pytest.mark.parametrize(("field", "value"), [
     ("width", 1), ("height", 15), ("pe_levels", 1), ("pe_levels", 64), ("pe_base_q8", 257), ("pe_base_q8", 1024),
-    ("bits", 2), ("bits", 12), ("stem_hidden", 65535), ("stem_channels", 4096), ("affine", True),
+    ("bits", 2), ("bits", 12), ("stem_hidden", 65535), ("stem_channels", 4096), ("parts", ()),
+    ("parts", ("scrb1", "scrb2")), ("biases", "lean"),
     ("activation", "gelu-tanh"), ("output", "linear"),
 ])
 def test_model_takes_the_ends_of_ranges(field: str, value: Any) -> None:

@@ -20,7 +20,7 @@ from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment
 
 DATA = Path(__file__).parent / "data"
 SYMBOLS = {
-    "grid_yuv": "6902836a80d9b9b7065810693bce662a21301cd5805e8c0e2aa093adf78a1fb8",
+    "grid_yuv": "be5ff484f390cd2d3d287728d5fb1c512254a4e601e73fa8c6b492d5e97eb376",
     "mlp_rgb": "8a5872b14b5cd98cf3e9d4a599c05994d02337dc1956267a4a0502da8fa7e8de",
 }
 
@@ -64,7 +64,7 @@ def _write() -> None:
     chroma = luma[:, ::2, ::2] // 2 + 60
     models = {
         "grid_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)), grids=(Grid(2, 2), Grid(3, 4)),
-                                affine=True, pe_levels=4, pe_base_q8=512, activation="gelu-tanh", output="linear"),
+                                biases="lean", pe_levels=4, pe_base_q8=512, activation="gelu-tanh", output="linear"),
         "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
     }
     fits = {"grid_yuv": FitConfig(epochs=40),

@@ -9,14 +9,14 @@ import torch
 from conftest import MakeClip
 from torch import Tensor, nn
 
-from nervcodec.config import COLORSPACES, Block, Grid, ModelConfig
+from nervcodec.config import COLORSPACES, PARTS, Block, Grid, ModelConfig
 from nervcodec.model import Network, blend_matrix, pack, positional_encoding, to_uint8, unpack
 
 N_FRAMES = 6
 PAPER = ModelConfig(19, 11, "rgb", "mlp", 2, 3, (Block(5, 4), Block(2, 6)), stem_hidden=10, stem_channels=3,
                     pe_levels=5)
 OURS = ModelConfig(29, 23, "yuv", "grid", 3, 4, (Block(2, 5), Block(1, 4), Block(2, 3)),
-                   grids=(Grid(2, 2), Grid(3, 4)), affine=True, pe_levels=3, activation="gelu-tanh", output="linear")
+                   grids=(Grid(2, 2), Grid(3, 4)), biases="lean", pe_levels=3, activation="gelu-tanh", output="linear")
 CPU = torch.device("cpu")
 
 
@@ -38,10 +38,10 @@ class Stem(nn.Module):
 class Scrb(nn.Module):
     """Separable convolution residual block: DwConv 3 x 3, PwConv, GELU, PwConv, + input."""
 
-    def __init__(self, width: int, approximate: str) -> None:
+    def __init__(self, width: int, approximate: str, is_lean: bool) -> None:
         super().__init__()
-        self.dw = nn.Conv2d(width, width, 3, padding=1, groups=width)
-        self.pw1, self.pw2 = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
+        self.dw = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=not is_lean)
+        self.pw1, self.pw2 = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1, bias=not is_lean)
         self.gelu = nn.GELU(approximate)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,23 +52,21 @@ class Scrb(nn.Module):
 class DecoderBlock(nn.Module):
     """PwConv -> SCRB -> UB (Conv 3 x 3, SiLU, PixelShuffle) -> SCRB, + bilinear skip from after PwConv."""
 
-    def __init__(self, channels: int, block: Block, encoding: int, approximate: str) -> None:
+    def __init__(self, channels: int, block: Block, model: ModelConfig) -> None:
         super().__init__()
-        self.pw = nn.Conv2d(channels, block.width, 1)
-        self.affine = nn.Linear(encoding, 2 * block.width) if encoding else None
-        self.scrb1, self.scrb2 = Scrb(block.width, approximate), Scrb(block.width, approximate)
-        self.ub = nn.Conv2d(block.width, block.width * block.stride**2, 3, padding=1)
+        approximate, is_lean = "tanh" if model.activation == "gelu-tanh" else "none", model.biases == "lean"
+        first = block.width if "pw" in model.parts else channels
+        self.pw = nn.Conv2d(channels, first, 1) if "pw" in model.parts else nn.Identity()
+        self.scrb1 = Scrb(first, approximate, is_lean) if "scrb1" in model.parts else nn.Identity()
+        self.ub = nn.Conv2d(first, block.width * block.stride**2, 3, padding=1)
         self.shuffle = nn.Sequential(nn.SiLU(), nn.PixelShuffle(block.stride))
-        self.skip = nn.Upsample(scale_factor=block.stride, mode="bilinear")
+        self.scrb2 = Scrb(block.width, approximate, is_lean) if "scrb2" in model.parts else nn.Identity()
+        self.skip = nn.Upsample(scale_factor=block.stride, mode="bilinear") if "skip" in model.parts else None
 
-    def forward(self, x: Tensor, encoding: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         x = self.pw(x)
-        if self.affine is not None:
-            scale, shift = self.affine(encoding).unsqueeze(-1).unsqueeze(-1).tensor_split(2, dim=1)
-            x = x + x * scale + shift
         y: Tensor = self.scrb2(self.shuffle(self.ub(self.scrb1(x))))
-        skip: Tensor = self.skip(x)
-        return y + skip
+        return y if self.skip is None else y + self.skip(x)
 
 
 class Head(nn.Module):
@@ -92,11 +90,9 @@ class Figure(nn.Module):
         for number, grid in enumerate(model.grids, 1):
             shape = (math.ceil(n_frames / grid.interval), grid.channels, model.stem_height, model.stem_width)
             self.stem.register_parameter(f"grid{number}", nn.Parameter(torch.empty(shape)))
-        approximate = "tanh" if model.activation == "gelu-tanh" else "none"
         channels = model.stem_channels + sum(grid.channels for grid in model.grids)
         for number, block in enumerate(model.blocks, 1):
-            self.add_module(f"block{number}", DecoderBlock(channels, block, 2 * model.pe_levels * model.affine,
-                                                           approximate))
+            self.add_module(f"block{number}", DecoderBlock(channels, block, model))
             channels = block.width
         self.head = Head(channels, model)
 
@@ -114,7 +110,7 @@ class Figure(nn.Module):
     def forward(self, frame: int) -> Tensor:
         x = self.features(frame)
         for number in range(1, len(self.model.blocks) + 1):
-            x = self.get_submodule(f"block{number}")(x, self.encoding(frame))
+            x = self.get_submodule(f"block{number}")(x)
         y: Tensor = self.head(x)[0, :, :self.model.plane_height, :self.model.plane_width]
         return y
 
@@ -139,8 +135,11 @@ def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("model", [PAPER, replace(PAPER, activation="gelu-tanh", output="linear"), OURS,
-                                   replace(OURS, affine=False, activation="gelu", output="tanh")],
-                         ids=["paper", "paper's other options", "ours", "our other options"])
+                                   replace(OURS, biases="all", activation="gelu", output="tanh"),
+                                   *(replace(PAPER, parts=parts) for parts in
+                                     [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])])],
+                         ids=["paper", "paper's other options", "ours", "our other options", "NeRV", "SCRBs alone",
+                              "no skip", "no scrb1", "no scrb2"])
 def test_network_is_the_figure(model: ModelConfig) -> None:
     """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""
     network, figure = Network(model, N_FRAMES, CPU), Figure(model, N_FRAMES)
@@ -204,7 +203,7 @@ def test_start_is_bounded_and_without_bias(model: ModelConfig) -> None:
     for name, part in parts.items():
         if name.endswith("bias"):
             assert not part.any()
-        elif "grid" not in name and "affine" not in name:
+        elif "grid" not in name:
             bound = part[0].numel() ** -0.5
             assert 0.5 * bound < float(part.abs().max()) <= bound
 

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from nervcodec.architecture import BIAS, DEPTHWISE, LINEAR, MATRIX, Tensor, tensors
+from nervcodec.architecture import BIAS, DEPTHWISE, GRID, MATRIX, Tensor, tensors
 from nervcodec.config import FitConfig, ModelConfig
 from nervcodec.optim import Muon, Optimizer, orthogonalised, rate_factor
 
 SMALL = [
     Tensor("block1", "a.weight", MATRIX, (4, 6)), Tensor("block1", "b.weight", DEPTHWISE, (5, 1, 3, 3)),
-    Tensor("block1", "c.weight", MATRIX, (8, 3, 1, 1)), Tensor("block1", "d.weight", LINEAR, (4, 2)),
+    Tensor("block1", "c.weight", MATRIX, (8, 3, 1, 1)), Tensor("block1", "d.grid", GRID, (4, 2, 1, 1)),
     Tensor("block1", "e.weight", MATRIX, (4, 6)), Tensor("block1", "e.bias", BIAS, (7,)),
 ]
 IS_MATRIX = torch.cat([torch.full((tensor.size,), tensor.kind == MATRIX) for tensor in SMALL])
@@ -99,7 +99,7 @@ def stepped(gradients: list[torch.Tensor], rate: float = 0.1) -> tuple[torch.Ten
 
 
 def test_muon_moves_matrices_alone() -> None:
-    """Every matrix moves; depthwise and affine weights and biases do not."""
+    """Every matrix moves; depthwise weights, grids and biases do not."""
     flat, _ = stepped([randn(SIZE)])
     assert torch.equal(flat != 0, IS_MATRIX)
 

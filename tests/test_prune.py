@@ -1,11 +1,9 @@
 """nervcodec.prune: which parameters a global magnitude mask takes away."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from nervcodec.architecture import BIAS, LINEAR, Tensor, tensors
+from nervcodec.architecture import BIAS, Tensor, tensors
 from nervcodec.config import ModelConfig
 from nervcodec.prune import magnitude_mask
 
@@ -13,7 +11,7 @@ RATIOS = [0.0, 0.1, 0.25, 0.4, 0.9, 0.99]
 
 
 def is_protected(tensor: Tensor) -> bool:
-    return tensor.module == "head" or tensor.kind in (BIAS, LINEAR)
+    return tensor.module == "head" or tensor.kind == BIAS
 
 
 def protected_mask(parts: list[Tensor]) -> torch.Tensor:
@@ -24,11 +22,10 @@ def random_values(parts: list[Tensor]) -> torch.Tensor:
     return torch.randn(sum(tensor.size for tensor in parts), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(params=["mlp", "grid", "grid with affine"])
+@pytest.fixture(params=["mlp", "grid"])
 def parts(request: pytest.FixtureRequest, mlp_model: ModelConfig, grid_model: ModelConfig) -> list[Tensor]:
     """The tensors of a small network."""
-    models = {"mlp": mlp_model, "grid": grid_model, "grid with affine": replace(grid_model, affine=True)}
-    return tensors(models[request.param], 4)
+    return tensors({"mlp": mlp_model, "grid": grid_model}[request.param], 4)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -49,8 +46,8 @@ def test_the_smallest_magnitudes_go(parts: list[Tensor], ratio: float) -> None:
     assert not len(pruned) or float(pruned.max()) <= float(kept.min())
 
 
-def test_head_biases_and_conditioning_stay(parts: list[Tensor]) -> None:
-    """Even zeros stay in the head, the biases and the affine conditioning."""
+def test_head_and_biases_stay(parts: list[Tensor]) -> None:
+    """Even zeros stay in the head and the biases."""
     protected = protected_mask(parts)
     mask = magnitude_mask(random_values(parts) * ~protected, parts, 0.99)
     assert bool(mask[protected].all())

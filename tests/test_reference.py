@@ -122,15 +122,15 @@ def test_symbols_are_equal(encoded: Path) -> None:
 DEFAULTS = {name: lowest for name, _, lowest, _ in reference_reader.HEADER} | {
     "matrix": 2, "primaries": 2, "transfer": 2, "pe_levels": 6, "pe_base": 320}
 NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int]], list[tuple[int, int]]]] = {
-    "mlp rgb affine gelu tanh": (
-        {"width": 19, "height": 13, "layout": 1, "colorspace": 0, "bits": 4, "affine": 1, "stem": 0, "stem_height": 3,
+    "mlp rgb all parts gelu tanh": (
+        {"width": 19, "height": 13, "layout": 1, "colorspace": 0, "bits": 4, "parts": 15, "stem": 0, "stem_height": 3,
          "stem_width": 4, "stem_hidden": 16, "stem_channels": 6, "pe_levels": 40}, [], [(3, 5), (2, 4)]),
-    "grid yuv affine gelu-tanh linear": (
-        {"width": 21, "height": 15, "colorspace": 1, "bits": 10, "activation": 1, "output": 1, "affine": 1, "stem": 1,
-         "stem_height": 2, "stem_width": 3}, [(2, 2), (3, 3)], [(2, 6), (2, 3)]),
+    "grid yuv lean gelu-tanh linear": (
+        {"width": 21, "height": 15, "colorspace": 1, "bits": 10, "activation": 1, "output": 1, "parts": 15, "biases": 1,
+         "stem": 1, "stem_height": 2, "stem_width": 3}, [(2, 2), (3, 3)], [(2, 6), (2, 3)]),
     "grid rgb gelu linear": (
-        {"width": 20, "height": 10, "colorspace": 0, "bits": 2, "output": 1, "stem": 1, "stem_height": 2,
-         "stem_width": 4}, [(4, 1), (1, 5), (2, 60)], [(1, 4), (5, 6)]),
+        {"width": 20, "height": 10, "colorspace": 0, "bits": 2, "output": 1, "parts": 6, "biases": 1, "stem": 1,
+         "stem_height": 2, "stem_width": 4}, [(4, 1), (1, 5), (2, 60)], [(1, 4), (5, 6)]),
     "mlp yuv gelu-tanh tanh": (
         {"width": 13, "height": 11, "colorspace": 1, "bits": 7, "activation": 1, "stem": 0, "stem_height": 1,
          "stem_width": 1, "stem_hidden": 9, "stem_channels": 4, "pe_base": 1024}, [], [(7, 6)]),
