@@ -247,7 +247,8 @@ class FitConfig:
             regard to rate and rounds to steps that cover each tensor's range.
         initial_step: where learned steps start.
         round_from: share of the last stage after which weights are rounded in the forward pass (straight-through);
-            before it they carry uniform noise of one step if rate_weight > 0, else they are exact.
+            before it they carry uniform noise of one step if rate_weight > 0, else they are exact. Learned steps keep
+            from there on the values they have.
         prune: share of the stem's and blocks' weights set to zero by global magnitude before the second stage.
         precision: 'float32' or 'bfloat16' arithmetic in the forward and backward pass until the weights are rounded;
             from then on it is float32, as in the decoder.

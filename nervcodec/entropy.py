@@ -7,6 +7,7 @@ a symbol. The only import of constriction, whose coder is exact for integer freq
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,15 +21,18 @@ from .errors import BitstreamError, InvalidField, Truncated
 Symbols = NDArray[np.int32]
 
 TOTAL_BITS = 24
-_EMPTY, _PLAIN, _HISTOGRAM = 0, 128, 255  # first bytes of a record; _PLAIN + its tail, 129..191, for plain tables
+# First bytes of a record: _EMPTY, 1 to 127 the zero odds of a geometric one, _PLAIN + a tail, _NORMAL + a width, ...
+_EMPTY, _PLAIN, _NORMAL, _HISTOGRAM = 0, 128, 191, 255
 _QUARTER = (65536, 77936, 92682, 110218)  # 2^16 * 2^(i/4)
 _EIGHTH = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)  # 2^16 * 2^(i/8)
 _NO_TAIL = 64  # no symbol on that side; codes below it are slopes
+_HALVES = (2147483648, 2630870735)  # 2^32 * 2^-1 and 2^32 * 2^-(2^-1/2)
+_MAX_WIDTH = 48
 
 
 @dataclass(frozen=True)
 class Coded:
-    """The symbols of one group with the code (0..65535) of their quantization step."""
+    """The symbols of one group with the code (0..255) of their quantization step."""
 
     symbols: Symbols
     step_code: int
@@ -37,7 +41,7 @@ class Coded:
 def encode_symbols(groups: Sequence[Coded], max_symbol: int) -> bytes:
     """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream."""
     tables = [_fit_table(group.symbols, max_symbol) for group in groups]
-    records = [table if table[0] == _EMPTY else table[:1] + group.step_code.to_bytes(2, "little") + table[1:]
+    records = [table if table[0] == _EMPTY else bytes([table[0], group.step_code]) + table[1:]
                for table, group in zip(tables, groups)]
     return b"".join(records) + _encode_bytes(zip(tables, (group.symbols for group in groups)), max_symbol)
 
@@ -109,31 +113,28 @@ def _read_record(stream: bytes, start: int, max_symbol: int) -> tuple[bytes, int
     kind = stream[start:start + 1]
     if kind == bytes([_EMPTY]):
         return kind, 0, start + 1
-    end = start + 3 + _n_parameters(kind, max_symbol)
+    end = start + 2 + _n_parameters(kind, max_symbol)
     if end > len(stream):
         raise Truncated(f"a stream of {len(stream)} bytes ends inside a record")
-    table = kind + stream[start + 3:end]
+    table = kind + stream[start + 2:end]
     _check_table(table)
-    return table, int.from_bytes(stream[start + 1:start + 3], "little"), end
+    return table, stream[start + 1], end
 
 
 def _n_parameters(kind: bytes, max_symbol: int) -> int:
     """Bytes of a record after its first byte and its step."""
     if kind == bytes([_HISTOGRAM]):
         return len(_buckets(max_symbol))
-    return 0 if _is_plain(kind) else 2
-
-
-def _is_plain(table: bytes) -> bool:
-    return _PLAIN < table[0] < _PLAIN + _NO_TAIL if table else False
+    return 2 if kind < bytes([_PLAIN]) else 0
 
 
 def _check_table(table: bytes) -> None:
     if table[0] == _HISTOGRAM:
         if not any(table[1:]):
             raise InvalidField("histogram", "all zero", "at least one bucket above 0")
-    elif table[0] >= _PLAIN and not _is_plain(table):
-        raise InvalidField("kind of record", table[0], f"0 to 127, {_PLAIN + 1} to {_PLAIN + _NO_TAIL - 1}, or 255")
+    elif table[0] == _PLAIN or table[0] > _NORMAL + _MAX_WIDTH:
+        legal = f"0 to {_PLAIN - 1}, {_PLAIN + 1} to {_NORMAL + _MAX_WIDTH}, or {_HISTOGRAM}"
+        raise InvalidField("kind of record", table[0], legal)
     elif table[0] < _PLAIN and (max(table[1:]) > _NO_TAIL or min(table[1:]) == _NO_TAIL):
         raise InvalidField("tails", tuple(table[1:]), f"0 to {_NO_TAIL}, at most one of them {_NO_TAIL}")
 
@@ -149,14 +150,16 @@ def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
     """The frequency table that a record stands for (docs/bitstream.md, 'Tables').
 
     Args:
-        table: the record without its step: zero odds (1..127) and two tails; 128 + the tail of a plain table; or 255
-            and the histogram's buckets.
+        table: the record without its step: zero odds (1..127) and two tails; 128 + the tail of a plain table; 191 +
+            the width of a normal one; or 255 and the histogram's buckets.
     Returns:
         int64 [2 * max_symbol + 1], frequencies of the symbols in ascending order.
     """
     if table[0] == _HISTOGRAM:
         weights = _histogram_weights(table[1:], max_symbol)
-    elif _is_plain(table):
+    elif table[0] > _NORMAL:
+        weights = _normal_weights(table[0] - _NORMAL, max_symbol)
+    elif table[0] > _PLAIN:
         weights = _plain_weights(table[0] - _PLAIN, max_symbol)
     else:
         weights = _geometric_weights(table[0], table[1], table[2], max_symbol)
@@ -196,6 +199,19 @@ def _plain_weights(code: int, max_symbol: int) -> list[int]:
     return [*reversed(side), (1 << 47) // _ratio(code), *side]
 
 
+@lru_cache(maxsize=64)
+def _normal_weights(width: int, max_symbol: int) -> list[int]:
+    """w(k) = 2^(-k^2 / 2^(width / 2)), as the product of ratios that themselves fall by a ratio."""
+    ratio = _HALVES[width % 2]
+    for _ in range(width // 2):
+        ratio = math.isqrt(ratio << 32)
+    fall, weights = ratio * ratio >> 32, [1 << 32]
+    for _ in range(max_symbol):
+        weights.append(weights[-1] * ratio >> 32)
+        ratio = ratio * fall >> 32
+    return [*reversed(weights[1:]), *weights]
+
+
 @lru_cache(maxsize=16)
 def _buckets(max_symbol: int) -> tuple[tuple[int, int], ...]:
     """Ranges of magnitudes (first, last): 0, 1, 2, 3, 4, then every octave in two halves, cut at max_symbol."""
@@ -233,11 +249,17 @@ def _fit_table(symbols: Symbols, max_symbol: int) -> bytes:
         return bytes([_EMPTY])
     counts = np.bincount(symbols + max_symbol, minlength=2 * max_symbol + 1).astype(np.int64)
     mean = float(np.abs(symbols).mean())
-    tail = int(np.clip(round(4 * np.log2(mean + 1)), 1, _NO_TAIL - 1))
-    nearby = range(max(tail - 4, 1), min(tail + 5, _NO_TAIL))
-    plain = [bytes([_PLAIN + tail]) for tail in nearby]
-    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol), *plain)
+    tails = _around(4 * np.log2(mean + 1), _NO_TAIL - 1)
+    widths = _around(2 * np.log2(2 * math.log(2) * float(np.square(symbols, dtype=np.int64).mean())), _MAX_WIDTH)
+    small = [*(bytes([_PLAIN + tail]) for tail in tails), *(bytes([_NORMAL + width]) for width in widths)]
+    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol), *small)
     return min(candidates, key=lambda table: _cost_bits(table, counts, max_symbol))
+
+
+def _around(estimate: float, largest: int) -> range:
+    """The codes from 1 to largest that are within 4 of an estimate, or of the nearer end."""
+    centre = min(max(round(estimate), 1), largest)
+    return range(max(centre - 4, 1), min(centre + 4, largest) + 1)
 
 
 def _fit_histogram(counts: NDArray[np.int64], max_symbol: int) -> bytes:

@@ -2,7 +2,7 @@
 
 A fit has one or two stages. In each, the learning rate warms up and falls along a cosine; in the last one the forward
 pass rounds the weights from `round_from` on. With a rate weight the loss is distortion + weight * estimated bits per
-pixel, every group's step is learned, and uniform noise stands in for the rounding until then.
+pixel, every group's step is learned and uniform noise stands in for the rounding until then.
 """
 
 from __future__ import annotations

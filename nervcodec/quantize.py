@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-_MANTISSA_BITS = 10
-_MIN_EXPONENT = -42
-MAX_STEP_CODE = (64 << _MANTISSA_BITS) - 1
+_MANTISSA_BITS = 3
+_MIN_EXPONENT = -23
+MAX_STEP_CODE = 255
 
 
 def step_from_code(code: int) -> float:
-    """The step (1024 + code mod 1024) * 2^(floor(code / 1024) - 42), exact in float64."""
+    """The step (8 + code mod 8) * 2^(floor(code / 8) - 23), exact in float64."""
     mantissa = (1 << _MANTISSA_BITS) + code % (1 << _MANTISSA_BITS)
     return math.ldexp(mantissa, (code >> _MANTISSA_BITS) + _MIN_EXPONENT)
 
@@ -95,10 +95,9 @@ class SoftQuantizer:
     def rounded(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(values, symbols) rounded and clipped, the steps those that can be written: just what the decoder will see.
 
-        The gradient passes straight through the rounding of symbols and steps.
+        The gradient passes straight through the rounding of the symbols; the steps get none and stay as they are.
         """
-        step = self.log_steps.exp()
-        step = self._spread(step + (writable_steps(step) - step).detach())
+        step = self._spread(writable_steps(self.log_steps.exp()))
         scaled = (values / step).clamp(-self.max_symbol, self.max_symbol)
         symbols = scaled + (scaled.round() - scaled).detach()
         return symbols * step, symbols

@@ -250,6 +250,18 @@ def plain(tail: int, max_symbol: int) -> list[int]:
     return [*reversed(g), 2**47 // ratio(tail), *g]
 
 
+def normal(v: int, max_symbol: int) -> list[int]:
+    """Section "Tables": the weights of a normal table."""
+    a = (2147483648, 2630870735)[v % 2]
+    for _ in range(v // 2):
+        a = math.isqrt(a * 2**32)
+    b, g, r = (a * a) >> 32, [2**32], a
+    for _ in range(max_symbol):
+        g.append((g[-1] * r) >> 32)
+        r = (r * b) >> 32
+    return [*reversed(g[1:]), *g]
+
+
 def geometric(first: int, positive: int, negative: int, max_symbol: int) -> list[int]:
     """Section "Tables": the weights of a geometric table."""
     above, below = side(positive, max_symbol), side(negative, max_symbol)
@@ -275,15 +287,18 @@ def decode_stream(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[
         if kind == 0:
             records.append((0, None))
         elif kind <= 127:
-            step, positive, negative = cursor.integer(2), cursor.integer(1), cursor.integer(1)
+            step, positive, negative = cursor.integer(1), cursor.integer(1), cursor.integer(1)
             if max(positive, negative) > 64 or positive == negative == 64:
                 raise ValueError(f"the tails {positive} and {negative} are illegal")
             records.append((step, frequencies(geometric(kind, positive, negative, max_symbol), max_symbol)))
         elif 129 <= kind <= 191:
-            step = cursor.integer(2)
+            step = cursor.integer(1)
             records.append((step, frequencies(plain(kind - 128, max_symbol), max_symbol)))
+        elif 192 <= kind <= 239:
+            step = cursor.integer(1)
+            records.append((step, frequencies(normal(kind - 191, max_symbol), max_symbol)))
         elif kind == 255:
-            step, values = cursor.integer(2), cursor.take(len(buckets(max_symbol)))
+            step, values = cursor.integer(1), cursor.take(len(buckets(max_symbol)))
             if not any(values):
                 raise ValueError("a histogram is empty")
             records.append((step, frequencies(histogram(values, max_symbol), max_symbol)))
@@ -366,7 +381,7 @@ def step_codes(file: File, segment_index: int) -> list[int]:
 
 def parameters(file: File, segment_index: int) -> dict[str, Floats]:
     """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and head.conv.bias."""
-    values = {name: (found * math.ldexp(1024 + code % 1024, code // 1024 - 42)).astype(np.float32)
+    values = {name: (found * math.ldexp(8 + code % 8, code // 8 - 23)).astype(np.float32)
               for name, found, code in groups(file, segment_index)}
     tensor = {}
     for module, weights, biases in tensors(file, file.segments[segment_index].n_frames):

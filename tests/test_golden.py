@@ -20,17 +20,17 @@ from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment
 
 DATA = Path(__file__).parent / "data"
 SYMBOLS = {
-    "grid_yuv": "be5ff484f390cd2d3d287728d5fb1c512254a4e601e73fa8c6b492d5e97eb376",
-    "mlp_rgb": "8a5872b14b5cd98cf3e9d4a599c05994d02337dc1956267a4a0502da8fa7e8de",
+    "grid_yuv": "4b9e83f2bae1959faa45da2433fb9178975ce81a14f35d0c3233441979c5cd43",
+    "mlp_rgb": "82068117415c16ce923193e11ed762e7d6186887a647c1938f08de912f1f3065",
 }
 
 
 def symbols_hash(file: File) -> str:
-    """SHA-256 of all symbols as little-endian int32 and all step codes, in coded order."""
+    """SHA-256 of all symbols as little-endian int32 and all step codes as bytes, in coded order."""
     digest = hashlib.sha256()
     for segment in file.segments:
         for group in decode_symbols_of(segment, file.header.model):
-            digest.update(group.symbols.astype("<i4").tobytes() + group.step_code.to_bytes(2, "little"))
+            digest.update(group.symbols.astype("<i4").tobytes() + bytes([group.step_code]))
     return digest.hexdigest()
 
 

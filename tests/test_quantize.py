@@ -18,7 +18,7 @@ STEPS = st.floats(step_from_code(0), step_from_code(MAX_STEP_CODE))
 
 def exact_step(code: int) -> Fraction:
     """The document's formula in rational numbers."""
-    return (1024 + code % 1024) * Fraction(2) ** (code // 1024 - 42)
+    return (8 + code % 8) * Fraction(2) ** (code // 8 - 23)
 
 
 # --- step codes ---
@@ -38,8 +38,8 @@ def test_codes_come_back(code: int) -> None:
 
 @given(st.integers(0, MAX_STEP_CODE - 1))
 def test_steps_rise_with_their_codes(code: int) -> None:
-    """The next code stands for a step that is larger by at most 1/1024."""
-    assert 1 < exact_step(code + 1) / exact_step(code) <= Fraction(1025, 1024)
+    """The next code stands for a step that is larger by at most 1/8."""
+    assert 1 < exact_step(code + 1) / exact_step(code) <= Fraction(9, 8)
 
 
 @given(STEPS)
@@ -65,9 +65,9 @@ def test_steps_beyond_the_codes_take_the_last(step: float, code: int, up: bool) 
     assert code_from_step(step, up=up) == code
 
 
-def test_codes_fit_two_bytes() -> None:
-    """The largest code is the largest u16."""
-    assert MAX_STEP_CODE == 65535
+def test_codes_fit_a_byte() -> None:
+    """The largest code is the largest u8."""
+    assert MAX_STEP_CODE == 255
 
 
 # --- rounding ---
@@ -135,13 +135,21 @@ def test_rounding_passes_gradients_straight_through() -> None:
     torch.testing.assert_close(gradient, torch.tensor([0.0, 1, 1, 1, 1, 1, 0, 0]))
 
 
-def test_rounding_teaches_the_step() -> None:
-    """With respect to ln(step) the gradient is value error: rounded - exact inside, the end of the range outside."""
-    values = torch.tensor([0.3, 0.6, 100.0])
+def test_rounding_leaves_the_steps_alone() -> None:
+    """Neither the rounded values nor the rate of their symbols have a gradient with respect to the steps."""
+    values = torch.tensor([0.3, 0.6, 100.0], requires_grad=True)
     soft = quantizer([3], [0.5])
-    found, _ = soft.rounded(values)
+    found, symbols = soft.rounded(values)
+    (found.sum() + soft.rate_bits(symbols)).backward()  # type: ignore[no-untyped-call]
+    assert values.grad is not None and soft.log_steps.grad is None
+
+
+def test_noise_teaches_the_step() -> None:
+    """With respect to ln(step) the gradient is that of noise * step, and of the end of the range beyond it."""
+    soft = quantizer([3], [0.5])
+    found, _ = soft.noisy(torch.tensor([0.3, 0.6, 100.0]), torch.tensor([0.5, -0.25, 0.0]))
     gradient, = torch.autograd.grad(found.sum(), [soft.log_steps])
-    torch.testing.assert_close(gradient, torch.tensor([(0.5 - 0.3) + (0.5 - 0.6) + 7 * 0.5]))
+    torch.testing.assert_close(gradient, torch.tensor([(0.5 - 0.25) * 0.5 + 7 * 0.5]))
 
 
 def test_noisy_adds_noise_of_a_step() -> None:
@@ -229,13 +237,13 @@ def test_covering_steps_never_clip(values: list[float], max_symbol: int) -> None
         assert np.abs(decoded - part).max() <= step / 2 * (1 + 1e-9)
 
 
-def test_covering_steps_use_the_whole_range() -> None:
-    """The largest magnitude of a group gets the largest symbol."""
+def test_covering_steps_use_the_range() -> None:
+    """The largest magnitude of a group gets nearly the largest symbol: steps come in eighths of a power of two."""
     values = torch.tensor([0.1, -3.3, 0.02, 0.01])
     codes = covering_steps(values, [2, 2], 127)
     peaks = [np.abs(quantize(part.numpy(), step_from_code(code), 127)).max()
              for part, code in zip((values[:2], values[2:]), codes)]
-    assert peaks == [127, 127]
+    assert min(peaks) >= 127 * 8 / 9 - 0.5 and max(peaks) <= 127
 
 
 def test_the_fit_rounds_to_what_the_decoder_sees() -> None:
@@ -252,8 +260,8 @@ def test_the_fit_rounds_to_what_the_decoder_sees() -> None:
 
 
 def test_writable_steps_are_the_nearest() -> None:
-    """A step is moved by at most one part in 2048, to the one that its code stands for."""
+    """A step is moved by at most one part in 16, to the one that its code stands for."""
     steps = torch.logspace(-6, 3, 500)
     written = writable_steps(steps)
-    assert ((written / steps - 1).abs() <= 2**-11).all()
+    assert ((written / steps - 1).abs() <= 2**-4).all()
     assert written.tolist() == [step_from_code(code_from_step(step)) for step in steps.tolist()]

@@ -175,7 +175,7 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
                 symbols = np.rint(rng.laplace(0, file.max_symbol / 3, math.prod(shape)))
                 symbols = np.clip(symbols, -file.max_symbol, file.max_symbol).astype(np.int32)
                 step = (0.5 if module == "head" else 1.5) / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
-                coded.append(Coded(symbols, int(1024 * (math.log2(step) + 32))))
+                coded.append(Coded(symbols, int(8 * (math.log2(step) + 20))))
             if module == "block1":
                 coded[0].symbols[:] = 0 if name.startswith("mlp yuv") else coded[0].symbols
             stream = encode_symbols(coded, file.max_symbol)
@@ -220,14 +220,14 @@ def test_illegal_files_are_refused() -> None:
             reference_reader.read(data)
 
 
-@pytest.mark.parametrize("stream", [b"", b"\x80", b"\xfe\0\0\1\1", b"\1\0\0\x41\1", b"\1\0\0\x40\x40",
-                                    b"\xff\0\0\0\0", b"\xff\0\0\1", b"\1\0\0\1"])
+@pytest.mark.parametrize("stream", [b"", b"\x80\0", b"\xf0\0", b"\xfe\0\1\1", b"\1\0\x41\1", b"\1\0\x40\x40",
+                                    b"\xff\0\0\0", b"\xff\0\1", b"\1\0\1", b"\x81", b"\xc0"])
 def test_illegal_streams_are_refused(stream: bytes) -> None:
     with pytest.raises(ValueError):
         reference_reader.decode_stream(stream, [3], 1)
 
 
-DISTRIBUTIONS = ["zero", "one symbol", "uniform", "laplacian", "one-sided", "sparse"]
+DISTRIBUTIONS = ["zero", "one symbol", "uniform", "laplacian", "gaussian", "one-sided", "sparse"]
 
 
 def draw(rng: np.random.Generator, distribution: str, max_symbol: int) -> npt.NDArray[np.int32]:
@@ -240,6 +240,8 @@ def draw(rng: np.random.Generator, distribution: str, max_symbol: int) -> npt.ND
         values = np.full(size, rng.integers(-max_symbol, max_symbol + 1))
     elif distribution == "uniform":
         values = rng.integers(-max_symbol, max_symbol + 1, size)
+    elif distribution == "gaussian":
+        values = rng.normal(0, scale, size)
     else:
         values = rng.laplace(0, scale, size)
         if distribution == "one-sided":
@@ -254,7 +256,7 @@ def test_streams_are_equal(max_symbol: int) -> None:
     rng = np.random.default_rng(max_symbol)
     for _ in range(20):
         distributions = rng.choice(DISTRIBUTIONS, int(rng.integers(1, 6)))
-        coded = [Coded(draw(rng, distribution, max_symbol), int(rng.integers(0, 65536)))
+        coded = [Coded(draw(rng, distribution, max_symbol), int(rng.integers(256)))
                  for distribution in distributions]
         stream = encode_symbols(coded, max_symbol)
         found = reference_reader.decode_stream(stream, [len(group.symbols) for group in coded], max_symbol)
