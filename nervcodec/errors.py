@@ -4,6 +4,7 @@ NervCodecError
 |- ConfigError              an option or a combination that cannot work            exit 2
 |- VideoError               unreadable or unsupported video                        exit 3
 |- FitError                 a fit that kept diverging                              exit 3
+|- CommandFailed            a codec's command that did not do its work             exit 3
 |- BitstreamError           damaged or foreign .nvpp                               exit 4
 |  |- BadMagic              not a .nvpp file at all
 |  |- UnsupportedVersion    a .nvpp of another format version
@@ -15,7 +16,7 @@ NervCodecError
 |  `- OutputExists          output exists already, or is the input                 exit 7
 `- BackendError             missing device or optional part, with what installs it exit 2
 
-The exit codes are those of docs/usage.md; 1 is our own bug, 8 an interrupted encode.
+The exit codes are those of docs/usage.md; 1 is our own bug, 8 an interruption.
 """
 
 
@@ -34,6 +35,10 @@ class VideoError(NervCodecError):
 
 
 class FitError(NervCodecError):
+    exit_code = 3
+
+
+class CommandFailed(NervCodecError):
     exit_code = 3
 
 

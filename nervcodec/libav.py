@@ -7,7 +7,7 @@ out); swscale is asked only to unpack the rare formats that are left, never to c
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame as VideoFrame
 from av.video.stream import VideoStream as VideoStream
 
-from .color import Frames, Plane, Planes, chroma_size, shrink_plane, to_layout
+from .color import Frames, Plane, Planes, chroma_size, shrink_plane
 from .config import VideoFormat
 from .errors import ConfigError, OutputError, VideoError
 from .output import FRAME_NAME
@@ -28,6 +28,7 @@ from .output import FRAME_NAME
 # PyAV is silent from the start, but only until somebody has asked for its log.
 av.logging.set_level(None)
 
+FFMPEG_VERSION = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
 # Planar 8-bit formats read without swscale -> how chroma still has to shrink to 4:2:0 (across, down).
 PLANAR_8BIT = {
     f"{family}{sampling}p": shrink
@@ -40,11 +41,11 @@ _LARGEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63,
 _DEFAULT_CRF = 12
 _OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}}
 _X265_SILENT = "info=0:log-level=none"
+# The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which are not counted).
+ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
 # FFmpeg takes any text file for a film of characters on a terminal.
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
-# FFmpeg's own AV1 decoder works on a graphics card only.
-_DECODERS = {"av1": "libdav1d"}
 
 
 def container_frames(path: Path, layout: str) -> Generator[Planes, None, None]:
@@ -312,50 +313,125 @@ def _padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame
     return frame
 
 
-def conventional(frames: Frames, fmt: VideoFormat, codec: str, options: Mapping[str, str]) -> tuple[int, Frames]:
-    """Code frames with an encoder of FFmpeg's and decode them again, to compare with.
+# Elementary streams -------------------------------------------------------------------------------------------------
+
+
+def write_elementary(
+    path: Path, groups: Iterable[Frames], fmt: VideoFormat, codec: str, options: Mapping[str, str]
+) -> int:
+    """Code frames with an encoder of FFmpeg's into a file that holds nothing but its stream, headers once.
 
     Args:
-        frames: of either layout; RGB is converted to 4:2:0 first.
-        fmt: rate and colour of these frames.
-        codec: encoder, such as 'libx264' or 'libx265'.
-        options: its options, such as {'preset': 'medium', 'crf': '29'}.
+        path: the suffix is that of ELEMENTARY[codec].
+        groups: the frames, 4:2:0; odd sizes are padded to even ones by repeating the last row or column.
+        fmt: size, rate and colour of these frames.
+        options: the encoder's, such as {'preset': 'medium', 'crf': '29'}.
 
     Returns:
-        Bytes of the elementary stream (all packets; headers stand in it once), and the decoded 4:2:0 frames.
+        Bytes of the stream: the sum of its packets.
 
     Raises:
         ConfigError: no such encoder, or one that refuses the options or the size.
     """
     check_encoder(codec, None)
-    frames = to_layout(frames, "yuv420", fmt.color)
-    width, height = (n + n % 2 for n in (frames.width, frames.height))
+    width, height = (n + n % 2 for n in (fmt.width, fmt.height))
+    n_bytes, t = 0, 0
     try:
-        encoder = _encoder(codec, fmt, width, height, options)
-        packets: list[Packet[VideoStream]] = []
-        for t in range(frames.n_frames):
-            frame = _padded_frame(frames, t, width, height)
-            frame.pts, frame.time_base = t, encoder.time_base
-            packets += encoder.encode(frame)
-        packets += encoder.encode(None)
-        return sum(packet.size for packet in packets), _decoded(encoder, packets, frames)
+        with av.open(f"file:{path}", "w", format=ELEMENTARY[codec]) as container:
+            stream = _add_stream(container, fmt, codec, width, height, dict(options), path.name)
+            if unknown := stream.codec_context.options:
+                raise ConfigError(f"{codec} has no option {', '.join(unknown)}")
+            for frames in groups:
+                for k in range(frames.n_frames):
+                    frame = _padded_frame(frames, k, width, height)
+                    frame.pts, frame.time_base, t = t, stream.codec_context.time_base, t + 1
+                    n_bytes += _mux(container, stream.encode(frame))
+            return n_bytes + _mux(container, stream.encode(None))
     except av.FFmpegError as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())
         raise ConfigError(f"{codec} ({given}) cannot code {width}x{height}: {error.strerror or error}") from error
 
 
-def _decoded(encoder: VideoCodecContext, packets: Sequence[Packet[VideoStream]], like: Frames) -> Frames:
-    """The packets decoded, cropped to the size of `like`."""
-    name = encoder.codec.canonical_name
-    decoder = av.CodecContext.create(_DECODERS.get(name, name), "r")
-    assert isinstance(decoder, VideoCodecContext)
-    decoder.extradata = encoder.extradata
-    out = Frames.empty("yuv420", like.n_frames, like.width, like.height)
-    t = 0
-    for packet in (*packets, None):
-        for frame in decoder.decode(packet):
-            for plane, decoded in zip(out.planes, _yuv_planes(frame)):
-                plane[t] = decoded[: plane.shape[1], : plane.shape[2]]
-            t += 1
-    assert t == like.n_frames, f"{name} gave {t} frames of {like.n_frames}"
-    return out
+def _mux(container: OutputContainer, packets: Sequence[Packet[VideoStream]]) -> int:
+    """Writes the packets; returns their bytes."""
+    n_bytes = sum(packet.size for packet in packets)
+    container.mux(packets)
+    return n_bytes
+
+
+def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
+    """The decoded frames of a file of write_elementary, one at a time, cropped to the size of `fmt`.
+
+    Raises:
+        VideoError: it cannot be decoded, or gives another number of frames than `fmt` has.
+    """
+    n_frames = 0
+    for planes in container_frames(path, "yuv420"):
+        frames = Frames.empty("yuv420", 1, fmt.width, fmt.height)
+        for target, plane in zip(frames.planes, planes, strict=True):
+            target[0] = plane[:target.shape[1], :target.shape[2]]
+        n_frames += 1
+        yield frames
+    if n_frames != fmt.n_frames:
+        raise VideoError(f"{path} decodes to {n_frames} frames of {fmt.n_frames}")
+
+
+def lossy_bytes(path: Path) -> int | None:
+    """Bytes of the video stream of a source whose codec is a lossy one (or can be, as H.264); None for any other."""
+    with video_stream(path) as (container, stream):
+        if not stream.codec_context.codec.lossy:
+            return None
+        return sum(packet.size for packet in container.demux(stream))
+
+
+# Metrics ------------------------------------------------------------------------------------------------------------
+
+
+def has_filter(name: str) -> bool:
+    """Whether this FFmpeg has the filter."""
+    return name in av.filter.filters_available
+
+
+class FilterStats:
+    """A filter of FFmpeg's that compares two videos and writes what it finds into a file.
+
+    Args:
+        name: 'xpsnr', 'psnr', 'libvmaf' ...
+        options: its options, among them the name of that file.
+        fmt: size and rate of both videos; xpsnr takes another filter in time above 32 frames/s.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, str], fmt: VideoFormat) -> None:
+        self._graph, self._time_base, self._t = av.filter.Graph(), 1 / fmt.frame_rate, 0
+        # PyAV's add_buffer would leave the rate out.
+        video = {"video_size": f"{fmt.width}x{fmt.height}", "pix_fmt": "yuv420p", "time_base": str(self._time_base),
+                 "frame_rate": str(fmt.frame_rate), "pixel_aspect": "1/1"}
+        sides = [self._graph.add("buffer", **video) for _ in range(2)]
+        compared, self._sink = self._graph.add(name, **options), self._graph.add("buffersink")
+        for number, side in enumerate(sides):
+            side.link_to(compared, 0, number)
+        compared.link_to(self._sink)
+        self._graph.configure()
+        self._sides = sides
+
+    def add(self, first: Frames, second: Frames) -> None:
+        """Compare as many 4:2:0 frames of both videos."""
+        for t in range(first.n_frames):
+            for side, frames in zip(self._sides, (first, second)):
+                frame = _padded_frame(frames, t, frames.width, frames.height)
+                frame.pts, frame.time_base = self._t, self._time_base
+                side.push(frame)
+            self._t += 1
+            self._drain()
+
+    def finish(self) -> None:
+        """After the last frame: the file is complete when this returns."""
+        for side in self._sides:
+            side.push(None)
+        self._drain()
+        del self._sides, self._sink, self._graph  # the filter writes its last lines when it goes
+
+    def _drain(self) -> None:
+        with suppress(av.BlockingIOError, av.EOFError):
+            while True:
+                self._sink.pull()

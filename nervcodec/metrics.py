@@ -1,12 +1,14 @@
-"""How close decoded frames are to the source's: PSNR by plane, 6:1:1 and RGB, MS-SSIM, and the rate beside them.
+"""How close decoded frames are to the source's: PSNR by plane, 6:1:1 and RGB, SSIM and MS-SSIM of luma.
 
 The reference is always the source's own planes. RGB is our own conversion of both sides (color.py). Means over frames
-are means of the frames' decibels, as is usual for video; the PSNR of a pooled error would come out lower or equal.
+are means of the frames' decibels, as is usual for video; the PSNR of the mean error comes out lower or equal and goes
+by a name of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 from .color import Frames, Plane, to_layout
 from .config import ColorTags
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Float64 = NDArray[np.float64]
 
 # A frame without any error counts as this much in means; the infinite PSNR would leave nothing of the others.
 CAP_DB = 100.0
 # Five scales of an 11x11 window: pytorch-msssim wants more than (11 - 1) * 2**4 pixels a side.
 _MS_SSIM_SIDE = 160
+_SSIM_SIDE = 11  # its window
 _NAMES = {"yuv420": ("y", "u", "v"), "rgb": ("r", "g", "b")}
 
 
@@ -36,6 +42,7 @@ class Quality:
         worst_frame: number of the frame with the lowest rgb PSNR, from 0.
         ms_ssim: mean over frames of the MS-SSIM of Y, 0 to 1; None where it cannot be measured.
         ms_ssim_reason: why it cannot.
+        ssim, ssim_reason: the same for SSIM; both None if it was not asked for.
     """
 
     n_frames: int
@@ -49,6 +56,8 @@ class Quality:
     worst_frame: int
     ms_ssim: float | None
     ms_ssim_reason: str | None
+    ssim: float | None = None
+    ssim_reason: str | None = None
 
 
 def frame_mse(ref: Frames, dist: Frames) -> dict[str, Float64]:
@@ -73,13 +82,15 @@ class QualityMeter:
 
     Args:
         color: the source's tags, which choose how 4:2:0 becomes RGB and back.
+        with_ssim: measure SSIM too.
     """
 
-    def __init__(self, color: ColorTags) -> None:
-        self._color = color
-        self._db: dict[str, list[float]] = {name: [] for name in ("y", "u", "v", "rgb")}
+    def __init__(self, color: ColorTags, *, with_ssim: bool = False) -> None:
+        self._color, self._with_ssim = color, with_ssim
+        self._mse: dict[str, list[float]] = {name: [] for name in ("y", "u", "v", "rgb")}
+        self._ssim: list[float] = []
         self._ms_ssim: list[float] = []
-        self._reason: str | None = None
+        self._size = (0, 0)
 
     def add(self, ref: Frames, dist: Frames) -> None:
         """Compare as many frames of the source and decoded ones, of either layout each, of one size."""
@@ -90,42 +101,71 @@ class QualityMeter:
 
     def result(self) -> Quality:
         """The quality of all frames added so far, at least one."""
-        db = {name: np.array(values) for name, values in self._db.items()}
-        yuv611 = (6 * db["y"] + db["u"] + db["v"]) / 8
-        rgb = db["rgb"]
+        db = self._db()
+        rgb, yuv611 = db["rgb"], db["yuv611"]
         assert rgb.size, "no frames were added"
         means = {f"{name}_db": float(values.mean()) for name, values in db.items()}
         return Quality(
             n_frames=rgb.size,
             **means,
-            yuv611_db=float(yuv611.mean()),
             worst_yuv611_db=float(yuv611.min()),
             worst_rgb_db=float(rgb.min()),
             worst_frame=int(rgb.argmin()),
-            ms_ssim=None if self._reason else float(np.mean(self._ms_ssim)),
-            ms_ssim_reason=self._reason,
+            ms_ssim=float(np.mean(self._ms_ssim)) if self._ms_ssim else None,
+            ms_ssim_reason=self._too_small("MS-SSIM", _MS_SSIM_SIDE + 1),
+            ssim=float(np.mean(self._ssim)) if self._ssim else None,
+            ssim_reason=self._too_small("SSIM", _SSIM_SIDE) if self._with_ssim else None,
         )
+
+    def pooled_db(self) -> dict[str, float]:
+        """PSNR of the mean over frames of the squared error of 'y', 'u', 'v' and 'rgb', capped at 100 dB."""
+        return {name: min(float(psnr_db(np.mean(mse))), CAP_DB) for name, mse in self._mse.items()}
+
+    def series(self) -> dict[str, list[float]]:
+        """Every frame's figures: 'psnr_y' .. 'psnr_rgb' in dB, 'ssim' and 'ms_ssim' where they were measured."""
+        found = {f"psnr_{name}": values.tolist() for name, values in self._db().items()}
+        similarity = {"ssim": self._ssim, "ms_ssim": self._ms_ssim}
+        return found | {name: list(values) for name, values in similarity.items() if values}
+
+    def _db(self) -> dict[str, Float64]:
+        db = {name: np.minimum(psnr_db(mse), CAP_DB) for name, mse in self._mse.items()}
+        return db | {"yuv611": (6 * db["y"] + db["u"] + db["v"]) / 8}
+
+    def _too_small(self, name: str, side: int) -> str | None:
+        width, height = self._size
+        return f"{name} needs {side} pixels a side or more, not {width}x{height}" if min(self._size) < side else None
 
     def _add_frame(self, ref: Frames, dist: Frames) -> None:
         yuv = [to_layout(frames, "yuv420", self._color) for frames in (ref, dist)]
         rgb = [to_layout(frames, "rgb", self._color) for frames in (ref, dist)]
         mse = frame_mse(*yuv)
         mse["rgb"] = np.mean(list(frame_mse(*rgb).values()), axis=0)
-        for name, values in self._db.items():
-            values.append(float(np.minimum(psnr_db(mse[name]), CAP_DB)[0]))
-        if min(ref.width, ref.height) <= _MS_SSIM_SIDE:
-            self._reason = f"MS-SSIM needs more than {_MS_SSIM_SIDE} pixels a side, not {ref.width}x{ref.height}"
-        else:
-            self._ms_ssim.append(ms_ssim(yuv[0].planes[0][0], yuv[1].planes[0][0]))
+        for name, values in self._mse.items():
+            values.append(float(mse[name][0]))
+        self._size = ref.width, ref.height
+        luma = yuv[0].planes[0][0], yuv[1].planes[0][0]
+        if self._with_ssim and min(self._size) >= _SSIM_SIDE:
+            self._ssim.append(ssim(*luma))
+        if min(self._size) > _MS_SSIM_SIDE:
+            self._ms_ssim.append(ms_ssim(*luma))
+
+
+def ssim(ref: Plane, dist: Plane) -> float:
+    """SSIM of two planes [h, w] of 11 samples a side or more (Wang et al. 2004, as pytorch-msssim has it)."""
+    from pytorch_msssim import ssim as measure
+    return float(measure(*_batches(ref, dist), data_range=255))
 
 
 def ms_ssim(ref: Plane, dist: Plane) -> float:
     """MS-SSIM of two planes [h, w] of more than 160 samples a side (Wang et al. 2003, as pytorch-msssim has it)."""
-    import torch
     from pytorch_msssim import ms_ssim as measure
+    return float(measure(*_batches(ref, dist), data_range=255))
 
-    x, y = (torch.from_numpy(plane.astype(np.float32))[None, None] for plane in (ref, dist))
-    return float(measure(x, y, data_range=255))
+
+def _batches(*planes: Plane) -> tuple[Tensor, ...]:
+    """Planes [h, w] as float32 [1, 1, h, w]."""
+    import torch
+    return tuple(torch.from_numpy(plane.astype(np.float32))[None, None] for plane in planes)
 
 
 def _plane_mse(ref: Plane, dist: Plane) -> float:

@@ -18,11 +18,10 @@ from . import libav, y4m
 from .color import Frames, Planes, resolve_matrix, to_layout
 from .config import MAX_SIDE, ColorTags, VideoFormat
 from .errors import ConfigError, VideoError
-from .libav import conventional
 from .output import check_output, whole_file, whole_folder
 from .survey import Survey, survey_container, survey_pngs
 
-__all__ = ["Writer", "check_target", "conventional", "open_writer", "output_kind", "probe", "read_groups"]
+__all__ = ["Writer", "check_target", "open_writer", "output_kind", "probe", "read_groups", "tags_420"]
 
 # FFmpeg keeps rates as ratios of 32-bit integers.
 _LARGEST_TERM = 2**31 - 1
@@ -265,7 +264,7 @@ def open_writer(
             yield Writer(libav.PngSink(folder, fmt), fmt)
             return
         part = stack.enter_context(whole_file(path, overwrite=overwrite))
-        tagged = replace(fmt, color=_tags_420(fmt))
+        tagged = replace(fmt, color=tags_420(fmt))
         if kind == "y4m":
             yield Writer(_Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt)
             return
@@ -279,7 +278,7 @@ def _default_codec(path: str | Path) -> str:
     return "libvpx-vp9" if Path(path).suffix.lower() == ".webm" else "libx264"
 
 
-def _tags_420(fmt: VideoFormat) -> ColorTags:
+def tags_420(fmt: VideoFormat) -> ColorTags:
     """The colour of what is written as 4:2:0: the source's own, or for RGB that of our conversion."""
     if fmt.layout == "yuv420":
         return fmt.color

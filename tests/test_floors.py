@@ -14,7 +14,8 @@ import nervcodec
 FOLDER = Path(nervcodec.__file__).parent
 FLOORS = ("errors", "config", "architecture", "presets", "bitstream", "fileinfo", "color", "output", "entropy",
           "quantize", "model", "metrics", "prune", "optim", "fit", "estimate", "y4m", "libav", "survey", "video",
-          "segment", "backends", "codec", "console", "cli", "__main__")
+          "segment", "backends", "codec", "compare", "conventional", "adapters", "crops", "suites", "bench", "curves",
+          "console", "plots", "report", "cli", "__main__")
 
 
 def imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -97,7 +98,8 @@ def test_the_package_imports_lazily() -> None:
 
 
 @pytest.mark.parametrize(("package", "module"), [
-    ("constriction", "entropy"), ("av", "libav"), ("click", "cli"), ("rich", "console"), ("pytorch_msssim", None)])
+    ("constriction", "entropy"), ("av", "libav"), ("click", "cli"), ("rich", "console"),
+    ("bjontegaard", "curves"), ("matplotlib", "plots"), ("pytorch_msssim", None)])
 def test_packages_have_one_door(package: str, module: str | None) -> None:
     """Each foreign package is imported in one file alone; SSIM is wanted both as a loss and as a measure."""
     assert importers(package) == ({module} if module else {"fit", "metrics"})
@@ -110,7 +112,7 @@ def test_the_ground_floors_are_standard_library(name: str) -> None:
     assert foreign <= sys.stdlib_module_names
 
 
-HEAVY = "print(sorted({'torch', 'numpy', 'av', 'constriction'} & set(sys.modules)))"
+HEAVY = "print(sorted({'torch', 'numpy', 'av', 'constriction', 'matplotlib', 'bjontegaard'} & set(sys.modules)))"
 
 
 def test_info_loads_nothing_heavy(tmp_path: Path, small_file: bytes) -> None:
@@ -121,7 +123,8 @@ def test_info_loads_nothing_heavy(tmp_path: Path, small_file: bytes) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["encode", "--help"], ["decode", "--help"], ["info", "--help"],
-                                       ["--version"], ["info", "a.nvpp"], ["info", "--json", "a.nvpp"]], ids=" ".join)
+                                       ["compare", "--help"], ["bench", "--help"], ["--version"], ["info", "a.nvpp"],
+                                       ["info", "--json", "a.nvpp"]], ids=" ".join)
 def test_quick_commands_load_nothing_heavy(tmp_path: Path, small_file: bytes, arguments: list[str]) -> None:
     """--help, --version and info answer without loading torch, numpy or av."""
     (tmp_path / "a.nvpp").write_bytes(small_file)

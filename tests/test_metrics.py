@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -114,18 +115,28 @@ def test_mixed_layouts_are_converted() -> None:
     assert measured(ref, yuv420_to_rgb(ref, TAGS)).result().rgb_db == 100
 
 
-def test_ms_ssim_is_that_of_pytorch_msssim() -> None:
-    """MS-SSIM is the package's own on Y, averaged over frames."""
-    import torch
-    from pytorch_msssim import ms_ssim
-
-    ref = noise(1, n_frames=2, width=176, height=162)
+def luma_pair() -> tuple[Frames, Frames]:
+    """Two frames large enough for MS-SSIM, and the same with errors in Y."""
+    ref, other = (noise(seed, n_frames=2, width=176, height=162) for seed in (1, 2))
     dist = Frames.concatenate([ref])
-    dist.planes[0][:] = (dist.planes[0].astype(int) * 3 + noise(2, n_frames=2, width=176, height=162).planes[0]) // 4
-    x, y = (torch.from_numpy(frames.planes[0].astype(np.float32))[:, None] for frames in (ref, dist))
-    got = measured(ref, dist).result()
-    assert got.ms_ssim == pytest.approx(float(ms_ssim(x, y, data_range=255)), abs=1e-6)
-    assert got.ms_ssim_reason is None
+    dist.planes[0][:] = (dist.planes[0].astype(int) * 3 + other.planes[0]) // 4
+    return ref, dist
+
+
+@pytest.mark.parametrize("name", ["ssim", "ms_ssim"])
+def test_ssim_is_that_of_pytorch_msssim(name: str) -> None:
+    """SSIM and MS-SSIM are the package's own on Y of each frame, averaged over frames."""
+    import pytorch_msssim
+    import torch
+
+    ref, dist = luma_pair()
+    meter = QualityMeter(TAGS, with_ssim=True)
+    meter.add(ref, dist)
+    planes = ([torch.from_numpy(y.astype(np.float32))[None, None] for y in frames.planes[0]] for frames in (ref, dist))
+    theirs = [float(getattr(pytorch_msssim, name)(x, y, data_range=255)) for x, y in zip(*planes)]
+    assert meter.series()[name] == pytest.approx(theirs, abs=1e-6)
+    assert asdict(meter.result())[name] == pytest.approx(sum(theirs) / 2, abs=1e-6)
+    assert asdict(meter.result())[f"{name}_reason"] is None
 
 
 @pytest.mark.parametrize("width, height", [(160, 200), (200, 160), (20, 18)])
@@ -134,7 +145,44 @@ def test_ms_ssim_of_small_frames_is_none_with_the_reason(width: int, height: int
     ref = noise(1, n_frames=1, width=width, height=height)
     got = measured(ref, ref).result()
     assert got.ms_ssim is None
-    assert got.ms_ssim_reason == f"MS-SSIM needs more than 160 pixels a side, not {width}x{height}"
+    assert got.ms_ssim_reason == f"MS-SSIM needs 161 pixels a side or more, not {width}x{height}"
+
+
+@pytest.mark.parametrize("width, height, reason", [
+    (11, 11, None), (10, 200, "SSIM needs 11 pixels a side or more, not 10x200"),
+    (200, 10, "SSIM needs 11 pixels a side or more, not 200x10")])
+def test_ssim_of_frames_smaller_than_its_window(width: int, height: int, reason: str | None) -> None:
+    """SSIM is measured from the size of its window on; below, it is None and says why."""
+    ref = noise(1, n_frames=1, width=width, height=height)
+    meter = QualityMeter(TAGS, with_ssim=True)
+    meter.add(ref, ref)
+    got = meter.result()
+    assert (got.ssim, got.ssim_reason) == (None if reason else pytest.approx(1), reason)
+
+
+def test_ssim_only_where_it_is_asked_for() -> None:
+    """An encode's own measurement goes without SSIM, and gives no reason for that."""
+    got = measured(*luma_pair()).result()
+    assert (got.ssim, got.ssim_reason) == (None, None) and got.ms_ssim is not None
+
+
+def test_series_have_every_frame() -> None:
+    """The series hold each frame's own figures, whose means are the result's."""
+    ref, dist = noise(1), noise(2)
+    meter = measured(ref, dist)
+    series = meter.series()
+    assert list(series) == ["psnr_y", "psnr_u", "psnr_v", "psnr_rgb", "psnr_yuv611"]
+    assert series["psnr_u"] == pytest.approx([db(mse(ref.planes[1][t], dist.planes[1][t])) for t in range(3)])
+    assert np.mean(series["psnr_yuv611"]) == pytest.approx(meter.result().yuv611_db)
+
+
+def test_pooled_psnr_is_of_the_mean_error() -> None:
+    """Pooled PSNR is that of the mean squared error over all frames, capped at 100 dB like the others."""
+    ref, dist = noise(1), noise(2)
+    mixed = Frames.concatenate([ref[:1], dist[1:]])
+    error = np.mean([mse(ref.planes[2][t], mixed.planes[2][t]) for t in range(3)]).item()
+    assert measured(ref, mixed).pooled_db()["v"] == pytest.approx(db(error))
+    assert measured(ref, ref).pooled_db() == {"y": 100, "u": 100, "v": 100, "rgb": 100}
 
 
 def test_importing_metrics_does_not_load_torch() -> None:

@@ -693,35 +693,7 @@ def test_check_target_finds_the_input(tmp_path: Path) -> None:
         video.check_target(path, overwrite=True, source=path)
 
 
-# Conventional codecs to compare with
-
-
-@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
-def test_conventional_counts_what_it_decodes(codec: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Bytes grow with quality, as many frames of the same odd size come back, and nothing goes to stderr."""
-    frames = clip(4, 65, 67)
-    results = [video.conventional(frames, format_of(frames), codec, {"crf": crf}) for crf in ("45", "10")]
-    assert 0 < results[0][0] < results[1][0]
-    for _, decoded in results:
-        assert (decoded.n_frames, decoded.width, decoded.height) == (4, 65, 67)
-    errors = [np.abs(d.planes[0].astype(int) - frames.planes[0]).mean() for _, d in results]
-    assert errors[1] < errors[0]
-    assert capfd.readouterr() == ("", "")
-
-
-def test_conventional_names_an_option_refused() -> None:
-    """A size or an option that the encoder refuses is our user's error, in one line."""
-    with pytest.raises(ConfigError, match=r"libx265 \(crf=20\) cannot code 8x8: Invalid argument"):
-        video.conventional(clip(1, 8, 8), format_of(clip(1, 8, 8)), "libx265", {"crf": "20"})
-
-
 def test_encoder_that_refuses_the_size(tmp_path: Path) -> None:
     """A size the encoder does not take is refused before the first frame."""
     with pytest.raises(ConfigError, match="libx265 cannot code 8x8 into .*a.mkv: Invalid argument$"):
         write(tmp_path / "a.mkv", clip(2, 8, 8), codec="libx265")
-
-
-def test_conventional_names_an_unknown_encoder() -> None:
-    """An encoder that does not exist is refused."""
-    with pytest.raises(ConfigError, match="no encoder 'x999'"):
-        video.conventional(clip(), format_of(clip()), "x999", {})

@@ -1,0 +1,60 @@
+"""Benches codecs side by side and writes the tables and the plots of docs/benchmarks.md and README.md from the results.
+
+Two calls of `nervcodec bench`, both resumable: our default against x264, x265 and SVT-AV1, and NeRV++ against NeRV and
+against itself without each of its parts. Usage: bin/rd --clips FOLDER [--out FOLDER]; FOLDER holds the clips of CLIPS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from nervcodec.report import markdown
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIPS = ("bunny_320x180.y4m", "lossy_carphone_qcif_176x144.y4m", "davis_blackswan_half_416x240.y4m")
+SMALL = ("nervpp", "nerv", "no-scrb1", "no-scrb2", "no-skip")
+# name -> (curve that the others are compared with, arguments of bench)
+BENCHES = {
+    "codecs": ("x265 medium", [
+        "--codecs", "nervcodec,x264,x265,svtav1", "--presets", "x264=medium,veryslow", "--presets",
+        "x265=medium,veryslow", "--presets", "svtav1=4", "--points", "4", "--encode-options", "--epochs 30"]),
+    "nerv": ("nervcodec small-nerv --epochs 30", [
+        "--codecs", "nervcodec", "--presets", "nervcodec=" + ",".join(f"small-{name}" for name in SMALL),
+        "--points", "1", "--encode-options", "--epochs 30"]),
+}
+
+
+def run(name: str, clips: Path, out: Path) -> None:
+    anchor, arguments = BENCHES[name]
+    command = [sys.executable, "-m", "nervcodec", "bench", *(str(clips / clip) for clip in CLIPS), *arguments]
+    subprocess.run([*command, "--anchor", anchor, "--out", str(out / name)], check=True)
+
+
+def replace_block(document: Path, name: str, text: str) -> None:
+    """Puts the text between the lines <!-- NAME --> and <!-- /NAME --> of a document."""
+    before, begin, rest = document.read_text("utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    if not begin or not end:
+        sys.exit(f"{document} has no block {name}")
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
+    parser.add_argument("--out", type=Path, default=Path("demo-out/rd"))
+    arguments = parser.parse_args()
+    for name, (anchor, _) in BENCHES.items():
+        run(name, arguments.clips, arguments.out)
+        results = json.loads((arguments.out / name / "results.json").read_text("utf-8"))
+        replace_block(ROOT / "docs" / "benchmarks.md", name, markdown(results, anchor))
+    shutil.copy(arguments.out / "codecs" / "rd.svg", ROOT / "docs" / "rd.svg")
+
+
+if __name__ == "__main__":
+    main()

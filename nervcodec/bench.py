@@ -1,0 +1,376 @@
+"""The benchmark: every clip with every codec at several rates, coded, decoded and measured again; resumable.
+
+A point is one clip x adapter x setting. Encoder and decoder run as processes of their own, all on as many CPUs, whose
+peak memory is taken; what is measured are the decoded planes against the clip's own (compare.py). Each point stands in
+FOLDER/cache under a hash of all that it depends on: a benchmark that was killed goes on where it was, and nothing stale
+is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
+
+from . import __version__
+from .adapters import Adapter, filled
+from .compare import compare, tools_here
+from .config import VideoFormat
+from .crops import make_crops
+from .errors import CommandFailed, ConfigError, NervCodecError, OutputError
+from .libav import FFMPEG_VERSION, lossy_bytes
+from .output import whole_file
+from .video import open_writer, probe, read_groups
+
+SCHEMA = "nervcodec.bench/1"
+_POINT_SCHEMA = "nervcodec.bench-point/1"
+_GROUP = 8
+_RATE_NOTE = "the source itself is a stream of this rate: points above it say nothing about codecs"
+
+OnProgress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A source. ceiling_bpp: the rate of the lossy stream that it was decoded from, where it is one."""
+
+    path: Path
+    name: str
+    sha256: str
+    form: VideoFormat
+    ceiling_bpp: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        form = self.form
+        return {"name": self.name, "sha256": self.sha256, "width": form.width, "height": form.height,
+                "frames": form.n_frames, "frame_rate": str(form.frame_rate),
+                "note": _RATE_NOTE if self.ceiling_bpp else None, "ceiling_bpp": self.ceiling_bpp}
+
+
+def open_clip(path: Path, n_frames: int | None = None) -> Clip:
+    """Looks at a source and hashes it; n_frames: take the first so many frames, or all if it has fewer.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    whole, _ = probe(path)
+    form = replace(whole, n_frames=min(n_frames or whole.n_frames, whole.n_frames))
+    n_bytes = lossy_bytes(path) if path.is_file() and path.suffix != ".y4m" else None
+    return Clip(path, path.resolve().stem, _content_hash(path), form, whole.bpp(n_bytes) if n_bytes else None)
+
+
+def _content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
+        if path.is_dir():
+            digest.update(file.name.encode() + b"\0")
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What to run.
+
+    Attributes:
+        folder: where results, coded files and the cache go.
+        threads: CPUs that a codec's process may use.
+        command, seed: as results.json states them.
+    """
+
+    clips: Sequence[Clip]
+    adapters: Sequence[Adapter]
+    folder: Path
+    threads: int
+    command: str
+    seed: int = 0
+
+    @property
+    def n_points(self) -> int:
+        return len(self.clips) * sum(len(adapter.settings) for adapter in self.adapters)
+
+    def run(self, on_progress: OnProgress) -> dict[str, Any]:
+        """Measures all points that are not in the cache and writes FOLDER/results.json; returns its content.
+
+        Args:
+            on_progress: called before each point with (points done, points in all, what comes next).
+        Raises:
+            CommandFailed: a codec failed; the points before it are kept.
+        """
+        _check_once("clips", [clip.name for clip in self.clips])
+        _check_once("codecs", [adapter.label for adapter in self.adapters])
+        points: list[dict[str, Any]] = []
+        crops: list[dict[str, Any]] = []
+        for clip in self.clips:
+            found = [self._point(clip, adapter, setting, on_progress, len(points) + i)
+                     for i, (adapter, setting) in enumerate(self._settings())]
+            crops += self._crops(clip, found)
+            points += found
+        on_progress(len(points), self.n_points, "report")
+        results = {"schema": SCHEMA, "command": self.command, "created": _now(), "versions": _versions(),
+                   "machine": _machine(), "threads": self.threads, "seed": self.seed,
+                   "clips": [clip.as_json() for clip in self.clips], "points": points, "crops": crops}
+        _write_json(self.folder / "results.json", results)
+        return results
+
+    def _settings(self) -> Iterator[tuple[Adapter, str]]:
+        for adapter in self.adapters:
+            for setting in adapter.settings:
+                yield adapter, setting
+
+    def _point(self, clip: Clip, adapter: Adapter, setting: str, on_progress: OnProgress,
+               n_done: int) -> dict[str, Any]:
+        key = self._key(clip, adapter, setting)
+        kept, coded = self.folder / "cache" / f"{key}.json", self.folder / "cache" / f"{key}{adapter.suffix}"
+        names = {"clip": clip.name, "codec": adapter.codec, "variant": adapter.variant, "label": adapter.label,
+                 "setting": adapter.describe(setting)}
+        if not kept.exists() or not coded.exists():
+            on_progress(n_done, self.n_points, f"{clip.name}, {adapter.label}, {adapter.describe(setting)}")
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _write_json(kept, self._measure(clip, adapter, setting, coded))
+        measured: dict[str, Any] = json.loads(kept.read_text("utf-8"))
+        return names | measured
+
+    def _key(self, clip: Clip, adapter: Adapter, setting: str) -> str:
+        form = clip.form
+        own = 0 if adapter.foreign else 1  # the interpreter's path says nothing
+        parts = [_POINT_SCHEMA, clip.sha256, form.n_frames, str(form.frame_rate), adapter.version, adapter.encode[own:],
+                 adapter.decode[own:], setting, self.threads, _measuring()]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+    def _encode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> _Run:
+        with TemporaryDirectory(dir=self.folder, prefix="bench-") as temporary:
+            files = {"input": _handed_over(clip, adapter, Path(temporary)), "output": coded, "decoded": ""}
+            return self._run(adapter.encode, clip, setting, files, f"{adapter.label} could not encode {clip.name}")
+
+    def _decode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path, folder: Path) -> tuple[_Run, Path]:
+        """Decodes into the folder; returns the video with what it took."""
+        name = adapter.decoded_rgb if clip.form.layout == "rgb" else adapter.decoded
+        files = {"input": clip.path, "output": coded, "decoded": os.path.join(folder, name)}
+        run = self._run(adapter.decode, clip, setting, files, f"{adapter.label} could not decode {clip.name}")
+        return run, folder / name
+
+    def _run(self, command: Sequence[str], clip: Clip, setting: str, files: Mapping[str, object],
+             failure: str) -> _Run:
+        form = clip.form
+        values = {**files, "setting": setting, "frames": form.n_frames, "width": form.width, "height": form.height,
+                  "rate": form.frame_rate, "threads": self.threads}
+        return _timed(filled(command, values), self.threads, failure)
+
+    def _measure(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> dict[str, Any]:
+        with TemporaryDirectory(dir=self.folder, prefix="bench-") as temporary:
+            part = Path(temporary) / f"coded{adapter.suffix}"
+            encoding = self._encode(clip, adapter, setting, part)
+            if not part.is_file() or not part.stat().st_size:
+                raise CommandFailed(f"{adapter.label} could not encode {clip.name}: it wrote nothing to its output")
+            decoding, decoded = self._decode(clip, adapter, setting, part, Path(temporary))
+            try:
+                measured = compare(clip.path, decoded, n_frames=clip.form.n_frames).as_json()
+            except NervCodecError as error:
+                raise CommandFailed(f"{adapter.label} decoded {clip.name} to something else: {error}") from None
+            n_bytes = part.stat().st_size
+            os.replace(part, coded)
+        # What a foreign program prints may be JSON of any meaning.
+        encoder, decoder = ({}, {}) if adapter.foreign else (encoding.said, decoding.said)
+        n_bytes = encoder["bytes"] if adapter.counted == "elementary stream" else n_bytes
+        form = clip.form
+        same = ("psnr", "psnr_of_mean_mse", "ssim", "ssim_reason", "ms_ssim", "ms_ssim_reason", "xpsnr", "xpsnr_reason",
+                "vmaf", "vmaf_reason", "per_frame")
+        return {"bytes": n_bytes, "counted": adapter.counted,
+                "bpp": form.bpp(n_bytes), "kbit_per_s": form.kbit_per_s(n_bytes),
+                **{name: measured[name] for name in same},
+                "encode_s": encoder.get("encode_s", encoding.seconds), "encode_process_s": encoding.seconds,
+                "decode_s": decoder.get("seconds", decoding.seconds), "decode_process_s": decoding.seconds,
+                "encode_peak_bytes": encoding.peak_bytes, "decode_peak_bytes": decoding.peak_bytes,
+                "parameters": encoder.get("parameters"), "kmac_per_pixel": encoder.get("kmac_per_pixel"),
+                "version": adapter.version, "machine": _machine(), "file": coded.name}
+
+    def _crops(self, clip: Clip, points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        def decode(point: Mapping[str, Any], folder: Path) -> Path:
+            adapter, setting = next((adapter, setting) for adapter, setting in self._settings()
+                                    if (adapter.label, adapter.describe(setting)) == (point["label"], point["setting"]))
+            return self._decode(clip, adapter, setting, self.folder / "cache" / point["file"], folder)[1]
+
+        return make_crops(clip.path, clip.name, clip.form, points, decode, self.folder)
+
+
+def _check_once(what: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{what} are {', '.join(names)}; legal: each name once")
+
+
+def _handed_over(clip: Clip, adapter: Adapter, folder: Path) -> Path:
+    """The clip as the adapter takes it: itself, or its frames as .y4m."""
+    if not adapter.foreign:
+        return clip.path
+    path = folder / "source.y4m"
+    with open_writer(path, clip.form, overwrite=True) as writer:
+        for frames in read_groups(clip.path, clip.form, _lengths(clip.form.n_frames)):
+            writer.write(frames)
+    return path
+
+
+def _lengths(n_frames: int) -> list[int]:
+    return [min(_GROUP, n_frames - start) for start in range(0, n_frames, _GROUP)]
+
+
+@cache
+def _measuring() -> str:
+    """A hash of all that figures come from but the codecs: our source, SSIM's package, the tools for XPSNR and VMAF."""
+    names = ("color", "compare", "conventional", "libav", "metrics", "survey", "video", "y4m")
+    source = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in names]
+    others = [FFMPEG_VERSION, version("pytorch-msssim"), *tools_here()]
+    return hashlib.sha256(b"".join(source) + repr(others).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A finished process: wall seconds, peak resident memory, and the JSON object it printed last, if any."""
+
+    seconds: float
+    peak_bytes: int
+    said: dict[str, Any]
+
+
+# Runs a command on the first N CPUs, then tells its wall seconds, peak memory and exit code. It stands between because
+# Linux takes what the starting process holds (here torch, half a gigabyte) for the peak of what it starts.
+_LAUNCHER = """
+import json, os, sys, time
+report, n_cpus, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+os.set_inheritable(report, False)
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cpus])
+started = time.monotonic()
+try:
+    pid = os.posix_spawnp(command[0], command, os.environ)
+except OSError as error:
+    sys.exit(f"cannot start {command[0]}: {error.strerror}")
+_, status, usage = os.wait4(pid, 0)
+peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+os.write(report, json.dumps([time.monotonic() - started, peak, os.waitstatus_to_exitcode(status)]).encode())
+"""
+
+
+def _timed(command: Sequence[str], n_cpus: int, failure: str) -> _Run:
+    """Runs a command to its end on so many CPUs and takes its time and peak memory.
+
+    Raises:
+        CommandFailed: it cannot be started or exits with another code than 0.
+    """
+    with TemporaryFile() as out, TemporaryFile() as err, TemporaryFile() as report:
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(report.fileno()), str(n_cpus), *command]
+        process = subprocess.Popen(launcher, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                   pass_fds=(report.fileno(),), start_new_session=True)
+        try:
+            process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        seconds, peak_bytes, code = json.loads(_last_line(report) or f"[0, 0, {process.returncode}]")
+        if code:
+            how = f"exit {code}" if code > 0 else f"killed by signal {-code}"
+            raise CommandFailed(f"{failure}: {how}: {_last_line(err) or _last_line(out)}")
+        try:
+            said = json.loads(_last_line(out))
+        except ValueError:
+            said = {}
+        return _Run(seconds, peak_bytes, said if isinstance(said, dict) else {})
+
+
+def _last_line(file: Any) -> str:
+    file.seek(0)
+    lines: list[str] = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with whole_file(path, overwrite=True) as part:
+        part.write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _versions() -> dict[str, str]:
+    found = {"nervcodec": __version__, "python": platform.python_version(), "ffmpeg": FFMPEG_VERSION}
+    for package in ("torch", "numpy", "constriction", "pytorch-msssim", "bjontegaard"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"cpu": _cpu_name(), "cores": os.cpu_count(), "memory_gib": round(memory / 2**30, 1), "gpu": _gpu_name(),
+            "system": f"{platform.system()} {platform.release()} {platform.machine()}"}
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _gpu_name() -> str | None:
+    import torch
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def write_csv(results: Mapping[str, Any], path: Path) -> None:
+    """One row a point, nested figures as columns such as psnr_y; series by frame are left out."""
+    import csv
+    rows = [dict(_flat(point)) for point in results["points"]]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with whole_file(path, overwrite=True) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _flat(point: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in point.items():
+        if name == "per_frame":
+            continue
+        if isinstance(value, dict):
+            yield from ((f"{name}_{key}", part) for key, part in value.items())
+        elif not (isinstance(value, float) and math.isnan(value)):
+            yield name, value
+
+
+def check_folder(folder: Path) -> None:
+    """Makes the folder for results.
+
+    Raises:
+        ConfigError: something else stands there.
+        OutputError: it is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"out is {folder}: {error.strerror}; legal: a folder, or a name for a new one") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {folder}: the folder is not writable")

@@ -1,0 +1,110 @@
+"""Pictures for the benchmark's report: one cut-out of a frame, from the source and from each codec at equal bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from .color import Frames, to_layout
+from .config import ColorTags, VideoFormat
+from .output import FRAME_NAME
+from .video import open_writer, probe, read_groups
+
+_WIDTH, _HEIGHT = 160, 120
+_ANY_RATE = Fraction(25)
+_OURS = "nervcodec"
+
+Point = Mapping[str, Any]
+
+
+def make_crops(source: Path, name: str, form: VideoFormat, points: Sequence[Point],
+               decode: Callable[[Point, Path], Path], folder: Path) -> list[dict[str, Any]]:
+    """Writes PNG pictures into folder/crops and says what they show, as the report takes it.
+
+    The frames are the worst and the median one, by RGB PSNR, of the middle point (by bytes) of our first curve, or of
+    the first curve if none is ours; of each other curve the point with the nearest number of bytes is taken. The
+    cut-out is where that frame of ours is furthest from the source.
+
+    Args:
+        points: of this clip.
+        decode: decodes a point into a folder and returns the video.
+    """
+    chosen = nearest_points(points)
+    if not chosen:
+        return []
+    (folder / "crops").mkdir(exist_ok=True)
+    by_frame = np.array(chosen[0]["per_frame"]["psnr_rgb"])
+    numbers = {"worst": int(by_frame.argmin()), "median": int(by_frame.argsort(kind="stable")[len(by_frame) // 2])}
+    pictures = [_rgb_frames(source, form, form.color, list(numbers.values()))]
+    for point in chosen:
+        with TemporaryDirectory(dir=folder, prefix="bench-") as temporary:
+            decoded = decode(point, Path(temporary))
+            theirs = replace(probe(decoded)[0], n_frames=form.n_frames)
+            pictures.append(_rgb_frames(decoded, theirs, form.color, list(numbers.values())))
+    found = []
+    for k, (which, number) in enumerate(numbers.items()):
+        box = worst_box(pictures[0][k], pictures[1][k])
+        images = [_image(folder, f"{name}-{which}-source", pictures[0][k], box, {"label": "source"})]
+        for point, frames in zip(chosen, pictures[1:], strict=True):
+            facts = {"label": point["label"], "setting": point["setting"], "bytes": point["bytes"],
+                     "psnr_rgb": point["per_frame"]["psnr_rgb"][number]}
+            images.append(_image(folder, f"{name}-{which}-{_slug(point['label'])}", frames[k], box, facts))
+        note = f"{which} frame of {chosen[0]['label']}, {chosen[0]['setting']}; the others at the nearest size"
+        found.append({"clip": name, "which": which, "frame": number, "box": list(box), "note": note, "images": images})
+    return found
+
+
+def nearest_points(points: Sequence[Point]) -> list[Point]:
+    """The middle point of our first curve, then of each other curve the one whose size is nearest to it."""
+    if not points:
+        return []
+    labels = list(dict.fromkeys(point["label"] for point in points))
+    first = next((point["label"] for point in points if point["codec"] == _OURS), labels[0])
+    ours = sorted((point for point in points if point["label"] == first), key=lambda point: point["bytes"])
+    middle = ours[len(ours) // 2]
+    return [middle, *(min((point for point in points if point["label"] == label),
+                          key=lambda point: abs(np.log(point["bytes"] / middle["bytes"])))
+                      for label in labels if label != first)]
+
+
+def worst_box(source: Frames, decoded: Frames) -> tuple[int, int, int, int]:
+    """(x, y, width, height) of the 160x120 pixels (or fewer) with the largest squared error between two RGB frames."""
+    error = sum(np.square(a[0].astype(np.float64) - b[0]) for a, b in zip(source.planes, decoded.planes, strict=True))
+    height, width = min(_HEIGHT, source.height), min(_WIDTH, source.width)
+    sums = np.pad(np.asarray(error), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    boxes = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    y, x = np.unravel_index(int(boxes.argmax()), boxes.shape)
+    return int(x), int(y), width, height
+
+
+def _rgb_frames(path: Path, form: VideoFormat, color: ColorTags, numbers: Sequence[int]) -> list[Frames]:
+    wanted: dict[int, Frames] = {}
+    for t, frame in enumerate(read_groups(path, form, [1] * (max(numbers) + 1))):
+        if t in numbers:
+            wanted[t] = to_layout(frame, "rgb", color)
+    return [wanted[number] for number in numbers]
+
+
+def _image(folder: Path, name: str, frame: Frames, box: tuple[int, int, int, int],
+           facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes the cut-out of an RGB frame; returns its entry for the report."""
+    x, y, width, height = box
+    red, green, blue = (np.ascontiguousarray(plane[:, y:y + height, x:x + width]) for plane in frame.planes)
+    form = VideoFormat(width, height, _ANY_RATE, 1, "rgb")
+    with TemporaryDirectory(dir=folder, prefix="bench-") as temporary:
+        pictures = os.path.join(temporary, "pictures")
+        with open_writer(pictures, form, overwrite=True) as writer:
+            writer.write(Frames("rgb", (red, green, blue)))
+        os.replace(os.path.join(pictures, FRAME_NAME.format(1)), folder / "crops" / f"{name}.png")
+    return {"setting": None, "bytes": None, "psnr_rgb": None, **facts, "file": f"crops/{name}.png"}
+
+
+def _slug(label: str) -> str:
+    return "".join(c if c.isalnum() or c in ".-" else "-" for c in label)
