@@ -29,6 +29,7 @@ class Tensor:
         kind: 'matrix' (dense and convolution weights), 'depthwise', 'grid' or 'bias'.
         shape: weights [out, in, k, k] or [out, in], biases [out], grids [keys, channels, height, width].
         cells: at how many positions of a frame it is applied: multiply-adds a frame = cells * size (0 for biases).
+        lag: values a key of a grid, whose symbols are coded as differences from the key before; 0 for all others.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Tensor:
     kind: str
     shape: tuple[int, ...]
     cells: int = 0
+    lag: int = 0
 
     @property
     def size(self) -> int:
@@ -50,6 +52,7 @@ class Group:
     name: str
     kind: str
     size: int
+    lag: int = 0
 
 
 def tensors(model: ModelConfig, n_frames: int) -> list[Tensor]:
@@ -66,7 +69,7 @@ def groups(model: ModelConfig, n_frames: int) -> list[Group]:
             found.append(Group(last.module, last.name, BIAS, last.size + tensor.size))
         else:
             name = f"{tensor.module}.biases" if tensor.kind == BIAS else tensor.name
-            found.append(Group(tensor.module, name, tensor.kind, tensor.size))
+            found.append(Group(tensor.module, name, tensor.kind, tensor.size, tensor.lag))
     return found
 
 
@@ -83,7 +86,7 @@ def macs_per_frame(model: ModelConfig) -> int:
     """Multiply-adds to decode one frame; a skip's bilinear upsampling counts 4 a value, a grid's time blend 2."""
     convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, 1))
     cells, skips = model.stem_height * model.stem_width, 0
-    blends = 2 * cells * sum(grid.channels for grid in model.grids)
+    blends = sum(2 * math.prod(model.cells(grid.level)) * grid.channels for grid in model.grids)
     for block in model.blocks:
         cells *= block.stride**2
         skips += 4 * cells * block.width * ("skip" in model.parts)
@@ -112,19 +115,19 @@ def _widest_map(model: ModelConfig) -> int:
     """Values of the largest feature map of a frame."""
     cells = model.stem_height * model.stem_width
     widest = cells * model.input_channels
-    for block in model.blocks:
+    for level, block in enumerate(model.blocks, 1):
         cells *= block.stride**2
-        widest = max(widest, cells * block.width)
+        widest = max(widest, cells * (block.width + model.grid_channels(level)))
     return widest
 
 
 def _modules(model: ModelConfig, n_frames: int) -> Iterator[list[Tensor]]:
     cells = model.stem_height * model.stem_width
-    yield list(_mlp_stem(model) if model.stem == "mlp" else _grid_stem(model, n_frames))
+    yield list(_mlp_stem(model) if model.stem == "mlp" else _grids(model, n_frames))
     channels = model.input_channels
     for number, block in enumerate(model.blocks, 1):
         yield list(_block(f"block{number}", channels, block.width, block.stride, cells, model))
-        channels, cells = block.width, cells * block.stride**2
+        channels, cells = block.width + model.grid_channels(number), cells * block.stride**2
     yield list(_layer("head", "conv", MATRIX, (model.n_planes, channels, 3, 3), cells))
 
 
@@ -141,10 +144,10 @@ def _mlp_stem(model: ModelConfig) -> Iterator[Tensor]:
     yield from _layer("stem", "linear2", MATRIX, (outputs, model.stem_hidden), 1)
 
 
-def _grid_stem(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
+def _grids(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
     for number, grid in enumerate(model.grids, 1):
-        shape = (grid.n_keys(n_frames), grid.channels, model.stem_height, model.stem_width)
-        yield Tensor("stem", f"stem.grid{number}", GRID, shape)
+        shape = (grid.n_keys(n_frames), grid.channels, *model.cells(grid.level))
+        yield Tensor("stem", f"stem.grid{number}", GRID, shape, lag=math.prod(shape[1:]))
 
 
 def _block(module: str, inputs: int, width: int, stride: int, cells: int, model: ModelConfig) -> Iterator[Tensor]:

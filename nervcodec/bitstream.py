@@ -16,8 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_FRAMES, MAX_SIDE, OUTPUTS, PARTS, STEMS, Block,
-                     ColorTags, Grid, ModelConfig, VideoFormat)
+from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_BLOCKS, MAX_FRAMES, MAX_SIDE, OUTPUTS, PARTS, STEMS,
+                     Block, ColorTags, Grid, ModelConfig, VideoFormat)
 from .errors import BadMagic, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion, VideoError
 
 MAGIC = b"\x89NVPP\r\n\x1a"
@@ -79,12 +79,13 @@ HEADER_FIELDS = (
     Field("stem_width", "u16", 1, 4096, "cells", "columns of the stem's feature map"),
     Field("stem_hidden", "u16", 0, 65535, "", "hidden units of an MLP stem, else 0"),
     Field("stem_channels", "u16", 0, 4096, "", "output channels of an MLP stem, else 0"),
-    Field("n_grids", "u8", 0, 8, "", "levels of a grid stem, else 0"),
-    Field("n_blocks", "u8", 1, 8, "", "decoder blocks"),
+    Field("n_grids", "u8", 0, 8, "", "with a grid stem, else 0"),
+    Field("n_blocks", "u8", 1, MAX_BLOCKS, "", "decoder blocks"),
 )
 GRID_FIELDS = (
     Field("grid_channels", "u8", 1, 255, "", "n_grids times: features a cell"),
-    Field("grid_interval", "u16", 1, 65535, "frames", "and frames a key"),
+    Field("grid_interval", "u16", 1, 65535, "frames", "frames a key"),
+    Field("grid_level", "u8", 0, MAX_BLOCKS, "", "and blocks before it: 0 the stem's"),
 )
 BLOCK_FIELDS = (
     Field("block_stride", "u8", 1, 16, "", "n_blocks times: upsampling factor"),
@@ -180,7 +181,8 @@ def write_header(header: Header) -> bytes:
     values = _header_values(header)
     fields = b"".join(field.write(values[field.name]) for field in HEADER_FIELDS)
     for grid in header.model.grids:
-        fields += GRID_FIELDS[0].write(grid.channels) + GRID_FIELDS[1].write(grid.interval)
+        values = (grid.channels, grid.interval, grid.level)
+        fields += b"".join(field.write(value) for field, value in zip(GRID_FIELDS, values, strict=True))
     for block in header.model.blocks:
         fields += BLOCK_FIELDS[0].write(block.stride) + BLOCK_FIELDS[1].write(block.width)
     return _checked(MAGIC + struct.pack("<HH", VERSION, len(fields)) + fields)

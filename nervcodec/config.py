@@ -19,6 +19,7 @@ PARTS = ("pw", "scrb1", "scrb2", "skip")
 BIASES = ("all", "lean")
 LAYOUTS = ("yuv420", "rgb")
 MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 16384, 4096, 2**24
+MAX_BLOCKS = 8
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
@@ -95,14 +96,19 @@ class VideoFormat:
 
 @dataclass(frozen=True)
 class Grid:
-    """One level of the temporal feature grid: `channels` features a cell, one key every `interval` frames."""
+    """A temporal feature grid: `channels` features a cell, one key every `interval` frames.
+
+    Those of level 0 are the stem's feature map; those of level l are appended to what block l gives, at its size.
+    """
 
     channels: int
     interval: int
+    level: int = 0
 
     def __post_init__(self) -> None:
         _check("grid channels", self.channels, 1, 255)
         _check("grid interval", self.interval, 1, 65535)
+        _check("grid level", self.level, 0, MAX_BLOCKS)
 
     def n_keys(self, n_frames: int) -> int:
         return -(-n_frames // self.interval)
@@ -130,7 +136,7 @@ class ModelConfig:
         stem: 'mlp' (the paper's: positional encoding -> two linear layers) or 'grid' (temporal feature grids).
         stem_height, stem_width: cells of the feature map that the stem hands to the first block.
         stem_hidden, stem_channels: hidden units and output channels of the MLP stem.
-        grids: levels of the grid stem; their channels are concatenated.
+        grids: of the grid stem, and of the blocks' outputs; the channels of one level are concatenated.
         blocks: decoder blocks, coarse to fine.
         parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none of them is NeRV.
         biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones can stand in for.
@@ -175,7 +181,7 @@ class ModelConfig:
             raise ConfigError(f"parts are {', '.join(self.parts)}; legal: a skip only with pw, whose output it takes")
         _check("stem height", self.stem_height, 1, MAX_STEM_SIDE)
         _check("stem width", self.stem_width, 1, MAX_STEM_SIDE)
-        _check("number of blocks", len(self.blocks), 1, 8)
+        _check("number of blocks", len(self.blocks), 1, MAX_BLOCKS)
         _check("positional encoding levels", self.pe_levels, 1, 64)
         _check("positional encoding base * 256", self.pe_base_q8, 257, 1024)
         _check("bits", self.bits, 2, 12)
@@ -187,6 +193,8 @@ class ModelConfig:
             _check("stem hidden units of a grid stem", self.stem_hidden, 0, 0)
             _check("stem channels of a grid stem", self.stem_channels, 0, 0)
             _check("number of grids", len(self.grids), 1, 8)
+            _check("number of grids of level 0", sum(grid.level == 0 for grid in self.grids), 1, 8)
+            _check("highest grid level", max(grid.level for grid in self.grids), 0, len(self.blocks))
         if self.covered_height < self.plane_height or self.covered_width < self.plane_width:
             raise ConfigError(f"the network gives {self.covered_width}x{self.covered_height}, "
                               f"less than the {self.plane_width}x{self.plane_height} it must cover")
@@ -220,7 +228,16 @@ class ModelConfig:
     @property
     def input_channels(self) -> int:
         """Channels that the stem hands to the first block."""
-        return self.stem_channels or sum(grid.channels for grid in self.grids)
+        return self.stem_channels or self.grid_channels(0)
+
+    def grid_channels(self, level: int) -> int:
+        """Channels of all grids of a level."""
+        return sum(grid.channels for grid in self.grids if grid.level == level)
+
+    def cells(self, level: int) -> tuple[int, int]:
+        """(rows, columns) of the feature map after so many blocks."""
+        scale = math.prod(block.stride for block in self.blocks[:level])
+        return self.stem_height * scale, self.stem_width * scale
 
     @property
     def max_symbol(self) -> int:

@@ -40,9 +40,9 @@ def fit_memory_bytes(model: ModelConfig, fit: FitConfig, n_frames: int) -> int:
     parameters = 4 * 24 * architecture.n_parameters(model, n_frames)
     value_bytes = 2 if fit.precision == "bfloat16" else 4
     cells, values = model.stem_height * model.stem_width, 0
-    for block in model.blocks:
+    for level, block in enumerate(model.blocks, 1):
         values += 9 * cells * block.width
         cells *= block.stride**2
-        values += 12 * cells * block.width
+        values += 12 * cells * block.width + 2 * cells * model.grid_channels(level)
     values += 8 * cells * model.n_planes
     return _BASE_BYTES + frames + parameters + fit.batch_size * value_bytes * values

@@ -71,7 +71,8 @@ class Fitter:
         self.model, self.fit, self.target, self.on_progress = model, fit, target, on_progress
         self.n_frames = len(target)
         self.network = Network(model, self.n_frames, target.device)
-        self.sizes = [group.size for group in architecture.groups(model, self.n_frames)]
+        groups = architecture.groups(model, self.n_frames)
+        self.sizes, self.lags = [group.size for group in groups], [group.lag for group in groups if group.lag]
         self.random = torch.Generator().manual_seed(fit.seed)
         self.noise = torch.Generator(target.device).manual_seed(fit.seed)
         self.plane_weights = _plane_weights(model, fit).to(target.device)
@@ -105,7 +106,7 @@ class _Stage:
         self.fitter, self.fit, self.name, self.n_epochs, self.mask = fitter, fitter.fit, name, n_epochs, mask
         self.parameters = start.parameters.detach().clone().requires_grad_()
         self.log_steps = start.log_steps.detach().clone().requires_grad_(self.fit.rate_weight > 0)
-        self.quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, self.log_steps)
+        self.quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, self.log_steps, fitter.lags)
         self.optimizer = Optimizer(self.fit, self.parameters, self.log_steps, fitter.network.tensors)
         self.steps_an_epoch = -(-fitter.n_frames // self.fit.batch_size)
         self.n_steps = n_epochs * self.steps_an_epoch
@@ -207,7 +208,8 @@ class _Stage:
 
     def _cover(self) -> None:
         """Sets the steps so that every group's range is just covered."""
-        codes = covering_steps(self._masked(self.parameters), self.fitter.sizes, self.fitter.model.max_symbol)
+        codes = covering_steps(self._masked(self.parameters), self.fitter.sizes, self.fitter.model.max_symbol,
+                               self.fitter.lags)
         with torch.no_grad():
             self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
 

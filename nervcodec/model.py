@@ -20,7 +20,7 @@ from torch import Tensor
 from . import architecture
 from .architecture import BIAS, GRID
 from .color import Frames
-from .config import Grid, ModelConfig
+from .config import ModelConfig
 
 Parameters = Mapping[str, Tensor]
 
@@ -82,6 +82,9 @@ class Network:
         x = self._stem(parameters, frames)
         for number, block in enumerate(model.blocks, 1):
             x = self._block(parameters, f"block{number}", x, block.stride)
+            if model.grid_channels(number):
+                x = torch.cat([x, self._grids(parameters, frames, number).to(x.dtype)], dim=1)
+                x = x.contiguous(memory_format=torch.channels_last)
         x = _conv(parameters, "head.conv", x)[:, :, :model.plane_height, :model.plane_width].float()
         return (torch.tanh(x) + 1) / 2 if model.output == "tanh" else (x + 1) / 2
 
@@ -92,14 +95,21 @@ class Network:
             x = F.silu(_linear(parameters, "stem.linear1", x))
             x = F.silu(_linear(parameters, "stem.linear2", x))
         else:
-            x = torch.cat([self._blend(parameters[f"stem.grid{number}"], grid, blend[frames])
-                           for number, (grid, blend) in enumerate(zip(model.grids, self._blends), 1)], dim=1)
+            x = self._grids(parameters, frames, 0)
         x = x.view(len(frames), model.input_channels, model.stem_height, model.stem_width)
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _blend(self, keys: Tensor, grid: Grid, weights: Tensor) -> Tensor:
-        """Keys [K, C, h, w] and weights [B, K] -> [B, C * h * w]; a product, since indexing is not deterministic."""
-        return weights.to(keys.dtype) @ keys.reshape(len(keys), -1)
+    def _grids(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
+        """The blended grids of a level, [B, C, h, w].
+
+        Keys [K, C, h, w] are blended by a product with weights [B, K], since indexing is not deterministic.
+        """
+        def blended(number: int) -> Tensor:
+            keys = parameters[f"stem.grid{number + 1}"]
+            weights = self._blends[number][frames].to(keys.dtype)
+            return (weights @ keys.reshape(len(keys), -1)).view(len(frames), *keys.shape[1:])
+
+        return torch.cat([blended(i) for i, grid in enumerate(self.model.grids) if grid.level == level], dim=1)
 
     def _block(self, parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:
         parts = self.model.parts

@@ -114,11 +114,14 @@ def small_model(parts: tuple[str, ...]) -> Callable[[VideoFormat, str, int], Mod
 def grid_model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
     """Our network: temporal feature grids, and widths that suit the segment's number of pixels.
 
-    Biases that later layers can stand in for are left out: they cost bits and gave nothing.
+    A finer grid with few keys stands two blocks before the head (after the first block of two), for detail that stays
+    where it is, which convolutions store badly. Biases that later layers can stand in for are left out: they cost
+    bits and gave nothing.
     """
     rows, columns, strides = _stem_cells(form, colorspace)
+    finer = (Grid(2, 16, max(1, len(strides) - 2)),) if len(strides) > 1 else ()
     return _widest(form, n_frames, strides, lambda blocks: ModelConfig(
-        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=(Grid(2, 1), Grid(4, 8)),
+        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=(Grid(2, 1), Grid(4, 8), *finer),
         biases="lean", activation="gelu-tanh", output="linear", bits=10))
 
 
@@ -130,7 +133,7 @@ def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int
 
 def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...],
             model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
-    """The widest model(blocks) with at most 200,000 * (pixels / 7.6e6)^0.6 parameters.
+    """The widest model(blocks) with at most 200,000 * (pixels / 7.6e6)^0.6 parameters, finer grids aside.
 
     A block's width falls by 0.7 an octave of scale, and is halved where the stride is 5, whose upsampling has 25
     outputs a channel (bunny 320x180 x 132 with grids: 24 and 20 channels).
@@ -145,7 +148,9 @@ def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...],
 
     budget = 200_000 * (n_frames * form.width * form.height / 7.6e6) ** 0.6
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
-    return max((m for m in models if n_parameters(m, n_frames) <= budget), default=models[0],
+    finer = sum(grid.n_keys(n_frames) * grid.channels * math.prod(models[0].cells(grid.level))
+                for grid in models[0].grids if grid.level)
+    return max((m for m in models if n_parameters(m, n_frames) - finer <= budget), default=models[0],
                key=lambda m: n_parameters(m, n_frames))
 
 

@@ -1,8 +1,9 @@
 """Tensors <-> symbols and steps, and the differentiable stand-ins for both that the fit uses.
 
-Uniform, symmetric, zero exactly zero: value = symbol * step, |symbol| <= 2^(bits-1) - 1. A step is an integer mantissa
-times a power of two (docs/bitstream.md, 'Steps'), so that dequantizing is exact in float64 and rounds once to float32.
-The rate estimate is the entropy of a discretised Laplace density whose scale is each group's own mean magnitude.
+Uniform, symmetric, zero exactly zero: value = symbol * step, |symbol| <= 2^(bits-1) - 1; the symbols of grids are
+differences from one key to the next (`lag`), so that what stands still costs next to nothing. A step is an integer
+mantissa times a power of two (docs/bitstream.md, 'Steps'), so that dequantizing is exact in float64 and rounds once to
+float32. The rate estimate is the entropy of a discretised Laplace density whose scale is each group's own mean magnitude.
 """
 
 from __future__ import annotations
@@ -42,14 +43,28 @@ def writable_steps(steps: torch.Tensor) -> torch.Tensor:
     return ((bits + (1 << spare - 1)) >> spare << spare).view(torch.float32)
 
 
-def quantize(values: NDArray[np.float32], step: float, max_symbol: int) -> NDArray[np.int32]:
-    """Nearest symbols (halves to even), clipped to +-max_symbol; int32, same shape."""
-    return np.clip(np.rint(values.astype(np.float64) / step), -max_symbol, max_symbol).astype(np.int32)
+def bounds(max_symbol: int, lag: int) -> tuple[int, int]:
+    """Least and largest multiple of its step that a parameter may be, so that differences too are legal symbols."""
+    return (-(max_symbol // 2), (max_symbol + 1) // 2) if lag else (-max_symbol, max_symbol)
 
 
-def dequantize(symbols: NDArray[np.int32], step: float) -> NDArray[np.float32]:
-    """symbol * step, computed in float64 and rounded once; float32, same shape."""
-    return (symbols.astype(np.float64) * step).astype(np.float32)
+def quantize(values: NDArray[np.float32], step: float, max_symbol: int, lag: int = 0) -> NDArray[np.int32]:
+    """Nearest multiples of the step (halves to even), clipped to `bounds`; with a lag their differences.
+
+    Args:
+        values: [n]; with a lag, n is a multiple of it.
+        lag: value i is coded as its difference from value i - lag, the first `lag` values as they are; 0: all are.
+    Returns:
+        int32 [n], within +-max_symbol.
+    """
+    multiples = np.clip(np.rint(values.astype(np.float64) / step), *bounds(max_symbol, lag)).astype(np.int32)
+    return np.diff(multiples.reshape(-1, lag), axis=0, prepend=np.int32(0)).ravel() if lag else multiples
+
+
+def dequantize(symbols: NDArray[np.int32], step: float, lag: int = 0) -> NDArray[np.float32]:
+    """The inverse: multiple * step, computed in float64 and rounded once; float32 [n]."""
+    multiples = symbols.reshape(-1, lag).cumsum(axis=0, dtype=np.int64).ravel() if lag else symbols
+    return (multiples.astype(np.float64) * step).astype(np.float32)
 
 
 class _Spread(torch.autograd.Function):
@@ -72,10 +87,13 @@ class SoftQuantizer:
         sizes: numbers of parameters of the groups, in the order of the flat parameter vector.
         max_symbol: largest magnitude of a symbol.
         log_steps: natural logarithms of the steps, float32 [n_groups]; a leaf if the steps are learned.
+        lags: of the first groups (see quantize); the others have none.
     """
 
-    def __init__(self, sizes: Sequence[int], max_symbol: int, log_steps: torch.Tensor) -> None:
+    def __init__(self, sizes: Sequence[int], max_symbol: int, log_steps: torch.Tensor,
+                 lags: Sequence[int] = ()) -> None:
         device = log_steps.device
+        self._lagged = list(zip(sizes, lags))
         self.log_steps = log_steps
         self.max_symbol = max_symbol
         self._sizes = torch.tensor(sizes, device=device)
@@ -87,10 +105,13 @@ class SoftQuantizer:
         return spread
 
     def noisy(self, values: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols) clipped, with noise, uniform in [-1/2, 1/2), in place of rounding; both [n_parameters]."""
+        """(values, symbols) clipped, with noise, uniform in [-1/2, 1/2), in place of rounding; both [n_parameters].
+
+        A difference carries the noise of one value, not of two: where a grid stands still it is to cost nothing.
+        """
         step = self._spread(self.log_steps.exp())
-        symbols = (values / step).clamp(-self.max_symbol, self.max_symbol) + noise
-        return symbols * step, symbols
+        scaled = self._clipped(values / step)
+        return (scaled + noise) * step, self._differences(scaled) + noise
 
     def rounded(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(values, symbols) rounded and clipped, the steps those that can be written: just what the decoder will see.
@@ -98,9 +119,25 @@ class SoftQuantizer:
         The gradient passes straight through the rounding of the symbols; the steps get none and stay as they are.
         """
         step = self._spread(writable_steps(self.log_steps.exp()))
-        scaled = (values / step).clamp(-self.max_symbol, self.max_symbol)
-        symbols = scaled + (scaled.round() - scaled).detach()
-        return symbols * step, symbols
+        scaled = self._clipped(values / step)
+        multiples = scaled + (scaled.round() - scaled).detach()
+        return multiples * step, self._differences(multiples)
+
+    def _clipped(self, scaled: torch.Tensor) -> torch.Tensor:
+        low, high = bounds(self.max_symbol, 0)
+        if not self._lagged:
+            return scaled.clamp(low, high)
+        n_lagged = sum(size for size, _ in self._lagged)
+        return torch.cat([scaled[:n_lagged].clamp(*bounds(self.max_symbol, 1)), scaled[n_lagged:].clamp(low, high)])
+
+    def _differences(self, multiples: torch.Tensor) -> torch.Tensor:
+        """Symbols as they are coded, [n_parameters]."""
+        parts, start = [], 0
+        for size, lag in self._lagged:
+            group = multiples[start:start + size]
+            parts += [group[:lag], group[lag:] - group[:-lag]]
+            start += size
+        return torch.cat([*parts, multiples[start:]]) if parts else multiples
 
     def rate_bits(self, symbols: torch.Tensor) -> torch.Tensor:
         """Estimated size in bits of symbols (or of noisy ones), a differentiable scalar.
@@ -117,7 +154,9 @@ class SoftQuantizer:
         return nats.sum() / math.log(2)
 
 
-def covering_steps(values: torch.Tensor, sizes: Sequence[int], max_symbol: int) -> list[int]:
+def covering_steps(values: torch.Tensor, sizes: Sequence[int], max_symbol: int,
+                   lags: Sequence[int] = ()) -> list[int]:
     """Step codes that just cover each group's largest magnitude: the plain b-bit quantizer, 2^b - 1 levels."""
     peaks = [float(group.abs().max()) for group in torch.split(values.detach(), list(sizes))]
-    return [code_from_step(peak / max_symbol, up=True) for peak in peaks]
+    limits = [max(max_symbol // 2, 1)] * len(lags) + [max_symbol] * (len(sizes) - len(lags))
+    return [code_from_step(peak / limit, up=True) for peak, limit in zip(peaks, limits, strict=True)]

@@ -62,7 +62,7 @@ def quantized(fitted: Fitted, model: ModelConfig, n_frames: int) -> list[Coded]:
     coded, start = [], 0
     for group, step in zip(architecture.groups(model, n_frames), steps, strict=True):
         code = code_from_step(step)
-        symbols = quantize(values[start:start + group.size], step_from_code(code), model.max_symbol)
+        symbols = quantize(values[start:start + group.size], step_from_code(code), model.max_symbol, group.lag)
         coded.append(Coded(symbols, code))
         start += group.size
     return coded
@@ -101,7 +101,8 @@ def decode_segment(segment: Segment, model: ModelConfig, first: int = 0, stop: i
     """
     stop = segment.n_frames if stop is None else stop
     coded = decode_symbols_of(segment, model)
-    flat = np.concatenate([dequantize(group.symbols, step_from_code(group.step_code)) for group in coded])
+    flat = np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.lag)
+                           for part, group in zip(coded, architecture.groups(model, segment.n_frames), strict=True)])
     network = Network(model, segment.n_frames, torch.device(device))
     parameters = network.split(torch.from_numpy(flat).to(device))
     size = architecture.decode_batch(model)

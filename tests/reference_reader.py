@@ -29,7 +29,7 @@ HEADER: list[Field] = [
     ("pe_base", 2, 257, 1024), ("stem", 1, 0, 1), ("stem_height", 2, 1, 4096), ("stem_width", 2, 1, 4096),
     ("stem_hidden", 2, 0, U16), ("stem_channels", 2, 0, 4096), ("n_grids", 1, 0, 8), ("n_blocks", 1, 1, 8),
 ]
-GRID: list[Field] = [("grid_channels", 1, 1, 255), ("grid_interval", 2, 1, U16)]
+GRID: list[Field] = [("grid_channels", 1, 1, 255), ("grid_interval", 2, 1, U16), ("grid_level", 1, 0, 8)]
 BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
 SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
 SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0)]
@@ -54,7 +54,7 @@ class File:
     """Section "Layout"."""
 
     header: dict[str, int]
-    grids: list[tuple[int, int]]  # channels, interval
+    grids: list[tuple[int, int, int]]  # channels, interval, level
     blocks: list[tuple[int, int]]  # stride, width
     segments: list[Segment] = field(default_factory=list)
     quality: dict[str, int] | None = None
@@ -158,11 +158,14 @@ def read_header(data: bytes) -> File:
     grids = [cursor.fields(GRID) for _ in range(header["n_grids"])]
     blocks = [cursor.fields(BLOCK) for _ in range(header["n_blocks"])]
     cursor.finish()
-    file = File(header, [(grid["grid_channels"], grid["grid_interval"]) for grid in grids],
+    file = File(header, [(grid["grid_channels"], grid["grid_interval"], grid["grid_level"]) for grid in grids],
                 [(block["block_stride"], block["block_width"]) for block in blocks])
     mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
     if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
         raise ValueError("stem_hidden, stem_channels and n_grids do not fit the stem")
+    levels = [level for _, _, level in file.grids]
+    if levels and (min(levels) > 0 or max(levels) > header["n_blocks"]):
+        raise ValueError("no grid of level 0, or one above the last block")
     if header["parts"] & 9 == 8:
         raise ValueError("a block has a skip without pw")
     upsampling = math.prod(stride for stride, _ in file.blocks)
@@ -173,6 +176,11 @@ def read_header(data: bytes) -> File:
 
 
 Shapes = list[tuple[str, tuple[int, ...]]]
+
+
+def level_channels(file: File, level: int) -> int:
+    """The sum of grid_channels of a level."""
+    return sum(channels for channels, _, its_level in file.grids if its_level == level)
 
 
 def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
@@ -186,15 +194,16 @@ def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
         weights = [("linear1", (hidden, encoding)), ("linear2", (outputs, hidden))]
         biases = [("linear1", (hidden,)), ("linear2", (outputs,))]
     else:
-        channels = sum(grid_channels for grid_channels, _ in file.grids)
-        weights = [(f"grid{k}", (-(-n_frames // interval), grid_channels, height, width))
-                   for k, (grid_channels, interval) in enumerate(file.grids, 1)]
+        channels = level_channels(file, 0)
+        scales = [math.prod(stride for stride, _ in file.blocks[:level]) for _, _, level in file.grids]
+        weights = [(f"grid{k}", (-(-n_frames // interval), grid_channels, height * scale, width * scale))
+                   for k, ((grid_channels, interval, _), scale) in enumerate(zip(file.grids, scales, strict=True), 1)]
     modules = [("stem", weights, biases)]
     for i, (stride, wide) in enumerate(file.blocks, 1):
         weights = block_weights(header["parts"], channels, stride, wide)
         lacking = {f"scrb{k}.{layer}" for k in (1, 2) for layer in ("dw", "pw2")} if header["biases"] == 1 else set()
         modules.append((f"block{i}", weights, [(name, shape[:1]) for name, shape in weights if name not in lacking]))
-        channels = wide
+        channels = wide + level_channels(file, i)
     planes = 6 if header["colorspace"] == 1 else 3
     modules.append(("head", [("conv", (planes, channels, 3, 3))], [("conv", (planes,))]))
     return modules
@@ -381,10 +390,14 @@ def step_codes(file: File, segment_index: int) -> list[int]:
 
 def parameters(file: File, segment_index: int) -> dict[str, Floats]:
     """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and head.conv.bias."""
-    values = {name: (found * math.ldexp(8 + code % 8, code // 8 - 23)).astype(np.float32)
-              for name, found, code in groups(file, segment_index)}
+    n_frames = file.segments[segment_index].n_frames
+    keys = {f"stem.grid{k}": -(-n_frames // interval) for k, (_, interval, _) in enumerate(file.grids, 1)}
+    values = {}
+    for name, found, code in groups(file, segment_index):
+        summed = found.reshape(keys[name], -1).cumsum(0).ravel() if name in keys else found
+        values[name] = (summed * math.ldexp(8 + code % 8, code // 8 - 23)).astype(np.float32)
     tensor = {}
-    for module, weights, biases in tensors(file, file.segments[segment_index].n_frames):
+    for module, weights, biases in tensors(file, n_frames):
         for name, shape in weights:
             tensor[f"{module}.{name}.weight"] = values[f"{module}.{name}"].reshape(shape)
         at = 0
@@ -458,8 +471,12 @@ class Network:
             hidden = silu(self.linear("stem.linear1", self.encoding(t)))
             return silu(self.linear("stem.linear2", hidden)).reshape(
                 self.header["stem_channels"], self.header["stem_height"], self.header["stem_width"])
+        return self.grids(t, 0)
+
+    def grids(self, t: int, level: int) -> Floats:
+        """The channels of the grids of a level, which has some."""
         found = []
-        for k in range(1, len(self.file.grids) + 1):
+        for k in (k for k, grid in enumerate(self.file.grids, 1) if grid[2] == level):
             keys = self.tensor[f"stem.grid{k}.weight"]
             u = min(max((t + 0.5) * len(keys) / self.n_frames - 0.5, 0), len(keys) - 1)
             weights = np.maximum(0, 1 - np.abs(u - np.arange(len(keys)))).astype(np.float32)
@@ -487,6 +504,8 @@ class Network:
         x = self.stem(t)
         for i, (stride, wide) in enumerate(self.file.blocks, 1):
             x = self.block(f"block{i}", stride, wide, x)
+            if level_channels(self.file, i):
+                x = np.concatenate([x, self.grids(t, i)])
         rows, columns = self.file.plane_size
         y = self.conv("head.conv", x)[:, :rows, :columns]
         v = (np.tanh(y) + 1) / 2 if self.header["output"] == 0 else (y + 1) / 2

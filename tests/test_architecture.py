@@ -126,6 +126,21 @@ def test_n_parameters_by_hand() -> None:
     assert n_parameters(MLP, 5) == stem + block + 3 * 5 * 9 + 3
 
 
+def test_a_finer_grid() -> None:
+    """A grid of level 1 has the cells that block 1 gives and widens the inputs of block 2 by its channels."""
+    finer = replace(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 1)))
+    before, after = ({t.name: t.shape for t in tensors(model, 9)} for model in (GRIDS, finer))
+    assert after["stem.grid3"] == (3, 5, 6, 8)
+    assert {name: shape for name, shape in after.items() if before.get(name) != shape} == {
+        "stem.grid3": (3, 5, 6, 8), "block2.pw.weight": (3, 11, 1, 1)}
+
+
+def test_a_grid_before_the_head() -> None:
+    """A grid of the last level widens the inputs of the head."""
+    finer = replace(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 2)))
+    assert {t.name: t.shape for t in tensors(finer, 9)}["head.conv.weight"] == (6, 8, 3, 3)
+
+
 def test_only_grids_grow_with_the_segment() -> None:
     """Twice the frames double the keys of a grid and leave everything else as it is."""
     one, two = tensors(GRIDS, 12), tensors(GRIDS, 24)

@@ -15,7 +15,7 @@ from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.presets import PRESETS
 
-MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300)),
+MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300, 1)),
                     biases="lean", activation="gelu-tanh", output="linear")
 FORM = VideoFormat(10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15))
 HEADER = Header(FORM, MODEL)
@@ -43,12 +43,15 @@ def headers(draw: st.DrawFn) -> Header:
         scale *= block.stride
     width, height = (draw(st.integers(1, min(16384, cells * scale))) for cells in (columns, rows))
     is_mlp = stem == "mlp"
-    grids = st.lists(st.builds(Grid, st.integers(1, 255), st.integers(1, 65535)), min_size=1, max_size=8)
+    channels, intervals = st.integers(1, 255), st.integers(1, 65535)
+    coarse = st.lists(st.builds(Grid, channels, intervals), min_size=1, max_size=4)
+    fine = st.lists(st.builds(Grid, channels, intervals, st.integers(1, len(blocks))), max_size=4)
     model = ModelConfig(
         width, height, colorspace, stem, rows, columns, blocks,
         stem_hidden=draw(st.integers(1, 65535)) if is_mlp else 0,
         stem_channels=draw(st.integers(1, 4096)) if is_mlp else 0,
-        grids=() if is_mlp else tuple(draw(grids)), parts=draw(st.sampled_from(BLOCKS)),
+        grids=() if is_mlp else tuple(draw(st.permutations(draw(coarse) + draw(fine)))),
+        parts=draw(st.sampled_from(BLOCKS)),
         biases=draw(st.sampled_from(BIASES)), pe_levels=draw(st.integers(1, 64)),
         pe_base_q8=draw(st.integers(257, 1024)), activation=draw(st.sampled_from(ACTIVATIONS)),
         output=draw(st.sampled_from(OUTPUTS)), bits=draw(st.integers(2, 12)))
@@ -146,11 +149,11 @@ def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> N
 # --- the format, byte for byte ---
 
 GOLDEN = bytes.fromhex("""
-    894E5650500D0A1A 0100 3D00
+    894E5650500D0A1A 0100 3F00
     0A00 0600 30750000 E9030000 07000000 1000 0F00 00 06 05 04 01 01 00 00 00
     01 08 01 01 0F 01 28 4001 01 0200 0300 0000 0000 02 02
-    02 0400 03 2C01 02 0500 01 0400
-    710612D3
+    02 0400 00 03 2C01 01 02 0500 01 0400
+    15C87538
     03000000 81 20000000 01 1E000000 01 1B000000 BE17FE72
     81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
     01 1E000000 04000000 0000 01000000 00 02000000 6162 01000000 63 04000000 64656667 3B31C173

@@ -40,6 +40,8 @@ GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4)
     (GRID, "stem_channels", 1, "stem channels of a grid stem is 1; legal: 0 to 0"),
     (GRID, "grids", (), "number of grids is 0; legal: 1 to 8"),
     (GRID, "grids", (Grid(1, 1),) * 9, "number of grids is 9; legal: 1 to 8"),
+    (GRID, "grids", (Grid(1, 1, 1),), "number of grids of level 0 is 0; legal: 1 to 8"),
+    (GRID, "grids", (Grid(1, 1), Grid(1, 1, 2)), "highest grid level is 2; legal: 0 to 1"),
     (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
     (MLP, "parts", ("scrb2", "scrb1"), "parts are scrb2, scrb1; legal: some of pw, scrb1, scrb2, skip, in this order"),
     (MLP, "parts", ("skip",), "parts are skip; legal: a skip only with pw, whose output it takes"),
@@ -120,8 +122,9 @@ def test_covered_size_is_stem_times_strides() -> None:
 
 
 def test_input_channels() -> None:
-    """The first block gets the MLP's channels, or all grids' together."""
-    assert (MLP.input_channels, GRID.input_channels) == (3, 6)
+    """The first block gets the MLP's channels, or those of all grids of level 0 together."""
+    finer = replace(GRID, grids=(*GRID.grids, Grid(5, 1, 1)))
+    assert (MLP.input_channels, GRID.input_channels, finer.input_channels) == (3, 6, 6)
 
 
 @pytest.mark.parametrize(("n_frames", "interval", "n_keys"), [(1, 4, 1), (4, 4, 1), (5, 4, 2), (9, 1, 9), (3, 99, 1)])

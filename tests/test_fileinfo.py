@@ -80,7 +80,8 @@ def test_info_is_json(found: dict[str, Any], grid_model: ModelConfig) -> None:
     model = json.loads(json.dumps(found))["model"]
     assert (model["bits"], model["stem"]) == (8, "grid")
     assert model["blocks"] == [{"stride": 2, "width": 6}]
-    assert model["grids"] == [{"channels": 2, "interval": 2}, {"channels": 1, "interval": 4}]
+    assert model["grids"] == [{"channels": 2, "interval": 2, "level": 0},
+                              {"channels": 1, "interval": 4, "level": 0}]
 
 
 def test_info_of_something_else_is_refused(tmp_path: Path) -> None:

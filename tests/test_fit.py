@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -106,14 +107,14 @@ def test_without_rate_the_steps_cover(clip: Frames, grid_model: ModelConfig) -> 
     start = fitter.start()
     seen: list[Tensor] = []
 
-    def spy(values: Tensor, sizes: list[int], max_symbol: int) -> list[int]:
+    def spy(values: Tensor, *arguments: Any) -> list[int]:
         seen.append(values.detach().clone())
-        return covering_steps(values, sizes, max_symbol)
+        return covering_steps(values, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "covering_steps", spy)
         fitted = fitter.overfit(start)
-    codes = covering_steps(seen[0], fitter.sizes, 127)
+    codes = covering_steps(seen[0], fitter.sizes, 127, fitter.lags)
     torch.testing.assert_close(fitted.log_steps.exp(), torch.tensor([step_from_code(code) for code in codes]))
 
 

@@ -20,7 +20,7 @@ from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment
 
 DATA = Path(__file__).parent / "data"
 SYMBOLS = {
-    "grid_yuv": "4b9e83f2bae1959faa45da2433fb9178975ce81a14f35d0c3233441979c5cd43",
+    "grid_yuv": "bccc0ba98a0a561511965ac1363143defad84307a0747c1248fc89a29f634eba",
     "mlp_rgb": "82068117415c16ce923193e11ed762e7d6186887a647c1938f08de912f1f3065",
 }
 
@@ -63,8 +63,8 @@ def _write() -> None:
     luma = np.stack([(120 + 70 * np.sin(x / 4 + t / 3) * np.cos(y / 5)) for t in range(7)]).astype(np.uint8)
     chroma = luma[:, ::2, ::2] // 2 + 60
     models = {
-        "grid_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)), grids=(Grid(2, 2), Grid(3, 4)),
-                                biases="lean", pe_levels=4, pe_base_q8=512, activation="gelu-tanh", output="linear"),
+        "grid_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
+                                grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)), biases="lean", pe_levels=4, pe_base_q8=512, activation="gelu-tanh", output="linear"),
         "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
     }
     fits = {"grid_yuv": FitConfig(epochs=40),

@@ -88,12 +88,14 @@ class Figure(nn.Module):
         self.model, self.n_frames = model, n_frames
         self.stem = Stem(model) if model.stem == "mlp" else nn.Module()
         for number, grid in enumerate(model.grids, 1):
-            shape = (math.ceil(n_frames / grid.interval), grid.channels, model.stem_height, model.stem_width)
-            self.stem.register_parameter(f"grid{number}", nn.Parameter(torch.empty(shape)))
-        channels = model.stem_channels + sum(grid.channels for grid in model.grids)
+            scale = math.prod(block.stride for block in model.blocks[:grid.level])
+            shape = (grid.channels, model.stem_height * scale, model.stem_width * scale)
+            keys = nn.Parameter(torch.empty(math.ceil(n_frames / grid.interval), *shape))
+            self.stem.register_parameter(f"grid{number}", keys)
+        channels = model.stem_channels + self.n_features(0)
         for number, block in enumerate(model.blocks, 1):
             self.add_module(f"block{number}", DecoderBlock(channels, block, model))
-            channels = block.width
+            channels = block.width + self.n_features(number)
         self.head = Head(channels, model)
 
     def encoding(self, frame: int) -> Tensor:
@@ -101,16 +103,19 @@ class Figure(nn.Module):
                   for i in range(self.model.pe_levels)]
         return torch.tensor([[*map(math.sin, angles), *map(math.cos, angles)]])
 
-    def features(self, frame: int) -> Tensor:
-        if self.model.stem == "mlp":
-            features: Tensor = self.stem(self.encoding(frame))
-            return features
-        return torch.cat([blended(keys, frame, self.n_frames) for keys in self.stem.parameters()])[None]
+    def n_features(self, level: int) -> int:
+        return sum(grid.channels for grid in self.model.grids if grid.level == level)
+
+    def features(self, level: int, frame: int) -> list[Tensor]:
+        """Feature maps of the grids of a level, [1, C, h, w] each."""
+        return [blended(keys, frame, self.n_frames)[None]
+                for keys, grid in zip(self.stem.parameters(), self.model.grids) if grid.level == level]
 
     def forward(self, frame: int) -> Tensor:
-        x = self.features(frame)
+        is_mlp = self.model.stem == "mlp"
+        x: Tensor = self.stem(self.encoding(frame)) if is_mlp else torch.cat(self.features(0, frame), 1)
         for number in range(1, len(self.model.blocks) + 1):
-            x = self.get_submodule(f"block{number}")(x)
+            x = torch.cat([self.get_submodule(f"block{number}")(x), *self.features(number, frame)], 1)
         y: Tensor = self.head(x)[0, :, :self.model.plane_height, :self.model.plane_width]
         return y
 
@@ -136,9 +141,12 @@ def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("model", [PAPER, replace(PAPER, activation="gelu-tanh", output="linear"), OURS,
                                    replace(OURS, biases="all", activation="gelu", output="tanh"),
+                                   replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3))),
+                                   replace(OURS, parts=(), grids=(*OURS.grids, Grid(2, 2, 1))),
                                    *(replace(PAPER, parts=parts) for parts in
                                      [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])])],
-                         ids=["paper", "paper's other options", "ours", "our other options", "NeRV", "SCRBs alone",
+                         ids=["paper", "paper's other options", "ours", "our other options", "finer grids",
+                              "NeRV with finer grids", "NeRV", "SCRBs alone",
                               "no skip", "no scrb1", "no scrb2"])
 def test_network_is_the_figure(model: ModelConfig) -> None:
     """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""

@@ -110,6 +110,22 @@ def test_dequantize_rounds_once(code: int, symbol: int) -> None:
     assert value == np.float32(float(symbol * exact_step(code)))
 
 
+@given(st.lists(st.floats(-3, 3, width=32), min_size=12, max_size=12), st.sampled_from([1, 2, 3, 4, 6]),
+       st.sampled_from([1, 3, 7, 511]))
+def test_differences_come_back(values: list[float], lag: int, max_symbol: int) -> None:
+    """With a lag the symbols are differences, none beyond the largest symbol, and their sums what is quantized."""
+    symbols = quantize(np.array(values, np.float32), 0.25, max_symbol, lag)
+    assert symbols.dtype == np.int32 and np.abs(symbols).max() <= max_symbol
+    multiples = np.clip(np.rint(np.array(values, np.float32) / 0.25), -(max_symbol // 2), (max_symbol + 1) // 2)
+    assert dequantize(symbols, 0.25, lag).tolist() == (multiples * 0.25).tolist()
+
+
+def test_what_stands_still_is_zero() -> None:
+    """A grid whose keys are all alike has symbols in its first key alone."""
+    key = np.array([0.5, -1.0, 0.25], np.float32)
+    assert quantize(np.tile(key, 4), 0.25, 7, 3).tolist() == [2, -3, 1] + [0] * 9
+
+
 # --- stand-ins ---
 
 
@@ -125,6 +141,27 @@ def test_rounded_is_what_the_file_will_say() -> None:
     expected = np.concatenate([quantize(values[:20].numpy(), 0.25, 7), quantize(values[20:].numpy(), 0.5, 7)])
     np.testing.assert_array_equal(symbols.numpy(), expected)
     np.testing.assert_allclose(found.numpy(), expected * np.repeat([0.25, 0.5], [20, 40]), rtol=1e-6)
+
+
+def test_rounded_differences_are_what_the_file_will_say() -> None:
+    """With lags too, the forward pass sees the values and symbols that quantize and dequantize give."""
+    values = torch.randn(60, generator=torch.Generator().manual_seed(0))
+    steps = torch.tensor([0.25, 0.5, 0.125])
+    found, symbols = SoftQuantizer([20, 24, 16], 7, steps.log(), [5, 6]).rounded(values)
+    groups = [(values[:20], 0.25, 5), (values[20:44], 0.5, 6), (values[44:], 0.125, 0)]
+    coded = [quantize(part.numpy(), step, 7, lag) for part, step, lag in groups]
+    assert symbols.tolist() == np.concatenate(coded).tolist()
+    decoded = [dequantize(part, step, lag) for part, (_, step, lag) in zip(coded, groups, strict=True)]
+    assert found.tolist() == np.concatenate(decoded).tolist()
+
+
+def test_a_noisy_difference_has_one_noise() -> None:
+    """Values that stand still give noise of one step, and the same noise is on the values themselves."""
+    noise = torch.rand(12, generator=torch.Generator().manual_seed(0)) - 0.5
+    values = torch.tensor([0.5, -1.0, 0.25]).repeat(4)
+    found, symbols = SoftQuantizer([12], 7, torch.tensor([0.25]).log(), [3]).noisy(values, noise)
+    torch.testing.assert_close(symbols[3:], noise[3:])
+    torch.testing.assert_close(found, values.clamp(-0.75, 1.0) + 0.25 * noise)
 
 
 def test_rounding_passes_gradients_straight_through() -> None:
@@ -235,6 +272,13 @@ def test_covering_steps_never_clip(values: list[float], max_symbol: int) -> None
         step = step_from_code(code)
         decoded = quantize(part, step, max_symbol) * step
         assert np.abs(decoded - part).max() <= step / 2 * (1 + 1e-9)
+
+
+def test_covering_steps_leave_room_for_differences() -> None:
+    """A group with a lag is covered by half the symbols, the others by all."""
+    values = torch.tensor([3.0, -3.0, 0.1, 3.0])
+    codes = covering_steps(values, [2, 2], 126, [1])
+    assert codes == [code_from_step(3 / 63, up=True), code_from_step(3 / 126, up=True)]
 
 
 def test_covering_steps_use_the_range() -> None:

@@ -121,16 +121,16 @@ def test_symbols_are_equal(encoded: Path) -> None:
 # Networks that the presets do not give, as header fields, grids and blocks.
 DEFAULTS = {name: lowest for name, _, lowest, _ in reference_reader.HEADER} | {
     "matrix": 2, "primaries": 2, "transfer": 2, "pe_levels": 6, "pe_base": 320}
-NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int]], list[tuple[int, int]]]] = {
+NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple[int, int]]]] = {
     "mlp rgb all parts gelu tanh": (
         {"width": 19, "height": 13, "layout": 1, "colorspace": 0, "bits": 4, "parts": 15, "stem": 0, "stem_height": 3,
          "stem_width": 4, "stem_hidden": 16, "stem_channels": 6, "pe_levels": 40}, [], [(3, 5), (2, 4)]),
     "grid yuv lean gelu-tanh linear": (
         {"width": 21, "height": 15, "colorspace": 1, "bits": 10, "activation": 1, "output": 1, "parts": 15, "biases": 1,
-         "stem": 1, "stem_height": 2, "stem_width": 3}, [(2, 2), (3, 3)], [(2, 6), (2, 3)]),
+         "stem": 1, "stem_height": 2, "stem_width": 3}, [(2, 2, 0), (2, 4, 1), (3, 3, 0)], [(2, 6), (2, 3)]),
     "grid rgb gelu linear": (
         {"width": 20, "height": 10, "colorspace": 0, "bits": 2, "output": 1, "parts": 6, "biases": 1, "stem": 1,
-         "stem_height": 2, "stem_width": 4}, [(4, 1), (1, 5), (2, 60)], [(1, 4), (5, 6)]),
+         "stem_height": 2, "stem_width": 4}, [(1, 3, 2), (4, 1, 0), (1, 5, 0), (2, 60, 1)], [(1, 4), (5, 6)]),
     "mlp yuv gelu-tanh tanh": (
         {"width": 13, "height": 11, "colorspace": 1, "bits": 7, "activation": 1, "stem": 0, "stem_height": 1,
          "stem_width": 1, "stem_hidden": 9, "stem_channels": 4, "pe_base": 1024}, [], [(7, 6)]),
@@ -154,9 +154,11 @@ def assemble(fields: bytes, sections: list[tuple[int, bytes]]) -> bytes:
     return data + b"".join(checked(head + payload) for head, (_, payload) in zip(heads, sections, strict=True))
 
 
-def header_fields(header: dict[str, int], grids: list[tuple[int, int]], blocks: list[tuple[int, int]]) -> bytes:
-    return packed(reference_reader.HEADER, header) + b"".join(
-        bytes([first]) + second.to_bytes(2, "little") for first, second in grids + blocks)
+def header_fields(header: dict[str, int], grids: list[tuple[int, int, int]], blocks: list[tuple[int, int]]) -> bytes:
+    of_grids = (bytes([channels]) + interval.to_bytes(2, "little") + bytes([level])
+                for channels, interval, level in grids)
+    of_blocks = (bytes([stride]) + width.to_bytes(2, "little") for stride, width in blocks)
+    return packed(reference_reader.HEADER, header) + b"".join([*of_grids, *of_blocks])
 
 
 def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
@@ -208,6 +210,8 @@ def test_illegal_files_are_refused() -> None:
                 assemble(header_fields(header | {"stem": 0}, grids, blocks), sections),
                 assemble(header_fields(header | {"stem_hidden": 1}, grids, blocks), sections),
                 assemble(header_fields(header | {"width": 50}, grids, blocks), sections),
+                assemble(header_fields(header, [(*grids[0][:2], 3), *grids[1:]], blocks), sections),
+                assemble(header_fields(header | {"n_grids": 1}, [(4, 1, 1)], blocks), sections),
                 assemble(header_fields(header | {"n_frames": 9}, grids, blocks), sections),
                 assemble(fields, []), assemble(fields, [*sections, (5, b"")]), assemble(fields, sections[:-1]),
                 assemble(fields, [(1, segment + b"\0"), *sections[3:]]),

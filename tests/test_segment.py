@@ -15,7 +15,7 @@ from nervcodec.config import FitConfig, ModelConfig
 from nervcodec.entropy import Coded
 from nervcodec.errors import BitstreamError
 from nervcodec.fit import Fitted
-from nervcodec.quantize import step_from_code
+from nervcodec.quantize import bounds, step_from_code
 from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment, entropy_bytes, quantized
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)
@@ -144,11 +144,13 @@ def test_quantized_uses_steps_that_can_be_written(grid_model: ModelConfig) -> No
     values, log_steps = torch.randn(n, generator=generator), -3 + torch.rand(n_groups, generator=generator)
     coded = quantized(Fitted(values, log_steps), grid_model, 4)
     start = 0
-    for group, log_step in zip(coded, log_steps.tolist()):
+    for form, group, log_step in zip(groups(grid_model, 4), coded, log_steps.tolist(), strict=True):
         step = step_from_code(group.step_code)
         own = values[start:start + len(group.symbols)].double().numpy()
         assert abs(step / np.exp(log_step) - 1) <= 1 / 16
-        np.testing.assert_array_equal(group.symbols, np.clip(np.rint(own / step), -127, 127))
+        multiples = np.clip(np.rint(own / step), *bounds(127, form.lag))
+        found = group.symbols.reshape(-1, form.lag).cumsum(0).ravel() if form.lag else group.symbols
+        np.testing.assert_array_equal(found, multiples)
         start += len(group.symbols)
 
 
