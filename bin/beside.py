@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 
 from nervcodec.conventional import CONVENTIONAL, decode, encode
 from nervcodec.metrics import QualityMeter
-from nervcodec.video import probe, read_groups
+from nervcodec.video import probe, read_all
 
 
 def row(name: str, n_bytes: int, source: Path, decoded: Path, seconds: float | None = None) -> str:
     form, _ = probe(source)
     meter = QualityMeter(form.color)
-    for pair in zip(*(read_groups(path, form, [1] * form.n_frames) for path in (source, decoded)), strict=True):
+    for pair in zip(read_all(source, form), read_all(decoded, form), strict=True):
         meter.add(*pair)
     quality = meter.result()
     ms_ssim = "-" if quality.ms_ssim is None else f"{quality.ms_ssim:.4f}"

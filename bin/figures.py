@@ -18,7 +18,7 @@ from typing import Any
 
 from nervcodec.color import Frames
 from nervcodec.metrics import QualityMeter
-from nervcodec.video import open_writer, probe, read_groups
+from nervcodec.video import open_writer, probe, read_all, read_groups
 
 # name -> (clip, crop to width x height or None, arguments of encode)
 CASES: dict[str, tuple[str, tuple[int, int] | None, list[str]]] = {
@@ -61,12 +61,11 @@ def cropped(clip: Path, size: tuple[int, int], out: Path) -> Path:
 
 
 def measured(source: Path, decoded: Path) -> dict[str, float]:
-    """PSNR of a decoded .y4m against the first frames of its source, 16 at a time."""
+    """PSNR of a decoded .y4m against the first frames of its source."""
     form, _ = probe(decoded)
     reference, _ = probe(source)
     meter = QualityMeter(reference.color)
-    lengths = [min(16, form.n_frames - start) for start in range(0, form.n_frames, 16)]
-    for ours, theirs in zip(read_groups(source, reference, lengths), read_groups(decoded, form, lengths)):
+    for ours, theirs in zip(read_all(source, replace(reference, n_frames=form.n_frames)), read_all(decoded, form)):
         meter.add(ours, theirs)
     quality = meter.result()
     return {"y_db": quality.y_db, "u_db": quality.u_db, "v_db": quality.v_db, "rgb_db": quality.rgb_db}

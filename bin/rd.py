@@ -35,6 +35,17 @@ def run(name: str, clips: Path, out: Path) -> None:
     subprocess.run([*command, "--anchor", anchor, "--out", str(out / name)], check=True)
 
 
+def picture(report: Path, path: Path) -> None:
+    """The top of a report as Chromium shows it, PNG; left as it is where there is no Chromium."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        print(f"no chromium here: {path} stays as it is", file=sys.stderr)
+        return
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1250,2300"]
+    subprocess.run([browser, *options, f"--screenshot={path}", report.resolve().as_uri()], check=True,
+                   stderr=subprocess.DEVNULL)
+
+
 def replace_block(document: Path, name: str, text: str) -> None:
     """Puts the text between the lines <!-- NAME --> and <!-- /NAME --> of a document."""
     before, begin, rest = document.read_text("utf-8").partition(f"<!-- {name} -->\n")
@@ -54,6 +65,7 @@ def main() -> None:
         results = json.loads((arguments.out / name / "results.json").read_text("utf-8"))
         replace_block(ROOT / "docs" / "benchmarks.md", name, markdown(results, anchor))
     shutil.copy(arguments.out / "codecs" / "rd.svg", ROOT / "docs" / "rd.svg")
+    picture(arguments.out / "codecs" / "report.html", ROOT / "docs" / "report.png")
 
 
 if __name__ == "__main__":

@@ -34,11 +34,10 @@ from .crops import make_crops
 from .errors import CommandFailed, ConfigError, NervCodecError, OutputError
 from .libav import FFMPEG_VERSION, lossy_bytes
 from .output import whole_file
-from .video import open_writer, probe, read_groups
+from .video import open_writer, probe, read_all
 
 SCHEMA = "nervcodec.bench/1"
 _POINT_SCHEMA = "nervcodec.bench-point/1"
-_GROUP = 8
 _RATE_NOTE = "the source itself is a stream of this rate: points above it say nothing about codecs"
 
 OnProgress = Callable[[int, int, str], None]
@@ -222,13 +221,9 @@ def _handed_over(clip: Clip, adapter: Adapter, folder: Path) -> Path:
         return clip.path
     path = folder / "source.y4m"
     with open_writer(path, clip.form, overwrite=True) as writer:
-        for frames in read_groups(clip.path, clip.form, _lengths(clip.form.n_frames)):
+        for frames in read_all(clip.path, clip.form):
             writer.write(frames)
     return path
-
-
-def _lengths(n_frames: int) -> list[int]:
-    return [min(_GROUP, n_frames - start) for start in range(0, n_frames, _GROUP)]
 
 
 @cache

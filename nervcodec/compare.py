@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,10 +20,9 @@ from .errors import ConfigError
 from .libav import FilterStats, has_filter
 from .metrics import CAP_DB, Quality, QualityMeter
 from .output import whole_file
-from .video import open_writer, probe, read_groups
+from .video import open_writer, probe, read_all
 
 SCHEMA = "nervcodec.compare/1"
-_GROUP = 8  # frames read at once
 # FFmpeg's xpsnr divides by its block size, 4 x round(32 sqrt(pixels / (3840 x 2160))), which is 0 below this.
 _XPSNR_PIXELS = 2025
 _VMAF = "vmaf"  # Netflix's program
@@ -93,7 +92,7 @@ def compare(reference: Path, distorted: Path, *, n_frames: int | None = None,
     with TemporaryDirectory(prefix="nervcodec-") as folder:
         tools = _tools(Path(folder), form)
         n_done = 0
-        for first, second in zip(_groups(reference, form), _groups(distorted, theirs), strict=True):
+        for first, second in zip(read_all(reference, form), read_all(distorted, theirs), strict=True):
             meter.add(first, second)
             pair = [to_layout(frames, "yuv420", form.color) for frames in (first, second)]
             for tool in tools:
@@ -128,10 +127,6 @@ def _common_frames(ours: VideoFormat, theirs: VideoFormat, n_frames: int | None)
     if n_frames is not None and not 1 <= n_frames <= fewest:
         raise ConfigError(f"frames is {n_frames}; legal: 1 to {fewest}, which both videos have")
     return fewest if n_frames is None else n_frames
-
-
-def _groups(path: Path, form: VideoFormat) -> Iterator[Frames]:
-    return read_groups(path, form, [min(_GROUP, form.n_frames - i) for i in range(0, form.n_frames, _GROUP)])
 
 
 def _tools(folder: Path, form: VideoFormat) -> tuple[_Tool, _Tool]:

@@ -20,9 +20,7 @@ from .color import to_layout
 from .config import VideoFormat
 from .errors import ConfigError, NervCodecError
 from .libav import ELEMENTARY, read_elementary, write_elementary
-from .video import open_writer, probe, read_groups, tags_420
-
-_GROUP = 8  # frames read at once
+from .video import open_writer, probe, read_all, tags_420
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def encode(name: str, source: Path, coded: Path, options: Mapping[str, str],
     """
     codec, form = _codec(name), _format(source, n_frames)
     started = time.monotonic()
-    groups = (to_layout(frames, "yuv420", form.color) for frames in read_groups(source, form, _lengths(form)))
+    groups = (to_layout(frames, "yuv420", form.color) for frames in read_all(source, form))
     n_bytes = write_elementary(coded, groups, _as_420(form), codec.encoder, options)
     return n_bytes, time.monotonic() - started
 
@@ -116,10 +114,6 @@ def _options(texts: Sequence[str]) -> dict[str, str]:
         if "=" not in text:
             raise ConfigError(f"option is {text!r}; legal: NAME=VALUE")
     return dict(text.split("=", 1) for text in texts)
-
-
-def _lengths(form: VideoFormat) -> list[int]:
-    return [min(_GROUP, form.n_frames - start) for start in range(0, form.n_frames, _GROUP)]
 
 
 def main() -> None:

@@ -21,8 +21,9 @@ from .errors import ConfigError, VideoError
 from .output import check_output, whole_file, whole_folder
 from .survey import Survey, survey_container, survey_pngs
 
-__all__ = ["Writer", "check_target", "open_writer", "output_kind", "probe", "read_groups", "tags_420"]
+__all__ = ["Writer", "check_target", "open_writer", "output_kind", "probe", "read_all", "read_groups", "tags_420"]
 
+_GROUP = 8
 # FFmpeg keeps rates as ratios of 32-bit integers.
 _LARGEST_TERM = 2**31 - 1
 _PNG_FRAME_RATE = Fraction(25)
@@ -76,6 +77,11 @@ def read_groups(path: str | Path, fmt: VideoFormat, lengths: Sequence[int]) -> I
             n_read += length
             yield group
             del group  # the consumer may be done with it while we read on
+
+
+def read_all(path: str | Path, fmt: VideoFormat) -> Iterator[Frames]:
+    """read_groups for whoever takes all fmt.n_frames frames in order and does not mind how many at once."""
+    return read_groups(path, fmt, [min(_GROUP, fmt.n_frames - start) for start in range(0, fmt.n_frames, _GROUP)])
 
 
 def _kind(path: Path) -> str:

@@ -150,8 +150,7 @@ def test_psnr_tuning_reaches_the_encoder(tmp_path: Path, source: Path) -> None:
         assert default != psnr
 
 
-@pytest.mark.parametrize("name", CONVENTIONAL)
-@pytest.mark.parametrize("tune", ["default", "psnr"])
+@pytest.mark.parametrize(("name", "tune"), [(name, tune) for name in CONVENTIONAL for tune in CONVENTIONAL[name].tunes])
 def test_every_option_is_the_encoders(tmp_path: Path, source: Path, name: str, tune: str) -> None:
     """The encoders know the presets and tunings that we give them: an option of nobody's would be refused."""
     codec = CONVENTIONAL[name]

@@ -64,7 +64,8 @@ def _write() -> None:
     chroma = luma[:, ::2, ::2] // 2 + 60
     models = {
         "grid_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
-                                grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)), biases="lean", pe_levels=4, pe_base_q8=512, activation="gelu-tanh", output="linear"),
+                                grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)), biases="lean", pe_levels=4,
+                                pe_base_q8=512, activation="gelu-tanh", output="linear"),
         "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
     }
     fits = {"grid_yuv": FitConfig(epochs=40),
