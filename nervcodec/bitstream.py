@@ -181,8 +181,8 @@ def write_header(header: Header) -> bytes:
     values = _header_values(header)
     fields = b"".join(field.write(values[field.name]) for field in HEADER_FIELDS)
     for grid in header.model.grids:
-        values = (grid.channels, grid.interval, grid.level)
-        fields += b"".join(field.write(value) for field, value in zip(GRID_FIELDS, values, strict=True))
+        own = (grid.channels, grid.interval, grid.level)
+        fields += b"".join(field.write(value) for field, value in zip(GRID_FIELDS, own, strict=True))
     for block in header.model.blocks:
         fields += BLOCK_FIELDS[0].write(block.stride) + BLOCK_FIELDS[1].write(block.width)
     return _checked(MAGIC + struct.pack("<HH", VERSION, len(fields)) + fields)
