@@ -85,7 +85,7 @@ def write_report(folder: Path, anchor: str | None = None) -> Path:
 
 
 def markdown(results: Results, anchor: str | None = None) -> str:
-    """The most important columns of the points, and the Bjontegaard figures, as Markdown; a heading for each clip.
+    """The most important columns of the points, and the Bjontegaard figures if there are any, as Markdown.
 
     Raises:
         ConfigError: there is no such anchor.
@@ -97,7 +97,7 @@ def markdown(results: Results, anchor: str | None = None) -> str:
     for clip in results["clips"]:
         points, ours = _of(clip, results["points"]), [delta for delta in found if delta.clip == clip["name"]]
         parts += [f"### {_cell(clip['name'])}", _markdown_table(_points_table(points, compact=True))]
-        if ours:
+        if any(delta.bd_rate or delta.bd_psnr or delta.bytes_ratio for delta in ours):
             parts += [f"Against {_cell(anchor)}:", _markdown_table(_deltas_table(ours))]
     return "\n\n".join(parts) + "\n"
 

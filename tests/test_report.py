@@ -244,6 +244,14 @@ def test_markdown() -> None:
     assert text.count("### ") == 2 and text.endswith("|\n")
 
 
+def test_markdown_without_figures() -> None:
+    """Curves of a single point and no common PSNR have a table of points alone."""
+    content = fake_results.results()
+    content["points"] = [each for each in content["points"] if each["setting"] in ("rate weight 0.04", "crf 26")]
+    text = markdown(content)
+    assert "Against" not in text and text.count("| curve |") == 2
+
+
 def test_markdown_cells_keep_to_themselves() -> None:
     """A bar in a name does not end its cell."""
     content = json.loads(json.dumps(fake_results.results()).replace(LABELS[1], "a|b"))
