@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,16 +93,26 @@ def db(value: float | None) -> str:
 
 
 def plan_rows(plan: EncodePlan) -> list[tuple[str, str]]:
-    form, model = plan.format, plan.model
-    blocks = ", ".join(f"x{block.stride} {block.width}" for block in model.blocks)
+    form = plan.format
     return [
         ("input", f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s, {form.layout}"),
-        ("network", f"{model.colorspace}, {model.stem} stem {model.stem_height}x{model.stem_width}"
-                    f"x{model.input_channels}, blocks {blocks}"),
+        ("network", _network(asdict(plan.model))),
         ("parameters", f"{plan.n_parameters:,} in {len(plan.lengths)} segments, {plan.kmac_per_pixel:.2f} kMAC/pixel"),
         ("fit", f"{plan.fit.epochs} + {plan.fit.finetune_epochs} epochs, batch {plan.fit.batch_size}, "
-                f"{plan.fit.optimizer}, {plan.fit.precision}, prune {plan.fit.prune:g}, {model.bits} bits"),
+                f"{plan.fit.optimizer}, {plan.fit.precision}, prune {plan.fit.prune:g}, {plan.model.bits} bits"),
     ]
+
+
+def _network(model: Mapping[str, Any]) -> str:
+    """A config.ModelConfig, as asdict has it, in one line: stem, then blocks and finer grids as they follow."""
+    rows, columns = model["stem_height"], model["stem_width"]
+    channels = model["stem_channels"] or sum(grid["channels"] for grid in model["grids"] if not grid["level"])
+    parts = [f"{model['colorspace']}, {model['stem']} stem {rows}x{columns}x{channels}"]
+    for level, block in enumerate(model["blocks"], 1):
+        rows, columns = rows * block["stride"], columns * block["stride"]
+        parts.append(f"block x{block['stride']} {block['width']}")
+        parts += [f"grid {rows}x{columns}x{grid['channels']}" for grid in model["grids"] if grid["level"] == level]
+    return ", ".join(parts)
 
 
 def report_rows(report: EncodeReport) -> list[tuple[str, str]]:
@@ -161,9 +172,7 @@ def bench_table(results: Mapping[str, Any]) -> str:
 
 def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
     model, quality, color = info["model"], info["quality"], info["color"]
-    blocks = ", ".join(f"x{block['stride']} {block['width']}" for block in model["blocks"])
     ranges = {None: "unspecified", False: "limited", True: "full"}
-    channels = model["stem_channels"] or sum(grid["channels"] for grid in model["grids"])
     ms_ssim = "not measured" if quality["ms_ssim"] is None else f"{quality['ms_ssim']:.5f}"
     n_bytes = info["bytes"]
     return [
@@ -173,8 +182,7 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("colour", f"matrix {color['matrix']}, primaries {color['primaries']}, transfer {color['transfer']}, "
                    f"range {ranges[color['full_range']]}, chroma location {color['chroma_location']} (H.273)"),
         ("segments", f"{len(info['segments'])}: {_runs(info['segments'])} frames"),
-        ("network", f"NeRV++, {model['colorspace']}, {model['stem']} stem {model['stem_height']}x"
-                    f"{model['stem_width']}x{channels}, blocks {blocks}"),
+        ("network", _network(model)),
         ("parameters", f"{info['parameters']:,}, {info['kmac_per_pixel']:.2f} kMAC/pixel, "
                        f"{info['bits_per_parameter']:.2f} bits a parameter"),
         *((f"  {name}", f"{size:,} bytes, {100 * size / n_bytes:.1f} %")

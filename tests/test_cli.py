@@ -105,6 +105,12 @@ def test_info_names_the_stored_quality(coded: Shell) -> None:
     assert info["frame_rate"] == "30000/1001"
 
 
+def test_info_shows_finer_grids_where_they_stand(coded: Shell) -> None:
+    """The network's line has the stem, then blocks and finer grids as a frame goes through them."""
+    out = coded("info", str(Path(__file__).parent / "data" / "grid_yuv.nvpp")).out
+    assert "yuv, grid stem 3x4x5, block x2 8, grid 6x8x1, block x2 6" in out
+
+
 def test_info_reads_as_text(coded: Shell) -> None:
     """The table has a line for each module and the segments' frames."""
     out = coded("info", "out.nvpp").out
