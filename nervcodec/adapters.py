@@ -26,7 +26,7 @@ from .presets import PRESETS
 
 BUILT_IN = ("nervcodec", *CONVENTIONAL)
 _PAPER_SIZES = ("xs", "s", "m", "l")
-_RATE_WEIGHTS = (0.003, 0.04)
+_CRF = (36, 24)
 _BITS = (8, 4)
 
 
@@ -130,7 +130,7 @@ def built_in(codec: str, variants: Sequence[str], n_points: int, options: Sequen
     """
     _check_names("codec is", [codec], BUILT_IN)
     if codec == "nervcodec":
-        return [_ours(variant, n_points, options) for variant in variants or ("default",)]
+        return [_ours(variant, n_points, options) for variant in variants or ("medium",)]
     theirs = CONVENTIONAL[codec]
     wanted = variants or [f"{theirs.default_preset}/{tune}" for tune in theirs.tunes]
     return [_conventional(codec, variant, n_points) for variant in wanted]
@@ -159,9 +159,8 @@ def _ours(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
         preset, name, values = variant + "-{setting}", "size", list(_PAPER_SIZES[:n_points])
         extra: tuple[str, ...] = ()
     elif PRESETS[variant].fit.rate_weight:
-        low, high = _RATE_WEIGHTS
-        preset, name, extra = variant, "rate weight", ("--rate-weight", "{setting}")
-        values = [f"{low * (high / low) ** share:.2g}" for share in evenly((0, 1), n_points)]
+        preset, name, extra = variant, "crf", ("--crf", "{setting}")
+        values = [str(round(crf)) for crf in evenly(_CRF, n_points)]
     else:
         preset, name, extra = variant, "bits", ("--bits", "{setting}")
         values = [str(round(bits)) for bits in (evenly(_BITS, n_points) if n_points > 1 else _BITS[:1])]

@@ -29,7 +29,6 @@ class Tensor:
         kind: 'matrix' (dense and convolution weights), 'depthwise', 'grid' or 'bias'.
         shape: weights [out, in, k, k] or [out, in], biases [out], grids [keys, channels, height, width].
         cells: at how many positions of a frame it is applied: multiply-adds a frame = cells * size (0 for biases).
-        lag: values a key of a grid, whose symbols are coded as differences from the key before; 0 for all others.
     """
 
     module: str
@@ -37,7 +36,6 @@ class Tensor:
     kind: str
     shape: tuple[int, ...]
     cells: int = 0
-    lag: int = 0
 
     @property
     def size(self) -> int:
@@ -46,13 +44,26 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Group:
-    """Consecutive tensors that share one quantization step and one frequency table: a weight, or a module's biases."""
+    """Consecutive tensors that share one quantization step and are coded together: a weight, or a module's biases.
+
+    Attributes:
+        module, name, kind: as of a tensor.
+        shape: [keys, channels, height, width] of a grid, [size] of all others.
+    """
 
     module: str
     name: str
     kind: str
-    size: int
-    lag: int = 0
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def lag(self) -> int:
+        """Values a key of a grid, whose symbols are coded as differences from the key before; 0 for all others."""
+        return math.prod(self.shape[1:]) if self.kind == GRID else 0
 
 
 def tensors(model: ModelConfig, n_frames: int) -> list[Tensor]:
@@ -66,10 +77,11 @@ def groups(model: ModelConfig, n_frames: int) -> list[Group]:
     for tensor in tensors(model, n_frames):
         if tensor.kind == BIAS and found and found[-1].kind == BIAS:
             last = found.pop()
-            found.append(Group(last.module, last.name, BIAS, last.size + tensor.size))
+            found.append(Group(last.module, last.name, BIAS, (last.size + tensor.size,)))
         else:
             name = f"{tensor.module}.biases" if tensor.kind == BIAS else tensor.name
-            found.append(Group(tensor.module, name, tensor.kind, tensor.size, tensor.lag))
+            shape = tensor.shape if tensor.kind == GRID else (tensor.size,)
+            found.append(Group(tensor.module, name, tensor.kind, shape))
     return found
 
 
@@ -147,7 +159,7 @@ def _mlp_stem(model: ModelConfig) -> Iterator[Tensor]:
 def _grids(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
     for number, grid in enumerate(model.grids, 1):
         shape = (grid.n_keys(n_frames), grid.channels, *model.cells(grid.level))
-        yield Tensor("stem", f"stem.grid{number}", GRID, shape, lag=math.prod(shape[1:]))
+        yield Tensor("stem", f"stem.grid{number}", GRID, shape)
 
 
 def _block(module: str, inputs: int, width: int, stride: int, cells: int, model: ModelConfig) -> Iterator[Tensor]:

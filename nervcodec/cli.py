@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,10 +19,12 @@ import click
 from . import __version__, console
 from .config import COLORSPACES
 from .errors import ConfigError, NervCodecError
+from .goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
 from .presets import PRESETS
 
 if TYPE_CHECKING:
-    from .codec import EncodePlan, EncodeReport
+    from .codec import EncodeReport
+    from .plan import EncodePlan
 
 INTERRUPTED = 8
 
@@ -41,6 +44,29 @@ class _Rational(click.ParamType[Fraction]):
         if rate <= 0:
             self.fail(f"{value!r} is not a rate; legal: above 0")
         return rate
+
+
+class _Amount(click.ParamType[float]):
+    name = "N[k|M|G]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        scale = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1:], 1)
+        try:
+            return scale * float(text[:-1] if scale > 1 else text)
+        except ValueError:
+            self.fail(f"{value!r} is not an amount; legal: a number, with k, M or G for thousands, millions, ...")
+
+
+class _Duration(click.ParamType[float]):
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value))
+        if not found or not any(found.groups()):
+            self.fail(f"{value!r} is not a time; legal: seconds, or such as 90s, 10m, 1h30m")
+        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return 3600 * hours + 60 * minutes + seconds
 
 
 class _FrameRange(click.ParamType[tuple[int, int | None]]):
@@ -94,11 +120,19 @@ def cli() -> None:
 @cli.command()
 @click.argument("source", metavar="INPUT")
 @click.argument("destination", metavar="OUTPUT.nvpp")
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="default", show_default=True,
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="medium", show_default=True,
               help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items()))
 @click.option("--frames", "n_frames", type=int, help="code only the first so many frames")
+@click.option("--crf", type=float,
+              help=f"constant rate factor, 0 (best) to {MAX_CRF:g} (smallest)  [default: {DEFAULT_CRF:g}]")
+@click.option("--size", type=_Amount(), help="bytes of the file, within 2 %")
+@click.option("--bitrate", type=_Amount(), help="bits a second, within 2 %")
+@click.option("--bpp", type=float, help="bits a pixel, within 2 %")
+@click.option("--target-psnr", type=float, help="RGB PSNR in dB (mean over frames), within 0.2")
+@click.option("--rate-weight", type=float, help="price of a bit itself: what crf stands for (crf 30: 0.01)")
+@click.option("--tune", type=click.Choice(list(TUNES)), help="what to be good at: psnr (our presets) or ssim (slower)")
 @click.option("--epochs", type=int, help="passes over the frames: more is better and slower")
-@click.option("--rate-weight", type=float, help="price of a bit: larger gives smaller files (default preset: 0.01)")
+@click.option("--time-budget", type=_Duration(), help="as many epochs as fit into this time (90s, 10m, 1h30m)")
 @click.option("--prune", type=float, help="share of weights to prune by magnitude (paper-*: 0.4)")
 @click.option("--bits", type=int, help="quantize to 2^bits - 1 levels, 2 to 12 (paper-*: 8, ours: 10 as a bound)")
 @click.option("--colorspace", type=click.Choice(["auto", *COLORSPACES]), default="auto", show_default=True,
@@ -111,39 +145,54 @@ def cli() -> None:
 @click.option("--dry-run", is_flag=True, help="print network, memory and expected time, and stop")
 @_common
 def encode(source: str, destination: str, *, device: str, threads: int | None, overwrite: bool, as_json: bool,
-           precision: str, dry_run: bool, **options: Any) -> None:
+           precision: str, dry_run: bool, time_budget: float | None, **options: Any) -> None:
     """Encode INPUT (anything FFmpeg reads, or a folder of PNG) into OUTPUT.nvpp."""
     from . import codec
     from .output import check_output
+    from .plan import plan_encode, with_precision
     overwrite = overwrite or dry_run or _asks_to_overwrite(destination)
     check_output(destination, overwrite=overwrite, source=source)
-    plan = codec.plan_encode(source, **options)
+    if time_budget is not None and options["epochs"] is not None:
+        raise ConfigError("epochs and a time budget are given; legal: one of them")
+    goal = Goal(**{field.name: options.pop(field.name) for field in fields(Goal)})
+    plan = plan_encode(source, goal=goal, **options)
     from .backends import choose_device, choose_precision, set_threads
     device = choose_device(device)
-    plan = codec.with_precision(plan, choose_precision(precision, device))
+    plan = with_precision(plan, choose_precision(precision, device))
     set_threads(threads)
     for text in plan.notes:
         console.note(text)
-    if dry_run:
-        _print_estimate(plan, device, as_json)
-        return
-    if not as_json:
-        print(console.table(console.plan_rows(plan)), flush=True)
+    if dry_run or time_budget is not None or not as_json:  # else nobody would see the time
+        plan, seconds = _timed(plan, device, time_budget)
+        if dry_run:
+            _print_estimate(plan, seconds, as_json)
+            return
+        if not as_json:
+            print(console.table(console.plan_rows(plan, seconds)), flush=True)
     with console.progress_line(as_json, len(plan.lengths)) as line:
         report = codec.encode(
             plan, destination, device=device, overwrite=overwrite, on_progress=line.fitting if line else None,
             on_measure=(lambda n: line.counting("measure", n, plan.format.n_frames)) if line else None)
+    if report.missed:
+        console.note(report.missed)
     print(json.dumps(_report_json(report, destination)) if as_json else console.table(console.report_rows(report)))
 
 
-def _print_estimate(plan: EncodePlan, device: str, as_json: bool) -> None:
-    from . import codec
-    seconds, n_bytes = codec.estimate(plan, device)
+def _timed(plan: EncodePlan, device: str, time_budget: float | None) -> tuple[EncodePlan, float]:
+    """The plan, with the epochs that its time budget allows if it has one, and the seconds that it will take."""
+    from .plan import seconds_an_epoch, with_time_budget
+    an_epoch = seconds_an_epoch(plan, device)
+    plan = plan if time_budget is None else with_time_budget(plan, time_budget, an_epoch)
+    return plan, plan.fit.total_epochs * an_epoch
+
+
+def _print_estimate(plan: EncodePlan, seconds: float, as_json: bool) -> None:
+    from .plan import memory_bytes
+    n_bytes = memory_bytes(plan)
     if as_json:
         print(json.dumps({"schema": "nervcodec.estimate/1", **_plan_json(plan), "seconds": seconds, "memory": n_bytes}))
     else:
-        rows = [("memory", f"about {n_bytes / 2**20:,.0f} MiB"), ("time", f"about {console.duration(seconds)}")]
-        print(console.table(console.plan_rows(plan) + rows))
+        print(console.table([*console.plan_rows(plan, seconds), ("memory", f"about {n_bytes / 2**20:,.0f} MiB")]))
 
 
 def _plan_json(plan: EncodePlan) -> dict[str, Any]:
@@ -159,7 +208,8 @@ def _report_json(report: EncodeReport, destination: str) -> dict[str, Any]:
             "kbit_per_s": report.kbit_per_s, "paper_bpp": report.paper_bpp, "sparsity": report.sparsity,
             "entropy_bytes": report.entropy_bytes, "quality": asdict(report.quality), "encode_s": report.encode_s,
             "measure_s": report.measure_s, "rollbacks": report.n_rollbacks, "device": report.device,
-            "threads": report.n_threads, "version": __version__}
+            "threads": report.n_threads, "target_bytes": report.plan.target_bytes, "missed": report.missed,
+            "version": __version__}
 
 
 @cli.command()

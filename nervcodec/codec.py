@@ -11,46 +11,25 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import architecture
-from .bitstream import File, Header, Segment, StoredQuality, load, read_file, write_file, write_header
-from .color import Frames, to_layout
-from .config import FitConfig, ModelConfig, VideoFormat
+from .bitstream import File, Header, Segment, StoredQuality, load, read_file, write_file
+from .color import Frames
 from .errors import ConfigError, LimitExceeded
 from .metrics import Quality, QualityMeter
 from .output import check_output, whole_file
-from .presets import PRESETS, segment_lengths
-from .video import check_target, open_writer, probe, read_groups
+from .plan import EncodePlan, source_frames
+from .video import check_target, open_writer, read_groups
 
 if TYPE_CHECKING:
     from .fit import Progress
     from .segment import FitSummary
 
 MAX_MEMORY = 4 << 30
-
-
-@dataclass(frozen=True)
-class EncodePlan:
-    """All that an encode does, decided before it starts. notes: what a user should know about the input."""
-
-    source: Path
-    format: VideoFormat
-    model: ModelConfig
-    fit: FitConfig
-    lengths: tuple[int, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def n_parameters(self) -> int:
-        return sum(architecture.n_parameters(self.model, length) for length in self.lengths)
-
-    @property
-    def kmac_per_pixel(self) -> float:
-        return architecture.kmac_per_pixel(self.model)
+_SIZE_PROMISE, _PSNR_PROMISE_DB = 0.02, 0.2
 
 
 @dataclass(frozen=True)
@@ -83,71 +62,23 @@ class EncodeReport:
         plan = self.plan
         return plan.n_parameters * (1 - self.sparsity) * plan.model.bits / plan.format.n_pixels
 
+    @property
+    def missed(self) -> str | None:
+        """What was asked for and what came of it, where a target was missed by more than is promised."""
+        wished, goal, reached = self.plan.target_bytes, self.plan.fit.target_psnr, self.quality.rgb_db
+        if wished and abs(self.n_bytes / wished - 1) > _SIZE_PROMISE:
+            return f"{wished:,} bytes were asked for, {self.n_bytes:,} is as near as this fit came"
+        if goal and abs(reached - goal) > _PSNR_PROMISE_DB:
+            return (f"{goal:g} dB RGB were asked for, {reached:.2f} dB is as near as this fit came"
+                    + ("; a slower preset or more epochs reach further" if reached < goal else ""))
+        return None
+
 
 @dataclass(frozen=True)
 class DecodeReport:
     n_frames: int
     seconds: float
     notes: tuple[str, ...]
-
-
-def plan_encode(source: str | Path, *, preset: str = "default", n_frames: int | None = None,
-                colorspace: str = "auto", bits: int | None = None, segment_frames: int | None = None,
-                frame_rate: Fraction | None = None, **fit_options: Any) -> EncodePlan:
-    """Looks at the source and decides network, fit and segments.
-
-    Args:
-        n_frames: code only the first so many frames.
-        colorspace: 'auto' (the preset's choice), 'rgb' or 'yuv'.
-        segment_frames: longest segment; None: 150.
-        frame_rate: of a folder of PNG; None: 25.
-        fit_options: fields of FitConfig that replace the preset's; None leaves them.
-    Raises:
-        ConfigError, VideoError: an option or a video that cannot work.
-    """
-    if preset not in PRESETS:
-        raise ConfigError(f"preset is {preset!r}; legal: {', '.join(PRESETS)}")
-    chosen = PRESETS[preset]
-    form, notes = probe(source, frame_rate=frame_rate)
-    if n_frames is not None:
-        if not 1 <= n_frames <= form.n_frames:
-            raise ConfigError(f"frames is {n_frames}; legal: 1 to {form.n_frames}, the frames of the input")
-        form = replace(form, n_frames=n_frames)
-    if colorspace == "auto":
-        colorspace = chosen.colorspace or ("rgb" if form.layout == "rgb" else "yuv")
-    lengths = segment_lengths(form.n_frames, segment_frames)
-    model = chosen.model(form, colorspace, max(lengths))
-    if bits is not None:
-        model = replace(model, bits=bits)
-    write_header(Header(form, model))  # what the format cannot hold is better known before the fit than after it
-    fit = _with_options(chosen.fit_for(max(lengths)), fit_options)
-    return EncodePlan(Path(source), form, model, fit, tuple(lengths), notes)
-
-
-def with_precision(plan: EncodePlan, precision: str) -> EncodePlan:
-    """The plan with another arithmetic of the fit; which one suits is known once a device is chosen."""
-    return replace(plan, fit=replace(plan.fit, precision=precision))
-
-
-def _with_options(fit: FitConfig, options: dict[str, Any]) -> FitConfig:
-    """The fit with the options that are not None; pruning without a word on fine-tuning gets a third of the epochs."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if given.get("prune") and not fit.finetune_epochs:
-        given.setdefault("finetune_epochs", -(-given.get("epochs", fit.epochs) // 3))
-    elif "epochs" in given and fit.finetune_epochs:
-        given.setdefault("finetune_epochs", -(-given["epochs"] * fit.finetune_epochs // fit.epochs))
-    return replace(fit, **given)
-
-
-def estimate(plan: EncodePlan, device: str = "cpu") -> tuple[float, int]:
-    """(seconds, bytes of memory) that the plan would take here: some steps of its first segment are made and timed."""
-    from .estimate import fit_memory_bytes, seconds_per_step
-    frames = next(_source_frames(plan, plan.lengths[:1]))
-    steps = [plan.fit.total_epochs * -(-length // plan.fit.batch_size) for length in plan.lengths]
-    seconds = seconds_per_step(frames, plan.model, plan.fit, device) * sum(steps)
-    longest = max(plan.lengths)
-    return seconds, max(fit_memory_bytes(plan.model, plan.fit, longest),
-                        architecture.decode_memory_bytes(plan.model, longest))
 
 
 def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str = "cpu", overwrite: bool = False,
@@ -172,8 +103,9 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
     segments: list[Segment] = []
     summaries: list[FitSummary] = []
     report = (lambda progress: on_progress(len(segments), progress)) if on_progress else silent
-    work = partial(encode_segment, model=plan.model, fit=plan.fit, device=device, on_progress=report)
-    for segment, summary in map_segments(work, _source_frames(plan, plan.lengths)):
+    work = partial(encode_segment, model=plan.model, fit=plan.fit, device=device, on_progress=report,
+                   color=plan.format.color)
+    for segment, summary in map_segments(work, source_frames(plan, plan.lengths)):
         segments.append(segment)
         summaries.append(summary)
     header = Header(plan.format, plan.model)
@@ -195,13 +127,6 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
 def _n_threads() -> int:
     import torch
     return torch.get_num_threads()
-
-
-def _source_frames(plan: EncodePlan, lengths: Iterable[int]) -> Iterator[Frames]:
-    """The source's segments in the colorspace of the model."""
-    layout = "rgb" if plan.model.colorspace == "rgb" else "yuv420"
-    for frames in read_groups(plan.source, plan.format, list(lengths)):
-        yield to_layout(frames, layout, plan.format.color)
 
 
 def stored_quality(quality: Quality, epochs: int) -> StoredQuality:

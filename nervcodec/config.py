@@ -262,6 +262,8 @@ class FitConfig:
         max_gradient: the gradient's norm is clipped to it; 0 leaves it alone.
         rate_weight: loss = distortion + rate_weight * estimated bits per pixel, with learned steps; 0 fits without
             regard to rate and rounds to steps that cover each tensor's range.
+        target_bpp, target_psnr: the rate weight is steered from its value on so that the coded parameters take so
+            many bits a luma pixel, or that the frames have so many dB of RGB PSNR (mean over frames); 0: no target.
         initial_step: where learned steps start.
         round_from: share of the last stage after which weights are rounded in the forward pass (straight-through);
             before it they carry uniform noise of one step if rate_weight > 0, else they are exact. Learned steps keep
@@ -285,6 +287,8 @@ class FitConfig:
     warmup: float = 0.05
     max_gradient: float = 1.0
     rate_weight: float = 0.01
+    target_bpp: float = 0.0
+    target_psnr: float = 0.0
     initial_step: float = 0.02
     round_from: float = 0.7
     prune: float = 0.0
@@ -305,8 +309,18 @@ class FitConfig:
         _check("start of rounding", self.round_from, 0, 1)
         _check("prune ratio", self.prune, 0, 0.99)
         _check("seed", self.seed, 0, 2**63 - 1)
+        _check("target bpp", self.target_bpp, 0, 1000)
+        _check("target PSNR", self.target_psnr, 0, 100)
+        if self.target_bpp and self.target_psnr:
+            raise ConfigError(f"targets are {self.target_bpp:g} bpp and {self.target_psnr:g} dB; legal: one of them")
+        if self.has_target and not self.rate_weight:
+            raise ConfigError("a target needs a rate term, and the rate weight is 0; legal: above 0")
         if self.prune and not self.finetune_epochs:
             raise ConfigError(f"pruning {self.prune} needs fine-tuning epochs; legal: 1 or more")
+
+    @property
+    def has_target(self) -> bool:
+        return bool(self.target_bpp or self.target_psnr)
 
     @property
     def total_epochs(self) -> int:

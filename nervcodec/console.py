@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from .codec import EncodePlan, EncodeReport
+    from .codec import EncodeReport
     from .compare import Comparison
     from .fit import Progress
+    from .plan import EncodePlan
 
 _PLAIN_EVERY_S = 10.0
 
@@ -40,9 +41,10 @@ class ProgressLine:
     def fitting(self, segment: int, progress: Progress) -> None:
         """Shows a fit's progress; the parameters are those of codec.encode's on_progress."""
         psnr = "   --   " if progress.psnr_db is None else f"{progress.psnr_db:5.2f} dB"
+        size = "" if progress.n_bytes is None else f"  about {progress.n_bytes:,.0f} bytes"
         part = f"segment {segment + 1}/{self._n_segments} " if self._n_segments > 1 else ""
         text = (f"{part}{progress.stage} epoch {progress.epoch}/{progress.n_epochs}  "
-                f"{progress.frames_fps:6.1f} frames/s  PSNR {psnr}  ETA {duration(progress.eta_s)}")
+                f"{progress.frames_fps:6.1f} frames/s  PSNR {psnr}{size}  ETA {duration(progress.eta_s)}")
         done = progress.epoch == progress.n_epochs
         self._show(f"{segment}{progress.stage}", text, progress.epoch / progress.n_epochs, done)
 
@@ -92,7 +94,8 @@ def db(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.2f} dB"
 
 
-def plan_rows(plan: EncodePlan) -> list[tuple[str, str]]:
+def plan_rows(plan: EncodePlan, seconds: float) -> list[tuple[str, str]]:
+    """What is going to be done, and in about how many seconds."""
     form = plan.format
     return [
         ("input", f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s, {form.layout}"),
@@ -100,6 +103,9 @@ def plan_rows(plan: EncodePlan) -> list[tuple[str, str]]:
         ("parameters", f"{plan.n_parameters:,} in {len(plan.lengths)} segments, {plan.kmac_per_pixel:.2f} kMAC/pixel"),
         ("fit", f"{plan.fit.epochs} + {plan.fit.finetune_epochs} epochs, batch {plan.fit.batch_size}, "
                 f"{plan.fit.optimizer}, {plan.fit.precision}, prune {plan.fit.prune:g}, {plan.model.bits} bits"),
+        *([("target", f"{plan.target_bytes:,} bytes")] if plan.target_bytes else []),
+        *([("target", f"{plan.fit.target_psnr:g} dB RGB")] if plan.fit.target_psnr else []),
+        ("time", f"about {duration(seconds)} to fit"),
     ]
 
 

@@ -1,8 +1,9 @@
 """Symbols <-> bytes: range coding with integer frequency tables (docs/bitstream.md, 'Streams').
 
-One stream holds all groups of a module: first a record for each group (its step and the few integers that give its
-table), then the range coder's bytes. A table is computed in integers from its record alone, so no float ever chooses
-a symbol. The only import of constriction, whose coder is exact for integer frequencies that sum to 2^24.
+One stream holds all groups of a module: first the records of each group (its step and the few integers that give its
+tables: one, or of a grid one for each class of contexts.py), then the range coder's bytes. A table is computed in
+integers from its record alone, so no float ever chooses a symbol. The only import of constriction, whose coder is exact
+for integer frequencies that sum to 2^24.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from .contexts import THRESHOLDS, best_classes, has_classes, runs
 from .errors import BitstreamError, InvalidField, Truncated
 
 Symbols = NDArray[np.int32]
+Shape = tuple[int, ...]
 
 TOTAL_BITS = 24
 # First bytes of a record: _EMPTY, 1 to 127 the zero odds of a geometric one, _PLAIN + a tail, _NORMAL + a width, ...
@@ -38,45 +41,50 @@ class Coded:
     step_code: int
 
 
-def encode_symbols(groups: Sequence[Coded], max_symbol: int) -> bytes:
-    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream."""
-    tables = [_fit_table(group.symbols, max_symbol) for group in groups]
-    records = [table if table[0] == _EMPTY else bytes([table[0], group.step_code]) + table[1:]
-               for table, group in zip(tables, groups)]
-    return b"".join(records) + _encode_bytes(zip(tables, (group.symbols for group in groups)), max_symbol)
+def encode_symbols(groups: Sequence[Coded], shapes: Sequence[Shape], max_symbol: int) -> bytes:
+    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream.
+
+    Args:
+        shapes: the groups'; those of four dimensions are grids, [keys, channels, height, width].
+    """
+    parts = [(group.symbols, shape, _fit_tables(group.symbols, shape, max_symbol))
+             for group, shape in zip(groups, shapes, strict=True)]
+    records = [_records(tables, group.step_code) for (_, _, tables), group in zip(parts, groups)]
+    return b"".join(records) + _encode_bytes(parts, max_symbol)
 
 
-def decode_symbols(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[Coded]:
-    """The inverse of encode_symbols; `sizes` are the groups' numbers of symbols.
+def decode_symbols(stream: bytes, shapes: Sequence[Shape], max_symbol: int) -> list[Coded]:
+    """The inverse of encode_symbols.
 
     Raises:
         Truncated: the stream ends inside its records.
         InvalidField: a record that no encoder writes.
         BitstreamError: bytes that an encoder of these symbols would not have written.
     """
-    tables, position = [], 0
-    for _ in sizes:
-        table, step_code, position = _read_record(stream, position, max_symbol)
-        tables.append((table, step_code))
+    records, position = [], 0
+    for shape in shapes:
+        tables, step_code, position = _read_records(stream, position, shape, max_symbol)
+        records.append((tables, step_code))
     coded = stream[position:]
     words = np.frombuffer(coded + bytes(8 + -len(coded) % 4), ">u4").astype(np.uint32)
     decoder = constriction.stream.queue.RangeDecoder(words)
     try:
-        groups = [Coded(_decode_group(decoder, table, size, max_symbol), step_code)
-                  for (table, step_code), size in zip(tables, sizes, strict=True)]
+        parts = [(_decode_group(decoder, shape, tables, max_symbol), shape, tables)
+                 for shape, (tables, _) in zip(shapes, records)]
     except AssertionError as error:
         raise BitstreamError(f"the range decoder met an impossible state: {error}") from None
-    if coded != _encode_bytes([(table, group.symbols) for (table, _), group in zip(tables, groups)], max_symbol):
+    if coded != _encode_bytes(parts, max_symbol):
         raise BitstreamError("a stream's bytes are not those of its symbols")
-    return groups
+    return [Coded(symbols, step_code) for (symbols, _, _), (_, step_code) in zip(parts, records)]
 
 
-def _encode_bytes(groups: Iterable[tuple[bytes, Symbols]], max_symbol: int) -> bytes:
-    """The range coder's bytes of (table, symbols) pairs; groups with an empty table leave no trace in them."""
+def _encode_bytes(parts: Iterable[tuple[Symbols, Shape, list[bytes]]], max_symbol: int) -> bytes:
+    """The range coder's bytes of (symbols, shape, tables) of groups; what has an empty table leaves no trace."""
     encoder = constriction.stream.queue.RangeEncoder()
-    for table, symbols in groups:
-        if table[0] != _EMPTY:
-            encoder.encode(symbols + np.int32(max_symbol), _categorical(frequencies(table, max_symbol)))
+    for symbols, shape, tables in parts:
+        for number, places in runs(symbols, shape, len(tables) - 1):
+            if tables[number][0] != _EMPTY:
+                encoder.encode(symbols[places] + np.int32(max_symbol), _model(tables[number], max_symbol))
     n_shifts, (low, extent) = encoder.pos()
     return _shortest(encoder.get_compressed().astype(">u4").tobytes(), n_shifts, low, extent)
 
@@ -101,24 +109,59 @@ def _shortest(words: bytes, n_shifts: int, low: int, extent: int) -> bytes:
     return best
 
 
-def _decode_group(decoder: constriction.stream.queue.RangeDecoder, table: bytes, size: int, max_symbol: int) -> Symbols:
-    if table[0] == _EMPTY:
-        return np.zeros(size, np.int32)
-    symbols: Symbols = decoder.decode(_categorical(frequencies(table, max_symbol)), size)
-    return symbols - np.int32(max_symbol)
+def _decode_group(decoder: constriction.stream.queue.RangeDecoder, shape: Shape, tables: list[bytes],
+                  max_symbol: int) -> Symbols:
+    symbols = np.zeros(math.prod(shape), np.int32)
+    unused = {number for number, table in enumerate(tables) if table[0] != _EMPTY}
+    for number, places in runs(symbols, shape, len(tables) - 1):
+        if tables[number][0] != _EMPTY:
+            symbols[places] = decoder.decode(_model(tables[number], max_symbol), places.size) - np.int32(max_symbol)
+            unused.discard(number)
+    if unused:
+        raise BitstreamError("a class without symbols has a table")
+    return symbols
 
 
-def _read_record(stream: bytes, start: int, max_symbol: int) -> tuple[bytes, int, int]:
-    """The record at `start`: (its table bytes, its step code, the position after it)."""
+def _records(tables: list[bytes], step_code: int) -> bytes:
+    """The records of a group; the step stands in the first one that is not empty."""
+    written, step = bytes([len(tables) - 1] if len(tables) > 1 else []), bytes([step_code])
+    for table in tables:
+        if table[0] == _EMPTY:
+            written += table
+        else:
+            written, step = written + table[:1] + step + table[1:], b""
+    return written
+
+
+def _read_records(stream: bytes, start: int, shape: Shape, max_symbol: int) -> tuple[list[bytes], int, int]:
+    """The records of a group at `start`: (their tables, the step code or 0, the position after them)."""
+    n_tables, position = 1, start
+    if has_classes(shape):
+        if start == len(stream):
+            raise Truncated(f"a stream of {len(stream)} bytes ends before a grid's records")
+        n_tables, position = 1 + stream[start], start + 1
+        if not 1 <= stream[start] <= len(THRESHOLDS):
+            raise InvalidField("number of classes", stream[start], f"1 to {len(THRESHOLDS)}")
+    tables, step = [], b""
+    for _ in range(n_tables):
+        table, found, position = _read_record(stream, position, max_symbol, has_step=not step)
+        tables.append(table)
+        step = step or found
+    return tables, step[0] if step else 0, position
+
+
+def _read_record(stream: bytes, start: int, max_symbol: int, has_step: bool = True) -> tuple[bytes, bytes, int]:
+    """The record at `start`: (its table bytes, its step byte if it has one, the position after it)."""
     kind = stream[start:start + 1]
     if kind == bytes([_EMPTY]):
-        return kind, 0, start + 1
-    end = start + 2 + _n_parameters(kind, max_symbol)
+        return kind, b"", start + 1
+    after_step = start + 1 + has_step
+    end = after_step + _n_parameters(kind, max_symbol)
     if end > len(stream):
         raise Truncated(f"a stream of {len(stream)} bytes ends inside a record")
-    table = kind + stream[start + 2:end]
+    table = kind + stream[after_step:end]
     _check_table(table)
-    return table, stream[start + 1], end
+    return table, stream[start + 1:after_step], end
 
 
 def _n_parameters(kind: bytes, max_symbol: int) -> int:
@@ -139,8 +182,10 @@ def _check_table(table: bytes) -> None:
         raise InvalidField("tails", tuple(table[1:]), f"0 to {_NO_TAIL}, at most one of them {_NO_TAIL}")
 
 
-def _categorical(table: NDArray[np.int64]) -> constriction.stream.model.Categorical:
-    return constriction.stream.model.Categorical((table - 1).astype(np.float64), perfect=False)
+@lru_cache(maxsize=64)
+def _model(table: bytes, max_symbol: int) -> constriction.stream.model.Categorical:
+    weights = (frequencies(table, max_symbol) - 1).astype(np.float64)
+    return constriction.stream.model.Categorical(weights, perfect=False)
 
 
 # --- tables: record -> integer frequencies of -max_symbol..max_symbol, each >= 1, in all 2^24 ---
@@ -243,14 +288,27 @@ def _cost_bits(table: bytes, counts: NDArray[np.int64], max_symbol: int) -> floa
     return float(counts[used] @ bits) + 8 * len(table)
 
 
-def _fit_table(symbols: Symbols, max_symbol: int) -> bytes:
-    """The cheapest record: empty if all symbols are 0, else the best of each kind, its own bytes counted."""
-    if not symbols.any():
+def _fit_tables(symbols: Symbols, shape: Shape, max_symbol: int) -> list[bytes]:
+    """The table of a group; of a grid of several keys that of the first one and those of its classes."""
+    own = symbols[:math.prod(shape[1:])] if has_classes(shape) else symbols
+    first = _fit_table(np.bincount(own + max_symbol, minlength=2 * max_symbol + 1), max_symbol)
+    classes = best_classes(symbols, shape, max_symbol) if has_classes(shape) else ()
+    return [first, *(_fit_table(counts, max_symbol) for counts in classes)]
+
+
+def _fit_table(counts: NDArray[np.int64], max_symbol: int) -> bytes:
+    """The cheapest record: empty if all symbols are 0, else the best of each kind, its own bytes counted.
+
+    Args:
+        counts: how often each symbol of -max_symbol..max_symbol occurs.
+    """
+    magnitudes = np.abs(np.arange(-max_symbol, max_symbol + 1))
+    n_symbols, total = int(counts.sum()), int(counts @ magnitudes)
+    if not total:
         return bytes([_EMPTY])
-    counts = np.bincount(symbols + max_symbol, minlength=2 * max_symbol + 1).astype(np.int64)
-    mean = float(np.abs(symbols).mean())
-    tails = _around(4 * np.log2(mean + 1), _NO_TAIL - 1)
-    widths = _around(2 * np.log2(2 * math.log(2) * float(np.square(symbols, dtype=np.int64).mean())), _MAX_WIDTH)
+    tails = _around(4 * np.log2(total / n_symbols + 1), _NO_TAIL - 1)
+    mean_square = int(counts @ np.square(magnitudes)) / n_symbols
+    widths = _around(2 * np.log2(2 * math.log(2) * mean_square), _MAX_WIDTH)
     small = [*(bytes([_PLAIN + tail]) for tail in tails), *(bytes([_NORMAL + width]) for width in widths)]
     candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol), *small)
     return min(candidates, key=lambda table: _cost_bits(table, counts, max_symbol))

@@ -28,7 +28,8 @@ def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device:
         ends.setdefault(progress.epoch, time.monotonic())
 
     target = torch.from_numpy(pack(few, model)).to(device)
-    fitter = Fitter(model, replace(fit, epochs=2, finetune_epochs=0, prune=0, round_from=1.0), target, on_progress)
+    short = replace(fit, epochs=2, finetune_epochs=0, prune=0, round_from=1.0, target_bpp=0, target_psnr=0)
+    fitter = Fitter(model, short, target, on_progress)
     fitter.overfit(fitter.start())
     return (ends[2] - ends[1]) / -(-few.n_frames // fit.batch_size)
 

@@ -7,6 +7,7 @@ pixel, every group's step is learned and uniform noise stands in for the roundin
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import time
@@ -25,6 +26,7 @@ from .errors import FitError
 from .model import Network
 from .optim import Optimizer, rate_factor
 from .quantize import SoftQuantizer, covering_steps, step_from_code
+from .ratecontrol import IDLE_LOOKS, PSNR_LOOKS, SIZE_LOOKS, RateControl, is_due, psnr_error, size_error
 
 MAX_ROLLBACKS = 3
 _DROP = 10.0  # a distortion this many times the best since the warm-up (10 dB) is a divergence
@@ -32,7 +34,11 @@ _DROP = 10.0  # a distortion this many times the best since the warm-up (10 dB) 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a fit stands. psnr_db: of the last full epoch's training frames, luma or RGB; None before it."""
+    """Where a fit stands.
+
+    psnr_db: of the last full epoch's training frames, luma or RGB; n_bytes: about what the parameters would take, with
+    a rate weight; both None before the first epoch's end.
+    """
 
     stage: str
     epoch: int
@@ -40,6 +46,7 @@ class Progress:
     frames_fps: float
     psnr_db: float | None
     eta_s: float
+    n_bytes: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -58,6 +65,14 @@ class Fitted:
     n_rollbacks: int = 0
 
 
+@dataclass(frozen=True)
+class Gauges:
+    """What a fit would give if it ended now: the bits of its coded parameters, the RGB PSNR of its decoded frames."""
+
+    bits: Callable[[Fitted], float]
+    rgb_db: Callable[[Fitted], float]
+
+
 class Fitter:
     """Fits the network of one segment to its frames.
 
@@ -65,10 +80,13 @@ class Fitter:
         model, fit: the configurations.
         target: uint8 [n_frames, n_planes, plane_height, plane_width] on the device to fit on (model.pack).
         on_progress: called at most twice a second and at each epoch's end.
+        gauges: what estimates are corrected by; with a target they are needed.
     """
 
-    def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, on_progress: OnProgress = silent) -> None:
-        self.model, self.fit, self.target, self.on_progress = model, fit, target, on_progress
+    def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, on_progress: OnProgress = silent,
+                 gauges: Gauges | None = None) -> None:
+        self.model, self.fit, self.target, self.on_progress, self.gauges = model, fit, target, on_progress, gauges
+        assert gauges or not fit.has_target
         self.n_frames = len(target)
         self.network = Network(model, self.n_frames, target.device)
         groups = architecture.groups(model, self.n_frames)
@@ -76,6 +94,8 @@ class Fitter:
         self.random = torch.Generator().manual_seed(fit.seed)
         self.noise = torch.Generator(target.device).manual_seed(fit.seed)
         self.plane_weights = _plane_weights(model, fit).to(target.device)
+        self.n_pixels = self.n_frames * model.width * model.height
+        self.rate_weight = fit.rate_weight
         self.n_steps_done, self.seconds = 0, 0.0
 
     def start(self) -> Fitted:
@@ -112,7 +132,10 @@ class _Stage:
         self.n_steps = n_epochs * self.steps_an_epoch
         self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
         self.factor, self.n_rollbacks = factor, start.n_rollbacks
+        self.control = RateControl(fitter.rate_weight) if self.fit.has_target else None
         self.psnr_db: float | None = None
+        self.n_bytes: float | None = None
+        self.bytes_ratio, self.rgb_gap_db = 1.0, 0.0  # of the truth over the estimate, and between them
 
     def run(self) -> Fitted:
         epoch, best, was_rounding = 0, math.inf, False
@@ -128,6 +151,9 @@ class _Stage:
             best, was_rounding, saved, epoch = min(best, distortion), is_rounding, self._state(), epoch + 1
         if self.round_from == self.n_steps and not self.fit.rate_weight:
             self._cover()
+        return self._fitted()
+
+    def _fitted(self) -> Fitted:
         return Fitted(self._masked(self.parameters.detach()), self.log_steps.detach(), self.n_rollbacks)
 
     def _masked(self, values: Tensor) -> Tensor:
@@ -135,7 +161,7 @@ class _Stage:
 
     def _state(self) -> dict[str, Any]:
         return {"parameters": self.parameters.detach().clone(), "log_steps": self.log_steps.detach().clone(),
-                "optimizer": self.optimizer.state()}
+                "optimizer": self.optimizer.state(), "control": copy.copy(self.control)}
 
     def _roll_back(self, saved: dict[str, Any], epoch: int) -> None:
         if self.n_rollbacks == MAX_ROLLBACKS:
@@ -147,30 +173,56 @@ class _Stage:
             self.parameters.copy_(saved["parameters"])
             self.log_steps.copy_(saved["log_steps"])
         self.optimizer.restore(saved["optimizer"])
+        self.control = copy.copy(saved["control"])
+        if self.control:
+            self.fitter.rate_weight = self.control.weight
 
     def _epoch(self, epoch: int) -> float:
         """One pass over all frames in random order; returns the mean distortion, without syncing in between."""
         order = torch.randperm(self.fitter.n_frames, generator=self.fitter.random).to(self.fitter.target.device)
         total = torch.zeros((), device=order.device)
         errors = torch.zeros((), device=order.device)
+        rates = torch.zeros((), device=order.device)
         reported = started = time.monotonic()
         for i, frames in enumerate(torch.split(order, self.fit.batch_size)):
-            distortion, squared_error = self._step(epoch * self.steps_an_epoch + i, frames)
+            distortion, squared_error, bits = self._step(epoch * self.steps_an_epoch + i, frames)
             total += distortion * len(frames)
             errors += squared_error * len(frames)
+            rates += bits
             if time.monotonic() - reported > 0.5:
                 reported = time.monotonic()
                 self._report(epoch, i + 1, started)
         mean = float(total) / self.fitter.n_frames if bool(self.parameters.isfinite().all()) else math.nan
         error = float(errors) / self.fitter.n_frames
         self.psnr_db = -10 * math.log10(error) if error > 0 else None
+        if self.fit.rate_weight and math.isfinite(mean):
+            self.n_bytes = self._weigh(epoch, float(rates) / self.steps_an_epoch / 8)
         self._report(epoch, self.steps_an_epoch, started)
         self.fitter.n_steps_done += self.steps_an_epoch
         self.fitter.seconds += time.monotonic() - started
         return mean
 
-    def _step(self, step: int, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """One optimizer step on a batch; returns (distortion, mean squared error), detached scalars."""
+    def _weigh(self, epoch: int, estimate: float) -> float:
+        """The parameters' bytes, from an epoch's estimate; sets the rate weight of the next one towards a target."""
+        before, progress = epoch / self.n_epochs, (epoch + 1) / self.n_epochs
+        gauges, fit = self.fitter.gauges, self.fit
+        if gauges and is_due(SIZE_LOOKS if fit.target_bpp else IDLE_LOOKS, before, progress):
+            self.bytes_ratio = gauges.bits(self._fitted()) / (8 * estimate)
+        n_bytes = self.bytes_ratio * estimate
+        if self.control and gauges:
+            psnr_db = self.psnr_db or math.inf
+            if fit.target_psnr and is_due(PSNR_LOOKS, before, progress):
+                self.rgb_gap_db = gauges.rgb_db(self._fitted()) - psnr_db
+            if fit.target_bpp:
+                error = size_error(8 * n_bytes, fit.target_bpp * self.fitter.n_pixels)
+            else:
+                error = psnr_error(self.control.expected_db(progress, psnr_db + self.rgb_gap_db), fit.target_psnr)
+            self.control.observe(progress, error)
+            self.fitter.rate_weight = self.control.weight
+        return n_bytes
+
+    def _step(self, step: int, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One optimizer step on a batch; returns (distortion, mean squared error, bits), detached scalars."""
         if step == self.round_from and not self.fit.rate_weight:
             self._cover()
         is_rounding = step >= self.round_from
@@ -182,16 +234,13 @@ class _Stage:
         target = self.fitter.target[frames].float() / 255
         output = self.fitter.network(parameters, frames)
         distortion = self._distortion(output, target)
-        loss = distortion + bits * (self.fit.rate_weight / self._n_pixels())
+        loss = distortion + bits * (self.fitter.rate_weight / self.fitter.n_pixels)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(self.factor * rate_factor(step / self.n_steps, self.fit.warmup))
         with torch.no_grad():
             n_main = 4 if self.fitter.model.colorspace == "yuv" else 3
             squared_error = (output[:, :n_main] - target[:, :n_main]).square().mean()
-        return distortion.detach(), squared_error
-
-    def _n_pixels(self) -> int:
-        return self.fitter.n_frames * self.fitter.model.width * self.fitter.model.height
+        return distortion.detach(), squared_error, bits.detach()
 
     def _forward_values(self, is_rounding: bool) -> tuple[Tensor, Tensor]:
         """The values that the forward pass uses, float32 [n_parameters], and their estimated bits (0 if unused)."""
@@ -226,7 +275,7 @@ class _Stage:
         fps = n_done * self.fit.batch_size / max(seconds, 1e-9)
         done = epoch + (n_steps_in_epoch == self.steps_an_epoch)
         fitter.on_progress(Progress(self.name, done, self.n_epochs, fps, self.psnr_db,
-                                    max(n_left, 0) * seconds / max(n_done, 1)))
+                                    max(n_left, 0) * seconds / max(n_done, 1), self.n_bytes))
 
 
 def _plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:

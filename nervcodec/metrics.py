@@ -77,6 +77,12 @@ def psnr_db(mse: ArrayLike, peak: float = 255) -> Float64:
         return np.asarray(10 * np.log10(peak * peak / error))
 
 
+def frame_rgb_db(ref: Frames, dist: Frames, color: ColorTags) -> Float64:
+    """PSNR of every frame's mean squared error over R, G and B, capped at 100 dB; float64 [T]."""
+    rgb = [to_layout(frames, "rgb", color) for frames in (ref, dist)]
+    return np.minimum(psnr_db(np.mean(list(frame_mse(*rgb).values()), axis=0)), CAP_DB)
+
+
 class QualityMeter:
     """Measures a video group by group, keeping only a few numbers a frame.
 

@@ -18,6 +18,8 @@ from .errors import ConfigError
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
 
+Network = Callable[[VideoFormat, str, int, float], ModelConfig]
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -26,21 +28,40 @@ class Preset:
     Attributes:
         summary: one line for --help.
         colorspace: of the head; None takes 'yuv' for 4:2:0 video and 'rgb' for RGB.
-        model: (format, colorspace, frames of the longest segment) -> network.
+        network: (format, colorspace, frames of the longest segment, bits over the usual) -> network.
         fit: how to fit it.
         min_steps: short segments get as many more epochs as it takes to make this many steps.
     """
 
     summary: str
     colorspace: str | None
-    model: Callable[[VideoFormat, str, int], ModelConfig]
+    network: Network
     fit: FitConfig
     min_steps: int = 0
+
+    def model(self, form: VideoFormat, colorspace: str, n_frames: int, rate: float = 1.0) -> ModelConfig:
+        """The network for segments of at most n_frames frames that take `rate` times the usual bits."""
+        return self.network(form, colorspace, n_frames, rate)
 
     def fit_for(self, n_frames: int) -> FitConfig:
         """The fit for segments of n_frames frames."""
         steps_an_epoch = -(-n_frames // self.fit.batch_size)
         return replace(self.fit, epochs=max(self.fit.epochs, -(-self.min_steps // steps_an_epoch)))
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """How large a network is and how its width goes from block to block.
+
+    Attributes:
+        n_parameters: at 7.6 million pixels; they grow with the pixels to the power of 0.6.
+        octave: the width's factor for an octave of scale.
+        five: its factor where the stride is 5, whose upsampling has 25 outputs a channel.
+    """
+
+    n_parameters: float
+    octave: float
+    five: float
 
 
 def segment_lengths(n_frames: int, at_most: int | None = None) -> list[int]:
@@ -71,9 +92,9 @@ def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple
     return -(-height // scale), -(-width // scale), strides or (1,)
 
 
-def paper_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]:
+def paper_model(channels: int) -> Network:
     """The paper's network with C = `channels`: MLP stem of 512 units, widths C, 80, 80, ..., at 720p 9 x 16 cells."""
-    def model(form: VideoFormat, colorspace: str, _: int) -> ModelConfig:
+    def model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
         rows, columns, strides = choose_strides(*_plane_size(form, colorspace), _CELLS)
         blocks = tuple(Block(stride, 80 if i else channels) for i, stride in enumerate(strides))
         return ModelConfig(form.width, form.height, colorspace, "mlp", rows, columns, blocks,
@@ -82,13 +103,13 @@ def paper_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]
     return model
 
 
-def nerv_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]:
+def nerv_model(channels: int) -> Network:
     """NeRV with the stem and head of paper_model(channels) and blocks of one width that makes its parameters as many.
 
     Its blocks are 3x3 convolution -> pixel shuffle -> SiLU, arXiv 2110.13903, figure 2.
     """
-    def model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
-        theirs = paper_model(channels)(form, colorspace, n_frames)
+    def model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
+        theirs = paper_model(channels)(form, colorspace, n_frames, rate)
         wished = n_parameters(theirs, n_frames)
 
         def nerv(width: int) -> ModelConfig:
@@ -100,27 +121,29 @@ def nerv_model(channels: int) -> Callable[[VideoFormat, str, int], ModelConfig]:
     return model
 
 
-def small_model(parts: tuple[str, ...]) -> Callable[[VideoFormat, str, int], ModelConfig]:
-    """The paper's MLP stem (64 units, 8 channels) and head with such parts of a block, as large as grid_model."""
-    def model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
+def small_model(parts: tuple[str, ...]) -> Network:
+    """The paper's MLP stem (64 units, 8 channels) and head with such parts of a block, about as large as grid_model."""
+    def model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
         rows, columns, strides = _stem_cells(form, colorspace)
-        return _widest(form, n_frames, strides, lambda blocks: ModelConfig(
+        return _widest(form, n_frames, strides, Sizing(200_000, 0.7, 0.525), lambda blocks: ModelConfig(
             form.width, form.height, colorspace, "mlp", rows, columns, blocks, stem_hidden=64, stem_channels=8,
             parts=parts))
 
     return model
 
 
-def grid_model(form: VideoFormat, colorspace: str, n_frames: int) -> ModelConfig:
-    """Our network: temporal feature grids, and widths that suit the segment's number of pixels.
+def grid_model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
+    """Our network: temporal feature grids, and widths that suit the segment's number of pixels and its rate.
 
     A finer grid with few keys stands two blocks before the head (after the first block of two), for detail that stays
     where it is, which convolutions store badly. Biases that later layers can stand in for are left out: they cost
-    bits and gave nothing.
+    bits and gave nothing. Weights of fine blocks are worth more bits than those of the first, so that these are nearly
+    as wide (docs/ablation.md); the number of parameters follows the rate.
     """
+    sizing = Sizing(175_000 * min(max(rate**0.7, 1 / 8), 8), 0.9, 0.65)
     rows, columns, strides = _stem_cells(form, colorspace)
     finer = (Grid(2, 16, max(1, len(strides) - 2)),) if len(strides) > 1 else ()
-    return _widest(form, n_frames, strides, lambda blocks: ModelConfig(
+    return _widest(form, n_frames, strides, sizing, lambda blocks: ModelConfig(
         form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=(Grid(2, 1), Grid(4, 8), *finer),
         biases="lean", activation="gelu-tanh", output="linear", bits=10))
 
@@ -131,22 +154,18 @@ def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int
     return choose_strides(*plane, min(_CELLS, max(1, plane[0] * plane[1] // 64)))
 
 
-def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...],
+def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: Sizing,
             model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
-    """The widest model(blocks) with at most 200,000 * (pixels / 7.6e6)^0.6 parameters, finer grids aside.
-
-    A block's width falls by 0.7 an octave of scale, and is halved where the stride is 5, whose upsampling has 25
-    outputs a channel (bunny 320x180 x 132 with grids: 24 and 20 channels).
-    """
+    """The widest model(blocks) within the sizing's number of parameters, finer grids aside."""
     def blocks(width: float) -> tuple[Block, ...]:
         found, scale = [], 1
         for stride in strides:
-            share = 0.7 ** math.log2(scale) * (0.525 if stride == 5 else 1)
+            share = sizing.octave ** math.log2(scale) * (sizing.five if stride == 5 else 1)
             found.append(Block(stride, max(4, round(width * share))))
             scale *= stride
         return tuple(found)
 
-    budget = 200_000 * (n_frames * form.width * form.height / 7.6e6) ** 0.6
+    budget = sizing.n_parameters * (n_frames * form.width * form.height / 7.6e6) ** 0.6
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
     finer = sum(grid.n_keys(n_frames) * grid.channels * math.prod(models[0].cells(grid.level))
                 for grid in models[0].grids if grid.level)
@@ -164,12 +183,14 @@ _PAPER_FIT = FitConfig(epochs=300, finetune_epochs=100, finetune_rate=1.0, batch
 _SMALL_FIT = FitConfig(epochs=60, rate_weight=0, round_from=0.9)
 _SMALL = {"nervpp": PARTS, "nerv": (), "no-scrb1": ("pw", "scrb2", "skip"), "no-scrb2": ("pw", "scrb1", "skip"),
           "no-skip": ("pw", "scrb1", "scrb2")}
+_EPOCHS = {"ultrafast": 20, "fast": 45, "medium": 90, "slow": 270, "veryslow": 900}
 _PAPER_CHANNELS = {"xs": 8, "s": 26, "m": 58, "l": 112}
 
 PRESETS = {
-    "fast": Preset("about half the time of default", None, grid_model, FitConfig(epochs=45), min_steps=1000),
-    "default": Preset("a good file in a few minutes", None, grid_model, FitConfig(epochs=90), min_steps=2000),
-    "slow": Preset("about three times the time of default", None, grid_model, FitConfig(epochs=300), min_steps=6000),
+    **{name: Preset(f"{epochs} epochs", None, grid_model, FitConfig(epochs=epochs), min_steps=20 * epochs)
+       for name, epochs in _EPOCHS.items()},
+    "paper-small": Preset("NeRV++ with the recipe as published, with about the parameters of medium", "rgb",
+                          small_model(PARTS), _PAPER_FIT),
     **{f"paper-{size}": Preset(f"NeRV++ {size.upper()} as published", "rgb", paper_model(channels), _PAPER_FIT)
        for size, channels in _PAPER_CHANNELS.items()},
     **{f"nerv-{size}": Preset(f"NeRV with the parameters of paper-{size}", "rgb", nerv_model(channels), _PAPER_FIT)

@@ -7,8 +7,9 @@ both go through decode_segment: one batch size, one memory layout, float32 throu
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,12 +17,17 @@ import torch
 from . import architecture
 from .bitstream import Segment
 from .color import Frames
-from .config import FitConfig, ModelConfig
+from .config import ColorTags, FitConfig, ModelConfig
 from .entropy import Coded, decode_symbols, encode_symbols
-from .fit import Fitted, Fitter, OnProgress, deterministic, silent
+from .fit import Fitted, Fitter, Gauges, OnProgress, deterministic, silent
+from .metrics import frame_rgb_db
 from .model import Network, pack, to_uint8, unpack
 from .prune import magnitude_mask
-from .quantize import code_from_step, dequantize, quantize, step_from_code, writable_steps
+from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
+
+# How near to its target a fit is to end, about half of what is promised (share of the size, dB), and with how many
+# trials: those of a PSNR decode all frames.
+_SIZE_TOLERANCE, _PSNR_TOLERANCE = (0.01, 120), (0.12, 24)
 
 
 @dataclass(frozen=True)
@@ -34,25 +40,89 @@ class FitSummary:
 
 
 def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu",
-                   on_progress: OnProgress = silent) -> tuple[Segment, FitSummary]:
+                   on_progress: OnProgress = silent, color: ColorTags = ColorTags()) -> tuple[Segment, FitSummary]:
     """Fits the model to the frames (already in the model's colorspace) and codes it.
 
+    Args:
+        color: what the RGB of a target_psnr is converted by.
     Raises:
         FitError: the fit kept diverging.
     """
-    target = torch.from_numpy(pack(frames, model)).to(device)
-    fitter = Fitter(model, fit, target, on_progress)
+    gauges = _gauges(frames, model, color)
+    fitter = Fitter(model, fit, torch.from_numpy(pack(frames, model)).to(device), on_progress, gauges)
     fitted = fitter.overfit(fitter.start())
     if fit.finetune_epochs:
         mask = magnitude_mask(fitted.parameters, fitter.network.tensors, fit.prune)
         fitted = fitter.overfit(fitted, mask)
+    if fit.target_bpp:
+        n_bits = fit.target_bpp * fitter.n_pixels
+        fitted = nearest_to(fitted, fitter.sizes, lambda found: gauges.bits(found) / n_bits - 1, *_SIZE_TOLERANCE)
+    elif fit.target_psnr:
+        goal = fit.target_psnr
+        fitted = nearest_to(fitted, fitter.sizes, lambda found: gauges.rgb_db(found) - goal, *_PSNR_TOLERANCE)
     coded = quantized(fitted, model, frames.n_frames)
-    by_module = itertools.groupby(zip(architecture.groups(model, frames.n_frames), coded, strict=True),
-                                  key=lambda pair: pair[0].module)
-    streams = tuple(encode_symbols([symbols for _, symbols in pairs], model.max_symbol) for _, pairs in by_module)
     zeros = sum(int((group.symbols == 0).sum()) for group in coded)
-    return Segment(frames.n_frames, streams), FitSummary(
+    return segment_of(coded, model, frames.n_frames), FitSummary(
         fitted.n_rollbacks, zeros / fitted.parameters.numel(), entropy_bytes(model, frames.n_frames, coded))
+
+
+def segment_of(coded: list[Coded], model: ModelConfig, n_frames: int) -> Segment:
+    """The symbols of all groups coded, a stream for each module."""
+    by_module = itertools.groupby(zip(architecture.groups(model, n_frames), coded, strict=True),
+                                  key=lambda pair: pair[0].module)
+    modules = (list(pairs) for _, pairs in by_module)
+    return Segment(n_frames, tuple(encode_symbols([own for _, own in pairs], [group.shape for group, _ in pairs],
+                                                  model.max_symbol) for pairs in modules))
+
+
+def _gauges(frames: Frames, model: ModelConfig, color: ColorTags) -> Gauges:
+    """What a fit's segment would take and how near its frames would be, got by coding and by decoding it."""
+    def segment(fitted: Fitted) -> Segment:
+        return segment_of(quantized(fitted, model, frames.n_frames), model, frames.n_frames)
+
+    def rgb_db(fitted: Fitted) -> float:
+        decoded = Frames.concatenate(list(decode_segment(segment(fitted), model)))
+        return float(frame_rgb_db(frames, decoded, color).mean())
+
+    return Gauges(lambda fitted: 8.0 * sum(map(len, segment(fitted).streams)), rgb_db)
+
+
+def nearest_to(fitted: Fitted, sizes: Sequence[int], error_of: Callable[[Fitted], float], tolerance: float,
+               max_trials: int) -> Fitted:
+    """The fit with the steps of some groups a few codes larger or smaller, so that it meets its target.
+
+    Size and PSNR both fall as steps grow. The largest groups come first, and a change that overshoots is left out;
+    what no change brings nearer stays as it is.
+
+    Args:
+        sizes: of the groups.
+        error_of: by how much a fit is too large or too good.
+        tolerance: the error that is good enough.
+        max_trials: how many fits to try.
+    """
+    error, n_trials = error_of(fitted), 0
+    direction = 1 if error > 0 else -1
+    by_size = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    while abs(error) > tolerance:
+        before = error
+        for number in by_size:
+            trial = with_step(fitted, number, direction)
+            found, n_trials = error_of(trial), n_trials + 1
+            if abs(found) < abs(error) and found * direction > -tolerance:
+                fitted, error = trial, found
+            if abs(error) <= tolerance or n_trials == max_trials:
+                return fitted
+        if error == before:
+            break
+    return fitted
+
+
+def with_step(fitted: Fitted, number: int, codes: int) -> Fitted:
+    """The fit with one group's step moved by so many codes."""
+    log_steps = fitted.log_steps.clone()
+    code = code_from_step(math.exp(float(log_steps[number]))) + codes
+    log_steps[number] = math.log(step_from_code(min(max(code, 0), MAX_STEP_CODE)))
+    return replace(fitted, log_steps=log_steps)
 
 
 def quantized(fitted: Fitted, model: ModelConfig, n_frames: int) -> list[Coded]:
@@ -88,8 +158,8 @@ def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
     coded: list[Coded] = []
     groups = architecture.groups(model, segment.n_frames)
     for module, stream in zip(architecture.module_names(model), segment.streams, strict=True):
-        sizes = [group.size for group in groups if group.module == module]
-        coded += decode_symbols(stream, sizes, model.max_symbol)
+        shapes = [group.shape for group in groups if group.module == module]
+        coded += decode_symbols(stream, shapes, model.max_symbol)
     return coded
 
 

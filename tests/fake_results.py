@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 CLIPS = ("river", "still life")
-LABELS = ("nervcodec default", "x265 medium")
+LABELS = ("nervcodec medium", "x265 medium")
 CEILING = 0.25
 
 

@@ -39,6 +39,8 @@ QUALITY: list[Field] = [(name, 4, 0, U32) for name in
 
 Q = (65536, 77936, 92682, 110218)
 E = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)
+THRESHOLDS: dict[int, tuple[int, ...]] = {1: (), 2: (6,), 3: (2, 8), 4: (1, 4, 10), 5: (1, 3, 7, 16),
+                                          6: (1, 3, 6, 12, 24)}
 
 
 @dataclass
@@ -287,36 +289,83 @@ def histogram(values: bytes, max_symbol: int) -> list[int]:
     return [*reversed(weights[1:]), *weights]
 
 
-def decode_stream(stream: bytes, sizes: Sequence[int], max_symbol: int) -> list[tuple[Ints, int]]:
-    """Sections "Records" and "Range decoder": symbols and step code of each group; the code of an empty one is 0."""
-    cursor = Cursor(stream, "a stream")
-    records: list[tuple[int, list[int] | None]] = []
-    for _ in sizes:
+Table = list[int] | None  # F(s) for s in -M..M; None of a record 0
+
+
+def read_records(cursor: Cursor, n_records: int, max_symbol: int) -> tuple[int, list[Table]]:
+    """Section "Records": the step code of a group, 0 if it has none, and the tables of its records."""
+    step, tables = None, list[Table]()
+    for _ in range(n_records):
         kind = cursor.integer(1)
         if kind == 0:
-            records.append((0, None))
-        elif kind <= 127:
-            step, positive, negative = cursor.integer(1), cursor.integer(1), cursor.integer(1)
+            tables.append(None)
+            continue
+        if kind == 128 or 240 <= kind <= 254:
+            raise ValueError(f"a record begins with {kind}")
+        if step is None:
+            step = cursor.integer(1)
+        if kind <= 127:
+            positive, negative = cursor.integer(1), cursor.integer(1)
             if max(positive, negative) > 64 or positive == negative == 64:
                 raise ValueError(f"the tails {positive} and {negative} are illegal")
-            records.append((step, frequencies(geometric(kind, positive, negative, max_symbol), max_symbol)))
-        elif 129 <= kind <= 191:
-            step = cursor.integer(1)
-            records.append((step, frequencies(plain(kind - 128, max_symbol), max_symbol)))
-        elif 192 <= kind <= 239:
-            step = cursor.integer(1)
-            records.append((step, frequencies(normal(kind - 191, max_symbol), max_symbol)))
-        elif kind == 255:
-            step, values = cursor.integer(1), cursor.take(len(buckets(max_symbol)))
+            weights = geometric(kind, positive, negative, max_symbol)
+        elif kind <= 191:
+            weights = plain(kind - 128, max_symbol)
+        elif kind <= 239:
+            weights = normal(kind - 191, max_symbol)
+        else:
+            values = cursor.take(len(buckets(max_symbol)))
             if not any(values):
                 raise ValueError("a histogram is empty")
-            records.append((step, frequencies(histogram(values, max_symbol), max_symbol)))
-        else:
-            raise ValueError(f"a record begins with {kind}")
+            weights = histogram(values, max_symbol)
+        tables.append(frequencies(weights, max_symbol))
+    return step or 0, tables
+
+
+def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: int) -> list[tuple[Ints, int]]:
+    """Section "Streams": symbols and step code of each group, given [K, C, h, w] of a grid, [size] of others."""
+    cursor = Cursor(stream, "a stream")
+    records = []
+    for shape in shapes:
+        n_classes = 0
+        if len(shape) == 4 and shape[0] > 1:
+            n_classes = cursor.integer(1)
+            if not 1 <= n_classes <= 6:
+                raise ValueError(f"a grid has {n_classes} classes")
+        records.append(read_records(cursor, 1 + n_classes, max_symbol))
     decoder = RangeDecoder(stream[cursor.at:], max_symbol)
-    found = [(np.zeros(size, np.int32) if table is None else decoder.decode(table, size), step)
-             for size, (step, table) in zip(sizes, records, strict=True)]
+    found = []
+    for shape, (step, (first, *classes)) in zip(shapes, records, strict=True):
+        symbols = decode_grid(decoder, shape, first, classes) if classes else decoder.decode(first, math.prod(shape))
+        found.append((symbols, step))
     decoder.finish()
+    return found
+
+
+def decode_grid(decoder: "RangeDecoder", shape: tuple[int, ...], first: Table, classes: list[Table]) -> Ints:
+    """Section "Contexts": the symbols of a grid of several keys, given the tables of key 0 and of the classes."""
+    d = np.zeros(shape, np.int32)
+    d[0] = decoder.decode(first, d[0].size).reshape(d[0].shape)
+    seen = set()
+    for k in range(1, shape[0]):
+        number = class_numbers(d[k - 1], THRESHOLDS[len(classes)])
+        for i, table in enumerate(classes):
+            places = [place for place in np.ndindex(d[k].shape) if number[place] == i]
+            seen |= {i} if places else set()
+            for place, symbol in zip(places, decoder.decode(table, len(places)), strict=True):
+                d[k][place] = symbol
+    if any(table is not None and i not in seen for i, table in enumerate(classes)):
+        raise ValueError("a class without symbols has a table")
+    return d.ravel()
+
+
+def class_numbers(before: Ints, thresholds: tuple[int, ...]) -> dict[tuple[int, ...], int]:
+    """Section "Contexts": the class of each place [c, y, x], given the symbols of the key before."""
+    found: dict[tuple[int, ...], int] = {}
+    for c, y, x in np.ndindex(before.shape):
+        around = before[c, max(y - 1, 0):y + 2, max(x - 1, 0):x + 2]
+        activity = abs(int(before[c, y, x])) + sum(abs(symbol) for symbol in around.ravel().tolist())
+        found[c, y, x] = sum(threshold <= activity for threshold in thresholds)
     return found
 
 
@@ -344,8 +393,10 @@ class RangeDecoder:
         if length > n_bytes or value != first(length) or shorter_one:
             raise ValueError("a stream does not end as it should")
 
-    def decode(self, table: list[int], size: int) -> Ints:
-        """The next symbols, given their table and number."""
+    def decode(self, table: Table, size: int) -> Ints:
+        """The next symbols, given their table and number; zeros without a table."""
+        if table is None:
+            return np.zeros(size, np.int32)
         low, extent, point = self.low, self.extent, self.point
         cumulative = list(itertools.accumulate(table, initial=0))
         found = np.empty(size, np.int32)
@@ -370,10 +421,11 @@ def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
     segment = file.segments[segment_index]
     found = []
     for (module, weights, biases), stream in zip(tensors(file, segment.n_frames), segment.streams, strict=True):
-        names, sizes = [name for name, _ in weights], [math.prod(shape) for _, shape in weights]
+        names = [name for name, _ in weights]
+        shapes = [shape if name.startswith("grid") else (math.prod(shape),) for name, shape in weights]
         if biases:
-            names, sizes = [*names, "biases"], [*sizes, sum(math.prod(shape) for _, shape in biases)]
-        decoded = decode_stream(stream, sizes, file.max_symbol)
+            names, shapes = [*names, "biases"], [*shapes, (sum(math.prod(shape) for _, shape in biases),)]
+        decoded = decode_stream(stream, shapes, file.max_symbol)
         found += [(f"{module}.{name}", *group) for name, group in zip(names, decoded, strict=True)]
     return found
 

@@ -36,7 +36,7 @@ def toml(folder: Path, text: str = TOML) -> Path:
 def test_all_codecs_at_both_tunings() -> None:
     """Unasked, every built-in codec runs at its default preset, FFmpeg's with and without psnr tuning."""
     assert [adapter.label for adapter in chosen()] == [
-        "nervcodec default", "x264 medium", "x264 medium psnr", "x265 medium", "x265 medium psnr", "svtav1 4",
+        "nervcodec medium", "x264 medium", "x264 medium psnr", "x265 medium", "x265 medium psnr", "svtav1 4",
         "vp9 2"]
 
 
@@ -50,7 +50,7 @@ def test_presets_make_curves() -> None:
 
 @pytest.mark.parametrize(("codec", "variant", "expected"), [
     ("x264", "medium", ["26", "29", "32", "35"]), ("svtav1", "4", ["35", "44", "54", "63"]),
-    ("nervcodec", "default", ["0.003", "0.0071", "0.017", "0.04"]), ("nervcodec", "paper-xs", ["8", "7", "5", "4"]),
+    ("nervcodec", "medium", ["36", "32", "28", "24"]), ("nervcodec", "paper-xs", ["8", "7", "5", "4"]),
     ("nervcodec", "paper", ["xs", "s", "m", "l"]),
 ])
 def test_points_span_the_usual_range(codec: str, variant: str, expected: list[str]) -> None:
@@ -60,7 +60,7 @@ def test_points_span_the_usual_range(codec: str, variant: str, expected: list[st
 
 
 @pytest.mark.parametrize(("codec", "variant", "expected"), [
-    ("x264", "medium", "30"), ("nervcodec", "default", "0.011"), ("nervcodec", "paper-xs", "8"),
+    ("x264", "medium", "30"), ("nervcodec", "medium", "30"), ("nervcodec", "paper-xs", "8"),
     ("nervcodec", "nerv", "xs"),
 ])
 def test_a_single_point(codec: str, variant: str, expected: str) -> None:
@@ -69,7 +69,7 @@ def test_a_single_point(codec: str, variant: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(("codec", "variant", "n_settings"), [
-    ("x264", "medium", 10), ("nervcodec", "paper-xs", 5), ("nervcodec", "paper", 4), ("nervcodec", "default", 20)])
+    ("x264", "medium", 10), ("nervcodec", "paper-xs", 5), ("nervcodec", "paper", 4), ("nervcodec", "medium", 13)])
 def test_no_setting_comes_twice(codec: str, variant: str, n_settings: int) -> None:
     """More points than the range has whole values give each value once."""
     settings = built_in(codec, [variant], 20)[0].settings
@@ -106,7 +106,7 @@ def test_unknown_codec_and_preset_of_ours() -> None:
     """Unknown codecs and presets of ours are refused with the names that are known."""
     with pytest.raises(ConfigError, match="codec is 'h266'; legal: nervcodec, x264, x265, svtav1, vp9$"):
         chosen(["h266"])
-    with pytest.raises(ConfigError, match="preset of nervcodec is 'best'; legal: .*default.*, paper, nerv$"):
+    with pytest.raises(ConfigError, match="preset of nervcodec is 'best'; legal: .*medium.*, paper, nerv$"):
         chosen(["nervcodec"], presets={"nervcodec": ["best"]})
 
 
@@ -119,10 +119,10 @@ def test_our_command_says_frames_threads_preset_and_options() -> None:
 
 
 @pytest.mark.parametrize(("variant", "options", "names"), [
-    ("default", [], ("decoded.y4m", "decoded/")),
+    ("medium", [], ("decoded.y4m", "decoded/")),
     ("paper-xs", [], ("decoded/", "decoded/")),
-    ("default", ["--colorspace", "rgb"], ("decoded/", "decoded/")),
-    ("default", ["--colorspace=yuv"], ("decoded.y4m", "decoded.y4m")),
+    ("medium", ["--colorspace", "rgb"], ("decoded/", "decoded/")),
+    ("medium", ["--colorspace=yuv"], ("decoded.y4m", "decoded.y4m")),
     ("paper", ["--colorspace", "auto"], ("decoded/", "decoded/")),
 ])
 def test_ours_decodes_to_the_networks_own_planes(variant: str, options: list[str], names: tuple[str, str]) -> None:

@@ -113,6 +113,16 @@ def test_groups_cover_the_parameters(model: ModelConfig) -> None:
     assert [(g.name, g.kind, g.size) for g in groups(model, 9)] == expected
 
 
+def test_groups_of_grids_keep_their_shape() -> None:
+    """A grid's group has its keys, channels, rows, columns and the lag of a key; others are flat, without lag."""
+    shapes = {t.name: t.shape for t in tensors(GRIDS, 9)}
+    for group in groups(GRIDS, 9):
+        if group.kind == GRID:
+            assert group.shape == shapes[group.name] and group.size == group.shape[0] * group.lag
+        else:
+            assert (group.shape, group.lag) == ((group.size,), 0)
+
+
 def test_module_names() -> None:
     """Modules run from the stem through the blocks to the head."""
     assert module_names(GRIDS) == ["stem", "block1", "block2", "head"]

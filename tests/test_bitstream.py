@@ -117,7 +117,7 @@ def test_n_bytes_and_container_bytes() -> None:
 def test_container_is_at_most_250_bytes(size: tuple[int, int]) -> None:
     """One segment of the default preset has at most 250 bytes around its streams."""
     form = VideoFormat(*size, Fraction(25), 132)
-    header = Header(form, PRESETS["default"].model(form, "yuv", 132))
+    header = Header(form, PRESETS["medium"].model(form, "yuv", 132))
     data = write_file(header, [segment_of(header, 132)], StoredQuality())
     assert read_file(data).container_bytes <= 250
 

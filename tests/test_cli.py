@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from nervcodec import __version__
+from nervcodec import cli as cli_module
 from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
 from nervcodec.cli import main
 from nervcodec.color import Frames
@@ -199,6 +201,63 @@ def test_progress_lines_are_plain_without_a_terminal(shell: Shell) -> None:
     assert all(word in lines[-1] for word in ("epoch 2/2", "frames/s", "PSNR", "ETA"))
 
 
+# --- what can be asked for ---
+
+
+def test_a_size_is_met(shell: Shell) -> None:
+    """The file is within 2 % of the size asked for, which the table names before the fit."""
+    write_clip(shell.folder / "in.y4m", n_frames=20)
+    result = shell("encode", "in.y4m", "out.nvpp", "--epochs", "40", "--size", "1.2k")
+    assert result.code == 0 and re.search("^target +1,200 bytes$", result.out, re.MULTILINE)
+    assert (shell.folder / "out.nvpp").stat().st_size == pytest.approx(1200, rel=0.02)
+
+
+def test_a_target_that_was_missed_is_said(shell: Shell) -> None:
+    """A PSNR out of reach gives the best that the fit came to, with a note of how much that is."""
+    write_clip(shell.folder / "in.y4m")
+    result = shell("encode", "in.y4m", "out.nvpp", "--epochs", "3", "--target-psnr", "70")
+    assert result.code == 0 and (shell.folder / "out.nvpp").exists()
+    reached = json.loads(shell("info", "out.nvpp", "--json").out)["quality"]["psnr_rgb"]
+    assert (f"nervcodec: 70 dB RGB were asked for, {reached:.2f} dB is as near as this fit came; "
+            "a slower preset or more epochs reach further") in result.err.splitlines()
+
+
+def test_a_time_budget_sets_the_epochs(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--time-budget makes as many epochs as fit, and says so before it starts."""
+    write_clip(shell.folder / "in.y4m")
+    monkeypatch.setattr("nervcodec.estimate.seconds_per_step", lambda *_: 1.0)
+    result = shell("encode", "in.y4m", "out.nvpp", "--time-budget", "1m")
+    assert "18 + 0 epochs" in result.out and "about 0:54 to fit" in result.out
+    assert json.loads(shell("info", "out.nvpp", "--json").out)["quality"]["epochs"] == 18
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("90", 90), ("1.5s", 1.5), ("10m", 600), ("1h30m", 5400), ("1h1m1s", 3661)])
+def test_times(text: str, seconds: float) -> None:
+    """A time is in seconds, or in hours, minutes and seconds."""
+    assert cli_module._Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(("text", "amount"), [("65600", 65600), ("64k", 64e3), ("1.5M", 1.5e6), ("2G", 2e9)])
+def test_amounts(text: str, amount: float) -> None:
+    """An amount is a number, or one of thousands, millions and so on."""
+    assert cli_module._Amount().convert(text, None, None) == amount
+
+
+def test_crf_and_tune_reach_the_fit(shell: Shell) -> None:
+    """--crf sets the price of a bit and with it the network's size, --tune ssim the loss."""
+    write_clip(shell.folder / "in.y4m", 64, 48)
+    plans = [json.loads(shell("encode", "in.y4m", "out.nvpp", "--dry-run", "--json", *options).out)
+             for options in (["--crf", "20"], ["--crf", "40"], ["--tune", "ssim"], ["--tune", "psnr"])]
+    assert plans[0]["fit"]["rate_weight"] < 0.01 < plans[1]["fit"]["rate_weight"]
+    assert plans[0]["parameters"] > plans[1]["parameters"]
+    assert [plan["fit"]["loss"] for plan in plans] == ["mse", "mse", "l1+ssim", "mse"]
+    assert plans[2]["fit"]["rate_weight"] > plans[3]["fit"]["rate_weight"]
+
+
+# --- what is wrong ---
+
+
 def error_line(result: Result) -> str:
     """The one line of an error; nothing else was printed."""
     lines = result.err.splitlines()
@@ -223,6 +282,18 @@ def error_line(result: Result) -> str:
     (["encode", "in.y4m", "o.nvpp", "--seed", "-1"], 2, "seed is -1"),
     (["encode", "in.y4m", "o.nvpp", "--colorspace", "cmyk"], 2, "cmyk"),
     (["encode", "in.y4m", "o.nvpp", "--rate-weight", "-1"], 2, "rate weight is -1"),
+    (["encode", "in.y4m", "o.nvpp", "--crf", "64"], 2, "crf is 64; legal: 0 (best) to 63 (smallest)"),
+    (["encode", "in.y4m", "o.nvpp", "--crf", "30", "--size", "1k"], 2, "crf and size are given; legal: one of them"),
+    (["encode", "in.y4m", "o.nvpp", "--size", "100"], 2, "size is 100 bytes; legal: "),
+    (["encode", "in.y4m", "o.nvpp", "--size", "1Q"], 2, "'1Q' is not an amount"),
+    (["encode", "in.y4m", "o.nvpp", "--bpp", "0"], 2, "bpp is 0; legal: above 0"),
+    (["encode", "in.y4m", "o.nvpp", "--bitrate", "nan"], 2, "bitrate is nan; legal: above 0"),
+    (["encode", "in.y4m", "o.nvpp", "--target-psnr", "101"], 2, "target PSNR is 101"),
+    (["encode", "in.y4m", "o.nvpp", "--tune", "grain"], 2, "grain"),
+    (["encode", "in.y4m", "o.nvpp", "--preset", "paper-xs", "--crf", "30"], 2, "no rate to steer"),
+    (["encode", "in.y4m", "o.nvpp", "--time-budget", "soon"], 2, "'soon' is not a time"),
+    (["encode", "in.y4m", "o.nvpp", "--time-budget", "0s"], 2, "time budget is 0 s"),
+    (["encode", "in.y4m", "o.nvpp", "--time-budget", "9s", "--epochs", "2"], 2, "epochs and a time budget are given"),
     (["encode", "none.y4m", "o.nvpp"], 3, "none.y4m"),
     (["encode", "text.y4m", "o.nvpp"], 3, "text.y4m"),
     (["encode", "cut.y4m", "o.nvpp"], 3, "cut.y4m"),
@@ -388,7 +459,7 @@ def test_bench_writes_results_and_report(clips: Shell) -> None:
     (["bench", "in.y4m", "--threads", "0"], 2, "threads is 0"),
     (["bench", "in.y4m", "--encode-options", "'--epochs 1"], 2, "No closing quotation"),
     (["bench", "in.y4m", "--adapter", "none.toml"], 2, "none.toml"),
-    (["bench", "in.y4m", "--anchor", "x266"], 2, "anchor is 'x266'; legal: nervcodec default, x264 medium"),
+    (["bench", "in.y4m", "--anchor", "x266"], 2, "anchor is 'x266'; legal: nervcodec medium, x264 medium"),
     (["bench", "in.y4m", "--out", "in2.y4m"], 2, "out is in2.y4m: File exists"),
     (["bench", "--suite", "uvg"], 2, "suite uvg needs the folder of its clips"),
     (["bench", "--suite", "uvg", "--clips", "."], 2, "lacks Beauty, Bosphorus"),

@@ -25,7 +25,7 @@ def curve(label: str, *pairs: tuple[float, float], clip: str = "a") -> list[dict
 
 def against(*pairs: tuple[float, float], anchor: tuple[tuple[float, float], ...] = RISING) -> Delta:
     """Our curve of these points against the anchor's, by RGB PSNR."""
-    (found,) = deltas(curve(ANCHOR, *anchor) + curve("nervcodec default", *pairs), ANCHOR, ("rgb",))
+    (found,) = deltas(curve(ANCHOR, *anchor) + curve("nervcodec medium", *pairs), ANCHOR, ("rgb",))
     return found
 
 
@@ -150,16 +150,16 @@ def test_equal_psnr_without_the_anchor() -> None:
 
 def test_every_clip_curve_and_plane() -> None:
     """There is one result for each clip, each curve but the anchor, and each plane, in the order of the points."""
-    points = [point for clip in "ba" for label in (ANCHOR, "x264 medium", "nervcodec default")
+    points = [point for clip in "ba" for label in (ANCHOR, "x264 medium", "nervcodec medium")
               for point in curve(label, *RISING, clip=clip)]
     found = [(delta.clip, delta.label, delta.anchor, delta.plane) for delta in deltas(points, ANCHOR)]
-    assert found == [(clip, label, ANCHOR, plane) for clip in "ba" for label in ("x264 medium", "nervcodec default")
+    assert found == [(clip, label, ANCHOR, plane) for clip in "ba" for label in ("x264 medium", "nervcodec medium")
                      for plane in ("y", "rgb")]
 
 
 def test_planes_have_their_own_figures() -> None:
     """The PSNR is that of the plane asked for."""
-    points = curve(ANCHOR, *RISING) + curve("nervcodec default", *RISING)
+    points = curve(ANCHOR, *RISING) + curve("nervcodec medium", *RISING)
     assert [delta.equal_psnr for delta in deltas(points, ANCHOR, ("y", "rgb", "yuv611"))] == [37.0, 36.0, 36.0]
 
 
@@ -178,10 +178,10 @@ def test_by_label_sorts_by_bytes() -> None:
 
 
 @pytest.mark.parametrize(("labels", "asked", "expected"), [
-    (["nervcodec default", "x264 medium", ANCHOR], None, ANCHOR),
-    (["nervcodec default", "x264 medium", ANCHOR], "x264 medium", "x264 medium"),
-    (["nervcodec default", "svtav1 4", "x264 medium"], None, "svtav1 4"),
-    (["nervcodec slow", "nervcodec default"], None, "nervcodec slow"),
+    (["nervcodec medium", "x264 medium", ANCHOR], None, ANCHOR),
+    (["nervcodec medium", "x264 medium", ANCHOR], "x264 medium", "x264 medium"),
+    (["nervcodec medium", "svtav1 4", "x264 medium"], None, "svtav1 4"),
+    (["nervcodec slow", "nervcodec medium"], None, "nervcodec slow"),
 ])
 def test_choice_of_anchor(labels: list[str], asked: str | None, expected: str) -> None:
     """The anchor is the one asked for, else x265 medium, else the first that is not ours, else the first."""
@@ -190,8 +190,8 @@ def test_choice_of_anchor(labels: list[str], asked: str | None, expected: str) -
 
 def test_unknown_anchor() -> None:
     """An anchor that is no label is refused with the labels."""
-    with pytest.raises(ConfigError, match="^anchor is 'x266'; legal: nervcodec default, x264 medium$"):
-        choose_anchor({"nervcodec default": "nervcodec", "x264 medium": "x264"}, "x266")
+    with pytest.raises(ConfigError, match="^anchor is 'x266'; legal: nervcodec medium, x264 medium$"):
+        choose_anchor({"nervcodec medium": "nervcodec", "x264 medium": "x264"}, "x266")
 
 
 def test_no_labels() -> None:

@@ -12,10 +12,10 @@ import pytest
 import nervcodec
 
 FOLDER = Path(nervcodec.__file__).parent
-FLOORS = ("errors", "config", "architecture", "presets", "bitstream", "fileinfo", "color", "output", "entropy",
-          "quantize", "model", "metrics", "prune", "optim", "fit", "estimate", "y4m", "libav", "survey", "video",
-          "segment", "backends", "codec", "compare", "conventional", "adapters", "crops", "suites", "bench", "curves",
-          "console", "plots", "report", "cli", "__main__")
+FLOORS = ("errors", "config", "architecture", "goal", "presets", "bitstream", "fileinfo", "color", "output",
+          "contexts", "entropy", "quantize", "model", "metrics", "prune", "optim", "ratecontrol", "fit", "estimate",
+          "y4m", "libav", "survey", "video", "segment", "backends", "plan", "codec", "compare", "conventional",
+          "adapters", "crops", "suites", "bench", "curves", "console", "plots", "report", "cli", "__main__")
 
 
 def imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -105,7 +105,7 @@ def test_packages_have_one_door(package: str, module: str | None) -> None:
     assert importers(package) == ({module} if module else {"fit", "metrics"})
 
 
-@pytest.mark.parametrize("name", ["errors", "config", "architecture", "presets", "bitstream", "fileinfo"])
+@pytest.mark.parametrize("name", ["errors", "config", "architecture", "goal", "presets", "bitstream", "fileinfo"])
 def test_the_ground_floors_are_standard_library(name: str) -> None:
     """What info and --help need imports the standard library alone."""
     foreign = {found.split(".")[0] for found in imported(FOLDER / f"{name}.py")} - {"nervcodec"}

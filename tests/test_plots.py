@@ -107,7 +107,7 @@ def test_no_ceiling_without_one() -> None:
 def test_frames_are_of_the_middle_point_and_the_nearest() -> None:
     """PSNR by frame is shown for our middle point and for the other curve's point of the nearest size."""
     shown = texts(psnr_by_frame(results(), 0))
-    assert "nervcodec default, rate weight 0.01, 3,600 bytes" in shown
+    assert "nervcodec medium, rate weight 0.01, 3,600 bytes" in shown
     assert "x265 medium, crf 29, 4,000 bytes" in shown
 
 

@@ -13,7 +13,7 @@ from nervcodec.errors import ConfigError
 from nervcodec.presets import PRESETS, choose_strides, segment_lengths
 
 PAPER = ("paper-xs", "paper-s", "paper-m", "paper-l")
-RECIPES = ("default", *PAPER)  # the others share default's network, see test_presets_rise_in_effort
+RECIPES = ("medium", *PAPER)  # the others of ours share its network, see test_presets_rise_in_effort
 
 
 def video(width: int, height: int, n_frames: int = 132) -> VideoFormat:
@@ -65,7 +65,7 @@ def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: 
 @settings(max_examples=40)
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 150), st.sampled_from(COLORSPACES),
        st.sampled_from(RECIPES))
-@example(1, 1, 1, "yuv", "default")
+@example(1, 1, 1, "yuv", "medium")
 def test_any_size_has_a_network(width: int, height: int, n_frames: int, colorspace: str, name: str) -> None:
     """Every preset has a legal network for any size and length; making it is deterministic."""
     recipe = PRESETS[name].model
@@ -99,19 +99,19 @@ def test_strides_of_known_sizes(size: tuple[int, int], expected: tuple[int, int,
     assert choose_strides(*size, 144) == expected
 
 
-def test_default_model_of_the_known_clip() -> None:
-    """320 x 180 for 132 frames gives the network that the figures in the benchmarks are of: 24 and 20 channels."""
-    model = PRESETS["default"].model(video(320, 180), "yuv", 132)
+def test_our_model_of_the_known_clip() -> None:
+    """320 x 180 for 132 frames gives the network that the figures in the benchmarks are of: 20 and 25 channels."""
+    model = PRESETS["medium"].model(video(320, 180), "yuv", 132)
     assert (model.stem_height, model.stem_width) == (9, 16)
-    assert [(block.stride, block.width) for block in model.blocks] == [(5, 24), (2, 20)]
+    assert [(block.stride, block.width) for block in model.blocks] == [(5, 20), (2, 25)]
 
 
 @pytest.mark.parametrize("n_frames", [1, 20, 132])
 @pytest.mark.parametrize("size", [(160, 90), (320, 180), (640, 360)])
-def test_default_model_keeps_to_its_budget(size: tuple[int, int], n_frames: int) -> None:
-    """Finer grids aside, default has at most 200,000 * (pixels / 7.6e6)^0.6 parameters, or the least width there is."""
-    model = PRESETS["default"].model(video(*size), "yuv", n_frames)
-    budget = 200_000 * (size[0] * size[1] * n_frames / 7.6e6) ** 0.6
+def test_our_model_keeps_to_its_budget(size: tuple[int, int], n_frames: int) -> None:
+    """Finer grids aside, ours has at most 175,000 * (pixels / 7.6e6)^0.6 parameters, or the least width there is."""
+    model = PRESETS["medium"].model(video(*size), "yuv", n_frames)
+    budget = 175_000 * (size[0] * size[1] * n_frames / 7.6e6) ** 0.6
     finer = sum(t.size for t in tensors(model, n_frames) if t.kind == GRID and t.shape[2:] != model.cells(0))
     assert n_parameters(model, n_frames) - finer <= budget or max(block.width for block in model.blocks) == 4
 
@@ -139,16 +139,17 @@ def test_segments_of_no_frames_are_refused() -> None:
 @pytest.mark.parametrize(("n_frames", "epochs"), [(132, 10), (9, 20), (1, 100)])
 def test_short_segments_get_more_epochs(n_frames: int, epochs: int) -> None:
     """Epochs rise until there are min_steps steps, and are never fewer than the recipe's."""
-    preset = replace(PRESETS["default"], fit=FitConfig(epochs=10, batch_size=2), min_steps=100)
+    preset = replace(PRESETS["medium"], fit=FitConfig(epochs=10, batch_size=2), min_steps=100)
     assert preset.fit_for(n_frames) == FitConfig(epochs=epochs, batch_size=2)
 
 
 def test_presets_rise_in_effort() -> None:
-    """fast, default and slow share a recipe for the network and differ in passes and steps, in this order."""
-    fast, default, slow = (PRESETS[name] for name in ("fast", "default", "slow"))
-    assert fast.model == default.model == slow.model
-    assert fast.fit.epochs < default.fit.epochs < slow.fit.epochs
-    assert fast.min_steps < default.min_steps < slow.min_steps
+    """Our presets share a recipe for the network and differ in passes and steps, rising from the first to the last."""
+    ours = [PRESETS[name] for name in ("ultrafast", "fast", "medium", "slow", "veryslow")]
+    assert list(PRESETS.values())[:5] == ours and len({preset.network for preset in ours}) == 1
+    for faster, slower in zip(ours, ours[1:]):
+        assert faster.fit.epochs < slower.fit.epochs and faster.min_steps < slower.min_steps
+        assert replace(faster.fit, epochs=1) == replace(slower.fit, epochs=1)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -18,8 +18,8 @@ from nervcodec.segment import decode_segment, decode_symbols_of
 
 N_FRAMES = 5
 CLIPS = {
-    "odd": (19, 13, "--preset default --epochs 3"),
-    "segments": (24, 18, "--preset default --epochs 3 --segment-frames 3"),
+    "odd": (19, 13, "--preset medium --epochs 3"),
+    "segments": (24, 18, "--preset medium --epochs 3 --segment-frames 3"),
     "mlp rgb": (19, 13, "--preset paper-xs --colorspace rgb --epochs 2 --bits 4"),
 }
 
@@ -171,16 +171,17 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     for length in LENGTHS:
         payload = length.to_bytes(4, "little") + bytes(2)
         for module, weights, biases in reference_reader.tensors(file, length):
-            coded = []
+            coded, shapes = [], []
             for tensor, shape in [*weights, *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else [])]:
                 fan_in = 1 if tensor.startswith("grid") else 4 if tensor == "biases" else math.prod(shape[1:])
                 symbols = np.rint(rng.laplace(0, file.max_symbol / 3, math.prod(shape)))
                 symbols = np.clip(symbols, -file.max_symbol, file.max_symbol).astype(np.int32)
                 step = (0.5 if module == "head" else 1.5) / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
                 coded.append(Coded(symbols, int(8 * (math.log2(step) + 20))))
+                shapes.append(shape if tensor.startswith("grid") else (symbols.size,))
             if module == "block1":
                 coded[0].symbols[:] = 0 if name.startswith("mlp yuv") else coded[0].symbols
-            stream = encode_symbols(coded, file.max_symbol)
+            stream = encode_symbols(coded, shapes, file.max_symbol)
             payload += len(stream).to_bytes(4, "little") + stream
         sections.append((1, payload))
     return header_fields(header, grids, blocks), sections
@@ -228,7 +229,7 @@ def test_illegal_files_are_refused() -> None:
                                     b"\xff\0\0\0", b"\xff\0\1", b"\1\0\1", b"\x81", b"\xc0"])
 def test_illegal_streams_are_refused(stream: bytes) -> None:
     with pytest.raises(ValueError):
-        reference_reader.decode_stream(stream, [3], 1)
+        reference_reader.decode_stream(stream, [(3,)], 1)
 
 
 DISTRIBUTIONS = ["zero", "one symbol", "uniform", "laplacian", "gaussian", "one-sided", "sparse"]
@@ -262,11 +263,37 @@ def test_streams_are_equal(max_symbol: int) -> None:
         distributions = rng.choice(DISTRIBUTIONS, int(rng.integers(1, 6)))
         coded = [Coded(draw(rng, distribution, max_symbol), int(rng.integers(256)))
                  for distribution in distributions]
-        stream = encode_symbols(coded, max_symbol)
-        found = reference_reader.decode_stream(stream, [len(group.symbols) for group in coded], max_symbol)
+        shapes = [(len(group.symbols),) for group in coded]
+        stream = encode_symbols(coded, shapes, max_symbol)
+        found = reference_reader.decode_stream(stream, shapes, max_symbol)
         for (symbols, step_code), group in zip(found, coded, strict=True):
             assert np.array_equal(symbols, group.symbols)
             assert not symbols.any() or step_code == group.step_code
+
+
+@pytest.mark.parametrize("n_classes", range(1, 7))
+def test_grids_are_equal(n_classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nervcodec.contexts._cost_bits", lambda counts: abs(len(counts) - n_classes))
+    rng = np.random.default_rng(n_classes)
+    for max_symbol in (1, 7, 127):
+        shapes = [(1, 2, 4, 3), (4, 2, 5, 7), (9,), (3, 1, 1, 6), (7, 1, 6, 1)]
+        coded = []
+        for shape in shapes:
+            values = rng.laplace(0, 1, shape) * np.exp(rng.normal(-0.5, 2, shape[1:]))
+            values[0] *= rng.integers(2)
+            symbols = np.clip(np.rint(values), -max_symbol, max_symbol).astype(np.int32).ravel()
+            coded.append(Coded(symbols, int(rng.integers(256))))
+        stream = encode_symbols(coded, shapes, max_symbol)
+        for (symbols, step_code), group in zip(reference_reader.decode_stream(stream, shapes, max_symbol), coded,
+                                               strict=True):
+            assert np.array_equal(symbols, group.symbols)
+            assert not symbols.any() or step_code == group.step_code
+
+
+@pytest.mark.parametrize("stream", [b"", b"\0\0\0", b"\7" + bytes(8), b"\1\0", b"\2\0\x83\5", b"\2\0\0\x83\5"])
+def test_illegal_grids_are_refused(stream: bytes) -> None:
+    with pytest.raises(ValueError):
+        reference_reader.decode_stream(stream, [(2, 1, 2, 2)], 1)
 
 
 def test_damage_is_found(encoded: Path) -> None:

@@ -102,7 +102,7 @@ def test_the_pictures_are_there_byte_for_byte(tmp_path: Path) -> None:
 def test_pictures_have_captions(tmp_path: Path) -> None:
     """A picture's caption says label, setting, bytes and the PSNR of that frame; the source's is 'source'."""
     captions = re.findall("<figcaption>([^<]*)</figcaption>", report(tmp_path))
-    assert captions[:3] == ["source", "nervcodec default, rate weight 0.01, 3,600 bytes, 33.25 dB RGB",
+    assert captions[:3] == ["source", "nervcodec medium, rate weight 0.01, 3,600 bytes, 33.25 dB RGB",
                             "x265 medium, crf 29, 4,000 bytes, 33.25 dB RGB"]
     assert len(captions) == 12
 
@@ -113,7 +113,7 @@ def test_all_points_are_there(tmp_path: Path) -> None:
     points = fake_results.results()["points"]
     assert all([row[:3] for row in rows].count([each["label"], each["setting"], f"{each['bytes']:,}"]) == 1
                for each in points)
-    assert ["nervcodec default", "rate weight 0.04", "900", "whole file", "0.0417", "60.0", "31.00", "39.00", "40.00",
+    assert ["nervcodec medium", "rate weight 0.04", "900", "whole file", "0.0417", "60.0", "31.00", "39.00", "40.00",
             "32.00", "30.00", "0.9000", "0.9500", "30.50", "60.00", "0.50", "512", "256", "1,000",
             "12.50"] in rows
     assert ["x265 medium", "crf 35", "1,000", "elementary stream", "0.0463", "66.7", "31.00", "39.00", "40.00", "32.00",
@@ -237,10 +237,10 @@ def test_markdown() -> None:
         "### river", "",
         "| curve | setting | bytes | bpp | PSNR Y | PSNR RGB | MS-SSIM | encode s | decode s | parameters "
         "| kMAC/pixel |", "| --- | --- " + "| --: " * 9 + "|",
-        "| nervcodec default | rate weight 0.04 | 900 | 0.0417 | 31.00 | 30.00 | 0.9500 | 60.00 | 0.50 | 1,000 "
+        "| nervcodec medium | rate weight 0.04 | 900 | 0.0417 | 31.00 | 30.00 | 0.9500 | 60.00 | 0.50 | 1,000 "
         "| 12.50 |"]
     assert "Against x265 medium:" in lines
-    assert "| nervcodec default | Y | -10.0 % (-10.0 %) | +0.30 dB (+0.30 dB) | 90.0 % at 37.00 dB |" in lines
+    assert "| nervcodec medium | Y | -10.0 % (-10.0 %) | +0.30 dB (+0.30 dB) | 90.0 % at 37.00 dB |" in lines
     assert text.count("### ") == 2 and text.endswith("|\n")
 
 
@@ -272,7 +272,7 @@ def test_foreign_results(tmp_path: Path, text: str | None, fault: str) -> None:
 
 def test_unknown_anchor(tmp_path: Path) -> None:
     """An anchor that is no label is refused with the legal ones, and no report is written."""
-    with pytest.raises(ConfigError, match="anchor is 'x'; legal: nervcodec default, x265 medium"):
+    with pytest.raises(ConfigError, match="anchor is 'x'; legal: nervcodec medium, x265 medium"):
         report(tmp_path, anchor="x")
     assert not (tmp_path / "report.html").exists()
 

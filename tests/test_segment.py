@@ -1,6 +1,8 @@
 """nervcodec.segment: frames -> a coded segment -> frames, the same from every side."""
 
+import math
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,12 +13,14 @@ from conftest import MakeClip
 from nervcodec.architecture import groups, module_names, n_parameters
 from nervcodec.bitstream import Segment
 from nervcodec.color import Frames
-from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.config import ColorTags, FitConfig, ModelConfig
 from nervcodec.entropy import Coded
 from nervcodec.errors import BitstreamError
 from nervcodec.fit import Fitted
-from nervcodec.quantize import bounds, step_from_code
-from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment, entropy_bytes, quantized
+from nervcodec.metrics import frame_rgb_db
+from nervcodec.quantize import bounds, code_from_step, step_from_code
+from nervcodec.segment import (decode_segment, decode_symbols_of, encode_segment, entropy_bytes, nearest_to,
+                               quantized)
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)
 PAPER = FitConfig(epochs=25, finetune_epochs=15, learning_rate=8e-3, finetune_rate=1, loss="l1+ssim",
@@ -171,3 +175,55 @@ def test_work_can_be_sent_to_another_process(make_clip: MakeClip, grid_model: Mo
     remote, frames = pickle.loads(pickle.dumps((work, make_clip())))
     assert pickle.loads(pickle.dumps(remote(frames))) == work(make_clip())
     assert pickle.loads(pickle.dumps(decode_segment)) is decode_segment
+
+
+# --- targets ---
+
+
+@pytest.mark.parametrize("bpp", [2.0, 4.0])
+def test_a_size_is_met(make_clip: MakeClip, grid_model: ModelConfig, bpp: float) -> None:
+    """Streams take the bits a pixel that were asked for, within 2 %."""
+    frames = make_clip("yuv420", 12)
+    segment, _ = encode_segment(frames, grid_model, replace(OURS, epochs=80, target_bpp=bpp))
+    assert 8 * sum(map(len, segment.streams)) / (12 * 16 * 12) == pytest.approx(bpp, rel=0.02)
+
+
+def test_a_psnr_is_met(make_clip: MakeClip, grid_model: ModelConfig) -> None:
+    """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB."""
+    frames = make_clip("yuv420", 12)
+    segment, _ = encode_segment(frames, grid_model, replace(OURS, epochs=80, target_psnr=19.0))
+    found = frame_rgb_db(frames, decoded(segment, grid_model), ColorTags())
+    assert float(found.mean()) == pytest.approx(19.0, abs=0.2)
+
+
+@pytest.mark.parametrize(("goal", "direction"), [(9.0, 1), (11.0, -1)])
+def test_steps_close_what_is_left(goal: float, direction: int) -> None:
+    """Steps grow where a fit is too large and shrink where it is too small, never the other way."""
+    def measure(fitted: Fitted) -> float:  # each code takes or gives 0.1 of a group of size 1
+        codes = [code_from_step(math.exp(value)) for value in fitted.log_steps.tolist()]
+        return 10.0 - 0.1 * sum(size * (code - 100) for size, code in zip((1, 3, 2), codes))
+
+    start = Fitted(torch.zeros(6), torch.full((3,), math.log(step_from_code(100))))
+    found = nearest_to(start, (1, 3, 2), lambda fitted: measure(fitted) - goal, 0.01, 30)
+    assert measure(found) == pytest.approx(goal, abs=0.01)
+    codes = [code_from_step(math.exp(value)) - 100 for value in found.log_steps.tolist()]
+    assert all(code * direction >= 0 for code in codes)
+
+
+def test_trials_are_limited() -> None:
+    """No more fits are tried than allowed, each of them one group's step away from the best so far."""
+    seen: list[Fitted] = []
+
+    def error(fitted: Fitted) -> float:
+        seen.append(fitted)
+        return 100.0 - 1e-3 * len(seen)
+
+    nearest_to(Fitted(torch.zeros(6), torch.full((3,), -3.0)), (1, 3, 2), error, 0.01, 7)
+    assert len(seen) == 1 + 7
+
+
+def test_a_goal_out_of_reach_ends() -> None:
+    """Where no step brings the goal nearer, the fit comes back as it was."""
+    start = Fitted(torch.zeros(6), torch.full((3,), math.log(step_from_code(100))))
+    found = nearest_to(start, (1, 3, 2), lambda _: 1.0, 0.01, 30)
+    assert torch.equal(found.log_steps, start.log_steps)

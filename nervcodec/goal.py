@@ -1,0 +1,91 @@
+"""The rate or quality that is asked for, and the rules that relate them to the price of a bit (docs/ablation.md)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .config import VideoFormat
+from .errors import ConfigError
+
+DEFAULT_CRF, MAX_CRF = 30.0, 63.0
+_USUAL_DB = 30.0  # what crf 30 gives on bunny and carphone, roughly
+TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 12.0)}  # loss, and by how much it is worth more than the mse
+NATS_PER_DB = 0.37  # by how much ln(bytes) grows with a decibel, on our own curves
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is asked for: at most one of these is not None.
+
+    Attributes:
+        crf: constant rate factor, 0 (best) to 63 (smallest).
+        size: bytes of the file; bitrate: bits a second; bpp: bits a pixel; all count the whole file.
+        target_psnr: RGB PSNR in dB, mean over frames.
+        rate_weight: FitConfig's.
+    """
+
+    crf: float | None = None
+    size: float | None = None
+    bitrate: float | None = None
+    bpp: float | None = None
+    target_psnr: float | None = None
+    rate_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [name.replace("_", " ") for name, value in vars(self).items() if value is not None]
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} are given; legal: one of them")
+        for name in ("size", "bitrate", "bpp", "target_psnr"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name.replace('_', ' ')} is {value:g}; legal: above 0")
+
+    def file_bpp(self, form: VideoFormat) -> float | None:
+        """Bits a pixel of the file that size, bitrate or bpp ask for."""
+        if self.size is not None:
+            return 8 * self.size / form.n_pixels
+        return self.bitrate * form.duration_s / form.n_pixels if self.bitrate is not None else self.bpp
+
+    def start(self, form: VideoFormat, n_pixels: int) -> float | None:
+        """The rate weight of this goal, or the one to start from towards it; None: the preset's.
+
+        Args:
+            n_pixels: luma pixels of the longest segment.
+        Raises:
+            ConfigError: an illegal crf.
+        """
+        if self.crf is not None:
+            return rate_weight_of(self.crf)
+        bpp = self.file_bpp(form)
+        if self.target_psnr is not None:
+            # Never a small network for a low PSNR: the video may be a hard one.
+            bpp = usual_bpp(n_pixels) * math.exp(NATS_PER_DB * max(0.0, self.target_psnr - _USUAL_DB))
+        return self.rate_weight if bpp is None else expected_rate_weight(bpp, n_pixels)
+
+
+def rate_weight_of(crf: float) -> float:
+    """The rate weight of a constant rate factor: twice as dear a bit every 3, as in H.264's lambda(QP).
+
+    Raises:
+        ConfigError: not within 0..63.
+    """
+    if not 0 <= crf <= MAX_CRF:
+        raise ConfigError(f"crf is {crf:g}; legal: 0 (best) to {MAX_CRF:g} (smallest)")
+    return 0.01 * math.pow(2, (crf - DEFAULT_CRF) / 3)
+
+
+def usual_bpp(n_pixels: int) -> float:
+    """Bits a pixel that crf 30 gives on a segment of so many luma pixels, within a factor of two or so."""
+    return 0.067 * math.pow(n_pixels / 7.6e6, -0.3)
+
+
+def expected_bpp(rate_weight: float, n_pixels: int) -> float:
+    """Bits a pixel that a rate weight usually gives: they fall with its square root (docs/ablation.md)."""
+    return usual_bpp(n_pixels) * math.sqrt(rate_weight_of(DEFAULT_CRF) / rate_weight)
+
+
+def expected_rate_weight(bpp: float, n_pixels: int) -> float:
+    """The inverse of expected_bpp within the range of crf: where to start from towards a target."""
+    weight = rate_weight_of(DEFAULT_CRF) * (usual_bpp(n_pixels) / bpp) ** 2
+    return min(max(weight, rate_weight_of(0)), rate_weight_of(MAX_CRF))

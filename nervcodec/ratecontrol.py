@@ -1,0 +1,90 @@
+"""Steers the price of a bit while a fit runs, so that it ends at the size or the quality that was asked for.
+
+One fit, not a search: after every epoch a proportional-integral law moves ln(rate weight) by how far the fit is off.
+Plain floats; no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .goal import NATS_PER_DB
+
+# When, in shares of a stage, to code the parameters or to decode all frames, to learn how far cheap estimates are off.
+SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))
+PSNR_LOOKS = (0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
+IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
+_STARTS = 0.1  # before this share of a stage the network has not yet taken shape
+_INTEGRAL, _PROPORTIONAL = 20.0, 1.0
+_EARLY, _HALF_WAY = 0.3, 0.5
+_MAX_ERROR, _MAX_DRIFT = 1.0, math.log(3000)
+
+
+def is_due(looks: Sequence[float], before: float, after: float) -> bool:
+    """Whether one of the looks lies in the stretch of a stage from `before` (not included) to `after`."""
+    return any(before < look <= after for look in looks)
+
+
+def size_error(bits: float, target_bits: float) -> float:
+    """How much too large a fit is: ln(bits / target)."""
+    return math.log(bits / target_bits)
+
+
+def psnr_error(expected_db: float, target_db: float) -> float:
+    """How much better than asked for a fit will be, in what its bytes cost: ln(bytes)."""
+    return (expected_db - target_db) * NATS_PER_DB
+
+
+def usual_gain_db(progress: float) -> float:
+    """How much the PSNR of the rounded network still rises after this share of a fit, on bunny and carphone."""
+    before_rounding = max(0.0, 0.7 - progress)
+    return 0.65 * math.pow(min(1.0, (1 - progress) / 0.3), 0.6) + 5 * before_rounding + 2.5 * before_rounding**2
+
+
+@dataclass
+class RateControl:
+    """The state of the law; a copy of it is all that a rollback needs.
+
+    Attributes:
+        start: the rate weight of the first epoch.
+        weight: that of the next one.
+    """
+
+    start: float
+    weight: float = 0.0
+    _drift: float = 0.0
+    _progress: float = 0.0
+    _early_db: float | None = None
+    _gain_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        self.weight = self.weight or self.start
+
+    def observe(self, progress: float, error: float) -> None:
+        """Moves the weight after an epoch.
+
+        Args:
+            progress: the share of the stage that is done, in (0, 1].
+            error: how much too large or too good the fit is, in ln(bytes).
+        """
+        passed, self._progress = progress - self._progress, progress
+        if progress < _STARTS:
+            return
+        error = min(max(error, -_MAX_ERROR), _MAX_ERROR)
+        self._drift = min(max(self._drift + _INTEGRAL * error * passed, -_MAX_DRIFT), _MAX_DRIFT)
+        self.weight = self.start * math.exp(self._drift + _PROPORTIONAL * error)
+
+    def expected_db(self, progress: float, psnr_db: float) -> float:
+        """The PSNR that a fit will end with if it has so much now.
+
+        Video that a network learns slowly also gains little at the end: what is to come is scaled by what came between
+        two moments half-way.
+        """
+        if self._early_db is None and progress >= _EARLY:
+            self._early_db = psnr_db
+        if self._gain_scale is None and self._early_db is not None and progress >= _HALF_WAY:
+            usual = usual_gain_db(_EARLY) - usual_gain_db(_HALF_WAY)
+            self._gain_scale = min(max((psnr_db - self._early_db) / usual, 0.1), 1.2)
+        return psnr_db + usual_gain_db(progress) * (1.0 if self._gain_scale is None else self._gain_scale)
