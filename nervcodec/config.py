@@ -262,8 +262,8 @@ class FitConfig:
         max_gradient: the gradient's norm is clipped to it; 0 leaves it alone.
         rate_weight: loss = distortion + rate_weight * estimated bits per pixel, with learned steps; 0 fits without
             regard to rate and rounds to steps that cover each tensor's range.
-        target_bpp, target_psnr: the rate weight is steered from its value on so that the coded parameters take so
-            many bits a luma pixel, or that the frames have so many dB of RGB PSNR (mean over frames); 0: no target.
+        target_bpp, target_psnr: the rate weight is only a start, and steered so that the coded parameters take so many
+            bits a luma pixel, or that the frames have so many dB of RGB PSNR (mean over frames); 0: no target.
         initial_step: where learned steps start.
         round_from: share of the last stage after which weights are rounded in the forward pass (straight-through);
             before it they carry uniform noise of one step if rate_weight > 0, else they are exact. Learned steps keep

@@ -48,7 +48,7 @@ def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: s
     Raises:
         FitError: the fit kept diverging.
     """
-    gauges = _gauges(frames, model, color)
+    gauges = _gauges(frames, model, color, device)
     fitter = Fitter(model, fit, torch.from_numpy(pack(frames, model)).to(device), on_progress, gauges)
     fitted = fitter.overfit(fitter.start())
     if fit.finetune_epochs:
@@ -75,13 +75,13 @@ def segment_of(coded: list[Coded], model: ModelConfig, n_frames: int) -> Segment
                                                   model.max_symbol) for pairs in modules))
 
 
-def _gauges(frames: Frames, model: ModelConfig, color: ColorTags) -> Gauges:
+def _gauges(frames: Frames, model: ModelConfig, color: ColorTags, device: str) -> Gauges:
     """What a fit's segment would take and how near its frames would be, got by coding and by decoding it."""
     def segment(fitted: Fitted) -> Segment:
         return segment_of(quantized(fitted, model, frames.n_frames), model, frames.n_frames)
 
     def rgb_db(fitted: Fitted) -> float:
-        decoded = Frames.concatenate(list(decode_segment(segment(fitted), model)))
+        decoded = Frames.concatenate(list(decode_segment(segment(fitted), model, device=device)))
         return float(frame_rgb_db(frames, decoded, color).mean())
 
     return Gauges(lambda fitted: 8.0 * sum(map(len, segment(fitted).streams)), rgb_db)

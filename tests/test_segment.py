@@ -16,7 +16,7 @@ from nervcodec.color import Frames
 from nervcodec.config import ColorTags, FitConfig, ModelConfig
 from nervcodec.entropy import Coded
 from nervcodec.errors import BitstreamError
-from nervcodec.fit import Fitted
+from nervcodec.fit import Fitted, Progress
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.quantize import bounds, code_from_step, step_from_code
 from nervcodec.segment import (decode_segment, decode_symbols_of, encode_segment, entropy_bytes, nearest_to,
@@ -186,6 +186,13 @@ def test_a_size_is_met(make_clip: MakeClip, grid_model: ModelConfig, bpp: float)
     frames = make_clip("yuv420", 12)
     segment, _ = encode_segment(frames, grid_model, replace(OURS, epochs=80, target_bpp=bpp))
     assert 8 * sum(map(len, segment.streams)) / (12 * 16 * 12) == pytest.approx(bpp, rel=0.02)
+
+
+def test_the_progress_shows_the_size(make_clip: MakeClip, grid_model: ModelConfig) -> None:
+    """Towards the end the size that the progress shows is within 1 % of that of the coded streams."""
+    seen: list[Progress] = []
+    segment, _ = encode_segment(make_clip("yuv420", 12), grid_model, replace(OURS, epochs=80), on_progress=seen.append)
+    assert seen[-1].n_bytes == pytest.approx(sum(map(len, segment.streams)), rel=0.01)
 
 
 def test_a_psnr_is_met(make_clip: MakeClip, grid_model: ModelConfig) -> None:

@@ -1,0 +1,169 @@
+"""Encodes clips towards sizes, crf and PSNRs, against the paper's recipe and for a given time: docs/benchmarks.md.
+
+Every encode is a process of its own; its report is kept in OUT/*.json beside the .nvpp file, so that the same command
+goes on where it stopped. Bytes are those of the file on disk, quality that of the frames decoded from it.
+Usage: bin/goals --clips FOLDER [--out FOLDER] [PART ...]; parts: sizes, crf, psnr, epochs, paper, points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rd import replace_block
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIPS = {"bunny": "bunny_320x180.y4m", "carphone": "lossy_carphone_qcif_176x144.y4m",
+         "blackswan": "davis_blackswan_half_416x240.y4m", "akiyo": "akiyo_qcif_176x144.y4m",
+         "bunny 640x360": "bunny_640x360.mkv"}
+THREE = ("bunny", "carphone", "blackswan")
+SIZES = {"bunny": (30_000, 60_000, 120_000), "carphone": (12_000, 25_000, 50_000),
+         "blackswan": (20_000, 40_000, 80_000), "akiyo": (4_000, 8_000, 16_000)}
+PSNRS = {"bunny": (27, 29), "carphone": (29, 31), "blackswan": (22, 23)}
+CRF = (20, 26, 32, 38, 44)
+EPOCHS = (20, 40)
+Job = tuple[str, tuple[str, ...]]  # clip, arguments of encode
+Results = dict[Job, dict[str, Any]]
+Point = tuple[int, float]  # bytes, RGB dB
+
+FAST = ("--preset", "ultrafast")
+JOBS: dict[str, list[Job]] = {
+    "sizes": [(clip, (*FAST, "--size", str(size))) for clip, sizes in SIZES.items() for size in sizes],
+    "crf": [(clip, (*FAST, "--crf", str(crf))) for clip in THREE for crf in CRF],
+    "psnr": [(clip, (*FAST, "--target-psnr", str(psnr))) for clip, psnrs in PSNRS.items() for psnr in psnrs],
+    "epochs": [(clip, ("--size", str(SIZES[clip][1]), "--epochs", str(epochs))) for clip in THREE
+               for epochs in EPOCHS],
+    "paper": [(clip, ("--preset", "paper-small", "--epochs", "60")) for clip in THREE],
+    "points": [("bunny 640x360", ("--preset", "fast", "--size", "113000")),
+               ("bunny", ("--preset", "veryslow", "--size", "65500"))],
+}
+
+
+def encoded(job: Job, clips: Path, out: Path) -> dict[str, Any]:
+    """The report of an encode, made now or earlier."""
+    clip, arguments = job
+    stem = out / "_".join([clip, *arguments]).replace("--", "").replace(" ", "_")
+    report = stem.with_name(stem.name + ".json")
+    if not report.exists():
+        command = [sys.executable, "-m", "nervcodec", "encode", "-y", "--json", str(clips / CLIPS[clip]),
+                   f"{stem}.nvpp", *arguments]
+        print(" ".join(command[2:]), file=sys.stderr, flush=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)
+        report.write_bytes(done.stdout)
+    found: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    return {**found, "bytes": Path(f"{stem}.nvpp").stat().st_size}
+
+
+class Measured:
+    """The reports of each part's jobs; those that are not there yet are made when asked for."""
+
+    def __init__(self, clips: Path, out: Path) -> None:
+        self.clips, self.out = clips, out
+
+    def __getitem__(self, part: str) -> Results:
+        return {job: encoded(job, self.clips, self.out) for job in JOBS[part]}
+
+    def by_clip(self, part: str) -> Iterator[tuple[str, list[Point]]]:
+        """(clip, its points), in the order of the jobs."""
+        for clip, jobs in groupby(self[part].items(), key=lambda item: item[0][0]):
+            yield clip, [(found["bytes"], found["quality"]["rgb_db"]) for _, found in jobs]
+
+
+def table(heads: list[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([str(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def points_row(points: Iterable[Point]) -> list[str]:
+    return [f"{n_bytes:,} @ {db:.2f}" for n_bytes, db in points]
+
+
+def sizes_table(measured: Measured) -> str:
+    rows = []
+    for (clip, (*_, size)), found in measured["sizes"].items():
+        rows.append((clip, f"{int(size):,}", f"{found['bytes']:,}", f"{100 * (found['bytes'] / int(size) - 1):+.2f} %",
+                     f"{found['quality']['rgb_db']:.2f}", f"{found['encode_s']:.0f}"))
+    return table(["clip", "--size", "bytes", "off by", "RGB dB", "encode s"], rows)
+
+
+def crf_table(measured: Measured) -> str:
+    rows = []
+    for clip, points in measured.by_clip("crf"):
+        falls = all(a[0] > b[0] and a[1] > b[1] for a, b in zip(points, points[1:]))
+        rows.append([clip, *points_row(points), "yes" if falls else "no"])
+    return table(["clip", *(f"crf {crf}" for crf in CRF), "monotone"], rows)
+
+
+def psnr_table(measured: Measured) -> str:
+    rows = []
+    for (clip, (*_, psnr)), found in measured["psnr"].items():
+        db = found["quality"]["rgb_db"]
+        rows.append((clip, psnr, f"{db:.2f}", f"{db - float(psnr):+.2f}", f"{found['bytes']:,}",
+                     f"{found['encode_s']:.0f}"))
+    return table(["clip", "--target-psnr", "RGB dB", "off by", "bytes", "encode s"], rows)
+
+
+def epochs_table(measured: Measured) -> str:
+    rows = ([clip, *points_row(points)] for clip, points in measured.by_clip("epochs"))
+    return table(["clip", *(f"{epochs} epochs" for epochs in EPOCHS)], rows)
+
+
+def bytes_at(curve: list[Point], psnr_db: float) -> float:
+    """Bytes at a PSNR, log bytes linear in dB between points; below the curve its least bytes, above it no number."""
+    curve = sorted(curve, key=lambda point: point[1])
+    for (low, low_db), (high, high_db) in zip(curve, curve[1:]):
+        if psnr_db <= high_db:
+            share = max(0.0, (psnr_db - low_db) / (high_db - low_db))
+            return math.exp((1 - share) * math.log(low) + share * math.log(high))
+    return math.nan
+
+
+def paper_table(measured: Measured) -> str:
+    """The paper's recipe beside our own curve of part crf, at the PSNR of the former."""
+    curves, rows = dict(measured.by_clip("crf")), []
+    for (clip, _), found in measured["paper"].items():
+        db = found["quality"]["rgb_db"]
+        ours = bytes_at(curves[clip], db)
+        rows.append((clip, f"{found['parameters']:,}", f"{found['bytes']:,}", f"{db:.2f}", f"{found['encode_s']:.0f}",
+                     f"{ours:,.0f}", f"{100 * ours / found['bytes']:.0f} %"))
+    return table(["clip", "parameters", "its bytes", "its RGB dB", "encode s", "our bytes at that PSNR", "share"], rows)
+
+
+def points_table(measured: Measured) -> str:
+    rows = []
+    for (clip, arguments), found in measured["points"].items():
+        rows.append((clip, f"`{' '.join(arguments)}`", f"{found['bytes']:,}", f"{found['bpp']:.4f}",
+                     f"{found['quality']['y_db']:.2f}", f"{found['quality']['rgb_db']:.2f}",
+                     f"{found['encode_s'] / 60:.1f}", f"{found['kmac_per_pixel']:.2f}"))
+    return table(["clip", "options", "bytes", "bpp", "Y dB", "RGB dB", "encode min", "kMAC/pixel"], rows)
+
+
+TABLES: dict[str, Callable[[Measured], str]] = {
+    "sizes": sizes_table, "crf": crf_table, "psnr": psnr_table, "epochs": epochs_table, "paper": paper_table,
+    "points": points_table}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(JOBS)}; default: all")
+    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
+    parser.add_argument("--out", type=Path, default=Path("demo-out/goals"))
+    given = parser.parse_args()
+    unknown = sorted(set(given.parts) - set(JOBS))
+    if unknown:
+        parser.error(f"part is {unknown[0]}; legal: {', '.join(JOBS)}")
+    given.out.mkdir(parents=True, exist_ok=True)
+    measured = Measured(given.clips.resolve(), given.out.resolve())
+    for part in given.parts or JOBS:
+        replace_block(ROOT / "docs" / "benchmarks.md", part, TABLES[part](measured))
+
+
+if __name__ == "__main__":
+    main()
