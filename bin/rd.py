@@ -1,7 +1,8 @@
 """Benches codecs side by side and writes the tables and the plots of docs/benchmarks.md and README.md from the results.
 
 Two calls of `nervcodec bench`, both resumable: our default against x264, x265 and SVT-AV1, and NeRV++ against NeRV and
-against itself without each of its parts. Usage: bin/rd --clips FOLDER [--out FOLDER]; FOLDER holds the clips of CLIPS.
+against itself without each of its parts. Usage: bin/rd [codecs] [nerv] --clips FOLDER [--out FOLDER]; FOLDER holds the
+clips of CLIPS.
 """
 
 from __future__ import annotations
@@ -57,15 +58,19 @@ def replace_block(document: Path, name: str, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(BENCHES)}; default: all")
     parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
     parser.add_argument("--out", type=Path, default=Path("demo-out/rd"))
     arguments = parser.parse_args()
     for name, (anchor, _) in BENCHES.items():
+        if arguments.parts and name not in arguments.parts:
+            continue
         run(name, arguments.clips, arguments.out)
         results = json.loads((arguments.out / name / "results.json").read_text("utf-8"))
         replace_block(ROOT / "docs" / "benchmarks.md", name, markdown(results, anchor))
-    shutil.copy(arguments.out / "codecs" / "rd.svg", ROOT / "docs" / "rd.svg")
-    picture(arguments.out / "codecs" / "report.html", ROOT / "docs" / "report.png")
+    codecs = arguments.out / "codecs"
+    shutil.copy(codecs / "rd.svg", ROOT / "docs" / "rd.svg")
+    picture(codecs / "report.html", ROOT / "docs" / "report.png")
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ class _Stage:
         return mean
 
     def _weigh(self, epoch: int, estimate: float) -> float:
-        """The parameters' bytes, from an epoch's estimate; sets the rate weight of the next one towards a target."""
+        """The parameters' bytes, from an epoch's estimate; steers what comes next towards a target."""
         before, progress = epoch / self.n_epochs, (epoch + 1) / self.n_epochs
         gauges, fit = self.fitter.gauges, self.fit
         if gauges and is_due(SIZE_LOOKS if fit.target_bpp else IDLE_LOOKS, before, progress):

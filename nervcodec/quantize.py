@@ -114,14 +114,16 @@ class SoftQuantizer:
         return (scaled + noise) * step, self._differences(scaled) + noise
 
     def rounded(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols) rounded and clipped, the steps those that can be written: just what the decoder will see.
+        """(values, symbols): values rounded and clipped, by steps that can be written, are what the decoder will see.
 
-        The gradient passes straight through the rounding of the symbols; the steps get none and stay as they are.
+        The gradient passes straight through the rounding of the values; the steps get none and stay as they are. The
+        symbols are not rounded, so that their rate pulls those that round to zero towards it: left alone they drift
+        over the boundary, and files grow (docs/ablation.md).
         """
         step = self._spread(writable_steps(self.log_steps.exp()))
         scaled = self._clipped(values / step)
         multiples = scaled + (scaled.round() - scaled).detach()
-        return multiples * step, self._differences(multiples)
+        return multiples * step, self._differences(scaled)
 
     def _clipped(self, scaled: torch.Tensor) -> torch.Tensor:
         low, high = bounds(self.max_symbol, 0)

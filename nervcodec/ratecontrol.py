@@ -17,7 +17,7 @@ SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))
 PSNR_LOOKS = (0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
 IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
 _STARTS = 0.1  # before this share of a stage the network has not yet taken shape
-_INTEGRAL, _PROPORTIONAL = 20.0, 1.0
+_INTEGRAL, _PROPORTIONAL = 30.0, 0.8
 _EARLY, _HALF_WAY = 0.3, 0.5
 _MAX_ERROR, _MAX_DRIFT = 1.0, math.log(3000)
 
