@@ -16,8 +16,9 @@ from .goal import NATS_PER_DB
 SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))
 PSNR_LOOKS = (0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
 IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
-_STARTS = 0.1  # before this share of a stage the network has not yet taken shape
+_STARTS = 0.18  # before this share of a stage the network has not yet taken shape
 _INTEGRAL, _PROPORTIONAL = 30.0, 0.8
+_LATE, _LATE_GAIN = 0.7, 5.0  # rounded weights at low learning rates hardly feel the price
 _EARLY, _HALF_WAY = 0.3, 0.5
 _MAX_ERROR, _MAX_DRIFT = 1.0, math.log(3000)
 
@@ -72,9 +73,9 @@ class RateControl:
         passed, self._progress = progress - self._progress, progress
         if progress < _STARTS:
             return
-        error = min(max(error, -_MAX_ERROR), _MAX_ERROR)
-        self._drift = min(max(self._drift + _INTEGRAL * error * passed, -_MAX_DRIFT), _MAX_DRIFT)
-        self.weight = self.start * math.exp(self._drift + _PROPORTIONAL * error)
+        error = _limited(error, _MAX_ERROR) * (_LATE_GAIN if progress > _LATE else 1.0)
+        self._drift = _limited(self._drift + _INTEGRAL * error * passed, _MAX_DRIFT)
+        self.weight = self.start * math.exp(_limited(self._drift + _PROPORTIONAL * error, _MAX_DRIFT))
 
     def expected_db(self, progress: float, psnr_db: float) -> float:
         """The PSNR that a fit will end with if it has so much now.
@@ -88,3 +89,7 @@ class RateControl:
             usual = usual_gain_db(_EARLY) - usual_gain_db(_HALF_WAY)
             self._gain_scale = min(max((psnr_db - self._early_db) / usual, 0.1), 1.2)
         return psnr_db + usual_gain_db(progress) * (1.0 if self._gain_scale is None else self._gain_scale)
+
+
+def _limited(value: float, limit: float) -> float:
+    return min(max(value, -limit), limit)

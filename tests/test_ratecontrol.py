@@ -17,12 +17,17 @@ WEIGHT = 0.01
 
 
 def simulated(control: RateControl, content: float, elasticity: float, lag: float) -> float:
-    """Runs a fit whose error follows content - elasticity * ln(weight / 0.01) with a lag, as a share of the fit."""
-    error = content
+    """Runs a fit whose error follows content - elasticity * ln(weight / 0.01) with a lag, as a share of the fit.
+
+    From 70 % of it on, where weights are rounded, what is settled moves by a tenth of that only.
+    """
+    error, moved, weight = content, 0.0, WEIGHT
     for epoch in range(N_EPOCHS):
-        settled = content - elasticity * math.log(control.weight / WEIGHT)
-        error += (settled - error) * min(1, 1 / (lag * N_EPOCHS))
-        control.observe((epoch + 1) / N_EPOCHS, error)
+        progress = (epoch + 1) / N_EPOCHS
+        moved -= elasticity * (1 if progress <= 0.7 else 0.1) * math.log(control.weight / weight)
+        weight = control.weight
+        error += (content + moved - error) * min(1, 1 / (lag * N_EPOCHS))
+        control.observe(progress, error)
     return error
 
 
@@ -43,12 +48,12 @@ def test_what_cannot_be_reached_has_a_last_price(content: float) -> None:
 
 
 def test_the_start_of_a_fit_says_nothing() -> None:
-    """In the first tenth, while the network takes shape, the weight stays."""
+    """In the first sixth, while the network takes shape, the weight stays."""
     control = RateControl(WEIGHT)
-    for progress in (0.03, 0.06, 0.09):
+    for progress in (0.05, 0.1, 0.15):
         control.observe(progress, 1.0)
         assert control.weight == WEIGHT
-    control.observe(0.12, 1.0)
+    control.observe(0.2, 1.0)
     assert control.weight > WEIGHT
 
 
