@@ -18,8 +18,9 @@ PSNR_LOOKS = (0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
 IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
 _STARTS = 0.18  # before this share of a stage the network has not yet taken shape
 _INTEGRAL, _PROPORTIONAL = 30.0, 0.8
-_LATE, _LATE_GAIN = 0.7, 5.0  # rounded weights at low learning rates hardly feel the price
+_LATE = 0.7  # from here on weights are rounded and learning rates are low: the size hardly feels the price
 _EARLY, _HALF_WAY = 0.3, 0.5
+SIZE_GAIN, PSNR_GAIN = 5.0, 1.0  # late gains; a PSNR cannot be bought any more by then, only bytes spent
 _MAX_ERROR, _MAX_DRIFT = 1.0, math.log(3000)
 
 
@@ -50,10 +51,12 @@ class RateControl:
 
     Attributes:
         start: the rate weight of the first epoch.
+        late_gain: how much more an error counts once weights are rounded.
         weight: that of the next one.
     """
 
     start: float
+    late_gain: float
     weight: float = 0.0
     _drift: float = 0.0
     _progress: float = 0.0
@@ -73,7 +76,7 @@ class RateControl:
         passed, self._progress = progress - self._progress, progress
         if progress < _STARTS:
             return
-        error = _limited(error, _MAX_ERROR) * (_LATE_GAIN if progress > _LATE else 1.0)
+        error = _limited(error, _MAX_ERROR) * (self.late_gain if progress > _LATE else 1.0)
         self._drift = _limited(self._drift + _INTEGRAL * error * passed, _MAX_DRIFT)
         self.weight = self.start * math.exp(_limited(self._drift + _PROPORTIONAL * error, _MAX_DRIFT))
 
