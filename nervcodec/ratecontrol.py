@@ -17,10 +17,11 @@ SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))
 PSNR_LOOKS = (0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
 IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
 _STARTS = 0.18  # before this share of a stage the network has not yet taken shape
-_INTEGRAL, _PROPORTIONAL = 30.0, 0.8
+_INTEGRAL, _PROPORTIONAL = 50.0, 0.8
+_SETTLED = 0.4
 _LATE = 0.7  # from here on weights are rounded and learning rates are low: the size hardly feels the price
 _EARLY, _HALF_WAY = 0.3, 0.5
-SIZE_GAIN, PSNR_GAIN = 5.0, 1.0  # late gains; a PSNR cannot be bought any more by then, only bytes spent
+SIZE_GAIN, PSNR_GAIN = 1.5, 1.0  # late gains; a PSNR cannot be bought any more by then, only bytes spent
 _MAX_ERROR, _MAX_DRIFT = 1.0, math.log(3000)
 
 
@@ -76,6 +77,7 @@ class RateControl:
         passed, self._progress = progress - self._progress, progress
         if progress < _STARTS:
             return
+        error -= _limited(error, 0.3 * max(0.0, 1 - progress / _SETTLED))  # what may yet come right by itself
         error = _limited(error, _MAX_ERROR) * (self.late_gain if progress > _LATE else 1.0)
         self._drift = _limited(self._drift + _INTEGRAL * error * passed, _MAX_DRIFT)
         self.weight = self.start * math.exp(_limited(self._drift + _PROPORTIONAL * error, _MAX_DRIFT))

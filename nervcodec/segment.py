@@ -27,7 +27,7 @@ from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_
 
 # How near to its target a fit is to end (share of the size, dB; about half of what is promised), how far its rounding
 # may be biased for that (in steps) and in how many trials, by how many codes its steps may move for a size.
-_SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.016, 0.15
+_SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
 _MAX_BIAS, _N_BISECTIONS, _MAX_CODES = 0.3, 8, 4
 
 
