@@ -26,7 +26,7 @@ from .errors import FitError
 from .model import Network
 from .optim import Optimizer, rate_factor
 from .quantize import SoftQuantizer, covering_steps, step_from_code
-from .ratecontrol import (IDLE_LOOKS, PSNR_GAIN, PSNR_LOOKS, SIZE_GAIN, SIZE_LOOKS, RateControl, is_due, psnr_error,
+from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error,
                           size_error)
 
 MAX_ROLLBACKS = 3
@@ -133,8 +133,8 @@ class _Stage:
         self.n_steps = n_epochs * self.steps_an_epoch
         self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
         self.factor, self.n_rollbacks = factor, start.n_rollbacks
-        late_gain = SIZE_GAIN if self.fit.target_bpp else PSNR_GAIN
-        self.control = RateControl(fitter.rate_weight, late_gain) if self.fit.has_target else None
+        law = SIZE_LAW if self.fit.target_bpp else PSNR_LAW
+        self.control = RateControl(fitter.rate_weight, law) if self.fit.has_target else None
         self.psnr_db: float | None = None
         self.n_bytes: float | None = None
         self.bytes_ratio, self.rgb_gap_db = 1.0, 0.0  # of the truth over the estimate, and between them

@@ -14,14 +14,12 @@ from .goal import NATS_PER_DB
 
 # When, in shares of a stage, to code the parameters or to decode all frames, to learn how far cheap estimates are off.
 SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))
-PSNR_LOOKS = (0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
+PSNR_LOOKS = (0.17, 0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
 IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
-_STARTS = 0.18  # before this share of a stage the network has not yet taken shape
 _INTEGRAL, _PROPORTIONAL = 50.0, 0.8
 _SETTLED = 0.4
 _LATE = 0.7  # from here on weights are rounded and learning rates are low: the size hardly feels the price
 _EARLY, _HALF_WAY = 0.3, 0.5
-SIZE_GAIN, PSNR_GAIN = 1.5, 1.0  # late gains; a PSNR cannot be bought any more by then, only bytes spent
 _MAX_ERROR, _MAX_DRIFT = 1.0, math.log(3000)
 
 
@@ -46,18 +44,35 @@ def usual_gain_db(progress: float) -> float:
     return 0.65 * math.pow(min(1.0, (1 - progress) / 0.3), 0.6) + 5 * before_rounding + 2.5 * before_rounding**2
 
 
+@dataclass(frozen=True)
+class Law:
+    """What depends on the kind of target.
+
+    Attributes:
+        start: the share of a stage before which nothing is steered: until then the network takes shape, or it shows how
+            fast the PSNR rises.
+        late_gain: how much more an error counts once weights are rounded; a PSNR cannot be bought any more by then.
+    """
+
+    start: float
+    late_gain: float
+
+
+SIZE_LAW, PSNR_LAW = Law(0.18, 1.5), Law(_HALF_WAY, 1.0)
+
+
 @dataclass
 class RateControl:
     """The state of the law; a copy of it is all that a rollback needs.
 
     Attributes:
         start: the rate weight of the first epoch.
-        late_gain: how much more an error counts once weights are rounded.
-        weight: that of the next one.
+        law: SIZE_LAW or PSNR_LAW.
+        weight: the rate weight of the next epoch.
     """
 
     start: float
-    late_gain: float
+    law: Law
     weight: float = 0.0
     _drift: float = 0.0
     _progress: float = 0.0
@@ -75,10 +90,10 @@ class RateControl:
             error: how much too large or too good the fit is, in ln(bytes).
         """
         passed, self._progress = progress - self._progress, progress
-        if progress < _STARTS:
+        if progress < self.law.start:
             return
         error -= _limited(error, 0.3 * max(0.0, 1 - progress / _SETTLED))  # what may yet come right by itself
-        error = _limited(error, _MAX_ERROR) * (self.late_gain if progress > _LATE else 1.0)
+        error = _limited(error, _MAX_ERROR) * (self.law.late_gain if progress > _LATE else 1.0)
         self._drift = _limited(self._drift + _INTEGRAL * error * passed, _MAX_DRIFT)
         self.weight = self.start * math.exp(_limited(self._drift + _PROPORTIONAL * error, _MAX_DRIFT))
 

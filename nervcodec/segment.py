@@ -25,7 +25,7 @@ from .model import Network, pack, to_uint8, unpack
 from .prune import magnitude_mask
 from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
 
-# How near to its target a fit is to end (share of the size, dB; about half of what is promised), how far its rounding
+# How near to its target a fit has to end (share of the size, dB; a little less than is promised), how far its rounding
 # may be biased for that (in steps) and in how many trials, by how many codes its steps may move for a size.
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
 _MAX_BIAS, _N_BISECTIONS, _MAX_CODES = 0.3, 8, 4
@@ -94,9 +94,9 @@ def nearest_to(fitted: Fitted, sizes: Sequence[int], lags: Sequence[int], error_
                tolerance: float, max_codes: int = 0) -> Fitted:
     """The fit with its rounding biased towards or away from zero, so that it meets its target.
 
-    What changes are the symbols that were least sure, those nearest to a boundary. Only where this does not suffice all
-    steps become some codes larger or smaller: that rounds everything anew that the fit was trained with, and costs
-    0.8 to 1 dB for 5 % (docs/ablation.md).
+    A last resort: a fit bears no change of its rounding, half a decibel for 1 % (docs/ablation.md). What changes are
+    the symbols that were least sure, those nearest to a boundary; only where this does not suffice all steps become
+    some codes larger or smaller, which rounds everything anew.
 
     Args:
         sizes, lags: the groups', as SoftQuantizer has them.

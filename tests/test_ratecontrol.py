@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nervcodec.goal import NATS_PER_DB
-from nervcodec.ratecontrol import (IDLE_LOOKS, PSNR_LOOKS, SIZE_GAIN, SIZE_LOOKS, RateControl, is_due, psnr_error,
-                                   size_error, usual_gain_db)
+from nervcodec.ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SIZE_LAW, SIZE_LOOKS, RateControl, is_due,
+                                   psnr_error, size_error, usual_gain_db)
 
 
 N_EPOCHS = 60
@@ -35,13 +35,13 @@ def simulated(control: RateControl, content: float, elasticity: float, lag: floa
 @given(st.floats(-1.5, 1.5), st.floats(0.35, 0.7), st.floats(0.01, 0.05))
 def test_targets_are_met(content: float, elasticity: float, lag: float) -> None:
     """Content that takes 4.5 times more or fewer bits than the usual ends within 2 % of the target."""
-    assert simulated(RateControl(WEIGHT, SIZE_GAIN), content, elasticity, lag) == pytest.approx(0, abs=0.02)
+    assert simulated(RateControl(WEIGHT, SIZE_LAW), content, elasticity, lag) == pytest.approx(0, abs=0.02)
 
 
 @pytest.mark.parametrize("content", [-50.0, 50.0])
 def test_what_cannot_be_reached_has_a_last_price(content: float) -> None:
     """Out of reach, the weight goes the right way and stops within a factor of 10,000 of where it began."""
-    control = RateControl(WEIGHT, SIZE_GAIN)
+    control = RateControl(WEIGHT, SIZE_LAW)
     simulated(control, content, 0.0, 0.05)
     ratio = control.weight / WEIGHT
     assert 1e-4 <= ratio <= 1e4
@@ -50,11 +50,21 @@ def test_what_cannot_be_reached_has_a_last_price(content: float) -> None:
 
 def test_the_start_of_a_fit_says_nothing() -> None:
     """In the first sixth, while the network takes shape, the weight stays."""
-    control = RateControl(WEIGHT, SIZE_GAIN)
+    control = RateControl(WEIGHT, SIZE_LAW)
     for progress in (0.05, 0.1, 0.15):
         control.observe(progress, 1.0)
         assert control.weight == WEIGHT
     control.observe(0.2, 1.0)
+    assert control.weight > WEIGHT
+
+
+def test_a_psnr_is_not_steered_before_its_rise_is_known() -> None:
+    """Towards a PSNR the weight stays until half-way, where the forecast is made."""
+    control = RateControl(WEIGHT, PSNR_LAW)
+    for progress in (0.2, 0.3, 0.49):
+        control.observe(progress, 1.0)
+        assert control.weight == WEIGHT
+    control.observe(0.5, 1.0)
     assert control.weight > WEIGHT
 
 
@@ -81,6 +91,6 @@ def test_gains_shrink_to_nothing() -> None:
 @pytest.mark.parametrize("scale", [0.2, 0.6, 1.0])
 def test_slow_learners_are_foreseen(scale: float) -> None:
     """Once half-way, a fit that gains a share of the usual decibels is expected to end where it does."""
-    control = RateControl(WEIGHT, SIZE_GAIN)
+    control = RateControl(WEIGHT, SIZE_LAW)
     expected = [control.expected_db(i / 50, 30 - scale * usual_gain_db(i / 50)) for i in range(1, 51)]
     assert expected[24:] == pytest.approx([30] * 26)
