@@ -195,11 +195,12 @@ def test_the_progress_shows_the_size(make_clip: MakeClip, grid_model: ModelConfi
     assert seen[-1].n_bytes == pytest.approx(sum(map(len, segment.streams)), rel=0.01)
 
 
-def test_a_psnr_is_met(make_clip: MakeClip, grid_model: ModelConfig) -> None:
-    """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB."""
+@pytest.mark.parametrize(("rate_weight", "epochs"), [(3e-3, 120), (1e-3, 160)])
+def test_a_psnr_is_met(make_clip: MakeClip, grid_model: ModelConfig, rate_weight: float, epochs: int) -> None:
+    """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB; unsteered they had 24.1 and 27.5 dB."""
     frames = make_clip("yuv420", 12)
-    segment, _ = encode_segment(frames, grid_model, replace(OURS, epochs=80, target_psnr=25.0))
-    found = frame_rgb_db(frames, decoded(segment, grid_model), ColorTags())
+    fit = replace(OURS, rate_weight=rate_weight, epochs=epochs, target_psnr=25.0)
+    found = frame_rgb_db(frames, decoded(encode_segment(frames, grid_model, fit)[0], grid_model), ColorTags())
     assert float(found.mean()) == pytest.approx(25.0, abs=0.2)
 
 
