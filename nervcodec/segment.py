@@ -25,10 +25,10 @@ from .model import Network, pack, to_uint8, unpack
 from .prune import magnitude_mask
 from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
 
-# How near to its target a fit has to end (share of the size, dB; a little less than is promised), how far its rounding
-# may be biased for that (in steps) and in how many trials, by how many codes its steps may move for a size.
+# How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
+# step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
-_MAX_BIAS, _N_BISECTIONS, _MAX_CODES = 0.3, 8, 4
+_BIASES, _MAX_CODES = tuple(0.0025 * 1.5**k for k in range(12)), 4
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,13 @@ def nearest_to(fitted: Fitted, sizes: Sequence[int], lags: Sequence[int], error_
     direction = 1 if best_error > 0 else -1
     for codes in range(max_codes + 1):
         stepped = with_steps(fitted, direction * codes)
-        low, high = sorted((0.0, direction * _MAX_BIAS))
-        for _ in range(_N_BISECTIONS):
+        for bias in _BIASES:
             if abs(best_error) <= tolerance:
                 return best
-            bias = (low + high) / 2
-            trial = biased(stepped, sizes, lags, bias)
+            trial = biased(stepped, sizes, lags, direction * bias)
             error = error_of(trial)
             if abs(error) < abs(best_error):
                 best, best_error = trial, error
-            low, high = (bias, high) if error > 0 else (low, bias)
     return best
 
 

@@ -214,8 +214,8 @@ def test_rounding_closes_what_is_left(share: float) -> None:
     """A fit some percent too large or too small is rounded to less or more until it is within tolerance."""
     start = Fitted(torch.randn(4000, generator=torch.Generator().manual_seed(0)), torch.tensor([0.25, 0.25]).log())
     goal = share * biased_bits(start)
-    found = nearest_to(start, (1000, 3000), (), lambda fitted: biased_bits(fitted) / goal - 1, 0.005)
-    assert biased_bits(found) == pytest.approx(goal, rel=0.005)
+    found = nearest_to(start, (1000, 3000), (), lambda fitted: biased_bits(fitted) / goal - 1, 0.015)
+    assert biased_bits(found) == pytest.approx(goal, rel=0.015)
     moved = (found.parameters / 0.25).round() - (start.parameters / 0.25).round()
     assert float(moved.abs().max()) == (share != 1)
 
@@ -229,8 +229,8 @@ def test_steps_move_where_rounding_does_not_suffice() -> None:
 
     start = Fitted(values, torch.tensor([0.25, 0.25]).log())
     goal = 1.3 * bits(start)
-    found = nearest_to(start, (1000, 3000), (), lambda fitted: bits(fitted) / goal - 1, 0.01, 4)
-    assert bits(found) == pytest.approx(goal, rel=0.01)
+    found = nearest_to(start, (1000, 3000), (), lambda fitted: bits(fitted) / goal - 1, 0.03, 4)
+    assert bits(found) == pytest.approx(goal, rel=0.03)
     codes = [code_from_step(math.exp(value)) - code_from_step(0.25) for value in found.log_steps.tolist()]
     assert codes[0] == codes[1] and -4 <= codes[0] < 0
 
