@@ -334,7 +334,11 @@ def test_an_interrupted_bench_goes_on(toy: Toy, source: Path) -> None:
               f"    open('{pids}', 'a').write(str(os.getpid()) + ' ')", "    time.sleep(60)")
     command = [sys.executable, "-m", "nervcodec", "bench", str(source), "--codecs", "toy", "--adapter", str(toy.toml),
                "--out", str(toy.out), "--threads", "1"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+
+    def heeds_interrupts() -> None:  # a shell starts what runs in its background deaf to them
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts) as process:
         running = two_words(pids)
         process.send_signal(signal.SIGINT)
         message = process.communicate(timeout=30)[1].splitlines()[-1]
