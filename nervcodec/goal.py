@@ -10,7 +10,7 @@ from .errors import ConfigError
 
 DEFAULT_CRF, MAX_CRF = 30.0, 63.0
 _USUAL_DB = 30.0  # what crf 30 gives on bunny and carphone, roughly
-TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 12.0)}  # loss, and by how much it is worth more than the mse
+TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}  # loss, and by how much it is worth more than the mse
 NATS_PER_DB = 0.37  # by how much ln(bytes) grows with a decibel, on our own curves
 
 
