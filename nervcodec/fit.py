@@ -2,7 +2,8 @@
 
 A fit has one or two stages. In each, the learning rate warms up and falls along a cosine; in the last one the forward
 pass rounds the weights from `round_from` on. With a rate weight the loss is distortion + weight * estimated bits per
-pixel, every group's step is learned and uniform noise stands in for the rounding until then.
+pixel, every group's step is learned and uniform noise stands in for the rounding until then. Towards a target size or
+PSNR the weight is steered (ratecontrol.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -198,30 +199,37 @@ class _Stage:
         error = float(errors) / self.fitter.n_frames
         self.psnr_db = -10 * math.log10(error) if error > 0 else None
         if self.fit.rate_weight and math.isfinite(mean):
-            self.n_bytes = self._weigh(epoch, float(rates) / self.steps_an_epoch / 8)
+            self.n_bytes = self._weighed(epoch, float(rates) / self.steps_an_epoch / 8)
+            if self.control:
+                self._steer(self.control, epoch, self.n_bytes)
         self._report(epoch, self.steps_an_epoch, started)
         self.fitter.n_steps_done += self.steps_an_epoch
         self.fitter.seconds += time.monotonic() - started
         return mean
 
-    def _weigh(self, epoch: int, estimate: float) -> float:
-        """The parameters' bytes, from an epoch's estimate; steers what comes next towards a target."""
-        before, progress = epoch / self.n_epochs, (epoch + 1) / self.n_epochs
-        gauges, fit = self.fitter.gauges, self.fit
-        if gauges and is_due(SIZE_LOOKS if fit.target_bpp else IDLE_LOOKS, before, progress):
+    def _weighed(self, epoch: int, estimate: float) -> float:
+        """The parameters' bytes, from an epoch's estimate."""
+        gauges = self.fitter.gauges
+        if gauges and self._is_due(SIZE_LOOKS if self.fit.target_bpp else IDLE_LOOKS, epoch):
             self.bytes_ratio = gauges.bits(self._fitted()) / (8 * estimate)
-        n_bytes = self.bytes_ratio * estimate
-        if self.control and gauges:
+        return self.bytes_ratio * estimate
+
+    def _steer(self, control: RateControl, epoch: int, n_bytes: float) -> None:
+        """Sets the rate weight of the next epoch."""
+        progress, fit = (epoch + 1) / self.n_epochs, self.fit
+        if fit.target_bpp:
+            error = size_error(8 * n_bytes, fit.target_bpp * self.fitter.n_pixels)
+        else:
+            assert self.fitter.gauges
             psnr_db = self.psnr_db or math.inf
-            if fit.target_psnr and is_due(PSNR_LOOKS, before, progress):
-                self.rgb_gap_db = gauges.rgb_db(self._fitted()) - psnr_db
-            if fit.target_bpp:
-                error = size_error(8 * n_bytes, fit.target_bpp * self.fitter.n_pixels)
-            else:
-                error = psnr_error(self.control.expected_db(progress, psnr_db + self.rgb_gap_db), fit.target_psnr)
-            self.control.observe(progress, error)
-            self.fitter.rate_weight = self.control.weight
-        return n_bytes
+            if self._is_due(PSNR_LOOKS, epoch):
+                self.rgb_gap_db = self.fitter.gauges.rgb_db(self._fitted()) - psnr_db
+            error = psnr_error(control.expected_db(progress, psnr_db + self.rgb_gap_db), fit.target_psnr)
+        control.observe(progress, error)
+        self.fitter.rate_weight = control.weight
+
+    def _is_due(self, looks: Sequence[float], epoch: int) -> bool:
+        return is_due(looks, epoch / self.n_epochs, (epoch + 1) / self.n_epochs)
 
     def _step(self, step: int, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One optimizer step on a batch; returns (distortion, mean squared error, bits), detached scalars."""

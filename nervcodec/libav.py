@@ -1,7 +1,6 @@
 """FFmpeg through PyAV, for survey.py and video.py: every container, codec and PNG; the only import of av.
 
-Planes are copied straight out of FFmpeg's buffers wherever they hold 8-bit samples one by one (its line padding left
-out); swscale is asked only to unpack the rare formats that are left, never to change a colour space.
+What lies in the buffers of its frames is the business of buffers.py.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame as VideoFrame
 from av.video.stream import VideoStream as VideoStream
 
-from .color import Frames, Plane, Planes, chroma_size, shrink_plane
+from .buffers import plane_view, planes_of
+from .color import Frames, Planes
 from .config import VideoFormat
 from .errors import ConfigError, OutputError, VideoError
 from .output import FRAME_NAME
@@ -29,12 +29,6 @@ from .output import FRAME_NAME
 av.logging.set_level(None)
 
 FFMPEG_VERSION = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
-# Planar 8-bit formats read without swscale -> how chroma still has to shrink to 4:2:0 (across, down).
-PLANAR_8BIT = {
-    f"{family}{sampling}p": shrink
-    for family in ("yuv", "yuvj", "yuva")
-    for sampling, shrink in {"420": (1, 1), "422": (1, 2), "440": (2, 1), "444": (2, 2)}.items()
-}
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 # Encoders with a constant-quality scale, and its end (0 is best).
 _LARGEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63, "libvpx": 63}
@@ -56,13 +50,13 @@ def container_frames(path: Path, layout: str) -> Generator[Planes, None, None]:
     """
     with video_stream(path) as (container, stream):
         for frame in container.decode(stream):
-            yield _planes(frame, layout)
+            yield planes_of(frame, layout)
 
 
 def png_frames(files: Sequence[Path]) -> Generator[Planes, None, None]:
     """Yield R, G, B of each PNG file in turn."""
     for file in files:
-        yield _planes(decode_png(file), "rgb")
+        yield planes_of(decode_png(file), "rgb")
 
 
 @contextmanager
@@ -98,53 +92,6 @@ def decode_png(file: Path) -> VideoFrame:
     if len(frames) != 1:
         raise VideoError(f"cannot read {file}: it holds no PNG picture")
     return frames[0]
-
-
-# FFmpeg's frames -> planes ------------------------------------------------------------------------------------------
-
-
-def layout_of(frame: VideoFrame) -> str:
-    """The layout that keeps this frame's samples: 'rgb' or 'yuv420'."""
-    return "rgb" if frame.format.is_rgb or frame.format.has_palette else "yuv420"
-
-
-def _planes(frame: VideoFrame, layout: str) -> Planes:
-    return _rgb_planes(frame) if layout == "rgb" else _yuv_planes(frame)
-
-
-def _plane(frame: VideoFrame, index: int, channels: int = 1) -> Plane:
-    """One plane as a view [h, w * channels], without the padding of its lines."""
-    plane = frame.planes[index]
-    if plane.line_size < 0:
-        raise VideoError(f"frames stored bottom-up in {frame.format.name} are not read")
-    lines: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return lines[: plane.height, : plane.width * channels]
-
-
-def _rgb_planes(frame: VideoFrame) -> Planes:
-    name = frame.format.name
-    if name == "gray":
-        gray = _plane(frame, 0)
-        return gray, gray, gray
-    if name in ("gbrp", "gbrap"):
-        return _plane(frame, 2), _plane(frame, 0), _plane(frame, 1)
-    packed = frame if name == "rgb24" else frame.reformat(format="rgb24")
-    pixels = _plane(packed, 0, 3).reshape(frame.height, frame.width, 3)
-    return pixels[..., 0], pixels[..., 1], pixels[..., 2]
-
-
-def _yuv_planes(frame: VideoFrame) -> Planes:
-    name = frame.format.name
-    if name == "gray":
-        small = np.full(chroma_size(frame.width, frame.height)[::-1], 128, np.uint8)
-        return _plane(frame, 0), small, small
-    if name not in PLANAR_8BIT:
-        # The same range on both sides, so that only the sampling changes.
-        full = 2 if frame.color_range == 2 else 1
-        frame = frame.reformat(format="yuv420p", src_color_range=full, dst_color_range=full)
-    across, down = PLANAR_8BIT.get(name, (1, 1))
-    u, v = (shrink_plane(_plane(frame, k), across, down) for k in (1, 2))
-    return _plane(frame, 0), u, v
 
 
 # Frames -> FFmpeg ---------------------------------------------------------------------------------------------------
@@ -187,7 +134,7 @@ class PngSink:
     def write(self, frames: Frames) -> None:
         for t in range(frames.n_frames):
             frame = VideoFrame(frames.width, frames.height, "rgb24")
-            lines = _plane(frame, 0, 3)  # [h, w * 3]
+            lines = plane_view(frame, 0, 3)  # [h, w * 3]
             for k, plane in enumerate(frames.planes):
                 lines[:, k::3] = plane[t]
             frame.pts = self._n_frames
@@ -307,7 +254,7 @@ def _padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame
     """Frame t as yuv420p of this size, which may exceed it by one: edges are replicated."""
     frame = VideoFrame(width, height, "yuv420p")
     for k, plane in enumerate(frames.planes):
-        out = _plane(frame, k)
+        out = plane_view(frame, k)
         pad = ((0, out.shape[0] - plane.shape[1]), (0, out.shape[1] - plane.shape[2]))
         out[:] = np.pad(plane[t], pad, mode="edge")
     return frame

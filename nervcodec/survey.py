@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from . import libav
+from .buffers import PLANAR_8BIT, layout_of
 from .config import ColorTags
 from .errors import VideoError
 from .libav import InputContainer, VideoFrame, VideoStream
@@ -122,9 +123,9 @@ def _survey(frames: Iterable[VideoFrame], name: str, layout: str) -> Survey:
         label = f"{name}: frame {n_frames}"
         first = frame if first is None else first
         _check_frame(frame, first, label)
-        if not layout and libav.layout_of(frame) != libav.layout_of(first):
+        if not layout and layout_of(frame) != layout_of(first):
             raise VideoError(f"{label} is {frame.format.name}, the first is {first.format.name}")
-        notes.update(dict.fromkeys(_frame_notes(frame, layout or libav.layout_of(first))))
+        notes.update(dict.fromkeys(_frame_notes(frame, layout or layout_of(first))))
         n_interlaced += frame.interlaced_frame
         n_corrupt += frame.is_corrupt
     if first is None:
@@ -133,7 +134,7 @@ def _survey(frames: Iterable[VideoFrame], name: str, layout: str) -> Survey:
         notes[f"interlaced frames, coded as they are without deinterlacing: {n_interlaced}"] = None
     if n_corrupt:
         notes[f"damaged frames in the source: {n_corrupt}"] = None
-    layout = layout or libav.layout_of(first)
+    layout = layout or layout_of(first)
     return Survey(first.width, first.height, n_frames, layout, _tags(first, layout), notes=tuple(notes))
 
 
@@ -156,7 +157,7 @@ def _frame_notes(frame: VideoFrame, layout: str) -> Iterator[str]:
             yield f"{name} converted to RGB"
     elif name == "gray":
         yield "gray converted to 4:2:0 (chroma 128)"
-    elif libav.PLANAR_8BIT.get(name) != (1, 1) and name not in ("nv12", "nv21"):
+    elif PLANAR_8BIT.get(name) != (1, 1) and name not in ("nv12", "nv21"):
         yield f"{name} converted to 4:2:0"
 
 

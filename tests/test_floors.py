@@ -14,8 +14,9 @@ import nervcodec
 FOLDER = Path(nervcodec.__file__).parent
 FLOORS = ("errors", "config", "architecture", "goal", "presets", "bitstream", "fileinfo", "color", "output",
           "contexts", "entropy", "quantize", "model", "metrics", "prune", "optim", "ratecontrol", "fit", "estimate",
-          "y4m", "libav", "survey", "video", "segment", "backends", "plan", "codec", "compare", "conventional",
-          "adapters", "crops", "suites", "bench", "curves", "console", "plots", "report", "cli", "__main__")
+          "y4m", "buffers", "libav", "survey", "video", "segment", "backends", "plan", "codec", "compare",
+          "conventional", "adapters", "crops", "suites", "bench", "curves", "console", "plots", "report", "cli",
+          "__main__")
 
 
 def imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:

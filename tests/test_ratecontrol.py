@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nervcodec.goal import NATS_PER_DB
-from nervcodec.ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SIZE_LAW, SIZE_LOOKS, RateControl, is_due,
+from nervcodec.ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SIZE_LAW, SIZE_LOOKS, Law, RateControl, is_due,
                                    psnr_error, size_error, usual_gain_db)
 
 
@@ -48,23 +48,15 @@ def test_what_cannot_be_reached_has_a_last_price(content: float) -> None:
     assert ratio > 100 if content > 0 else ratio < 0.01
 
 
-def test_the_start_of_a_fit_says_nothing() -> None:
-    """In the first sixth, while the network takes shape, the weight stays."""
-    control = RateControl(WEIGHT, SIZE_LAW)
-    for progress in (0.05, 0.1, 0.15):
+@pytest.mark.parametrize(("law", "before", "after"), [
+    (SIZE_LAW, (0.05, 0.1, 0.15), 0.2), (PSNR_LAW, (0.2, 0.3, 0.49), 0.5)], ids=["size", "psnr"])
+def test_the_start_of_a_fit_says_nothing(law: Law, before: tuple[float, ...], after: float) -> None:
+    """The weight stays while the network takes shape, and towards a PSNR until half-way, where the forecast is made."""
+    control = RateControl(WEIGHT, law)
+    for progress in before:
         control.observe(progress, 1.0)
         assert control.weight == WEIGHT
-    control.observe(0.2, 1.0)
-    assert control.weight > WEIGHT
-
-
-def test_a_psnr_is_not_steered_before_its_rise_is_known() -> None:
-    """Towards a PSNR the weight stays until half-way, where the forecast is made."""
-    control = RateControl(WEIGHT, PSNR_LAW)
-    for progress in (0.2, 0.3, 0.49):
-        control.observe(progress, 1.0)
-        assert control.weight == WEIGHT
-    control.observe(0.5, 1.0)
+    control.observe(after, 1.0)
     assert control.weight > WEIGHT
 
 
