@@ -2,7 +2,7 @@
 
 Every encode is a process of its own; its report is kept in OUT/*.json beside the .nvpp file, so that the same command
 goes on where it stopped. Bytes are those of the file on disk, quality that of the frames decoded from it.
-Usage: bin/goals --clips FOLDER [--out FOLDER] [PART ...]; parts: sizes, crf, psnr, epochs, paper, points.
+Usage: bin/goals --clips FOLDER [--out FOLDER] [PART ...]; parts: sizes, crf, psnr, epochs, spread, paper, points.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from rd import replace_block
+
+from nervcodec.goal import DEFAULT_CRF, rate_weight_of
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = {"bunny": "bunny_320x180.y4m", "carphone": "lossy_carphone_qcif_176x144.y4m",
@@ -28,7 +31,7 @@ SIZES = {"bunny": (30_000, 60_000, 120_000), "carphone": (12_000, 25_000, 50_000
          "blackswan": (20_000, 40_000, 80_000), "akiyo": (4_000, 8_000, 16_000)}
 PSNRS = {"bunny": (27, 29), "carphone": (29, 31), "blackswan": (22, 23)}
 CRF = (20, 26, 32, 38, 44)
-EPOCHS = (20, 40)
+EPOCHS, SEEDS = (20, 40), range(5)
 Job = tuple[str, tuple[str, ...]]  # clip, arguments of encode
 Results = dict[Job, dict[str, Any]]
 Point = tuple[int, float]  # bytes, RGB dB
@@ -40,6 +43,7 @@ JOBS: dict[str, list[Job]] = {
     "psnr": [(clip, (*FAST, "--target-psnr", str(psnr))) for clip, psnrs in PSNRS.items() for psnr in psnrs],
     "epochs": [(clip, ("--size", str(SIZES[clip][1]), "--epochs", str(epochs))) for clip in THREE
                for epochs in EPOCHS],
+    "spread": [(clip, (*FAST, "--seed", str(seed))) for clip in THREE for seed in SEEDS],
     "paper": [(clip, ("--preset", "paper-small", "--epochs", "60")) for clip in THREE],
     "points": [("bunny 640x360", ("--preset", "fast", "--size", "113000")),
                ("bunny", ("--preset", "veryslow", "--size", "65500"))],
@@ -115,6 +119,17 @@ def epochs_table(measured: Measured) -> str:
     return table(["clip", *(f"{epochs} epochs" for epochs in EPOCHS)], rows)
 
 
+def spread_table(measured: Measured) -> str:
+    """The seeds, and how far what the fits minimise differs: distortion + rate weight * bits per pixel."""
+    losses: dict[str, list[float]] = {clip: [] for clip in THREE}
+    for (clip, _), found in measured["spread"].items():
+        loss = 10 ** (-found["quality"]["rgb_db"] / 10) + rate_weight_of(DEFAULT_CRF) * found["bpp"]
+        losses[clip].append(-10 * math.log10(loss))
+    rows = ([clip, *points_row(points), f"{statistics.stdev(losses[clip]):.3f}"]
+            for clip, points in measured.by_clip("spread"))
+    return table(["clip", *(f"seed {seed}" for seed in SEEDS), "deviation of the loss, dB"], rows)
+
+
 def bytes_at(curve: list[Point], psnr_db: float) -> float:
     """Bytes at a PSNR, log bytes linear in dB between points; below the curve its least bytes, above it no number."""
     curve = sorted(curve, key=lambda point: point[1])
@@ -146,8 +161,8 @@ def points_table(measured: Measured) -> str:
 
 
 TABLES: dict[str, Callable[[Measured], str]] = {
-    "sizes": sizes_table, "crf": crf_table, "psnr": psnr_table, "epochs": epochs_table, "paper": paper_table,
-    "points": points_table}
+    "sizes": sizes_table, "crf": crf_table, "psnr": psnr_table, "epochs": epochs_table, "spread": spread_table,
+    "paper": paper_table, "points": points_table}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-""".nvpp <-> Header and sections (docs/bitstream.md; FIELDS below is the table printed there). Stdlib only.
+""".nvpp <-> Header and sections (docs/bitstream.md; fields.py has its tables). Stdlib only.
 
 file = preamble, header fields, CRC-32 | index, CRC-32 | sections, each: type, length, payload, CRC-32
 All integers are little-endian and unsigned. Every length is checked against the bytes that are there before it is
@@ -11,108 +11,23 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_BLOCKS, MAX_FRAMES, MAX_SIDE, OUTPUTS, PARTS, STEMS,
-                     Block, ColorTags, Grid, ModelConfig, VideoFormat)
-from .errors import BadMagic, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion, VideoError
+from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
+                     ModelConfig, VideoFormat)
+from .errors import (BadMagic, BitstreamError, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion,
+                     VideoError)
+from .fields import (BLOCK_FIELDS, GRID_FIELDS, HEADER_FIELDS, QUALITY_FIELDS, SECTION_LENGTH, SECTION_TYPE,
+                     SEGMENT_FIELDS, STREAM_LENGTH, UNKNOWN, Field)
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
 SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
 MAX_SECTIONS = 1 << 20
-
-_FORMATS = {"u8": "<B", "u16": "<H", "u32": "<I"}
-
-
-@dataclass(frozen=True)
-class Field:
-    """One integer of the file: its name, type ('u8', 'u16', 'u32'), legal range, unit and meaning."""
-
-    name: str
-    type: str
-    low: int
-    high: int
-    unit: str
-    meaning: str
-
-    def write(self, value: int) -> bytes:
-        if not self.low <= value <= self.high:
-            raise ConfigError(f"{self.name} is {value}; a .nvpp file holds {self.low} to {self.high}")
-        return struct.pack(_FORMATS[self.type], value)
-
-
-def _ids(names: Sequence[str]) -> str:
-    return ", ".join(f"{i} {name}" for i, name in enumerate(names))
-
-
-HEADER_FIELDS = (
-    Field("width", "u16", 1, MAX_SIDE, "pixels", "luma columns"),
-    Field("height", "u16", 1, MAX_SIDE, "pixels", "luma rows"),
-    Field("frame_rate_numerator", "u32", 1, 2**32 - 1, "frames", "frame rate as a fraction"),
-    Field("frame_rate_denominator", "u32", 1, 2**32 - 1, "seconds", ""),
-    Field("n_frames", "u32", 1, MAX_FRAMES, "frames", "sum of the segments' frames"),
-    Field("aspect_numerator", "u16", 1, 65535, "", "width of one pixel over its height"),
-    Field("aspect_denominator", "u16", 1, 65535, "", ""),
-    Field("layout", "u8", 0, len(LAYOUTS) - 1, "", f"planes of the source: {_ids(LAYOUTS)}"),
-    Field("matrix", "u8", 0, 255, "", "H.273 MatrixCoefficients, 2 unspecified"),
-    Field("primaries", "u8", 0, 255, "", "H.273 ColourPrimaries, 2 unspecified"),
-    Field("transfer", "u8", 0, 255, "", "H.273 TransferCharacteristics, 2 unspecified"),
-    Field("range", "u8", 0, 2, "", "0 unspecified, 1 limited, 2 full"),
-    Field("chroma_location", "u8", 0, 6, "", "0 unspecified, else 1 + H.273 ChromaLocType"),
-    Field("arithmetic", "u8", 0, 0, "", "0 float32"),
-    Field("architecture", "u8", 0, 0, "", "0 NeRV++"),
-    Field("entropy_coder", "u8", 0, 0, "", "0 range coder, 64-bit state, 32-bit words, 24-bit tables"),
-    Field("colorspace", "u8", 0, len(COLORSPACES) - 1, "", f"planes of the head: {_ids(COLORSPACES)}"),
-    Field("bits", "u8", 2, 12, "bits", "symbols lie within +-(2^(bits-1) - 1)"),
-    Field("activation", "u8", 0, len(ACTIVATIONS) - 1, "", f"inside an SCRB: {_ids(ACTIVATIONS)}"),
-    Field("output", "u8", 0, len(OUTPUTS) - 1, "", f"after the head: {_ids(OUTPUTS)}"),
-    Field("parts", "u8", 0, 15, "", "of a block, the sum of 1 pw, 2 scrb1, 4 scrb2, 8 skip (8 only with 1)"),
-    Field("biases", "u8", 0, len(BIASES) - 1, "", f"which layers have them: {_ids(BIASES)}"),
-    Field("pe_levels", "u8", 1, 64, "", "levels of the positional encoding"),
-    Field("pe_base", "u16", 257, 1024, "1/256", "base of the positional encoding"),
-    Field("stem", "u8", 0, len(STEMS) - 1, "", _ids(STEMS)),
-    Field("stem_height", "u16", 1, 4096, "cells", "rows of the stem's feature map"),
-    Field("stem_width", "u16", 1, 4096, "cells", "columns of the stem's feature map"),
-    Field("stem_hidden", "u16", 0, 65535, "", "hidden units of an MLP stem, else 0"),
-    Field("stem_channels", "u16", 0, 4096, "", "output channels of an MLP stem, else 0"),
-    Field("n_grids", "u8", 0, 8, "", "with a grid stem, else 0"),
-    Field("n_blocks", "u8", 1, MAX_BLOCKS, "", "decoder blocks"),
-)
-GRID_FIELDS = (
-    Field("grid_channels", "u8", 1, 255, "", "n_grids times: features a cell"),
-    Field("grid_interval", "u16", 1, 65535, "frames", "frames a key"),
-    Field("grid_level", "u8", 0, MAX_BLOCKS, "", "and blocks before it: 0 the stem's"),
-)
-BLOCK_FIELDS = (
-    Field("block_stride", "u8", 1, 16, "", "n_blocks times: upsampling factor"),
-    Field("block_width", "u16", 1, 4096, "", "and channels"),
-)
-SECTION_TYPE = Field("section_type", "u8", 0, 255, "", "1 segment, 129 quality; 128 and above may be skipped")
-SECTION_LENGTH = Field("section_length", "u32", 0, 2**32 - 1, "bytes", "of the payload")
-SEGMENT_FIELDS = (
-    Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment"),
-    Field("overrides_length", "u16", 0, 0, "bytes", "room for overriding header fields; none are defined yet"),
-)
-STREAM_LENGTH = Field("stream_length", "u32", 1, 2**32 - 1, "bytes", "of one module's stream")
-_UNKNOWN = 2**32 - 1
-QUALITY_FIELDS = tuple(
-    Field(name, "u32", 0, _UNKNOWN, unit, meaning) for name, unit, meaning in (
-        ("psnr_y", "1e-4 dB", "mean over frames of the luma PSNR"),
-        ("psnr_u", "1e-4 dB", "the same for Cb"),
-        ("psnr_v", "1e-4 dB", "the same for Cr"),
-        ("psnr_yuv", "1e-4 dB", "the same for (6 Y + U + V) / 8"),
-        ("psnr_rgb", "1e-4 dB", "mean over frames of the RGB PSNR"),
-        ("psnr_min", "1e-4 dB", "worst frame's (6 Y + U + V) / 8"),
-        ("ms_ssim", "1e-6", "mean MS-SSIM of luma"),
-        ("epochs", "epochs", "passes of the fit over the frames"),
-    ))
-FIELD_TABLES = {"Header": HEADER_FIELDS, "Grid": GRID_FIELDS, "Block": BLOCK_FIELDS,
-                "Section": (SECTION_TYPE, SECTION_LENGTH), "Segment": SEGMENT_FIELDS, "Stream": (STREAM_LENGTH,),
-                "Quality": QUALITY_FIELDS}
+_SECTION_OVERHEAD = 9  # type, length and checksum
 
 
 @dataclass(frozen=True)
@@ -200,7 +115,7 @@ def write_segment(segment: Segment) -> bytes:
 def write_quality(quality: StoredQuality) -> bytes:
     def stored(name: str) -> int:
         value = getattr(quality, name)
-        return _UNKNOWN if value is None else round(min(max(value * _QUALITY_SCALES[name], 0), _UNKNOWN - 1))
+        return UNKNOWN if value is None else round(min(max(value * _QUALITY_SCALES[name], 0), UNKNOWN - 1))
 
     return b"".join(field.write(stored(field.name)) for field in QUALITY_FIELDS)
 
@@ -249,10 +164,7 @@ class _Reader:
         return self.data[self.position - n_bytes:self.position]
 
     def field(self, field: Field) -> int:
-        value: int = struct.unpack(_FORMATS[field.type], self.take(struct.calcsize(_FORMATS[field.type])))[0]
-        if not field.low <= value <= field.high:
-            raise InvalidField(field.name, value, f"{field.low} to {field.high}")
-        return value
+        return field.read(self.take(field.n_bytes))
 
     def checksum(self, start: int) -> None:
         """Compares the CRC-32 here with that of all bytes from `start` on."""
@@ -290,6 +202,43 @@ def read_file(data: bytes) -> File:
     return File(header, tuple(segments), quality or StoredQuality(), len(data))
 
 
+def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
+    """What is whole in a damaged file: a file of its whole segments alone, and the frames that are lost.
+
+    Header and index must be whole. The frames of several damaged segments are taken to be equal parts, as the encoder
+    makes them.
+
+    Raises:
+        BitstreamError: no segment is whole, or nothing tells where the segments lie.
+    """
+    reader = _Reader(data, "file")
+    header = _read_header(reader)
+    found: list[Segment | None] = []
+    for kind, length in _read_index(reader):
+        start = reader.position
+        try:
+            payload = _read_section(reader, (kind, length))
+            segment = read_segment(payload, len(header.model.blocks) + 2) if kind == SEGMENT else None
+        except BitstreamError:
+            segment, reader.position = None, min(start + _SECTION_OVERHEAD + length, len(data))
+        if kind == SEGMENT:
+            found.append(segment)
+    segments = tuple(segment for segment in found if segment)
+    n_whole, n_damaged = sum(segment.n_frames for segment in segments), found.count(None)
+    n_lost = header.format.n_frames - n_whole
+    if not segments or (n_lost < n_damaged if n_damaged else n_lost):
+        raise Truncated(f"file: none of its {len(found)} segments is whole" if not segments else
+                        f"file: {n_whole} frames are whole, which does not fit {header.format.n_frames} in all")
+    lost = iter([n_lost // n_damaged + (i >= n_damaged - n_lost % n_damaged) for i in range(n_damaged)])
+    ranges, start = [], 0
+    for segment in found:
+        stop = start + (segment.n_frames if segment else next(lost))
+        ranges += [] if segment else [range(start, stop)]
+        start = stop
+    whole = Header(replace(header.format, n_frames=n_whole), header.model)
+    return File(whole, segments, StoredQuality(), len(data)), tuple(ranges)
+
+
 def load(path: str | os.PathLike[str]) -> File:
     """Reads and checks the .nvpp file at `path`.
 
@@ -297,11 +246,19 @@ def load(path: str | os.PathLike[str]) -> File:
         VideoError: it cannot be read.
         BitstreamError: it is damaged or not a .nvpp file.
     """
+    return read_file(read_bytes(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of the file at `path`.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise VideoError(f"{os.fspath(path)}: {error.strerror or error}") from None
-    return read_file(data)
 
 
 def _read_header(reader: _Reader) -> Header:
@@ -346,6 +303,13 @@ def _model_config(values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple
 
 def _read_sections(reader: _Reader) -> Iterator[tuple[int, bytes]]:
     """(type, payload) of every section, in the index's order, checked against the index and its own checksum."""
+    for entry in _read_index(reader):
+        yield entry[0], _read_section(reader, entry)
+    reader.finish()
+
+
+def _read_index(reader: _Reader) -> list[tuple[int, int]]:
+    """(type, length of the payload) of every section."""
     start = reader.position
     n_sections = struct.unpack("<I", reader.take(4))[0]
     if not 1 <= n_sections <= MAX_SECTIONS:
@@ -354,15 +318,18 @@ def _read_sections(reader: _Reader) -> Iterator[tuple[int, bytes]]:
         raise Truncated(f"index: {n_sections} entries, {reader.left} bytes left")
     index = [(reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)) for _ in range(n_sections)]
     reader.checksum(start)
-    for entry in index:
-        start = reader.position
-        found = reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)
-        if found != entry:
-            raise InvalidField("section type and length", found, f"{entry}, as the index says")
-        payload = reader.take(entry[1])
-        reader.checksum(start)
-        yield entry[0], payload
-    reader.finish()
+    return index
+
+
+def _read_section(reader: _Reader, entry: tuple[int, int]) -> bytes:
+    """The payload of the section that begins here."""
+    start = reader.position
+    found = reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)
+    if found != entry:
+        raise InvalidField("section type and length", found, f"{entry}, as the index says")
+    payload = reader.take(entry[1])
+    reader.checksum(start)
+    return payload
 
 
 def read_segment(payload: bytes, n_streams: int) -> Segment:
@@ -377,5 +344,5 @@ def read_quality(payload: bytes) -> StoredQuality:
     reader = _Reader(payload, "quality")
     stored: dict[str, Any] = {field.name: reader.field(field) for field in QUALITY_FIELDS}
     reader.finish()
-    return StoredQuality(**{name: None if value == _UNKNOWN else value / _QUALITY_SCALES[name]
+    return StoredQuality(**{name: None if value == UNKNOWN else value / _QUALITY_SCALES[name]
                             for name, value in stored.items()})

@@ -8,7 +8,8 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from fractions import Fraction
 from pathlib import Path
@@ -18,19 +19,14 @@ import click
 
 from . import __version__, console
 from .config import COLORSPACES
-from .errors import ConfigError, NervCodecError
+from .errors import ConfigError, Interrupted, NervCodecError
 from .goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
 from .presets import PRESETS
 
 if TYPE_CHECKING:
     from .codec import EncodeReport
+    from .journal import Pace
     from .plan import EncodePlan
-
-INTERRUPTED = 8
-
-
-class _BenchInterrupted(NervCodecError):
-    exit_code = INTERRUPTED
 
 
 class _Rational(click.ParamType[Fraction]):
@@ -142,14 +138,19 @@ def cli() -> None:
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="arithmetic of the fit; auto: bfloat16 where the hardware has it")
 @click.option("--seed", type=int, default=0, show_default=True, help="of every random choice")
+@click.option("--checkpoint-every", type=click.FloatRange(0), default=60.0, show_default=True, metavar="SECONDS",
+              help="how much work an interruption may cost")
+@click.option("--restart", is_flag=True, help="forget what an interrupted encode to OUTPUT has reached")
 @click.option("--dry-run", is_flag=True, help="print network, memory and expected time, and stop")
 @_common
 def encode(source: str, destination: str, *, device: str, threads: int | None, overwrite: bool, as_json: bool,
-           precision: str, dry_run: bool, time_budget: float | None, **options: Any) -> None:
+           precision: str, dry_run: bool, time_budget: float | None, restart: bool, checkpoint_every: float,
+           **options: Any) -> None:
     """Encode INPUT (anything FFmpeg reads, or a folder of PNG) into OUTPUT.nvpp."""
     from . import codec
+    from .journal import Pace, stored_identity
     from .output import check_output
-    from .plan import plan_encode, with_precision
+    from .plan import plan_encode, with_epochs, with_precision
     overwrite = overwrite or dry_run or _asks_to_overwrite(destination)
     check_output(destination, overwrite=overwrite, source=source)
     if time_budget is not None and options["epochs"] is not None:
@@ -162,6 +163,9 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     set_threads(threads)
     for text in plan.notes:
         console.note(text)
+    begun = None if restart else stored_identity(Path(destination))
+    if begun and time_budget is not None:  # what is left of it is as many epochs as it was begun with
+        plan, time_budget = with_epochs(plan, begun["fit"]["epochs"], begun["fit"]["finetune_epochs"]), None
     if dry_run or time_budget is not None or not as_json:  # else nobody would see the time
         plan, seconds = _timed(plan, device, time_budget)
         if dry_run:
@@ -169,13 +173,27 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
             return
         if not as_json:
             print(console.table(console.plan_rows(plan, seconds)), flush=True)
-    with console.progress_line(as_json, len(plan.lengths)) as line:
+    pace = Pace(checkpoint_every)
+    with _ended_by_signals(pace), console.progress_line(as_json, len(plan.lengths)) as line:
         report = codec.encode(
-            plan, destination, device=device, overwrite=overwrite, on_progress=line.fitting if line else None,
+            plan, destination, device=device, overwrite=overwrite, restart=restart, pace=pace, on_note=console.note,
+            on_progress=line.fitting if line else None,
             on_measure=(lambda n: line.counting("measure", n, plan.format.n_frames)) if line else None)
     if report.missed:
         console.note(report.missed)
     print(json.dumps(_report_json(report, destination)) if as_json else console.table(console.report_rows(report)))
+
+
+@contextmanager
+def _ended_by_signals(pace: Pace) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end a fit with a checkpoint."""
+    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = [signal.signal(number, lambda *_: pace.end()) for number in heeded]
+    try:
+        yield
+    finally:
+        for number, handler in zip(heeded, before):
+            signal.signal(number, handler)
 
 
 def _timed(plan: EncodePlan, device: str, time_budget: float | None) -> tuple[EncodePlan, float]:
@@ -220,6 +238,8 @@ def _report_json(report: EncodeReport, destination: str) -> dict[str, Any]:
 @click.option("--quality", type=int, help="its crf, lower is better (default: 12)")
 @click.option("--max-memory", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True,
               help="refuse a file whose decoding would take more GiB of memory")
+@click.option("--salvage", "whole_segments_only", is_flag=True,
+              help="of a damaged file, decode the segments that are whole, and say which frames are lost")
 @_common
 def decode(source: str, destination: str, *, frames: tuple[int, int | None], device: str, threads: int | None,
            overwrite: bool, as_json: bool, max_memory: float, **options: Any) -> None:
@@ -326,7 +346,7 @@ def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list
         with console.progress_line(as_json) as line:
             results = run.run(line.benching if line else lambda *_: None)
     except KeyboardInterrupt:
-        raise _BenchInterrupted(f"interrupted; all points so far are in {out}, the same command goes on") from None
+        raise Interrupted(f"interrupted; all points so far are in {out}, the same command goes on") from None
     write_csv(results, out / "results.csv")
     report = write_report(out, anchor)
     print(json.dumps(results) if as_json else console.bench_table(results) + f"\n{report}")
@@ -356,7 +376,7 @@ def main() -> NoReturn:
     except NervCodecError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except (KeyboardInterrupt, click.exceptions.Abort):
-        sys.exit(_fail("interrupted; nothing was written", INTERRUPTED))
+        sys.exit(_fail("interrupted; nothing was written", Interrupted.exit_code))
     except click.ClickException as error:
         sys.exit(_fail(error.format_message(), ConfigError.exit_code))
     except BrokenPipeError:

@@ -7,25 +7,27 @@ Modules that need torch are imported inside the functions that use them: plannin
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import architecture
-from .bitstream import File, Header, Segment, StoredQuality, load, read_file, write_file
+from . import __version__, architecture
+from .bitstream import File, Header, Segment, StoredQuality, load, read_bytes, read_file, salvage, write_file
 from .color import Frames
-from .errors import ConfigError, LimitExceeded
+from .errors import ConfigError, Interrupted, LimitExceeded, OutputError
+from .journal import Journal, Pace
 from .metrics import Quality, QualityMeter
 from .output import check_output, whole_file
 from .plan import EncodePlan, source_frames
 from .video import check_target, open_writer, read_groups
 
 if TYPE_CHECKING:
-    from .fit import Progress
+    from .fitstate import Checkpoint, Progress
     from .segment import FitSummary
 
 MAX_MEMORY = 4 << 30
@@ -83,38 +85,49 @@ class DecodeReport:
 
 def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str = "cpu", overwrite: bool = False,
            on_progress: Callable[[int, Progress], None] | None = None,
-           on_measure: Callable[[int], None] | None = None,
+           on_measure: Callable[[int], None] | None = None, on_note: Callable[[str], None] = lambda _: None,
+           restart: bool = False, pace: Pace | None = None,
            map_segments: Callable[..., Iterable[Any]] = map) -> EncodeReport:
     """Encodes plan.source into a .nvpp file, then decodes that file and reports what is in it.
+
+    What is reached is kept beside the destination (journal.py): the same call goes on from there.
 
     Args:
         on_progress: called with (segment number, Progress) while fitting.
         on_measure: called with the number of frames decoded and measured so far.
-        map_segments: any ordered, lazy map.
+        on_note: called with what a user should know.
+        restart: begin anew, whatever was reached before.
+        pace: when checkpoints are taken; None: every minute.
+        map_segments: any ordered, lazy map; with another than `map` only whole segments are kept.
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
     """
     from .backends import device_label
-    from .fit import silent
-    from .segment import encode_segment
     destination = Path(destination)
     check_output(destination, overwrite=overwrite, source=plan.source)
     started = time.monotonic()
-    segments: list[Segment] = []
-    summaries: list[FitSummary] = []
-    report = (lambda progress: on_progress(len(segments), progress)) if on_progress else silent
-    work = partial(encode_segment, model=plan.model, fit=plan.fit, device=device, on_progress=report,
-                   color=plan.format.color)
-    for segment, summary in map_segments(work, source_frames(plan, plan.lengths)):
-        segments.append(segment)
-        summaries.append(summary)
-    header = Header(plan.format, plan.model)
-    encoded_s = time.monotonic() - started
-    with whole_file(destination, overwrite=overwrite) as path:
-        path.write_bytes(write_file(header, segments, StoredQuality()))
-        quality = measure(path, plan, device, on_measure)
-        data = write_file(header, segments, stored_quality(quality, plan.fit.total_epochs))
-        path.write_bytes(data)
+    with Journal(destination, _identity(plan, device), restart=restart) as journal:
+        pace = pace or Pace()
+        work = _Work(plan, device, journal, pace, on_progress, on_note)
+        try:
+            found = list(work.segments(map_segments))
+        except KeyboardInterrupt:
+            if not journal.has_progress:
+                raise
+            raise Interrupted(f"interrupted; what was reached is kept in {journal.folder}, the same command goes on "
+                              "from there") from None
+        pace.is_fitting = False
+        encoded_s = time.monotonic() - started
+        segments, summaries = zip(*found)
+        header = Header(plan.format, plan.model)
+        with whole_file(destination, overwrite=overwrite) as path:
+            path.write_bytes(write_file(header, segments, StoredQuality()))
+            quality = measure(path, plan, device, on_measure)
+            data = write_file(header, segments, stored_quality(quality, plan.fit.total_epochs))
+            path.write_bytes(data)
+        if destination.read_bytes() != data:
+            raise OutputError(f"{destination} reads back as something else; what was reached is in {journal.folder}")
+        journal.remove()
     shares = [architecture.n_parameters(plan.model, length) / plan.n_parameters for length in plan.lengths]
     return EncodeReport(
         plan, destination.stat().st_size, read_file(data).container_bytes,
@@ -122,6 +135,95 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
         sum(summary.sparsity * share for summary, share in zip(summaries, shares)), quality, encoded_s,
         time.monotonic() - started - encoded_s, sum(summary.n_rollbacks for summary in summaries),
         device_label(device), _n_threads())
+
+
+@dataclass
+class _Work:
+    """The segments of an encode: those that its journal has, and the others as they get fitted. A fit's keeper."""
+
+    plan: EncodePlan
+    device: str
+    journal: Journal
+    pace: Pace
+    on_progress: Callable[[int, Progress], None] | None
+    on_note: Callable[[str], None]
+    _number: int = 0
+
+    def segments(self, map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
+        from .segment import FitSummary, encode_segment
+        plan = self.plan
+        n_segments, n_streams = len(plan.lengths), len(architecture.module_names(plan.model))
+        kept = {number: self.journal.segment(number, n_streams) for number in range(n_segments)}
+
+        def left() -> Iterator[Frames]:
+            for self._number, frames in enumerate(source_frames(plan, plan.lengths)):
+                if not kept[self._number]:
+                    yield frames
+
+        elsewhere = partial(encode_segment, model=plan.model, fit=plan.fit, device=self.device, color=plan.format.color)
+        fitted = iter(map_segments(self._fitted if map_segments is map else elsewhere, left()))
+        for number, done in kept.items():
+            if done:
+                self.on_note(f"segment {number + 1} of {n_segments} was fitted before")
+                yield done[0], FitSummary(**done[1])
+                continue
+            segment, summary = next(fitted)
+            self.journal.add_segment(number, segment, asdict(summary))
+            yield segment, summary
+            if self.pace.is_ending:
+                raise KeyboardInterrupt
+
+    def _fitted(self, frames: Frames) -> tuple[Segment, FitSummary]:
+        from .fitstate import silent
+        from .segment import encode_segment
+        on_progress, number = self.on_progress, self._number
+        report = (lambda progress: on_progress(number, progress)) if on_progress else silent
+        self.pace.taken()
+        self.pace.is_fitting = True
+        return encode_segment(frames, self.plan.model, self.plan.fit, self.device, report, self.plan.format.color,
+                              self, self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint | None:
+        import torch
+
+        from .fitstate import Checkpoint
+        found = self.journal.checkpoint()
+        if found is None or found[0].pop("segment") != self._number:
+            return None
+        checkpoint = Checkpoint(found[0], {name: torch.from_numpy(array) for name, array in found[1].items()})
+        at = checkpoint.progress
+        db = "" if at.psnr_db is None else f", {at.psnr_db:.2f} dB"
+        self.on_note(f"going on from {at.stage} epoch {at.epoch + 1} of {at.n_epochs}{db}")
+        return checkpoint
+
+    def is_due(self) -> bool:
+        return self.pace.is_due()
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        self.journal.add_checkpoint({**checkpoint.numbers, "segment": self._number},
+                                    {name: value.numpy() for name, value in checkpoint.arrays.items()})
+        self.pace.taken()
+        if self.pace.is_ending:
+            raise KeyboardInterrupt
+
+
+def _identity(plan: EncodePlan, device: str) -> dict[str, Any]:
+    """All that the bytes of an encode depend on."""
+    import torch
+    return {"input": _digest(plan.source), "frame rate": str(plan.format.frame_rate), "segments": plan.lengths,
+            "model": asdict(plan.model), "fit": asdict(plan.fit), "device": device, "number of threads": _n_threads(),
+            "version of nervcodec": __version__, "version of torch": torch.__version__}
+
+
+def _digest(source: Path) -> str:
+    """SHA-256 of a file, or of the names and the files in a folder."""
+    found = hashlib.sha256()
+    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+        found.update(f"{path.name}\0".encode() if source.is_dir() else b"")
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                found.update(chunk)
+    return found.hexdigest()
 
 
 def _n_threads() -> int:
@@ -183,19 +285,21 @@ def check_memory(file: File, max_bytes: int) -> None:
 
 def decode(source: str | os.PathLike[str], destination: str | os.PathLike[str], *, first: int = 0,
            stop: int | None = None, codec: str | None = None, quality: int | None = None, device: str = "cpu",
-           overwrite: bool = False, max_memory: int = MAX_MEMORY,
+           overwrite: bool = False, max_memory: int = MAX_MEMORY, whole_segments_only: bool = False,
            on_progress: Callable[[int, int], None] | None = None) -> DecodeReport:
     """Decodes frames first..stop-1 of a .nvpp file into .y4m, .mp4, .mkv ... or a folder of PNG.
 
     Args:
         codec, quality: of a lossy target, as video.open_writer has them.
         max_memory: bytes; a file that would take more is refused.
+        whole_segments_only: of a damaged file, leave out what is damaged; frames count without it.
         on_progress: called with (frames written, frames in all).
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
     """
     started = time.monotonic()
-    file = load(source)
+    data = read_bytes(source)
+    file, lost = salvage(data) if whole_segments_only else (read_file(data), ())
     check_target(os.fspath(destination), codec=codec, quality=quality, overwrite=overwrite, source=os.fspath(source))
     check_memory(file, max_memory)
     form = file.header.format
@@ -209,4 +313,5 @@ def decode(source: str | os.PathLike[str], destination: str | os.PathLike[str], 
             n_done += frames.n_frames
             if on_progress:
                 on_progress(n_done, stop - first)
-    return DecodeReport(n_done, time.monotonic() - started, tuple(writer.notes))
+    notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
+    return DecodeReport(n_done, time.monotonic() - started, (*notes, *writer.notes))

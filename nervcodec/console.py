@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .codec import EncodeReport
     from .compare import Comparison
-    from .fit import Progress
+    from .fitstate import Progress
     from .plan import EncodePlan
 
 _PLAIN_EVERY_S = 10.0

@@ -14,9 +14,10 @@ NervCodecError
 |  `- LimitExceeded         legal, but larger than we agree to decode              exit 5
 |- OutputError              output cannot be written: disk, permission, folder     exit 6
 |  `- OutputExists          output exists already, or is the input                 exit 7
+|- Interrupted              stopped from outside, with how to go on                exit 8
 `- BackendError             missing device or optional part, with what installs it exit 2
 
-The exit codes are those of docs/usage.md; 1 is our own bug, 8 an interruption.
+The exit codes are those of docs/usage.md; 1 is our own bug.
 """
 
 
@@ -86,6 +87,10 @@ class OutputError(NervCodecError):
 
 class OutputExists(OutputError):
     exit_code = 7
+
+
+class Interrupted(NervCodecError):
+    exit_code = 8
 
 
 class BackendError(NervCodecError):

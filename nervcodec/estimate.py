@@ -10,7 +10,8 @@ import torch
 from . import architecture
 from .color import Frames
 from .config import FitConfig, ModelConfig
-from .fit import Fitter, Progress
+from .fit import Fitter
+from .fitstate import Progress
 from .model import pack
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured

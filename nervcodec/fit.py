@@ -12,10 +12,9 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict
 
 import torch
 import torch.utils.deterministic
@@ -24,55 +23,17 @@ from torch import Tensor
 from . import architecture
 from .config import FitConfig, ModelConfig
 from .errors import FitError
+from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, Progress, silent
+from .losses import l1_ssim, plane_weights
 from .model import Network
 from .optim import Optimizer, rate_factor
 from .quantize import SoftQuantizer, covering_steps, step_from_code
-from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error,
-                          size_error)
+from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SETTLING_CYCLES, SETTLING_RATE, SETTLING_SHARE, SIZE_LAW,
+                          SIZE_LOOKS, RateControl, is_due, psnr_error, settling_factor, size_error)
 
 MAX_ROLLBACKS = 3
+_FIRST, _SECOND = "fit", "finetune"
 _DROP = 10.0  # a distortion this many times the best since the warm-up (10 dB) is a divergence
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a fit stands.
-
-    psnr_db: of the last full epoch's training frames, luma or RGB; n_bytes: about what the parameters would take, with
-    a rate weight; both None before the first epoch's end.
-    """
-
-    stage: str
-    epoch: int
-    n_epochs: int
-    frames_fps: float
-    psnr_db: float | None
-    eta_s: float
-    n_bytes: float | None = None
-
-
-OnProgress = Callable[[Progress], None]
-
-
-def silent(_: Progress) -> None:
-    """An OnProgress that ignores everything."""
-
-
-@dataclass
-class Fitted:
-    """Parameters float32 [n_parameters], ln(step) float32 [n_groups] and how often the fit was rolled back."""
-
-    parameters: Tensor
-    log_steps: Tensor
-    n_rollbacks: int = 0
-
-
-@dataclass(frozen=True)
-class Gauges:
-    """What a fit would give if it ended now: the bits of its coded parameters, the RGB PSNR of its decoded frames."""
-
-    bits: Callable[[Fitted], float]
-    rgb_db: Callable[[Fitted], float]
 
 
 class Fitter:
@@ -83,11 +44,16 @@ class Fitter:
         target: uint8 [n_frames, n_planes, plane_height, plane_width] on the device to fit on (model.pack).
         on_progress: called at most twice a second and at each epoch's end.
         gauges: what estimates are corrected by; with a target they are needed.
+        keeper: takes checkpoints.
+        checkpoint: where to go on; the stages before it are skipped.
     """
 
     def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, on_progress: OnProgress = silent,
-                 gauges: Gauges | None = None) -> None:
-        self.model, self.fit, self.target, self.on_progress, self.gauges = model, fit, target, on_progress, gauges
+                 gauges: Gauges | None = None, keeper: Keeper | None = None,
+                 checkpoint: Checkpoint | None = None) -> None:
+        self.model, self.fit, self.on_progress, self.gauges = model, fit, on_progress, gauges
+        self.keeper, self.checkpoint = keeper, checkpoint
+        self.target = target.contiguous(memory_format=torch.channels_last)
         assert gauges or not fit.has_target
         self.n_frames = len(target)
         self.network = Network(model, self.n_frames, target.device)
@@ -95,7 +61,7 @@ class Fitter:
         self.sizes, self.lags = [group.size for group in groups], [group.lag for group in groups if group.lag]
         self.random = torch.Generator().manual_seed(fit.seed)
         self.noise = torch.Generator(target.device).manual_seed(fit.seed)
-        self.plane_weights = _plane_weights(model, fit).to(target.device)
+        self.plane_weights = plane_weights(model, fit).to(target.device)
         self.n_pixels = self.n_frames * model.width * model.height
         self.rate_weight = fit.rate_weight
         self.n_steps_done, self.seconds = 0, 0.0
@@ -106,22 +72,50 @@ class Fitter:
         log_step = math.log(self.fit.initial_step)
         return Fitted(parameters, torch.full((len(self.sizes),), log_step, device=self.target.device))
 
+    def run(self, make_mask: Callable[[Tensor], Tensor]) -> Fitted:
+        """Runs all stages, or what is left of them after the checkpoint.
+
+        Args:
+            make_mask: the pruning mask [n_parameters] of the second stage, from the parameters of the first.
+        Raises:
+            FitError: the fit diverged more than three times.
+        """
+        fitted = self.overfit(self.start()) if self._is_first_stage() else self.start()
+        if self.fit.finetune_epochs:
+            mask = self.checkpoint.arrays["mask"] if self.checkpoint else make_mask(fitted.parameters)
+            fitted = self.overfit(fitted, mask.to(self.target.device))
+        return fitted
+
+    def _is_first_stage(self) -> bool:
+        return self.checkpoint.numbers["stage"] == _FIRST if self.checkpoint else self.n_steps_done == 0
+
     def overfit(self, start: Fitted, mask: Tensor | None = None) -> Fitted:
         """Runs the next stage: the main one without, the fine-tuning one with a pruning mask [n_parameters].
 
         Raises:
             FitError: the fit diverged more than three times.
         """
-        if self.n_steps_done == 0:
-            stage = _Stage(self, "fit", self.fit.epochs, 1.0, self.fit.finetune_epochs == 0, start, mask)
+        if self._is_first_stage():
+            stage = _Stage(self, _FIRST, self.fit.epochs, 1.0, self.fit.finetune_epochs == 0, start, mask)
         else:
-            stage = _Stage(self, "finetune", self.fit.finetune_epochs, self.fit.finetune_rate, True, start, mask)
+            stage = _Stage(self, _SECOND, self.fit.finetune_epochs, self.fit.finetune_rate, True, start, mask)
+        if self.checkpoint:
+            stage.restore(self.checkpoint)
+            self.checkpoint = None
         with deterministic(self.target.device):
             return stage.run()
 
 
 class _Stage:
-    """One learning-rate cycle, epoch by epoch, that can fall back to the end of its last good epoch."""
+    """One learning-rate cycle, epoch by epoch, that can fall back to the end of its last good epoch.
+
+    It stands after `n_batches` batches of epoch `epoch`, and can be taken down after any of them and set up again.
+    """
+
+    # What a checkpoint holds of this object, and of the fitter, as it is.
+    _NUMBERS = ("epoch", "n_batches", "epoch_s", "factor", "n_rollbacks", "best", "was_rounding", "psnr_db", "n_bytes",
+                "bytes_ratio", "rgb_gap_db")
+    _FITTER_NUMBERS = ("rate_weight", "n_steps_done", "seconds")
 
     def __init__(self, fitter: Fitter, name: str, n_epochs: int, factor: float, is_last: bool, start: Fitted,
                  mask: Tensor | None) -> None:
@@ -132,29 +126,58 @@ class _Stage:
         self.optimizer = Optimizer(self.fit, self.parameters, self.log_steps, fitter.network.tensors)
         self.steps_an_epoch = -(-fitter.n_frames // self.fit.batch_size)
         self.n_steps = n_epochs * self.steps_an_epoch
+        self.settling_epochs = math.ceil(SETTLING_SHARE * n_epochs)
         self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
+        self.law = SIZE_LAW if self.fit.target_bpp else PSNR_LAW
+        self.control = RateControl(fitter.rate_weight, self.law) if self.fit.has_target else None
         self.factor, self.n_rollbacks = factor, start.n_rollbacks
-        law = SIZE_LAW if self.fit.target_bpp else PSNR_LAW
-        self.control = RateControl(fitter.rate_weight, law) if self.fit.has_target else None
+        self.epoch, self.n_batches, self.epoch_s = 0, 0, 0.0
+        self.order_state = fitter.random.get_state()
+        self.sums = torch.zeros(3, device=self.parameters.device)  # of distortion, squared error, bits in this epoch
+        self.best, self.was_rounding = math.inf, False
         self.psnr_db: float | None = None
         self.n_bytes: float | None = None
         self.bytes_ratio, self.rgb_gap_db = 1.0, 0.0  # of the truth over the estimate, and between them
+        self.good = self._state()  # at the end of the last good epoch
+        self.good_control = copy.copy(self.control)
 
     def run(self) -> Fitted:
-        epoch, best, was_rounding = 0, math.inf, False
-        saved = self._state()
-        while epoch < self.n_epochs:
-            distortion = self._epoch(epoch)
-            is_rounding = (epoch + 1) * self.steps_an_epoch > self.round_from
-            if is_rounding != was_rounding or epoch < self.fit.warmup * self.n_epochs:
-                best = math.inf  # a restart at the full rate and the first rounding may cost what they like
-            if not distortion <= min(best * _DROP, sys.float_info.max):  # also true for NaN
-                self._roll_back(saved, epoch)
+        while self.epoch < self.n_epochs:
+            distortion = self._epoch()
+            is_rounding = (self.epoch + 1) * self.steps_an_epoch > self.round_from
+            if is_rounding != self.was_rounding or self.epoch < self.fit.warmup * self.n_epochs:
+                self.best = math.inf  # a restart at the full rate and the first rounding may cost what they like
+            if not distortion <= min(self.best * _DROP, sys.float_info.max):  # also true for NaN
+                self._roll_back()
                 continue
-            best, was_rounding, saved, epoch = min(best, distortion), is_rounding, self._state(), epoch + 1
+            self.best, self.was_rounding = min(self.best, distortion), is_rounding
+            self.good, self.good_control = self._state(), copy.copy(self.control)
+            self.epoch += 1
         if self.round_from == self.n_steps and not self.fit.rate_weight:
             self._cover()
+        if self.control and self.round_from < self.n_steps:
+            self._settle()
         return self._fitted()
+
+    def _settle(self) -> None:
+        """Goes on in short cycles at a low rate until the target is met: to round anew would cost more quality."""
+        end = self.n_epochs + SETTLING_CYCLES * self.settling_epochs
+        while self.epoch < end:
+            if self.n_batches == 0 and (self.epoch - self.n_epochs) % self.settling_epochs == 0:
+                error = self._error(self._fitted())
+                if abs(error) <= self.law.tolerance:
+                    break
+                self.fitter.rate_weight *= settling_factor(error)
+            self._epoch()
+            self.epoch += 1
+
+    def _error(self, fitted: Fitted) -> float:
+        """By how much what would be coded is too large or too good, in ln(bytes)."""
+        gauges, fit = self.fitter.gauges, self.fit
+        assert gauges
+        if fit.target_bpp:
+            return size_error(gauges.bits(fitted), fit.target_bpp * self.fitter.n_pixels)
+        return psnr_error(gauges.rgb_db(fitted), fit.target_psnr)
 
     def _fitted(self) -> Fitted:
         return Fitted(self._masked(self.parameters.detach()), self.log_steps.detach(), self.n_rollbacks)
@@ -162,49 +185,86 @@ class _Stage:
     def _masked(self, values: Tensor) -> Tensor:
         return values if self.mask is None else values * self.mask
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Tensor]:
         return {"parameters": self.parameters.detach().clone(), "log_steps": self.log_steps.detach().clone(),
-                "optimizer": self.optimizer.state(), "control": copy.copy(self.control)}
+                **self.optimizer.state()}
 
-    def _roll_back(self, saved: dict[str, Any], epoch: int) -> None:
+    def _set_state(self, state: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            self.parameters.copy_(state["parameters"])
+            self.log_steps.copy_(state["log_steps"])
+        self.optimizer.restore(state)
+
+    def _roll_back(self) -> None:
         if self.n_rollbacks == MAX_ROLLBACKS:
-            raise FitError(f"the fit diverged {MAX_ROLLBACKS + 1} times, last in epoch {epoch + 1} of {self.n_epochs}"
-                           f" at a learning rate of {self.factor * self.fit.learning_rate:g}; try a lower one")
+            raise FitError(f"the fit diverged {MAX_ROLLBACKS + 1} times, last in epoch {self.epoch + 1} of "
+                           f"{self.n_epochs} at a learning rate of {self.factor * self.fit.learning_rate:g}; "
+                           "try a lower one")
         self.n_rollbacks += 1
         self.factor /= 2
-        with torch.no_grad():
-            self.parameters.copy_(saved["parameters"])
-            self.log_steps.copy_(saved["log_steps"])
-        self.optimizer.restore(saved["optimizer"])
-        self.control = copy.copy(saved["control"])
+        self._set_state(self.good)
+        self.control = copy.copy(self.good_control)
         if self.control:
             self.fitter.rate_weight = self.control.weight
 
-    def _epoch(self, epoch: int) -> float:
+    def checkpoint(self) -> Checkpoint:
+        """Where the stage stands after the last step."""
+        numbers = {"stage": self.name, "progress": asdict(self._progress(self.epoch)),
+                   **{name: getattr(self, name) for name in self._NUMBERS},
+                   **{name: getattr(self.fitter, name) for name in self._FITTER_NUMBERS}}
+        for name, control in (("control", self.control), ("good_control", self.good_control)):
+            numbers[name] = control.state() if control else None
+        arrays = {"sums": self.sums.clone(), "order": self.order_state, "noise": self.fitter.noise.get_state(),
+                  **({} if self.mask is None else {"mask": self.mask}),
+                  **{f"now.{name}": value for name, value in self._state().items()},
+                  **{f"good.{name}": value for name, value in self.good.items()}}
+        return Checkpoint(numbers, {name: value.cpu() for name, value in arrays.items()})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Stands where the checkpoint was taken."""
+        numbers, arrays = checkpoint.numbers, checkpoint.arrays
+        for name in self._NUMBERS:
+            setattr(self, name, numbers[name])
+        for name in self._FITTER_NUMBERS:
+            setattr(self.fitter, name, numbers[name])
+        self.control, self.good_control = (RateControl(law=self.law, **numbers[name]) if numbers[name] else None
+                                           for name in ("control", "good_control"))
+        self.sums.copy_(arrays["sums"])
+        self.order_state = arrays["order"]
+        self.fitter.random.set_state(self.order_state)
+        self.fitter.noise.set_state(arrays["noise"])
+        self._set_state(_part(arrays, "now."))
+        self.good = {name: value.to(self.parameters.device) for name, value in _part(arrays, "good.").items()}
+
+    def _epoch(self) -> float:
         """One pass over all frames in random order; returns the mean distortion, without syncing in between."""
-        order = torch.randperm(self.fitter.n_frames, generator=self.fitter.random).to(self.fitter.target.device)
-        total = torch.zeros((), device=order.device)
-        errors = torch.zeros((), device=order.device)
-        rates = torch.zeros((), device=order.device)
-        reported = started = time.monotonic()
-        for i, frames in enumerate(torch.split(order, self.fit.batch_size)):
-            distortion, squared_error, bits = self._step(epoch * self.steps_an_epoch + i, frames)
-            total += distortion * len(frames)
-            errors += squared_error * len(frames)
-            rates += bits
+        fitter, epoch = self.fitter, self.epoch
+        self.order_state = fitter.random.get_state()
+        order = torch.randperm(fitter.n_frames, generator=fitter.random).to(fitter.target.device)
+        reported = time.monotonic()
+        started = reported - self.epoch_s
+        for frames in torch.split(order, self.fit.batch_size)[self.n_batches:]:
+            step = epoch * self.steps_an_epoch + self.n_batches
+            self.sums += self._step(step, frames)
+            self.n_batches += 1
             if time.monotonic() - reported > 0.5:
                 reported = time.monotonic()
-                self._report(epoch, i + 1, started)
-        mean = float(total) / self.fitter.n_frames if bool(self.parameters.isfinite().all()) else math.nan
-        error = float(errors) / self.fitter.n_frames
-        self.psnr_db = -10 * math.log10(error) if error > 0 else None
+                self._report(self.n_batches, reported - started)
+            if fitter.keeper and fitter.keeper.is_due():
+                self.epoch_s = time.monotonic() - started
+                fitter.keeper.keep(self.checkpoint())
+        distortion, error, bits = self.sums.tolist()
+        mean = distortion / fitter.n_frames if bool(self.parameters.isfinite().all()) else math.nan
+        self.psnr_db = -10 * math.log10(error / fitter.n_frames) if error > 0 else None
         if self.fit.rate_weight and math.isfinite(mean):
-            self.n_bytes = self._weighed(epoch, float(rates) / self.steps_an_epoch / 8)
-            if self.control:
+            self.n_bytes = self._weighed(epoch, bits / self.steps_an_epoch / 8)
+            if self.control and epoch < self.n_epochs:
                 self._steer(self.control, epoch, self.n_bytes)
-        self._report(epoch, self.steps_an_epoch, started)
-        self.fitter.n_steps_done += self.steps_an_epoch
-        self.fitter.seconds += time.monotonic() - started
+        self._report(self.steps_an_epoch, time.monotonic() - started)
+        fitter.n_steps_done += self.steps_an_epoch
+        fitter.seconds += time.monotonic() - started
+        self.n_batches, self.epoch_s = 0, 0.0
+        self.sums.zero_()
         return mean
 
     def _weighed(self, epoch: int, estimate: float) -> float:
@@ -231,8 +291,8 @@ class _Stage:
     def _is_due(self, looks: Sequence[float], epoch: int) -> bool:
         return is_due(looks, epoch / self.n_epochs, (epoch + 1) / self.n_epochs)
 
-    def _step(self, step: int, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One optimizer step on a batch; returns (distortion, mean squared error, bits), detached scalars."""
+    def _step(self, step: int, frames: Tensor) -> Tensor:
+        """One optimizer step on a batch; (distortion, mean squared error) times its frames, and bits: detached, [3]."""
         if step == self.round_from and not self.fit.rate_weight:
             self._cover()
         is_rounding = step >= self.round_from
@@ -243,14 +303,21 @@ class _Stage:
         parameters = self.fitter.network.split(values.to(dtype))
         target = self.fitter.target[frames].float() / 255
         output = self.fitter.network(parameters, frames)
-        distortion = self._distortion(output, target)
+        plane_errors = (output - target).square().mean(dim=(0, 2, 3))
+        distortion = self._distortion(output, target, plane_errors)
         loss = distortion + bits * (self.fitter.rate_weight / self.fitter.n_pixels)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(self.factor * rate_factor(step / self.n_steps, self.fit.warmup))
-        with torch.no_grad():
-            n_main = 4 if self.fitter.model.colorspace == "yuv" else 3
-            squared_error = (output[:, :n_main] - target[:, :n_main]).square().mean()
-        return distortion.detach(), squared_error, bits.detach()
+        self.optimizer.step(self.factor * self._rate(step))
+        n_main = 4 if self.fitter.model.colorspace == "yuv" else 3
+        errors = torch.stack([distortion, plane_errors[:n_main].mean()]) * len(frames)
+        return torch.cat([errors, bits[None]]).detach()
+
+    def _rate(self, step: int) -> float:
+        """The learning rates' factor: one cycle, then short ones of the settling, as often as it takes."""
+        if step < self.n_steps:
+            return rate_factor(step / self.n_steps, self.fit.warmup)
+        n_steps = self.settling_epochs * self.steps_an_epoch
+        return SETTLING_RATE * rate_factor((step - self.n_steps) % n_steps / n_steps, 0)
 
     def _forward_values(self, is_rounding: bool) -> tuple[Tensor, Tensor]:
         """The values that the forward pass uses, float32 [n_parameters], and their estimated bits (0 if unused)."""
@@ -261,7 +328,7 @@ class _Stage:
         if is_rounding:
             values, symbols = self.quantizer.rounded(parameters)
         else:
-            noise = torch.rand(parameters.shape, generator=self.fitter.noise, device=parameters.device) - 0.5
+            noise = torch.empty_like(parameters).uniform_(-0.5, 0.5, generator=self.fitter.noise)
             values, symbols = self.quantizer.noisy(parameters, self._masked(noise))
         return values, self.quantizer.rate_bits(symbols) if self.fit.rate_weight else nothing
 
@@ -272,41 +339,29 @@ class _Stage:
         with torch.no_grad():
             self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
 
-    def _distortion(self, output: Tensor, target: Tensor) -> Tensor:
+    def _distortion(self, output: Tensor, target: Tensor, plane_errors: Tensor) -> Tensor:
         if self.fit.loss == "mse":
-            return (output - target).square().mean(dim=(0, 2, 3)) @ self.fitter.plane_weights
-        return 0.7 * (output - target).abs().mean() + 0.3 * (1 - ssim(output, target))
+            return plane_errors @ self.fitter.plane_weights
+        return l1_ssim(output, target)
 
-    def _report(self, epoch: int, n_steps_in_epoch: int, epoch_started: float) -> None:
+    def _report(self, n_batches: int, epoch_s: float) -> None:
         fitter = self.fitter
-        seconds = fitter.seconds + time.monotonic() - epoch_started
-        n_done = fitter.n_steps_done + n_steps_in_epoch
+        seconds, n_done = fitter.seconds + epoch_s, fitter.n_steps_done + n_batches
         n_left = self.fit.total_epochs * self.steps_an_epoch - n_done
-        fps = n_done * self.fit.batch_size / max(seconds, 1e-9)
-        done = epoch + (n_steps_in_epoch == self.steps_an_epoch)
-        fitter.on_progress(Progress(self.name, done, self.n_epochs, fps, self.psnr_db,
-                                    max(n_left, 0) * seconds / max(n_done, 1), self.n_bytes))
+        fitter.on_progress(self._progress(
+            self.epoch + (n_batches == self.steps_an_epoch), n_done * self.fit.batch_size / max(seconds, 1e-9),
+            max(n_left, 0) * seconds / max(n_done, 1)))
+
+    def _progress(self, n_epochs_done: int, frames_fps: float = 0.0, eta_s: float = 0.0) -> Progress:
+        name, n_epochs = self.name, self.n_epochs
+        if self.epoch >= n_epochs:
+            name, n_epochs_done = "settle", n_epochs_done - n_epochs
+            n_epochs = SETTLING_CYCLES * self.settling_epochs
+        return Progress(name, n_epochs_done, n_epochs, frames_fps, self.psnr_db, eta_s, self.n_bytes)
 
 
-def _plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:
-    """Weight of each plane's mean squared error: the four luma phases share one plane's."""
-    if model.colorspace == "rgb":
-        return torch.full((3,), 1 / 3)
-    return torch.tensor([0.25] * 4 + list(fit.chroma_weights))
-
-
-def ssim(output: Tensor, target: Tensor) -> Tensor:
-    """Mean SSIM of two batches in [0, 1] by pytorch-msssim.
-
-    The window shrinks below 11 where the frame is smaller; a side of one pixel, which it cannot take, is doubled.
-    """
-    from pytorch_msssim import ssim as pytorch_ssim
-    for axis in (-2, -1):
-        if output.shape[axis] == 1:
-            output, target = (torch.cat([batch, batch], axis) for batch in (output, target))
-    side = min(11, *output.shape[-2:])
-    value: Tensor = pytorch_ssim(output, target, data_range=1.0, win_size=side - 1 + side % 2)
-    return value
+def _part(arrays: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def check_output(
         OutputExists: the output exists and may not be replaced, or is the input.
         OutputError: it cannot be written there.
     """
-    with _os_errors(path):
+    with os_errors(path):
         target = _resolved(path)
         _check_parent(target, path)
         if source is not None:
@@ -60,19 +60,14 @@ def whole_file(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     check_output(path, overwrite=overwrite)
     target = _resolved(path)
     part = _neighbour(target, target.suffix)
-    with _os_errors(path):
-        try:
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            yield part
-            _sync(part)
-            # Somebody else may have written there in the meantime.
-            _check_file(target, path, overwrite)
-            os.replace(part, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
+    with os_errors(path), gone_on_error(part):
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield part
+        sync(part)
+        # Somebody else may have written there in the meantime.
+        _check_file(target, path, overwrite)
+        os.replace(part, target)
+        sync_folder(target.parent)
 
 
 @contextmanager
@@ -88,23 +83,24 @@ def whole_folder(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     check_output(path, overwrite=overwrite, folder=True)
     target = _resolved(path)
     part = _neighbour(target, "")
-    with _os_errors(path):
+    with os_errors(path):
         try:
             part.mkdir()
             yield part
             for file in sorted(part.iterdir()):
-                _sync(file)
-            _sync_folder(part)
+                sync(file)
+            sync_folder(part)
             _check_folder(target, path, overwrite)
             _swap_in(part, target)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 @contextmanager
-def _os_errors(path: str | Path) -> Iterator[None]:
+def os_errors(path: str | Path) -> Iterator[None]:
+    """An OSError within it becomes an OutputError about `path`."""
     try:
         yield
     except OSError as error:
@@ -174,7 +170,19 @@ def _swap_in(part: Path, target: Path) -> None:
         old.rmdir()
 
 
-def _sync(file: Path) -> None:
+@contextmanager
+def gone_on_error(part: Path) -> Iterator[None]:
+    """Whatever is raised within it, no half-written file stays."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def sync(file: Path) -> None:
+    """Waits until a file's bytes are on the disk."""
     handle = os.open(file, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -182,7 +190,8 @@ def _sync(file: Path) -> None:
         os.close(handle)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Waits until a folder's entries are on the disk."""
     # Some file systems cannot sync a folder; the rename itself has succeeded by then.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

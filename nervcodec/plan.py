@@ -19,7 +19,8 @@ from .color import Frames, to_layout
 from .config import FitConfig, ModelConfig, VideoFormat
 from .errors import ConfigError
 from .goal import TUNES, Goal, expected_bpp, usual_bpp
-from .presets import PRESETS, segment_lengths
+from .motion import temporal_information
+from .presets import PRESETS, Nature, segment_lengths
 from .video import probe, read_groups
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
@@ -91,7 +92,8 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     expected = bpp or (expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels))
     if tune is not None:
         fit = tuned(fit, tune)
-    model = chosen.model(form, colorspace, max(lengths), expected / usual_bpp(n_pixels))
+    nature = Nature(expected / usual_bpp(n_pixels), temporal_information(Path(source), form))
+    model = chosen.model(form, colorspace, max(lengths), nature)
     if bits is not None:
         model = replace(model, bits=bits)
     plan = EncodePlan(Path(source), form, model, fit, tuple(lengths), notes)
@@ -146,6 +148,11 @@ def with_precision(plan: EncodePlan, precision: str) -> EncodePlan:
     return replace(plan, fit=replace(plan.fit, precision=precision))
 
 
+def with_epochs(plan: EncodePlan, n_epochs: int, n_finetune: int) -> EncodePlan:
+    """The plan with other numbers of epochs."""
+    return replace(plan, fit=replace(plan.fit, epochs=n_epochs, finetune_epochs=n_finetune))
+
+
 def with_time_budget(plan: EncodePlan, seconds: float, seconds_an_epoch: float) -> EncodePlan:
     """The plan with as many epochs, in their proportion, as fit into so many seconds.
 
@@ -159,7 +166,7 @@ def with_time_budget(plan: EncodePlan, seconds: float, seconds_an_epoch: float) 
     if n_epochs <= n_finetune:
         least = math.ceil((n_finetune + 1) * seconds_an_epoch / _TIME_RESERVE)
         raise ConfigError(f"time budget is {seconds:g} s; legal: at least {least} s, for an epoch of each stage here")
-    return replace(plan, fit=replace(plan.fit, epochs=n_epochs - n_finetune, finetune_epochs=n_finetune))
+    return with_epochs(plan, n_epochs - n_finetune, n_finetune)
 
 
 def seconds_an_epoch(plan: EncodePlan, device: str = "cpu") -> float:

@@ -14,11 +14,27 @@ from dataclasses import dataclass, replace
 from .architecture import n_parameters
 from .config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, VideoFormat
 from .errors import ConfigError
+from .goal import usual_bpp
 
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
+_LIVELY = 12.0  # temporal information above which frames have little in common
 
-Network = Callable[[VideoFormat, str, int, float], ModelConfig]
+
+@dataclass(frozen=True)
+class Nature:
+    """What a network is to suit besides the size and length of a video.
+
+    Attributes:
+        rate: its bits over those that are usual for so many pixels (goal.usual_bpp).
+        temporal_information: how much changes from frame to frame (motion.py).
+    """
+
+    rate: float = 1.0
+    temporal_information: float = 0.0
+
+
+Network = Callable[[VideoFormat, str, int, Nature], ModelConfig]
 
 
 @dataclass(frozen=True)
@@ -28,7 +44,7 @@ class Preset:
     Attributes:
         summary: one line for --help.
         colorspace: of the head; None takes 'yuv' for 4:2:0 video and 'rgb' for RGB.
-        network: (format, colorspace, frames of the longest segment, bits over the usual) -> network.
+        network: (format, colorspace, frames of the longest segment, nature) -> network.
         fit: how to fit it.
         min_steps: short segments get as many more epochs as it takes to make this many steps.
     """
@@ -39,9 +55,9 @@ class Preset:
     fit: FitConfig
     min_steps: int = 0
 
-    def model(self, form: VideoFormat, colorspace: str, n_frames: int, rate: float = 1.0) -> ModelConfig:
-        """The network for segments of at most n_frames frames that take `rate` times the usual bits."""
-        return self.network(form, colorspace, n_frames, rate)
+    def model(self, form: VideoFormat, colorspace: str, n_frames: int, nature: Nature = Nature()) -> ModelConfig:
+        """The network for segments of at most n_frames frames."""
+        return self.network(form, colorspace, n_frames, nature)
 
     def fit_for(self, n_frames: int) -> FitConfig:
         """The fit for segments of n_frames frames."""
@@ -94,7 +110,7 @@ def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple
 
 def paper_model(channels: int) -> Network:
     """The paper's network with C = `channels`: MLP stem of 512 units, widths C, 80, 80, ..., at 720p 9 x 16 cells."""
-    def model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
+    def model(form: VideoFormat, colorspace: str, n_frames: int, _: Nature) -> ModelConfig:
         rows, columns, strides = choose_strides(*_plane_size(form, colorspace), _CELLS)
         blocks = tuple(Block(stride, 80 if i else channels) for i, stride in enumerate(strides))
         return ModelConfig(form.width, form.height, colorspace, "mlp", rows, columns, blocks,
@@ -108,8 +124,8 @@ def nerv_model(channels: int) -> Network:
 
     Its blocks are 3x3 convolution -> pixel shuffle -> SiLU, arXiv 2110.13903, figure 2.
     """
-    def model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
-        theirs = paper_model(channels)(form, colorspace, n_frames, rate)
+    def model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature) -> ModelConfig:
+        theirs = paper_model(channels)(form, colorspace, n_frames, nature)
         wished = n_parameters(theirs, n_frames)
 
         def nerv(width: int) -> ModelConfig:
@@ -123,7 +139,7 @@ def nerv_model(channels: int) -> Network:
 
 def small_model(parts: tuple[str, ...]) -> Network:
     """The paper's MLP stem (64 units, 8 channels) and head with such parts of a block, about as large as grid_model."""
-    def model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
+    def model(form: VideoFormat, colorspace: str, n_frames: int, _: Nature) -> ModelConfig:
         rows, columns, strides = _stem_cells(form, colorspace)
         return _widest(form, n_frames, strides, Sizing(200_000, 0.7, 0.525), lambda blocks: ModelConfig(
             form.width, form.height, colorspace, "mlp", rows, columns, blocks, stem_hidden=64, stem_channels=8,
@@ -132,20 +148,36 @@ def small_model(parts: tuple[str, ...]) -> Network:
     return model
 
 
-def grid_model(form: VideoFormat, colorspace: str, n_frames: int, rate: float) -> ModelConfig:
+def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature) -> ModelConfig:
     """Our network: temporal feature grids, and widths that suit the segment's number of pixels and its rate.
 
-    A finer grid with few keys stands two blocks before the head (after the first block of two), for detail that stays
-    where it is, which convolutions store badly. Biases that later layers can stand in for are left out: they cost
-    bits and gave nothing. Weights of fine blocks are worth more bits than those of the first, so that these are nearly
-    as wide (docs/ablation.md); the number of parameters follows the rate.
+    Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights of fine blocks are
+    worth more bits than those of the first, so that these are nearly as wide (docs/ablation.md); the number of
+    parameters follows the rate.
     """
-    sizing = Sizing(175_000 * min(max(rate**0.7, 1 / 8), 8), 0.9, 0.65)
+    sizing = Sizing(175_000 * min(max(nature.rate**0.7, 1 / 8), 8), 0.9, 0.65)
     rows, columns, strides = _stem_cells(form, colorspace)
-    finer = (Grid(2, 16, max(1, len(strides) - 2)),) if len(strides) > 1 else ()
+    grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
     return _widest(form, n_frames, strides, sizing, lambda blocks: ModelConfig(
-        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=(Grid(2, 1), Grid(4, 8), *finer),
-        biases="lean", activation="gelu-tanh", output="linear", bits=10))
+        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, biases="lean",
+        activation="gelu", output="linear", bits=10))
+
+
+def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
+                 strides: tuple[int, ...]) -> tuple[Grid, ...]:
+    """A grid for detail that convolutions store badly, where there is more than one block.
+
+    What moves needs a key for every frame: the finest such grid, before the head at most, that has no more values than
+    the file will have bits. Where little changes, few keys two blocks before the head (after the first block of two).
+    """
+    if nature.temporal_information > _LIVELY:
+        n_pixels = form.width * form.height * n_frames
+        for level in range(len(strides) - 1, 0, -1):
+            cells = n_cells * math.prod(strides[:level])**2
+            for channels in (4, 2):
+                if cells * channels * n_frames <= nature.rate * usual_bpp(n_pixels) * n_pixels:
+                    return (Grid(channels, 1, level),)
+    return (Grid(2, 16, max(1, len(strides) - 2)),) if len(strides) > 1 else ()
 
 
 def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int, ...]]:
@@ -183,7 +215,7 @@ _PAPER_FIT = FitConfig(epochs=300, finetune_epochs=100, finetune_rate=1.0, batch
 _SMALL_FIT = FitConfig(epochs=60, rate_weight=0, round_from=0.9)
 _SMALL = {"nervpp": PARTS, "nerv": (), "no-scrb1": ("pw", "scrb2", "skip"), "no-scrb2": ("pw", "scrb1", "skip"),
           "no-skip": ("pw", "scrb1", "scrb2")}
-_EPOCHS = {"ultrafast": 20, "fast": 45, "medium": 90, "slow": 270, "veryslow": 900}
+_EPOCHS = {"ultrafast": 20, "fast": 45, "medium": 90, "slow": 300, "veryslow": 1500}
 _PAPER_CHANNELS = {"xs": 8, "s": 26, "m": 58, "l": 112}
 
 PRESETS = {

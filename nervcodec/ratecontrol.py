@@ -16,6 +16,10 @@ from .goal import NATS_PER_DB
 SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))
 PSNR_LOOKS = (0.17, 0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
 IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
+# A fit that ends beside its target goes on in so many cycles at most, of such a share of its epochs each, that begin
+# with such a share of the learning rates.
+SETTLING_CYCLES, SETTLING_SHARE, SETTLING_RATE = 8, 0.05, 0.1
+_SETTLING_GAIN = 10.0
 _INTEGRAL, _PROPORTIONAL = 50.0, 0.8
 _SETTLED = 0.4
 _LATE = 0.7  # from here on weights are rounded and learning rates are low: the size hardly feels the price
@@ -38,6 +42,11 @@ def psnr_error(expected_db: float, target_db: float) -> float:
     return (expected_db - target_db) * NATS_PER_DB
 
 
+def settling_factor(error: float) -> float:
+    """What the rate weight is multiplied by for the next cycle of settling."""
+    return math.exp(_limited(_SETTLING_GAIN * error, math.log(4)))
+
+
 def usual_gain_db(progress: float) -> float:
     """How much the PSNR of the rounded network still rises after this share of a fit, on bunny and carphone."""
     before_rounding = max(0.0, 0.7 - progress)
@@ -52,13 +61,15 @@ class Law:
         start: the share of a stage before which nothing is steered: until then the network takes shape, or it shows how
             fast the PSNR rises.
         late_gain: how much more an error counts once weights are rounded; a PSNR cannot be bought any more by then.
+        tolerance: the error, in ln(bytes), that a fit may end with; less than what is promised.
     """
 
     start: float
     late_gain: float
+    tolerance: float
 
 
-SIZE_LAW, PSNR_LAW = Law(0.18, 1.5), Law(_HALF_WAY, 1.0)
+SIZE_LAW, PSNR_LAW = Law(0.18, 1.5, 0.016), Law(_HALF_WAY, 1.0, 0.15 * NATS_PER_DB)
 
 
 @dataclass
@@ -81,6 +92,10 @@ class RateControl:
 
     def __post_init__(self) -> None:
         self.weight = self.weight or self.start
+
+    def state(self) -> dict[str, float | None]:
+        """All that changes, by name: RateControl(law=law, **state) goes on from there."""
+        return {name: value for name, value in vars(self).items() if name != "law"}
 
     def observe(self, progress: float, error: float) -> None:
         """Moves the weight after an epoch.

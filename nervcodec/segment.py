@@ -19,7 +19,8 @@ from .bitstream import Segment
 from .color import Frames
 from .config import ColorTags, FitConfig, ModelConfig
 from .entropy import Coded, decode_symbols, encode_symbols
-from .fit import Fitted, Fitter, Gauges, OnProgress, deterministic, silent
+from .fit import Fitter, deterministic
+from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from .metrics import frame_rgb_db
 from .model import Network, pack, to_uint8, unpack
 from .prune import magnitude_mask
@@ -41,20 +42,20 @@ class FitSummary:
 
 
 def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu",
-                   on_progress: OnProgress = silent, color: ColorTags = ColorTags()) -> tuple[Segment, FitSummary]:
+                   on_progress: OnProgress = silent, color: ColorTags = ColorTags(), keeper: Keeper | None = None,
+                   checkpoint: Checkpoint | None = None) -> tuple[Segment, FitSummary]:
     """Fits the model to the frames (already in the model's colorspace) and codes it.
 
     Args:
         color: what the RGB of a target_psnr is converted by.
+        keeper, checkpoint: takes the fit's checkpoints; where it goes on.
     Raises:
         FitError: the fit kept diverging.
     """
     gauges = _gauges(frames, model, color, device)
-    fitter = Fitter(model, fit, torch.from_numpy(pack(frames, model)).to(device), on_progress, gauges)
-    fitted = fitter.overfit(fitter.start())
-    if fit.finetune_epochs:
-        mask = magnitude_mask(fitted.parameters, fitter.network.tensors, fit.prune)
-        fitted = fitter.overfit(fitted, mask)
+    target = torch.from_numpy(pack(frames, model)).to(device)
+    fitter = Fitter(model, fit, target, on_progress, gauges, keeper, checkpoint)
+    fitted = fitter.run(lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune))
     if fit.target_bpp:
         n_bits = fit.target_bpp * fitter.n_pixels
         fitted = nearest_to(fitted, fitter.sizes, fitter.lags, lambda found: gauges.bits(found) / n_bits - 1,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from nervcodec.bitstream import Header, StoredQuality, write_file
 from nervcodec.color import Frames
 from nervcodec.config import Block, FitConfig, Grid, ModelConfig, VideoFormat
 from nervcodec.segment import encode_segment
+from shell import Shell, write_clip
 
 MakeClip = Callable[..., Frames]
 
@@ -23,6 +25,19 @@ settings.load_profile("repeatable")
 def one_thread() -> None:
     """Tiny tensors are fastest on one thread, and a fit repeats itself only with the same number of threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, monkeypatch, capfd)
+
+
+@pytest.fixture
+def coded(shell: Shell) -> Shell:
+    """A folder with in.y4m (5 frames) and out.nvpp (segments of 2 and 3 frames)."""
+    write_clip(shell.folder / "in.y4m")
+    assert shell("encode", "in.y4m", "out.nvpp", "--epochs", "4", "--segment-frames", "3").code == 0
+    return shell
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.bitstream import (QUALITY_FIELDS, Header, Segment, StoredQuality, load, read_file,
-                                 read_quality, write_file, write_header, write_quality)
+from nervcodec.bitstream import (Header, Segment, StoredQuality, load, read_file, read_quality, write_file,
+                                 write_header, write_quality)
 from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
                               ModelConfig, VideoFormat)
 from nervcodec.errors import ConfigError, VideoError
+from nervcodec.fields import QUALITY_FIELDS
 from nervcodec.presets import PRESETS
 
 MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300, 1)),

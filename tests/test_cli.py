@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,60 +13,17 @@ import pytest
 from nervcodec import __version__
 from nervcodec import cli as cli_module
 from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
-from nervcodec.cli import main
 from nervcodec.color import Frames
 from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
 from nervcodec.entropy import Coded
 from nervcodec.metrics import QualityMeter
 from nervcodec.video import probe, read_groups
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-class Shell:
-    """Runs commands in a folder of its own."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._monkeypatch, self._capfd = folder, monkeypatch, capfd
-        monkeypatch.chdir(folder)
-
-    def __call__(self, *arguments: str) -> Result:
-        self._monkeypatch.setattr(sys, "argv", ["nervcodec", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        assert isinstance(exit_.value.code, int)
-        return Result(exit_.value.code, *self._capfd.readouterr())
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(tmp_path, monkeypatch, capfd)
-
-
-def write_clip(path: Path, width: int = 24, height: int = 18, n_frames: int = 5, rate: str = "30000:1001") -> None:
-    """A moving gradient as 4:2:0 .y4m."""
-    header = f"YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C420jpeg\n".encode()
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    chroma = np.full(2 * -(-width // 2) * -(-height // 2), 120, np.uint8).tobytes()
-    frames = [((5 * x + 7 * y + 3 * t) % 200 + 20).astype(np.uint8).tobytes() + chroma for t in range(n_frames)]
-    path.write_bytes(header + b"".join(b"FRAME\n" + frame for frame in frames))
+from shell import Result, Shell, write_clip
 
 
 def read(path: Path) -> Frames:
     form, _ = probe(path)
     return next(read_groups(path, form, [form.n_frames]))
-
-
-@pytest.fixture
-def coded(shell: Shell) -> Shell:
-    """A folder with in.y4m (5 frames) and out.nvpp (segments of 2 and 3 frames)."""
-    write_clip(shell.folder / "in.y4m")
-    assert shell("encode", "in.y4m", "out.nvpp", "--epochs", "4", "--segment-frames", "3").code == 0
-    return shell
 
 
 def test_version_everywhere(shell: Shell) -> None:

@@ -16,10 +16,13 @@ from nervcodec.architecture import tensors
 from nervcodec.color import Frames
 from nervcodec.config import FitConfig, ModelConfig
 from nervcodec.errors import FitError
-from nervcodec.fit import MAX_ROLLBACKS, Fitted, Fitter, Progress, deterministic
+from nervcodec.fit import MAX_ROLLBACKS, Fitter, deterministic
+from nervcodec.fitstate import Fitted, Gauges, Progress, silent
 from nervcodec.model import pack
+from nervcodec.optim import Optimizer
 from nervcodec.prune import magnitude_mask
 from nervcodec.quantize import SoftQuantizer, covering_steps, step_from_code
+from nervcodec.ratecontrol import SETTLING_CYCLES
 
 QUICK = FitConfig(epochs=4)
 PINNED = FitConfig(epochs=60, batch_size=2, learning_rate=8e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=0.05,
@@ -27,7 +30,7 @@ PINNED = FitConfig(epochs=60, batch_size=2, learning_rate=8e-3, betas=(0.9, 0.99
 
 
 def fitter_of(frames: Frames, model: ModelConfig, fit: FitConfig,
-              on_progress: Callable[[Progress], None] = fit_module.silent) -> Fitter:
+              on_progress: Callable[[Progress], None] = silent) -> Fitter:
     return Fitter(model, fit, torch.from_numpy(pack(frames, model)), on_progress)
 
 
@@ -171,6 +174,54 @@ def test_fine_tuning_has_its_own_rate(clip: Frames, grid_model: ModelConfig, opt
     assert torch.equal(second.parameters, first.parameters) and torch.equal(second.log_steps, first.log_steps)
 
 
+# --- settling ---
+
+
+@pytest.mark.parametrize(("miss", "n_cycles"), [(0.0, 0), (0.015, 0), (0.05, SETTLING_CYCLES)])
+def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, miss: float, n_cycles: int) -> None:
+    """After a fit of 40 epochs that is too large, cycles of 2 at a tenth of the rate and a rising price follow."""
+    fit = replace(PINNED, epochs=40, target_bpp=0.5)
+    seen: list[Progress] = []
+    rates: list[float] = []
+    target = torch.from_numpy(pack(clip, grid_model))
+    gauges = Gauges(lambda _: math.exp(miss) * 0.5 * fitter.n_pixels, lambda _: 30.0)
+    fitter = Fitter(grid_model, fit, target, seen.append, gauges)
+    original = Optimizer.step
+
+    def step(optimizer: Optimizer, factor: float) -> None:
+        rates.append(factor)
+        original(optimizer, factor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Optimizer, "step", step)
+        fitter.overfit(fitter.start())
+    n_steps = -(-len(target) // 2)
+    assert len(rates) == (40 + 2 * n_cycles) * n_steps
+    for cycle in range(n_cycles):
+        own = rates[(40 + 2 * cycle) * n_steps:(42 + 2 * cycle) * n_steps]
+        assert own[0] == pytest.approx(0.1) and own == sorted(own, reverse=True) and own[-1] > 0
+    settling = [progress for progress in seen if progress.stage == "settle"]
+    assert bool(settling) == bool(n_cycles)
+    assert all(0 <= progress.epoch <= progress.n_epochs == 2 * SETTLING_CYCLES for progress in settling)
+
+
+def test_a_fit_that_settles_stops(clip: Frames, grid_model: ModelConfig) -> None:
+    """Settling lowers the price where bits are missing, raises it where there are too many, and ends at the target."""
+    errors = iter([-0.1, 0.1, 0.01])
+    prices: list[float] = []
+
+    def bits(_: Fitted) -> float:
+        if fitter.n_steps_done < 40 * -(-fitter.n_frames // 2):
+            return 0.5 * fitter.n_pixels
+        prices.append(fitter.rate_weight)
+        return math.exp(next(errors)) * 0.5 * fitter.n_pixels
+
+    fit = replace(PINNED, epochs=40, target_bpp=0.5)
+    fitter = Fitter(grid_model, fit, torch.from_numpy(pack(clip, grid_model)), gauges=Gauges(bits, lambda _: 30.0))
+    fitter.overfit(fitter.start())
+    assert len(prices) == 3 and prices[1] < prices[0] < prices[1] * 4 and prices[2] == pytest.approx(prices[0])
+
+
 # --- divergence ---
 
 
@@ -179,9 +230,9 @@ def patch_distortion(patch: pytest.MonkeyPatch, is_bad: Callable[[int], bool], b
     original = fit_module._Stage._distortion
     calls: list[int] = []
 
-    def distortion(stage: fit_module._Stage, output: Tensor, target: Tensor) -> Tensor:
+    def distortion(stage: fit_module._Stage, *tensors: Tensor) -> Tensor:
         calls.append(len(calls))
-        return original(stage, output, target) * (bad if is_bad(calls[-1]) else 1)
+        return original(stage, *tensors) * (bad if is_bad(calls[-1]) else 1)
 
     patch.setattr(fit_module._Stage, "_distortion", distortion)
     return calls

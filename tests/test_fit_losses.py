@@ -11,7 +11,9 @@ from torch import Tensor
 from nervcodec import fit as fit_module
 from nervcodec.color import Frames
 from nervcodec.config import Block, FitConfig, Grid, ModelConfig
-from nervcodec.fit import Fitted, Fitter, ssim
+from nervcodec.fit import Fitter
+from nervcodec.fitstate import Fitted
+from nervcodec.losses import ssim
 from nervcodec.model import pack
 
 QUICK = FitConfig(epochs=4, batch_size=2)
@@ -27,8 +29,8 @@ def distortions(frames: Frames, model: ModelConfig, fit: FitConfig) -> list[tupl
     original = fit_module._Stage._distortion
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def spy(stage: fit_module._Stage, output: Tensor, target: Tensor) -> Tensor:
-        value = original(stage, output, target)
+    def spy(stage: fit_module._Stage, output: Tensor, target: Tensor, plane_errors: Tensor) -> Tensor:
+        value = original(stage, output, target, plane_errors)
         seen.append((output.detach(), target, value.detach()))
         return value
 

@@ -133,6 +133,22 @@ def test_muon_has_momentum() -> None:
     assert float((with_first - first - alone)[IS_MATRIX].abs().max()) > 1e-3
 
 
+def test_matrices_of_many_shapes_keep_to_themselves() -> None:
+    """However matrices are stacked, each moves as it does alone, at sides below, at and above the stacks' least one."""
+    shapes = [(3, 40), (32, 32), (40, 3), (31, 33), (64, 5, 3, 3), (1, 1)]
+    matrices = [Tensor("block1", f"{i}.weight", MATRIX, shape) for i, shape in enumerate(shapes)]
+    gradients = [randn(matrix.size, seed=i) for i, matrix in enumerate(matrices)]
+
+    def moved(chosen: slice) -> torch.Tensor:
+        flat = torch.zeros(sum(matrix.size for matrix in matrices[chosen]))
+        flat.grad = torch.cat(gradients[chosen])
+        Muon(flat, matrices[chosen], torch.float32).step(0.1)
+        return flat
+
+    alone = torch.cat([moved(slice(i, i + 1)) for i in range(len(matrices))])
+    torch.testing.assert_close(moved(slice(None)), alone, rtol=1e-4, atol=1e-6)
+
+
 # --- the whole optimizer ---
 
 

@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nervcodec.architecture import GRID, kmac_per_pixel, n_parameters, tensors
-from nervcodec.config import COLORSPACES, FitConfig, ModelConfig, VideoFormat
+from nervcodec.config import COLORSPACES, FitConfig, Grid, ModelConfig, VideoFormat
 from nervcodec.errors import ConfigError
-from nervcodec.presets import PRESETS, choose_strides, segment_lengths
+from nervcodec.presets import PRESETS, Nature, choose_strides, segment_lengths
 
 PAPER = ("paper-xs", "paper-s", "paper-m", "paper-l")
 RECIPES = ("medium", *PAPER)  # the others of ours share its network, see test_presets_rise_in_effort
@@ -104,6 +104,15 @@ def test_our_model_of_the_known_clip() -> None:
     model = PRESETS["medium"].model(video(320, 180), "yuv", 132)
     assert (model.stem_height, model.stem_width) == (9, 16)
     assert [(block.stride, block.width) for block in model.blocks] == [(5, 20), (2, 25)]
+
+
+@pytest.mark.parametrize(("rate", "grid"), [(0.1, Grid(2, 16, 2)), (0.2, Grid(2, 1, 1)), (0.5, Grid(2, 1, 2)),
+                                            (1.0, Grid(4, 1, 2)), (2.0, Grid(2, 1, 3)), (4.0, Grid(4, 1, 3))])
+def test_lively_video_gets_a_key_for_every_frame(rate: float, grid: Grid) -> None:
+    """Above a temporal information of 12 the finer grid has a key a frame, the more and finer the higher the rate."""
+    still, lively = (PRESETS["medium"].model(video(416, 240, 50), "yuv", 50, Nature(rate, information)).grids
+                     for information in (12.0, 12.1))
+    assert still == (Grid(2, 1), Grid(4, 8), Grid(2, 16, 2)) and lively == (*still[:2], grid)
 
 
 @pytest.mark.parametrize("n_frames", [1, 20, 132])

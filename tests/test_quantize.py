@@ -203,6 +203,30 @@ def test_noise_teaches_the_step() -> None:
     torch.testing.assert_close(gradient, torch.tensor([(0.5 - 0.25) * 0.5 + 7 * 0.5]))
 
 
+def test_gradients_are_the_slopes() -> None:
+    """Under noise values, symbols and their gradients agree with finite differences in float64, lags included."""
+    generator = torch.Generator().manual_seed(0)
+    values = 2 * torch.randn(19, generator=generator, dtype=torch.float64)  # some beyond the bounds
+    noise = torch.rand(19, generator=generator, dtype=torch.float64) - 0.5
+    log_steps = torch.tensor([0.1, -0.5, 0.3], dtype=torch.float64)
+
+    def noisy(values: torch.Tensor, log_steps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return SoftQuantizer([8, 6, 5], 7, log_steps, [2, 3]).noisy(values, noise)
+
+    assert torch.autograd.gradcheck(noisy, [values.requires_grad_(), log_steps.requires_grad_()])
+
+
+def test_rounding_has_the_gradients_of_what_is_rounded() -> None:
+    """The straight-through gradient of values and symbols is that of the unrounded ones, also over differences."""
+    values = torch.tensor([0.3, 5.0, -0.2, 0.1, 0.4, -9.0], requires_grad=True)
+    by_value, by_symbol = torch.arange(1.0, 7), torch.tensor([3.0, -1, 4, 1, -5, 9])
+    found, symbols = SoftQuantizer([4, 2], 7, torch.tensor([0.5, 0.25]).log(), [2]).rounded(values)
+    gradient, = torch.autograd.grad([found, symbols], [values], [by_value, by_symbol])
+    scaled_gradient = torch.tensor([3.0 - 4, 0.0, 4, 1, -5, 0])  # 5.0 and -9.0 are out of range
+    expected = torch.where(scaled_gradient == 0, 0, by_value + scaled_gradient / torch.tensor([0.5] * 4 + [0.25] * 2))
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_noisy_adds_noise_of_a_step() -> None:
     """Noise of n is n steps on the value and n on the symbol."""
     values, noise = torch.tensor([0.3, -2.0, 10.0]), torch.tensor([0.5, -0.25, 0.0])

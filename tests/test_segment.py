@@ -16,7 +16,7 @@ from nervcodec.color import Frames
 from nervcodec.config import ColorTags, FitConfig, ModelConfig
 from nervcodec.entropy import Coded
 from nervcodec.errors import BitstreamError
-from nervcodec.fit import Fitted, Progress
+from nervcodec.fitstate import Fitted, Progress
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.quantize import bounds, code_from_step, step_from_code
 from nervcodec.segment import (biased, decode_segment, decode_symbols_of, encode_segment, entropy_bytes, nearest_to,

@@ -1,0 +1,217 @@
+"""What an unfinished encode has so far, in OUTPUT.nvpp.part/, so that the same command goes on after any end of it.
+
+    lock             held while an encode runs, by the kernel: it goes with the process
+    encode.json      what is encoded and how: another input, model or fit does not go on from here
+    segment-00000    a finished segment: its payload in the .nvpp file, and what became of its fit
+    fit, fit.before  the last checkpoint of the fit that runs, and the one before it
+
+Files but the lock start with the SHA-256 of the rest. Each is written beside its place, synced, read back and renamed;
+the checkpoint before the last stays, so that whatever is cut or flipped, there is one to go on from. No pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bitstream import Segment, read_segment, write_segment
+from .errors import ConfigError, OutputError, OutputExists
+from .output import gone_on_error, os_errors, sync, sync_folder
+
+_FIT, _BEFORE = "fit", "fit.before"
+_DIGEST = 32
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def folder_of(destination: Path) -> Path:
+    """Where the journal of an encode to `destination` lies."""
+    return destination.with_name(destination.name + ".part")
+
+
+def stored_identity(destination: Path) -> dict[str, Any] | None:
+    """What the unfinished encode to `destination` encodes and how; None if there is none."""
+    data = _read(folder_of(destination) / "encode.json")
+    return None if data is None else json.loads(data)
+
+
+class Journal:
+    """Keeps what an encode has reached; a context, within which no other encode to the same output can begin.
+
+    Args:
+        destination: the encode's output.
+        identity: all that its bytes depend on, JSON-ready.
+        restart: forget what was reached.
+    Raises:
+        OutputExists: another encode to `destination` is running.
+        ConfigError: what was reached belongs to another identity; says what differs.
+        OutputError: nothing can be written there.
+    """
+
+    def __init__(self, destination: Path, identity: Mapping[str, Any], *, restart: bool = False) -> None:
+        self.folder, self._destination = folder_of(destination), destination
+        self._is_removed = False
+        with os_errors(self.folder):
+            self.folder.mkdir(exist_ok=True)
+            self._lock = _locked(self.folder / "lock", destination)
+        try:
+            self._begin(json.loads(json.dumps(identity)), restart)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _begin(self, identity: dict[str, Any], restart: bool) -> None:
+        if restart:
+            with os_errors(self.folder):
+                for file in self.folder.iterdir():
+                    if file.name != "lock":
+                        file.unlink()
+        stored = stored_identity(self._destination)
+        if stored is None:
+            self._write("encode.json", json.dumps(identity).encode())
+        elif stored != identity:
+            name, old, new = next(_differences(stored, identity, ""))
+            raise ConfigError(f"{self.folder} holds an unfinished encode with another {name} ({old!r}, now {new!r}); "
+                              "give what it was begun with, or --restart to begin anew")
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Nothing reached is nothing to keep."""
+        if not self._is_removed and not self.has_progress:
+            self.remove()
+        self._lock.close()
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether there is anything to go on from."""
+        return any(file.name.startswith(("segment-", _FIT)) for file in self.folder.glob("*"))
+
+    def remove(self) -> None:
+        """The encode is done: from here on the folder may be another encode's."""
+        self._is_removed = True
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add_segment(self, number: int, segment: Segment, summary: Mapping[str, Any]) -> None:
+        """Keeps a finished segment; the checkpoints of its fit go."""
+        head = json.dumps(summary).encode()
+        self._write(_segment_name(number), len(head).to_bytes(4, "little") + head + write_segment(segment))
+        with os_errors(self.folder):
+            for name in (_FIT, _BEFORE):
+                (self.folder / name).unlink(missing_ok=True)
+
+    def segment(self, number: int, n_streams: int) -> tuple[Segment, dict[str, Any]] | None:
+        """A finished segment and its summary; None if it is not there or damaged."""
+        data = _read(self.folder / _segment_name(number))
+        if data is None:
+            return None
+        end = 4 + int.from_bytes(data[:4], "little")
+        return read_segment(data[end:], n_streams), json.loads(data[4:end])
+
+    def add_checkpoint(self, numbers: Mapping[str, Any], arrays: Arrays) -> None:
+        """Keeps a checkpoint of the fit that runs, and the one before it."""
+        file = io.BytesIO()
+        named: dict[str, Any] = {**arrays, "numbers": np.frombuffer(json.dumps(numbers).encode(), np.uint8)}
+        np.savez(file, **named)
+        self._write(_FIT, file.getvalue(), _BEFORE)
+
+    def checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+        """(numbers, arrays) of the last checkpoint that is whole."""
+        for name in (_FIT, _BEFORE):
+            data = _read(self.folder / name)
+            if data is not None:
+                with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                    arrays = dict(file)
+                return json.loads(arrays.pop("numbers").tobytes()), arrays
+        return None
+
+    def _write(self, name: str, data: bytes, keep_as: str | None = None) -> None:
+        """Puts a file in place, whole or not at all; the one that was there goes on as `keep_as`."""
+        path, part = self.folder / name, self.folder / f"{name}.new"
+        with os_errors(path), gone_on_error(part):
+            part.write_bytes(hashlib.sha256(data).digest() + data)
+            sync(part)
+            if _read(part) != data:
+                raise OutputError(f"cannot write {path}: it reads back as something else")
+            if keep_as is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(path, self.folder / keep_as)
+            os.replace(part, path)
+            sync_folder(self.folder)
+
+
+class Pace:
+    """When a fit's checkpoints are taken: so many seconds apart, and when it is to end."""
+
+    def __init__(self, every_s: float = 60.0) -> None:
+        self.every_s = every_s
+        self.is_fitting = False  # whether somebody asks is_due again and again
+        self.is_ending = False
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        return self.is_ending or time.monotonic() - self._last >= self.every_s
+
+    def taken(self) -> None:
+        """A checkpoint has been taken."""
+        self._last = time.monotonic()
+
+    def end(self) -> None:
+        """Ends a fit after its next step, with a checkpoint; at once where there is none, or when asked twice.
+
+        Raises:
+            KeyboardInterrupt: in the latter cases.
+        """
+        if self.is_ending or not self.is_fitting:
+            raise KeyboardInterrupt
+        self.is_ending = True
+
+
+def _segment_name(number: int) -> str:
+    return f"segment-{number:05d}"
+
+
+def _locked(path: Path, destination: Path) -> BinaryIO:
+    lock = open(path, "wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):  # whoever held it has removed the folder
+            raise BlockingIOError
+    except (BlockingIOError, FileNotFoundError):
+        lock.close()
+        raise OutputExists(f"{destination} is being written by another encode; wait for it or choose another output"
+                           ) from None
+    return lock
+
+
+def _read(path: Path) -> bytes | None:
+    """What follows the digest; None if the file is missing or not what was written."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    digest, rest = data[:_DIGEST], data[_DIGEST:]
+    return rest if hashlib.sha256(rest).digest() == digest else None
+
+
+def _differences(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted name, old, new) of whatever differs between two JSON values, in the order of the new one."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*new, *(key for key in old if key not in new)]:
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
+    elif old != new:
+        yield name, old, new

@@ -1,0 +1,34 @@
+"""What a fit minimises besides its rate: weighted squared error, or the paper's L1 and SSIM."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .config import FitConfig, ModelConfig
+
+
+def plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:
+    """Weight of each plane's mean squared error: the four luma phases share one plane's."""
+    if model.colorspace == "rgb":
+        return torch.full((3,), 1 / 3)
+    return torch.tensor([0.25] * 4 + list(fit.chroma_weights))
+
+
+def ssim(output: Tensor, target: Tensor) -> Tensor:
+    """Mean SSIM of two batches in [0, 1] by pytorch-msssim.
+
+    The window shrinks below 11 where the frame is smaller; a side of one pixel, which it cannot take, is doubled.
+    """
+    from pytorch_msssim import ssim as pytorch_ssim
+    for axis in (-2, -1):
+        if output.shape[axis] == 1:
+            output, target = (torch.cat([batch, batch], axis) for batch in (output, target))
+    side = min(11, *output.shape[-2:])
+    value: Tensor = pytorch_ssim(output, target, data_range=1.0, win_size=side - 1 + side % 2)
+    return value
+
+
+def l1_ssim(output: Tensor, target: Tensor) -> Tensor:
+    """0.7 L1 + 0.3 (1 - SSIM), arXiv 2402.18305, section 3; a scalar."""
+    return 0.7 * (output - target).abs().mean() + 0.3 * (1 - ssim(output, target))
