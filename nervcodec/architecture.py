@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .config import ModelConfig
 
-_BATCH_VALUES = 12_000_000  # values of the widest feature map in a decoded batch: 48 MB of float32
+_BATCH_VALUES = 2_000_000  # values of the widest feature map in a decoded batch: more leave the processor's cache
 _BASE_BYTES = 380 << 20  # Python, torch and its thread pools, measured
 
 MATRIX, DEPTHWISE, GRID, BIAS = "matrix", "depthwise", "grid", "bias"

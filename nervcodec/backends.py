@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from .errors import BackendError, ConfigError
+from .memory import available_bytes, peak_bytes
 
 
 def choose_device(name: str) -> str:
@@ -35,6 +36,20 @@ def choose_precision(name: str, device: str) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+
+
+def free_memory_bytes(device: str) -> int | None:
+    """Memory that is left on a device; None if unknown."""
+    if device.startswith("cuda"):
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    return available_bytes()
+
+
+def peak_memory_bytes(device: str) -> dict[str, int]:
+    """The most memory that this process has had so far: resident, and on a GPU."""
+    gpu = {"gpu": torch.cuda.max_memory_allocated(device)} if device.startswith("cuda") else {}
+    return {"resident": peak_bytes(), **gpu}
 
 
 def set_threads(n_threads: int | None) -> int:

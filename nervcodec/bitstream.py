@@ -39,11 +39,23 @@ class Header:
 
 
 @dataclass(frozen=True)
+class FrameSums:
+    """What the encoder saw when it decoded a segment: CRC-32 of its frames and, modulo 2^32, each plane's sum."""
+
+    crc: int
+    planes: tuple[int, int, int]
+
+
+_NO_SUMS = FrameSums(UNKNOWN, (UNKNOWN,) * 3)
+
+
+@dataclass(frozen=True)
 class Segment:
-    """An independently decodable group of frames: its length and one coded stream per module."""
+    """An independently decodable group of frames: its length, a coded stream per module, its frames' sums if known."""
 
     n_frames: int
     streams: tuple[bytes, ...]
+    sums: FrameSums | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +93,7 @@ class File:
 
 
 def write_file(header: Header, segments: Sequence[Segment], quality: StoredQuality) -> bytes:
-    """The bytes of a .nvpp file. Its length does not depend on `quality`.
+    """The bytes of a .nvpp file. Its length depends neither on `quality` nor on the segments' sums.
 
     Raises:
         ConfigError: a value that the format cannot hold.
@@ -108,7 +120,9 @@ def write_section(kind: int, payload: bytes) -> bytes:
 
 
 def write_segment(segment: Segment) -> bytes:
-    head = SEGMENT_FIELDS[0].write(segment.n_frames) + SEGMENT_FIELDS[1].write(0)
+    sums = segment.sums or _NO_SUMS
+    values = (segment.n_frames, 0, sums.crc, *sums.planes)
+    head = b"".join(field.write(value) for field, value in zip(SEGMENT_FIELDS, values, strict=True))
     return head + b"".join(STREAM_LENGTH.write(len(stream)) + stream for stream in segment.streams)
 
 
@@ -334,10 +348,11 @@ def _read_section(reader: _Reader, entry: tuple[int, int]) -> bytes:
 
 def read_segment(payload: bytes, n_streams: int) -> Segment:
     reader = _Reader(payload, "segment")
-    n_frames, _ = (reader.field(field) for field in SEGMENT_FIELDS)
+    n_frames, _, crc, *planes = (reader.field(field) for field in SEGMENT_FIELDS)
+    sums = FrameSums(crc, (planes[0], planes[1], planes[2]))
     streams = tuple(reader.take(reader.field(STREAM_LENGTH)) for _ in range(n_streams))
     reader.finish()
-    return Segment(n_frames, streams)
+    return Segment(n_frames, streams, None if sums == _NO_SUMS else sums)
 
 
 def read_quality(payload: bytes) -> StoredQuality:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -10,16 +11,16 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from . import __version__, console
+from . import __version__, console, limits
 from .config import COLORSPACES
-from .errors import ConfigError, Interrupted, NervCodecError
+from .errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
 from .goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
 from .presets import PRESETS
 
@@ -29,17 +30,36 @@ if TYPE_CHECKING:
     from .plan import EncodePlan
 
 
+_VIDEO_SUFFIXES = (".y4m", ".mp4", ".mkv", ".mov", ".webm", ".avi", ".png")  # of what is no output of encode
+
+
 class _Rational(click.ParamType[Fraction]):
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
         try:
-            rate = Fraction(str(value))
+            # Neither exponents nor hundreds of digits: 1e999999999 would be computed.
+            rate = Fraction(str(value)) if re.fullmatch(r"-?[0-9./]{1,40}", str(value)) else None
         except (ValueError, ZeroDivisionError):
+            rate = None
+        if rate is None:
             self.fail(f"{value!r} is not a rate; legal: a number or a fraction such as 30000/1001")
         if rate <= 0:
             self.fail(f"{value!r} is not a rate; legal: above 0")
         return rate
+
+
+class _Measure(click.FloatRange):
+    """A FloatRange up to a billion, and without nan, which FloatRange lets in."""
+
+    def __init__(self, least: float, *, min_open: bool = False) -> None:
+        super().__init__(least, 1e9, min_open=min_open)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number; legal: {self._describe_range()}", param, ctx)
+        return number
 
 
 class _Amount(click.ParamType[float]):
@@ -62,7 +82,10 @@ class _Duration(click.ParamType[float]):
         if not found or not any(found.groups()):
             self.fail(f"{value!r} is not a time; legal: seconds, or such as 90s, 10m, 1h30m")
         hours, minutes, seconds = (float(part or 0) for part in found.groups())
-        return 3600 * hours + 60 * minutes + seconds
+        total = 3600 * hours + 60 * minutes + seconds
+        if total > 1e9:
+            self.fail(f"{value!r} is not a time; legal: up to a billion seconds")
+        return total
 
 
 class _FrameRange(click.ParamType[tuple[int, int | None]]):
@@ -70,7 +93,7 @@ class _FrameRange(click.ParamType[tuple[int, int | None]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int | None]:
         first, colon, stop = str(value).partition(":")
-        if not colon or not all(part == "" or part.isdecimal() for part in (first, stop)):
+        if not colon or not all(re.fullmatch("[0-9]{0,18}", part) for part in (first, stop)):
             self.fail(f"{value!r} is not a range; legal: A:B, the frames A to B-1 counted from 0")
         return int(first or 0), int(stop) if stop else None
 
@@ -91,15 +114,74 @@ def _by_codec(_: click.Context, parameter: click.Parameter, value: Sequence[str]
     return found
 
 
+def _raised_limits(_: click.Context, parameter: click.Parameter, value: Sequence[str]) -> dict[str, int]:
+    """'side=20000' -> {'side': 20000}."""
+    found = {}
+    for part in value:
+        name, number = (part.split("=", 1) + [""])[:2]
+        if name not in limits.NAMES or not re.fullmatch("[0-9]{1,18}", number) or not int(number):
+            raise click.BadParameter(f"{part!r}; legal: NAME=N, a whole number above 0 for "
+                                     f"{', '.join(limits.NAMES)}", param=parameter)
+        found[name] = int(number)
+    return found
+
+
 def _version(command: Any) -> Any:
     return click.version_option(__version__, prog_name="nervcodec", message="%(prog)s %(version)s")(command)
+
+
+def _limited(command: Any) -> Any:
+    """Options of commands that decode strangers' files."""
+    for option in reversed((
+        click.option("--max-memory", type=_Measure(0, min_open=True), default=4.0, show_default=True,
+                     metavar="GIB", help="refuse a file whose decoding would take more memory"),
+        click.option("--limit", "raised", multiple=True, callback=_raised_limits, metavar="NAME=N",
+                     help=f"allow a file more than usual: {', '.join(limits.NAMES)} (docs/usage.md)"),
+    )):
+        command = option(command)
+    return command
+
+
+def _limits(raised: dict[str, int], max_memory_gib: float) -> limits.Limits:
+    return limits.Limits(**raised, memory=int(max_memory_gib * 2**30))
+
+
+def _device(command: Any) -> Any:
+    for option in reversed((
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"),
+        click.option("--threads", type=int, help="CPU threads; part of what makes an encode repeatable"),
+    )):
+        command = option(command)
+    return command
+
+
+def _speed_options(command: Any) -> Any:
+    """Options of bench for measuring speed in place of codecs."""
+    for option in reversed((
+        click.option("--speed", is_flag=True,
+                     help="instead: our training beside plain PyTorch's (docs/performance.md)"),
+        click.option("--speed-preset", "preset", type=click.Choice(list(PRESETS)), metavar="NAME", default="paper-xs",
+                     show_default=True, help="whose network, batch and rates --speed takes"),
+        click.option("--variants", multiple=True, callback=_names, metavar="NAME,...",
+                     help="of our training: same-recipe, mse, ours, ours-ssim, preset (default: the first three)"),
+        click.option("--steps", "n_steps", type=click.IntRange(1), default=60, show_default=True, help="of each"),
+        click.option("--rounds", "n_rounds", type=click.IntRange(1), default=3, show_default=True,
+                     help="in so many turns"),
+        click.option("--floor", is_flag=True, help="instead: our times beside the least they could be; takes no CLIP"),
+        click.option("--cases", multiple=True, callback=_names, metavar="PRESET@WxH,...",
+                     help="networks for --floor (default: paper-xs@1280x720,medium@640x360)"),
+        click.option("--device", default="auto", show_default=True, help="of --speed and --floor"),
+        click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto",
+                     show_default=True, help="of our training in --speed and --floor"),
+    )):
+        command = option(command)
+    return command
 
 
 def _common(command: Any) -> Any:
     """Options that encode and decode share."""
     for option in reversed((
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"),
-        click.option("--threads", type=int, help="CPU threads; part of what makes an encode repeatable"),
+        _device,
         click.option("-y", "--overwrite", is_flag=True, help="replace an existing output"),
         click.option("--json", "as_json", is_flag=True, help="print figures as JSON on stdout, no progress"),
     )):
@@ -107,7 +189,8 @@ def _common(command: Any) -> Any:
     return _version(command)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+             no_args_is_help=False)
 @_version
 def cli() -> None:
     """A neural video codec: fits a small network to a video and stores it in a .nvpp file."""
@@ -138,24 +221,31 @@ def cli() -> None:
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="arithmetic of the fit; auto: bfloat16 where the hardware has it")
 @click.option("--seed", type=int, default=0, show_default=True, help="of every random choice")
-@click.option("--checkpoint-every", type=click.FloatRange(0), default=60.0, show_default=True, metavar="SECONDS",
+@click.option("--checkpoint-every", type=_Measure(0), default=60.0, show_default=True, metavar="SECONDS",
               help="how much work an interruption may cost")
 @click.option("--restart", is_flag=True, help="forget what an interrupted encode to OUTPUT has reached")
+@click.option("--max-memory", type=_Measure(0, min_open=True), metavar="GIB",
+              help="refuse a fit that would take more memory (default: what is left)")
 @click.option("--dry-run", is_flag=True, help="print network, memory and expected time, and stop")
 @_common
 def encode(source: str, destination: str, *, device: str, threads: int | None, overwrite: bool, as_json: bool,
            precision: str, dry_run: bool, time_budget: float | None, restart: bool, checkpoint_every: float,
-           **options: Any) -> None:
-    """Encode INPUT (anything FFmpeg reads, or a folder of PNG) into OUTPUT.nvpp."""
+           max_memory: float | None, **options: Any) -> None:
+    """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input) into OUTPUT.nvpp."""
     from . import codec
     from .journal import Pace, stored_identity
     from .output import check_output
-    from .plan import plan_encode, with_epochs, with_precision
+    from .plan import check_memory, plan_encode, with_epochs, with_precision
+    from .video import spooled
     overwrite = overwrite or dry_run or _asks_to_overwrite(destination)
     check_output(destination, overwrite=overwrite, source=source)
+    suffix = Path(destination).suffix.lower()
+    if suffix in _VIDEO_SUFFIXES:
+        raise ConfigError(f"output is {destination}; legal: a name without {suffix}, such as OUTPUT.nvpp")
     if time_budget is not None and options["epochs"] is not None:
         raise ConfigError("epochs and a time budget are given; legal: one of them")
     goal = Goal(**{field.name: options.pop(field.name) for field in fields(Goal)})
+    source = click.get_current_context().with_resource(spooled(source))
     plan = plan_encode(source, goal=goal, **options)
     from .backends import choose_device, choose_precision, set_threads
     device = choose_device(device)
@@ -163,6 +253,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     set_threads(threads)
     for text in plan.notes:
         console.note(text)
+    check_memory(plan, device, None if max_memory is None else max_memory * 2**30)
     begun = None if restart else stored_identity(Path(destination))
     if begun and time_budget is not None:  # what is left of it is as many epochs as it was begun with
         plan, time_budget = with_epochs(plan, begun["fit"]["epochs"], begun["fit"]["finetune_epochs"]), None
@@ -172,7 +263,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
             _print_estimate(plan, seconds, as_json)
             return
         if not as_json:
-            print(console.table(console.plan_rows(plan, seconds)), flush=True)
+            console.show(console.table(console.plan_rows(plan, seconds)))
     pace = Pace(checkpoint_every)
     with _ended_by_signals(pace), console.progress_line(as_json, len(plan.lengths)) as line:
         report = codec.encode(
@@ -181,7 +272,8 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
             on_measure=(lambda n: line.counting("measure", n, plan.format.n_frames)) if line else None)
     if report.missed:
         console.note(report.missed)
-    print(json.dumps(_report_json(report, destination)) if as_json else console.table(console.report_rows(report)))
+    console.show(json.dumps(_report_json(report, destination)) if as_json
+                 else console.table(console.report_rows(report)))
 
 
 @contextmanager
@@ -208,9 +300,11 @@ def _print_estimate(plan: EncodePlan, seconds: float, as_json: bool) -> None:
     from .plan import memory_bytes
     n_bytes = memory_bytes(plan)
     if as_json:
-        print(json.dumps({"schema": "nervcodec.estimate/1", **_plan_json(plan), "seconds": seconds, "memory": n_bytes}))
+        console.show(json.dumps({"schema": "nervcodec.estimate/1", **_plan_json(plan), "seconds": seconds,
+                                 "memory": n_bytes}))
     else:
-        print(console.table([*console.plan_rows(plan, seconds), ("memory", f"about {n_bytes / 2**20:,.0f} MiB")]))
+        rows = [*console.plan_rows(plan, seconds), ("memory", f"about {n_bytes / 2**20:,.0f} MiB")]
+        console.show(console.table(rows))
 
 
 def _plan_json(plan: EncodePlan) -> dict[str, Any]:
@@ -226,8 +320,8 @@ def _report_json(report: EncodeReport, destination: str) -> dict[str, Any]:
             "kbit_per_s": report.kbit_per_s, "paper_bpp": report.paper_bpp, "sparsity": report.sparsity,
             "entropy_bytes": report.entropy_bytes, "quality": asdict(report.quality), "encode_s": report.encode_s,
             "measure_s": report.measure_s, "rollbacks": report.n_rollbacks, "device": report.device,
-            "threads": report.n_threads, "target_bytes": report.plan.target_bytes, "missed": report.missed,
-            "version": __version__}
+            "threads": report.n_threads, "peak_memory": report.peak_memory,
+            "target_bytes": report.plan.target_bytes, "missed": report.missed, "version": __version__}
 
 
 @cli.command()
@@ -236,30 +330,52 @@ def _report_json(report: EncodeReport, destination: str) -> dict[str, Any]:
 @click.option("--frames", "frames", type=_FrameRange(), default=":", help="only the frames A to B-1, counted from 0")
 @click.option("--codec", help="FFmpeg's encoder for .mp4, .mkv, .mov (default: libx264) and .webm (libvpx-vp9)")
 @click.option("--quality", type=int, help="its crf, lower is better (default: 12)")
-@click.option("--max-memory", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True,
-              help="refuse a file whose decoding would take more GiB of memory")
+@_limited
 @click.option("--salvage", "whole_segments_only", is_flag=True,
               help="of a damaged file, decode the segments that are whole, and say which frames are lost")
 @_common
 def decode(source: str, destination: str, *, frames: tuple[int, int | None], device: str, threads: int | None,
-           overwrite: bool, as_json: bool, max_memory: float, **options: Any) -> None:
-    """Decode INPUT.nvpp to OUTPUT: .y4m or a folder of PNG (exact), .mp4, .mkv, .mov or .webm."""
+           overwrite: bool, as_json: bool, raised: dict[str, int], max_memory: float, **options: Any) -> None:
+    """Decode INPUT.nvpp to OUTPUT: .y4m, - (.y4m on standard output) or a folder of PNG (exact), .mp4, .mkv, .mov or
+    .webm."""
     overwrite = overwrite or _asks_to_overwrite(destination)
     from . import codec
-    from .backends import choose_device, set_threads
-    set_threads(threads)
     with console.progress_line(as_json) as line:
         report = codec.decode(
-            source, destination, first=frames[0], stop=frames[1], overwrite=overwrite,
-            max_memory=int(max_memory * 2**30), device=choose_device(device),
+            source, destination, first=frames[0], stop=frames[1], overwrite=overwrite, device=device,
+            n_threads=threads, limits=_limits(raised, max_memory),
             on_progress=(lambda n, of: line.counting("decode", n, of)) if line else None, **options)
-    for text in report.notes:
-        console.note(text)
+    for note in report.notes:
+        console.note(note)
     if as_json:
-        print(json.dumps({"schema": "nervcodec.decode/1", "input": source, "output": destination,
-                          "frames": report.n_frames, "seconds": report.seconds, "notes": report.notes}))
+        text = json.dumps({"schema": "nervcodec.decode/1", "input": source, "output": destination,
+                           "frames": report.n_frames, "seconds": report.seconds, "notes": report.notes})
     else:
-        print(f"{report.n_frames} frames in {report.seconds:.1f} s, {report.n_frames / report.seconds:.1f} frames/s")
+        text = f"{report.n_frames} frames in {report.seconds:.1f} s, {report.n_frames / report.seconds:.1f} frames/s"
+    console.show(text, sys.stderr if destination == "-" else None)
+
+
+@cli.command()
+@click.argument("source", metavar="INPUT.nvpp")
+@_limited
+@_device
+@click.option("--json", "as_json", is_flag=True, help="print figures as JSON on stdout, no progress")
+@_version
+def verify(source: str, *, device: str, threads: int | None, as_json: bool, raised: dict[str, int],
+           max_memory: float) -> None:
+    """Check INPUT.nvpp: container, streams, and that it decodes to what its encoder saw."""
+    from .verify import verify as check
+    with console.progress_line(as_json) as line:
+        found = check(source, limits=_limits(raised, max_memory), device=device, n_threads=threads,
+                      on_progress=(lambda n, of: line.counting("verify", n, of)) if line else None)
+    if as_json:
+        console.show(json.dumps({"schema": "nervcodec.verify/1", "input": source, "bytes": found.n_bytes,
+                                 "device": found.device, "verdict": found.verdict, "worst_drift": found.worst_drift,
+                                 "segments": [asdict(segment) for segment in found.segments]}))
+    else:
+        console.show(console.table(console.verify_rows(found)))
+    if found.complaint:
+        raise FramesDiffer(found.complaint)
 
 
 @cli.command()
@@ -270,7 +386,7 @@ def info(source: str, *, as_json: bool) -> None:
     """Show what is in a .nvpp file: video, network, where the bytes go, stored quality."""
     from .fileinfo import info as read_info
     found = read_info(source)
-    print(json.dumps(found) if as_json else console.table(console.info_rows(found)))
+    console.show(json.dumps(found) if as_json else console.table(console.info_rows(found)))
 
 
 @cli.command()
@@ -298,7 +414,7 @@ def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path:
         console.note(text)
     if csv_path:
         write_csv(found, csv_path, overwrite=overwrite)
-    print(json.dumps(found.as_json()) if as_json else console.table(console.comparison_rows(found)))
+    console.show(json.dumps(found.as_json()) if as_json else console.table(console.comparison_rows(found)))
 
 
 @cli.command()
@@ -321,12 +437,16 @@ def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path:
 @click.option("--threads", type=int, help="CPUs that each codec's process may use, and nervcodec's threads")
 @click.option("--seed", type=int, default=0, show_default=True, help="of nervcodec's fits")
 @click.option("--json", "as_json", is_flag=True, help="print results.json on stdout")
+@_speed_options
 @_version
 def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list[str]], n_points: int,
           settings: dict[str, list[str]], tomls: tuple[Path, ...], encode_options: str, suite: str | None,
           folder: Path | None, n_frames: int | None, anchor: str | None, out: Path, threads: int | None, seed: int,
-          as_json: bool) -> None:
+          as_json: bool, **speed_options: Any) -> None:
     """Compare codecs: encode each CLIP at several rates, decode, measure; results and report go to --out."""
+    if speed_options["speed"] or speed_options["floor"]:
+        _bench_speed(clips, n_frames, threads, seed, as_json, **speed_options)
+        return
     from .adapters import chosen_adapters
     from .backends import set_threads
     from .bench import Bench, check_folder, open_clip, write_csv
@@ -349,7 +469,30 @@ def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list
         raise Interrupted(f"interrupted; all points so far are in {out}, the same command goes on") from None
     write_csv(results, out / "results.csv")
     report = write_report(out, anchor)
-    print(json.dumps(results) if as_json else console.bench_table(results) + f"\n{report}")
+    console.show(json.dumps(results) if as_json else console.bench_table(results) + f"\n{report}")
+
+
+def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | None, seed: int, as_json: bool, *,
+                 speed: bool, floor: bool, cases: list[str], device: str, variants: list[str],
+                 **settings: Any) -> None:
+    """Prints our training beside plain PyTorch's, or our times beside the least that they could be."""
+    from .backends import choose_device, set_threads
+    from .floor import CASES, floor_text, measure_floor
+    from .speed import Settings, compare_speed, speed_text
+    if speed == floor or bool(clips) != speed:
+        raise ConfigError(f"{len(clips)} clips are given; legal: --speed with clips, or --floor without")
+    set_threads(threads)
+    device, command = choose_device(device), shlex.join(["nervcodec", *sys.argv[1:]])
+    with console.progress_line(as_json) as line:
+        on_progress = line.benching if line else lambda *_: None
+        if floor:
+            results = measure_floor(tuple(cases) or CASES, device, settings["precision"], command, on_progress)
+        else:
+            chosen = Settings(device=device, seed=seed, **settings)
+            chosen = replace(chosen, n_frames=n_frames) if n_frames else chosen
+            chosen = replace(chosen, variants=tuple(variants)) if variants else chosen
+            results = compare_speed(clips, chosen, command, on_progress)
+    console.show(json.dumps(results) if as_json else (floor_text if floor else speed_text)(results))
 
 
 def _words(text: str) -> list[str]:
@@ -362,7 +505,7 @@ def _words(text: str) -> list[str]:
 
 def _asks_to_overwrite(destination: str) -> bool:
     """Asks at a terminal whether an existing output may go; without one the answer is no."""
-    if not Path(destination).exists() or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not os.path.exists(destination) or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     return click.confirm(f"{destination} exists already; replace it?", err=True)
 
@@ -370,20 +513,19 @@ def _asks_to_overwrite(destination: str) -> bool:
 def main() -> NoReturn:
     """The console script: runs the command and exits with the code that docs/usage.md gives."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it leaves nothing half written either
+    console.open_streams()
     try:
         cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        console.show("")  # what click printed by itself may still be on its way
     except NervCodecError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except (KeyboardInterrupt, click.exceptions.Abort):
         sys.exit(_fail("interrupted; nothing was written", Interrupted.exit_code))
     except click.ClickException as error:
         sys.exit(_fail(error.format_message(), ConfigError.exit_code))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes stdout once more
     sys.exit(0)
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"nervcodec: error: {console.printable(message)}", file=sys.stderr)
+    console.note(f"error: {message}")
     return code

@@ -8,35 +8,42 @@ Modules that need torch are imported inside the functions that use them: plannin
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, architecture
-from .bitstream import File, Header, Segment, StoredQuality, load, read_bytes, read_file, salvage, write_file
+from .ahead import ahead
+from .bitstream import (File, FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file, salvage,
+                        write_file)
 from .color import Frames
-from .errors import ConfigError, Interrupted, LimitExceeded, OutputError
+from .errors import ConfigError, Interrupted, OutputError, VideoError
+from .framesums import FrameSummer
 from .journal import Journal, Pace
+from .limits import Limits
 from .metrics import Quality, QualityMeter
-from .output import check_output, whole_file
+from .output import check_output, os_errors, whole_file
 from .plan import EncodePlan, source_frames
-from .video import check_target, open_writer, read_groups
+from .video import check_target, open_writer, read_groups, source_files
 
 if TYPE_CHECKING:
     from .fitstate import Checkpoint, Progress
     from .segment import FitSummary
 
-MAX_MEMORY = 4 << 30
 _SIZE_PROMISE, _PSNR_PROMISE_DB = 0.02, 0.2
 
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What an encode gave. Quality is that of the written file's decoded frames, n_bytes its size on disk."""
+    """What an encode gave. Quality is that of the written file's decoded frames, n_bytes its size on disk.
+
+    peak_memory: by the end of the phases 'fit' and 'measure', the bytes of backends.peak_memory_bytes.
+    """
 
     plan: EncodePlan
     n_bytes: int
@@ -49,6 +56,7 @@ class EncodeReport:
     n_rollbacks: int
     device: str
     n_threads: int
+    peak_memory: Mapping[str, Mapping[str, int]]
 
     @property
     def bpp(self) -> float:
@@ -78,6 +86,9 @@ class EncodeReport:
 
 @dataclass(frozen=True)
 class DecodeReport:
+    """What a decode gave. seconds: from the first stream to the last frame written, without Python's and torch's start.
+    """
+
     n_frames: int
     seconds: float
     notes: tuple[str, ...]
@@ -102,7 +113,7 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
     """
-    from .backends import device_label
+    from .backends import device_label, peak_memory_bytes
     destination = Path(destination)
     check_output(destination, overwrite=overwrite, source=plan.source)
     started = time.monotonic()
@@ -117,24 +128,28 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
             raise Interrupted(f"interrupted; what was reached is kept in {journal.folder}, the same command goes on "
                               "from there") from None
         pace.is_fitting = False
-        encoded_s = time.monotonic() - started
+        encoded_s, peaks = time.monotonic() - started, {"fit": peak_memory_bytes(device)}
         segments, summaries = zip(*found)
         header = Header(plan.format, plan.model)
         with whole_file(destination, overwrite=overwrite) as path:
             path.write_bytes(write_file(header, segments, StoredQuality()))
-            quality = measure(path, plan, device, on_measure)
+            quality, sums = measure(path, plan, device, on_measure)
+            segments = tuple(replace(segment, sums=own) for segment, own in zip(segments, sums, strict=True))
             data = write_file(header, segments, stored_quality(quality, plan.fit.total_epochs))
             path.write_bytes(data)
-        if destination.read_bytes() != data:
+        with os_errors(destination):
+            found_data = destination.read_bytes()
+        if found_data != data:
             raise OutputError(f"{destination} reads back as something else; what was reached is in {journal.folder}")
         journal.remove()
+    peaks["measure"] = peak_memory_bytes(device)
     shares = [architecture.n_parameters(plan.model, length) / plan.n_parameters for length in plan.lengths]
     return EncodeReport(
         plan, destination.stat().st_size, read_file(data).container_bytes,
         sum(summary.entropy_bytes for summary in summaries),
         sum(summary.sparsity * share for summary, share in zip(summaries, shares)), quality, encoded_s,
         time.monotonic() - started - encoded_s, sum(summary.n_rollbacks for summary in summaries),
-        device_label(device), _n_threads())
+        device_label(device), _n_threads(), peaks)
 
 
 @dataclass
@@ -216,13 +231,20 @@ def _identity(plan: EncodePlan, device: str) -> dict[str, Any]:
 
 
 def _digest(source: Path) -> str:
-    """SHA-256 of a file, or of the names and the files in a folder."""
+    """SHA-256 of a file, or of the names and the bytes of a folder's PNG files.
+
+    Raises:
+        VideoError: they cannot be read any more.
+    """
     found = hashlib.sha256()
-    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
-        found.update(f"{path.name}\0".encode() if source.is_dir() else b"")
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                found.update(chunk)
+    try:
+        for path in source_files(source):
+            found.update(os.fsencode(path.name) + b"\0" if path != source else b"")
+            with open(path, "rb") as file:
+                while chunk := file.read(1 << 20):
+                    found.update(chunk)
+    except OSError as error:
+        raise VideoError(f"cannot read {source}: {error.strerror or error}") from error
     return found.hexdigest()
 
 
@@ -239,17 +261,25 @@ def stored_quality(quality: Quality, epochs: int) -> StoredQuality:
 
 
 def measure(path: Path, plan: EncodePlan, device: str = "cpu",
-            on_measure: Callable[[int], None] | None = None) -> Quality:
-    """Quality of a .nvpp file's decoded frames against plan.source, whose own planes are the reference."""
+            on_measure: Callable[[int], None] | None = None) -> tuple[Quality, list[FrameSums]]:
+    """Quality of a .nvpp file's decoded frames against plan.source, whose own planes are the reference; their sums.
+
+    The sums are one for each segment.
+    """
+    from .segment import decode_segment
     file = load(path)
     sources = read_groups(plan.source, plan.format, _batch_lengths(file))
-    meter, n_done = QualityMeter(plan.format.color), 0
-    for source, decoded in zip(sources, decoded_frames(file, device=device), strict=True):
-        meter.add(source, decoded)
-        n_done += decoded.n_frames
-        if on_measure:
-            on_measure(n_done)
-    return meter.result()
+    meter, sums, n_done = QualityMeter(plan.format.color), [], 0
+    for segment in file.segments:
+        summer = FrameSummer()
+        for decoded in decode_segment(segment, file.header.model, device):
+            meter.add(next(sources), decoded)
+            summer.add(decoded)
+            n_done += decoded.n_frames
+            if on_measure:
+                on_measure(n_done)
+        sums.append(summer.result())
+    return meter.result(), sums
 
 
 def _batch_lengths(file: File) -> list[int]:
@@ -259,56 +289,54 @@ def _batch_lengths(file: File) -> list[int]:
             for segment in file.segments for start in range(0, segment.n_frames, size)]
 
 
-def decoded_frames(file: File, first: int = 0, stop: int | None = None, *, device: str = "cpu") -> Iterator[Frames]:
-    """Frames first..stop-1 in the colorspace of the model, a batch at a time; other segments are not touched."""
-    from .segment import decode_segment
-    stop = file.header.format.n_frames if stop is None else stop
-    start = 0
-    for segment in file.segments:
-        begin, end = max(first - start, 0), min(stop - start, segment.n_frames)
-        if begin < end:
-            yield from decode_segment(segment, file.header.model, begin, end, device)
-        start += segment.n_frames
+def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
+    """Frames first..stop-1 in the colorspace of the model, a batch at a time; other segments are not touched.
 
-
-def check_memory(file: File, max_bytes: int) -> None:
-    """Refuses a file whose decoding would take more than max_bytes of memory, before any of it is taken.
-
-    Raises:
-        LimitExceeded: with the estimate.
+    The next segment's streams are decoded while this one's frames are made, and these while others are used.
     """
-    need = max(architecture.decode_memory_bytes(file.header.model, segment.n_frames) for segment in file.segments)
-    if need > max_bytes:
-        raise LimitExceeded(f"decoding takes about {need / 2**20:,.0f} MiB of memory, more than the limit of "
-                            f"{max_bytes / 2**20:,.0f} MiB; --max-memory raises it")
+    from .segment import decode_parameters, reconstruct
+    model, parts, start = file.header.model, [], 0
+    for segment in file.segments:
+        wanted = range(max(first - start, 0), min(stop - start, segment.n_frames))
+        if wanted:
+            parts.append((segment, wanted))
+        start += segment.n_frames
+    networks = ahead((decode_parameters(segment, model) for segment, _ in parts), 1)
+    batches = (reconstruct(parameters, model, wanted, segment.n_frames, device)
+               for parameters, (segment, wanted) in zip(networks, parts, strict=True))
+    return ahead(itertools.chain.from_iterable(batches), 2)
 
 
 def decode(source: str | os.PathLike[str], destination: str | os.PathLike[str], *, first: int = 0,
            stop: int | None = None, codec: str | None = None, quality: int | None = None, device: str = "cpu",
-           overwrite: bool = False, max_memory: int = MAX_MEMORY, whole_segments_only: bool = False,
-           on_progress: Callable[[int, int], None] | None = None) -> DecodeReport:
+           n_threads: int | None = None, overwrite: bool = False, limits: Limits = Limits(),
+           whole_segments_only: bool = False, on_progress: Callable[[int, int], None] | None = None) -> DecodeReport:
     """Decodes frames first..stop-1 of a .nvpp file into .y4m, .mp4, .mkv ... or a folder of PNG.
 
     Args:
         codec, quality: of a lossy target, as video.open_writer has them.
-        max_memory: bytes; a file that would take more is refused.
+        n_threads: CPU threads; None leaves them.
+        limits: a file that asks for more is refused, before torch is loaded.
         whole_segments_only: of a damaged file, leave out what is damaged; frames count without it.
         on_progress: called with (frames written, frames in all).
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
     """
-    started = time.monotonic()
     data = read_bytes(source)
     file, lost = salvage(data) if whole_segments_only else (read_file(data), ())
     check_target(os.fspath(destination), codec=codec, quality=quality, overwrite=overwrite, source=os.fspath(source))
-    check_memory(file, max_memory)
+    limits.check(file)
     form = file.header.format
     stop = form.n_frames if stop is None else stop
     if not 0 <= first < stop <= form.n_frames:
         raise ConfigError(f"frames are {first}:{stop}; legal: A:B with 0 <= A < B <= {form.n_frames}")
+    from .backends import choose_device, set_threads
+    device = choose_device(device)
+    set_threads(n_threads)
+    started = time.monotonic()
     target, n_done = replace(form, n_frames=stop - first), 0
     with open_writer(os.fspath(destination), target, codec=codec, quality=quality, overwrite=overwrite) as writer:
-        for frames in decoded_frames(file, first, stop, device=device):
+        for frames in decoded_frames(file, first, stop, device):
             writer.write(frames)
             n_done += frames.n_frames
             if on_progress:

@@ -18,8 +18,8 @@ OUTPUTS = ("tanh", "linear")
 PARTS = ("pw", "scrb1", "scrb2", "skip")
 BIASES = ("all", "lean")
 LAYOUTS = ("yuv420", "rgb")
-MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 16384, 4096, 2**24
-MAX_BLOCKS = 8
+MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 65535, 4096, 2**24
+MAX_BLOCKS, MAX_EPOCHS = 8, 1_000_000
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
@@ -52,7 +52,7 @@ class VideoFormat:
     """The geometry, timing and colour of a sequence of 8-bit frames.
 
     Attributes:
-        width, height: luma size in pixels, 1 to 16384.
+        width, height: luma size in pixels, 1 to 65535.
         frame_rate: frames a second, exact.
         n_frames: number of frames, at least 1.
         layout: 'yuv420' (Y, U, V; chroma planes ceil(size / 2)) or 'rgb' (R, G, B, full size).
@@ -296,8 +296,8 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check("epochs", self.epochs, 1, 1_000_000)
-        _check("fine-tuning epochs", self.finetune_epochs, 0, 1_000_000)
+        _check("epochs", self.epochs, 1, MAX_EPOCHS)
+        _check("fine-tuning epochs", self.finetune_epochs, 0, MAX_EPOCHS)
         _check("batch size", self.batch_size, 1, 1024)
         _choice("loss", self.loss, ("mse", "l1+ssim"))
         _choice("optimizer", self.optimizer, ("adam", "muon"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .errors import OutputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -17,12 +20,45 @@ if TYPE_CHECKING:
     from .compare import Comparison
     from .fitstate import Progress
     from .plan import EncodePlan
+    from .verify import Verification
 
 _PLAIN_EVERY_S = 10.0
 
 
 def note(text: str) -> None:
-    print(f"nervcodec: {printable(text)}", file=sys.stderr)
+    """Prints a line on stderr; where that cannot be written there is nobody to tell, and the work goes on."""
+    try:
+        print(f"nervcodec: {printable(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        _mute(sys.stderr)
+
+
+def show(text: str, stream: TextIO | None = None) -> None:
+    """Prints on stdout, or another stream; whoever has stopped reading it (head) has had enough, and the work goes on.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    stream = stream or sys.stdout
+    try:
+        print(text, end="\n" if text else "", file=stream, flush=True)
+    except BrokenPipeError:
+        _mute(stream)
+    except OSError as error:
+        _mute(stream)
+        raise OutputError(f"cannot write to stdout: {error.strerror}") from None
+
+
+def open_streams() -> None:
+    """Opens those of stdin, stdout and stderr that we were started without, before a file gets their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+def _mute(stream: TextIO) -> None:
+    """What is still in a stream goes nowhere, at the latest when the interpreter ends and flushes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def printable(text: str) -> str:
@@ -136,9 +172,22 @@ def report_rows(report: EncodeReport) -> list[tuple[str, str]]:
         ("MS-SSIM Y", str(ms_ssim)),
         ("encode time", f"{report.encode_s:.1f} s on {report.device}, {report.n_threads} threads; "
                         f"decoded and measured in {report.measure_s:.1f} s"),
+        ("peak memory", ", ".join(f"{phase} {_memory(peaks)}" for phase, peaks in report.peak_memory.items())),
         *([("rolled back", f"{report.n_rollbacks} times: the fit diverged and went on with lower learning rates")]
           if report.n_rollbacks else []),
     ]
+
+
+def verify_rows(found: Verification) -> list[tuple[str, str]]:
+    n_exact = sum(segment.verdict == "exact" for segment in found.segments)
+    verdict = {"exact": "exact: every decoded sample is the encoder's",
+               "near": f"near: a plane's samples differ from the encoder's by at most {found.worst_drift:.2g} levels "
+                       "in the mean, as float arithmetic may on another device",
+               "unknown": "unknown: the container is whole, but the encoder stored no sums of its frames",
+               "differs": "differs"}[found.verdict]
+    return [("container", f"whole, {found.n_bytes:,} bytes"),
+            ("segments", f"{len(found.segments)}, {n_exact} of them exact, on {found.device}"),
+            ("verdict", verdict)]
 
 
 def comparison_rows(found: Comparison) -> list[tuple[str, str]]:
@@ -156,6 +205,11 @@ def comparison_rows(found: Comparison) -> list[tuple[str, str]]:
         ("XPSNR Y, U, V", f"{xpsnr} dB" if found.xpsnr else str(found.xpsnr_reason)),
         ("VMAF", _or_reason(found.vmaf, found.vmaf_reason)),
     ]
+
+
+def _memory(peaks: Mapping[str, int]) -> str:
+    gpu = f" and {peaks['gpu'] / 2**20:,.0f} MiB of the GPU's" if "gpu" in peaks else ""
+    return f"{peaks['resident'] / 2**20:,.0f} MiB{gpu}"
 
 
 def _or_reason(value: float | None, reason: str | None) -> str:
@@ -191,6 +245,7 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("network", _network(model)),
         ("parameters", f"{info['parameters']:,}, {info['kmac_per_pixel']:.2f} kMAC/pixel, "
                        f"{info['bits_per_parameter']:.2f} bits a parameter"),
+        ("memory", f"about {info['decode_memory'] / 2**20:,.0f} MiB to decode"),
         *((f"  {name}", f"{size:,} bytes, {100 * size / n_bytes:.1f} %")
           for name, size in info["bytes_by_module"].items()),
         ("PSNR Y, U, V", ", ".join(db(quality[f"psnr_{plane}"]) for plane in "yuv")),

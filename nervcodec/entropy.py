@@ -99,14 +99,12 @@ def _shortest(words: bytes, n_shifts: int, low: int, extent: int) -> bytes:
     n_bytes = 4 * n_shifts + 8
     number = int.from_bytes(words, "big") << 8 * (n_bytes - len(words))
     start = number - (number - low) % (1 << 64)
-    best = start.to_bytes(n_bytes, "big")
-    for length in range(n_bytes - 1, -1, -1):
-        unit = 8 * (n_bytes - length)
-        short = -(-start >> unit)
-        if short << unit >= start + extent:
-            break
-        best = short.to_bytes(length, "big")
-    return best
+    if not start:
+        return b""
+    # A multiple of a unit lies in the interval where what comes before it and its end differ by whole units. No search:
+    # in a stream that an enemy wrote there may be as many lengths to try as it has bytes.
+    unit = 8 * ((((start - 1) ^ (start + extent - 1)).bit_length() - 1) // 8)
+    return (-(-start >> unit)).to_bytes(n_bytes - unit // 8, "big")
 
 
 def _decode_group(decoder: constriction.stream.queue.RangeDecoder, shape: Shape, tables: list[bytes],

@@ -11,6 +11,7 @@ NervCodecError
 |  |- Truncated             the file ends before its data do
 |  |- Checksum              the bytes are not those that were written
 |  |- InvalidField          a field outside its legal range (field, value, allowed)
+|  |- FramesDiffer          a whole file that decodes to other frames than its encoder saw
 |  `- LimitExceeded         legal, but larger than we agree to decode              exit 5
 |- OutputError              output cannot be written: disk, permission, folder     exit 6
 |  `- OutputExists          output exists already, or is the input                 exit 7
@@ -75,6 +76,10 @@ class InvalidField(BitstreamError):
     def __init__(self, field: str, value: object, allowed: str) -> None:
         super().__init__(f"{field} is {value!r}; legal: {allowed}")
         self.field, self.value, self.allowed = field, value, allowed
+
+
+class FramesDiffer(BitstreamError):
+    pass
 
 
 class LimitExceeded(BitstreamError):

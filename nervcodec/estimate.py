@@ -40,7 +40,7 @@ def fit_memory_bytes(model: ModelConfig, fit: FitConfig, n_frames: int) -> int:
     of them, and the feature maps that one batch's backward pass needs."""
     frames = n_frames * model.n_planes * model.plane_height * model.plane_width
     parameters = 4 * 24 * architecture.n_parameters(model, n_frames)
-    value_bytes = 2 if fit.precision == "bfloat16" else 4
+    value_bytes = 2 if fit.precision == "bfloat16" and fit.round_from == 1 else 4  # rounding is fitted to in float32
     cells, values = model.stem_height * model.stem_width, 0
     for level, block in enumerate(model.blocks, 1):
         values += 9 * cells * block.width

@@ -95,6 +95,9 @@ SECTION_LENGTH = Field("section_length", "u32", 0, 2**32 - 1, "bytes", "of the p
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment"),
     Field("overrides_length", "u16", 0, 0, "bytes", "room for overriding header fields; none are defined yet"),
+    Field("frames_crc", "u32", 0, 2**32 - 1, "", "CRC-32 of the frames as the encoder decoded them"),
+    *(Field(f"plane{k}_sum", "u32", 0, 2**32 - 1, "", f"sum of the samples of their plane {k}, modulo 2^32")
+      for k in range(3)),
 )
 STREAM_LENGTH = Field("stream_length", "u32", 1, 2**32 - 1, "bytes", "of one module's stream")
 UNKNOWN = 2**32 - 1

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from . import architecture
 from .bitstream import load
+from .limits import memory_bytes
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a .nvpp file says of itself, as a JSON-ready dict (docs/usage.md, 'info --json'); without torch."""
     file = load(path)
     form, model = file.header.format, file.header.model
-    n_parameters = sum(architecture.n_parameters(model, segment.n_frames) for segment in file.segments)
+    lengths = Counter(segment.n_frames for segment in file.segments)
+    n_parameters = sum(n * architecture.n_parameters(model, length) for length, n in lengths.items())
     names = architecture.module_names(model)
     streams = {name: sum(len(segment.streams[i]) for segment in file.segments) for i, name in enumerate(names)}
     return {
@@ -32,6 +35,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "parameters": n_parameters,
         "kmac_per_pixel": architecture.kmac_per_pixel(model),
         "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,
+        "decode_memory": memory_bytes(model, max(lengths), file.n_bytes),
         "bytes_by_module": {**streams, "container": file.container_bytes},
         "quality": asdict(file.quality),
     }

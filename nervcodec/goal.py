@@ -40,6 +40,8 @@ class Goal:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name.replace('_', ' ')} is {value:g}; legal: above 0")
+        if self.target_psnr is not None and self.target_psnr > 100:
+            raise ConfigError(f"target PSNR is {self.target_psnr:g}; legal: above 0, up to 100")
 
     def file_bpp(self, form: VideoFormat) -> float | None:
         """Bits a pixel of the file that size, bitrate or bpp ask for."""
@@ -87,5 +89,6 @@ def expected_bpp(rate_weight: float, n_pixels: int) -> float:
 
 def expected_rate_weight(bpp: float, n_pixels: int) -> float:
     """The inverse of expected_bpp within the range of crf: where to start from towards a target."""
-    weight = rate_weight_of(DEFAULT_CRF) * (usual_bpp(n_pixels) / bpp) ** 2
+    ratio = usual_bpp(n_pixels) / min(max(bpp, 1e-9), 1e9)  # far beyond the range all the same, and no overflow
+    weight = rate_weight_of(DEFAULT_CRF) * ratio**2
     return min(max(weight, rate_weight_of(0)), rate_weight_of(MAX_CRF))

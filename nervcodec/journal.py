@@ -5,8 +5,10 @@
     segment-00000    a finished segment: its payload in the .nvpp file, and what became of its fit
     fit, fit.before  the last checkpoint of the fit that runs, and the one before it
 
-Files but the lock start with the SHA-256 of the rest. Each is written beside its place, synced, read back and renamed;
-the checkpoint before the last stays, so that whatever is cut or flipped, there is one to go on from. No pickle.
+Files but the lock start with the SHA-256 of the rest; segments and checkpoints then have that of the encode which they
+are of (what encode.json says), so that where it is lost they are not taken for another's. Each is written beside its
+place, synced, read back and renamed; the checkpoint before the last stays, so that whatever is cut or flipped, there is
+one to go on from. No pickle. Files in the folder that are none of these are never touched.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import hashlib
 import io
 import json
 import os
-import shutil
+import re
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -28,11 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bitstream import Segment, read_segment, write_segment
-from .errors import ConfigError, OutputError, OutputExists
+from .errors import BitstreamError, ConfigError, OutputError, OutputExists
 from .output import gone_on_error, os_errors, sync, sync_folder
 
 _FIT, _BEFORE = "fit", "fit.before"
 _DIGEST = 32
+_OURS = re.compile(r"(lock|encode\.json|fit|fit\.before|segment-[0-9]{5,})(\.new)?")
+# What a file says that has a good digest and is none of ours all the same.
+_SENSELESS = (ValueError, KeyError, EOFError, zipfile.BadZipFile, BitstreamError)
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -44,7 +50,10 @@ def folder_of(destination: Path) -> Path:
 def stored_identity(destination: Path) -> dict[str, Any] | None:
     """What the unfinished encode to `destination` encodes and how; None if there is none."""
     data = _read(folder_of(destination) / "encode.json")
-    return None if data is None else json.loads(data)
+    with contextlib.suppress(*_SENSELESS):
+        found = None if data is None else json.loads(data)
+        return found if isinstance(found, dict) else None
+    return None
 
 
 class Journal:
@@ -55,7 +64,7 @@ class Journal:
         identity: all that its bytes depend on, JSON-ready.
         restart: forget what was reached.
     Raises:
-        OutputExists: another encode to `destination` is running.
+        OutputExists: another encode to `destination` is running, or a file has the folder's name.
         ConfigError: what was reached belongs to another identity; says what differs.
         OutputError: nothing can be written there.
     """
@@ -63,19 +72,28 @@ class Journal:
     def __init__(self, destination: Path, identity: Mapping[str, Any], *, restart: bool = False) -> None:
         self.folder, self._destination = folder_of(destination), destination
         self._is_removed = False
+        if os.path.lexists(self.folder) and not self.folder.is_dir():
+            raise OutputExists(f"{self.folder} is not a folder, and the encode needs one of that name; move it away")
         with os_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
-            self._lock = _locked(self.folder / "lock", destination)
+            try:
+                self._lock = _locked(self.folder / "lock", destination)
+            except OSError:
+                _remove_empty(self.folder)
+                raise
         try:
             self._begin(json.loads(json.dumps(identity)), restart)
         except BaseException:
+            if not self.has_progress and stored_identity(destination) is None:
+                self.remove()
             self._lock.close()
             raise
 
     def _begin(self, identity: dict[str, Any], restart: bool) -> None:
+        self._name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
         if restart:
             with os_errors(self.folder):
-                for file in self.folder.iterdir():
+                for file in self._files():
                     if file.name != "lock":
                         file.unlink()
         stored = stored_identity(self._destination)
@@ -99,45 +117,63 @@ class Journal:
     @property
     def has_progress(self) -> bool:
         """Whether there is anything to go on from."""
-        return any(file.name.startswith(("segment-", _FIT)) for file in self.folder.glob("*"))
+        return any(file.name.startswith(("segment-", _FIT)) for file in self._files())
 
     def remove(self) -> None:
         """The encode is done: from here on the folder may be another encode's."""
         self._is_removed = True
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for file in self._files():
+            with contextlib.suppress(OSError):
+                file.unlink()
+        _remove_empty(self.folder)
+
+    def _files(self) -> list[Path]:
+        """What is in the folder by our hand."""
+        return [file for file in self.folder.glob("*") if _OURS.fullmatch(file.name)]
 
     def add_segment(self, number: int, segment: Segment, summary: Mapping[str, Any]) -> None:
         """Keeps a finished segment; the checkpoints of its fit go."""
         head = json.dumps(summary).encode()
-        self._write(_segment_name(number), len(head).to_bytes(4, "little") + head + write_segment(segment))
+        self._keep(_segment_name(number), len(head).to_bytes(4, "little") + head + write_segment(segment))
         with os_errors(self.folder):
             for name in (_FIT, _BEFORE):
                 (self.folder / name).unlink(missing_ok=True)
 
     def segment(self, number: int, n_streams: int) -> tuple[Segment, dict[str, Any]] | None:
         """A finished segment and its summary; None if it is not there or damaged."""
-        data = _read(self.folder / _segment_name(number))
-        if data is None:
-            return None
-        end = 4 + int.from_bytes(data[:4], "little")
-        return read_segment(data[end:], n_streams), json.loads(data[4:end])
+        data = self._kept(_segment_name(number))
+        with contextlib.suppress(*_SENSELESS):
+            if data is not None:
+                end = 4 + int.from_bytes(data[:4], "little")
+                return read_segment(data[end:], n_streams), json.loads(data[4:end])
+        return None
 
     def add_checkpoint(self, numbers: Mapping[str, Any], arrays: Arrays) -> None:
         """Keeps a checkpoint of the fit that runs, and the one before it."""
         file = io.BytesIO()
         named: dict[str, Any] = {**arrays, "numbers": np.frombuffer(json.dumps(numbers).encode(), np.uint8)}
         np.savez(file, **named)
-        self._write(_FIT, file.getvalue(), _BEFORE)
+        self._keep(_FIT, file.getvalue(), _BEFORE)
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
         """(numbers, arrays) of the last checkpoint that is whole."""
         for name in (_FIT, _BEFORE):
-            data = _read(self.folder / name)
-            if data is not None:
-                with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                    arrays = dict(file)
-                return json.loads(arrays.pop("numbers").tobytes()), arrays
+            data = self._kept(name)
+            with contextlib.suppress(*_SENSELESS):
+                if data is not None:
+                    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                        arrays = dict(file)
+                    return json.loads(arrays.pop("numbers").tobytes()), arrays
         return None
+
+    def _keep(self, name: str, data: bytes, keep_as: str | None = None) -> None:
+        """_write() for what is of this encode alone."""
+        self._write(name, self._name + data, keep_as)
+
+    def _kept(self, name: str) -> bytes | None:
+        """What _keep() wrote; None if it is missing, damaged or of another encode."""
+        data = _read(self.folder / name)
+        return data[_DIGEST:] if data is not None and data.startswith(self._name) else None
 
     def _write(self, name: str, data: bytes, keep_as: str | None = None) -> None:
         """Puts a file in place, whole or not at all; the one that was there goes on as `keep_as`."""
@@ -183,6 +219,11 @@ class Pace:
 
 def _segment_name(number: int) -> str:
     return f"segment-{number:05d}"
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # others have put something there
+        folder.rmdir()
 
 
 def _locked(path: Path, destination: Path) -> BinaryIO:

@@ -38,6 +38,7 @@ _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which are not counted).
 ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
+_HINT = "; it is damaged, or no video that FFmpeg knows"
 # FFmpeg takes any text file for a film of characters on a terminal.
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
@@ -64,7 +65,10 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"cannot read {path}: {error.strerror or error}") from error
+        # Of what it makes no sense of, FFmpeg says all sorts of things: "Invalid argument", "Input/output error" ...
+        is_plain = isinstance(error, (FileNotFoundError, PermissionError, MemoryError))
+        hint = _HINT if isinstance(error, av.FFmpegError) and not is_plain else ""
+        raise VideoError(f"cannot read {path}: {error.strerror or error}{hint}") from error
 
 
 @contextmanager

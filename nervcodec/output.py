@@ -37,8 +37,12 @@ def check_output(
         OutputExists: the output exists and may not be replaced, or is the input.
         OutputError: it cannot be written there.
     """
+    if not os.fspath(path):  # Path would take it for the folder we are in
+        raise OutputError("the output has no name; name a file")
     with os_errors(path):
         target = _resolved(path)
+        if os.path.exists(path) and not target.exists():  # a pipe by the name /dev/stdout: nothing can take its place
+            raise OutputError(f"cannot write {path}: it is not a regular file; name a file")
         _check_parent(target, path)
         if source is not None:
             _check_source(target, Path(source), path, folder)
@@ -118,14 +122,17 @@ def _neighbour(target: Path, suffix: str) -> Path:
 
 def _check_parent(target: Path, path: str | Path) -> None:
     if not target.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {Path(path).parent}; create it first")
+        named = Path(path).parent
+        missing = target.parent if named.is_dir() else named  # a link may point to where there is no folder
+        raise OutputError(f"cannot write {path}: there is no folder {missing}; create it first")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {path}: the folder {Path(path).parent} is not writable")
 
 
 def _check_source(target: Path, source: Path, path: str | Path, folder: bool) -> None:
-    inside = folder and source.parent.exists() and target.exists() and os.path.samefile(source.parent, target)
-    if inside or (source.exists() and target.exists() and os.path.samefile(source, target)):
+    # os.path.exists, since a source whose very name is impossible is no fault of the output.
+    inside = folder and os.path.exists(source.parent) and target.exists() and os.path.samefile(source.parent, target)
+    if inside or (os.path.exists(source) and target.exists() and os.path.samefile(source, target)):
         raise OutputExists(f"{path} is the input itself; choose another output")
 
 

@@ -16,9 +16,10 @@ from typing import Any
 from . import architecture
 from .bitstream import Header, Segment, StoredQuality, write_file
 from .color import Frames, to_layout
-from .config import FitConfig, ModelConfig, VideoFormat
-from .errors import ConfigError
+from .config import MAX_EPOCHS, FitConfig, ModelConfig, VideoFormat
+from .errors import ConfigError, LimitExceeded
 from .goal import TUNES, Goal, expected_bpp, usual_bpp
+from .limits import Limits
 from .motion import temporal_information
 from .presets import PRESETS, Nature, segment_lengths
 from .video import probe, read_groups
@@ -96,6 +97,8 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     model = chosen.model(form, colorspace, max(lengths), nature)
     if bits is not None:
         model = replace(model, bits=bits)
+    notes += tuple(f"decoders will refuse the file unless told otherwise: {text}"
+                   for text in Limits().exceeded(form, model, max(lengths)))
     plan = EncodePlan(Path(source), form, model, fit, tuple(lengths), notes)
     container = _container_bytes(plan)  # what the format cannot hold is better known before the fit than after it
     return plan if bpp is None else _towards(plan, bpp * form.n_pixels / 8, container)
@@ -159,7 +162,7 @@ def with_time_budget(plan: EncodePlan, seconds: float, seconds_an_epoch: float) 
     Raises:
         ConfigError: not even one does.
     """
-    n_epochs = int(_TIME_RESERVE * seconds / seconds_an_epoch)
+    n_epochs = int(min(_TIME_RESERVE * seconds / seconds_an_epoch, MAX_EPOCHS))
     n_finetune = n_epochs * plan.fit.finetune_epochs // plan.fit.total_epochs
     if plan.fit.finetune_epochs:
         n_finetune = max(n_finetune, 1)
@@ -182,6 +185,23 @@ def memory_bytes(plan: EncodePlan) -> int:
     from .estimate import fit_memory_bytes
     longest = max(plan.lengths)
     return max(fit_memory_bytes(plan.model, plan.fit, longest), architecture.decode_memory_bytes(plan.model, longest))
+
+
+def check_memory(plan: EncodePlan, device: str, max_bytes: float | None) -> None:
+    """Refuses an encode that would not fit, before anything is allocated.
+
+    Args:
+        max_bytes: None takes what the device has left, if that is known.
+    Raises:
+        LimitExceeded: with the estimate.
+    """
+    from .backends import free_memory_bytes
+    need, limit = memory_bytes(plan), free_memory_bytes(device) if max_bytes is None else max_bytes
+    if limit is not None and need > limit:
+        raise LimitExceeded(
+            f"the fit takes about {need / 2**20:,.0f} MiB of memory, more than the {limit / 2**20:,.0f} MiB that "
+            f"{'are left' if max_bytes is None else 'are allowed'}; --max-memory allows more, shorter --segment-frames "
+            "and a smaller frame take less")
 
 
 def source_frames(plan: EncodePlan, lengths: Iterable[int]) -> Iterator[Frames]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from . import architecture
 from .bitstream import Segment
@@ -173,21 +174,37 @@ def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
     return coded
 
 
-def decode_segment(segment: Segment, model: ModelConfig, first: int = 0, stop: int | None = None,
-                   device: str = "cpu") -> Iterator[Frames]:
-    """The frames first..stop-1 of a segment, in the model's colorspace, a batch at a time.
+def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") -> Iterator[Frames]:
+    """All frames of a segment, in the model's colorspace, a batch at a time.
+
+    Raises:
+        BitstreamError: streams that no encoder writes.
+    """
+    return reconstruct(decode_parameters(segment, model), model, range(segment.n_frames), segment.n_frames, device)
+
+
+def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float32]:
+    """The parameters of a segment's network, float32 [n_parameters].
+
+    Raises:
+        BitstreamError: streams that no encoder writes.
+    """
+    groups = architecture.groups(model, segment.n_frames)
+    return np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.lag)
+                           for part, group in zip(decode_symbols_of(segment, model), groups, strict=True)])
+
+
+def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, n_frames: int,
+                device: str = "cpu") -> Iterator[Frames]:
+    """The wanted ones of a segment's n_frames frames, in the model's colorspace, a batch at a time.
 
     Batches always start at multiples of the batch size, so a frame does not depend on which others are asked for.
     """
-    stop = segment.n_frames if stop is None else stop
-    coded = decode_symbols_of(segment, model)
-    flat = np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.lag)
-                           for part, group in zip(coded, architecture.groups(model, segment.n_frames), strict=True)])
-    network = Network(model, segment.n_frames, torch.device(device))
-    parameters = network.split(torch.from_numpy(flat).to(device))
+    network = Network(model, n_frames, torch.device(device))
+    named = network.split(torch.from_numpy(parameters).to(device))
     size = architecture.decode_batch(model)
-    for start in range(first - first % size, stop, size):
-        numbers = torch.arange(start, min(start + size, segment.n_frames), device=device)
+    for start in range(wanted.start - wanted.start % size, wanted.stop, size):
+        numbers = torch.arange(start, min(start + size, n_frames), device=device)
         with torch.inference_mode(), deterministic(torch.device(device)):
-            planes = to_uint8(network(parameters, numbers)).cpu().numpy()
-        yield unpack(planes[max(first - start, 0):stop - start], model)
+            planes = to_uint8(network(named, numbers)).cpu().numpy()
+        yield unpack(planes[max(wanted.start - start, 0):wanted.stop - start], model)

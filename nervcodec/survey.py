@@ -6,6 +6,7 @@ the damaged frame, the one of another size and the one of too many bits while no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,6 +20,8 @@ from .libav import InputContainer, VideoFrame, VideoStream
 
 # RGB formats whose 8-bit samples are only reordered.
 _SAME_RGB = ("rgb24", "bgr24", "gbrp", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrap")
+# How a stream's length stands in Matroska, by FFmpeg's hand.
+_TIME = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def survey_container(path: Path) -> Survey:
         if not survey.n_frames:
             raise VideoError(f"{path}: the video stream has no frames")
         rate, stream_notes = timing.frame_rate(stream)
+        stream_notes += tuple(timing.missing(stream, rate))
         if stream.frames and stream.frames != survey.n_frames:
             stream_notes += (f"the file promises {stream.frames} frames, {survey.n_frames} are in it",)
         context = stream.codec_context
@@ -95,6 +99,16 @@ class _Timing:
         # The average of a short or oddly trimmed file can miss the rate it was made at by a hair.
         guess = stream.guessed_rate
         return (guess if guess and abs(guess - rate) * 1000 <= rate else rate), ()
+
+    def missing(self, stream: VideoStream, rate: Fraction | None) -> Iterator[str]:
+        """A note where a stream ends before it promised to: a Matroska file that was cut still says how long it was."""
+        found = _TIME.fullmatch(stream.metadata.get("DURATION", ""))
+        if not found or not rate or self.last is None:
+            return
+        hours, minutes, seconds = map(Fraction, found.groups())
+        promised, end = 3600 * hours + 60 * minutes + seconds, self.last * self.time_base + 1 / rate
+        if promised - end > Fraction(9, 10) / rate:
+            yield f"the file promises {float(promised):.2f} s, its frames end at {float(end):.2f} s"
 
 
 def _timed(frames: Iterable[VideoFrame], timing: _Timing) -> Iterator[VideoFrame]:

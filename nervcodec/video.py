@@ -6,7 +6,12 @@ passes: probe() decodes everything once and counts, read_groups() then hands out
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import stat
+import sys
+import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -14,18 +19,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from . import libav, y4m
+from . import bitstream, libav, y4m
 from .color import Frames, Planes, resolve_matrix, to_layout
-from .config import MAX_SIDE, ColorTags, VideoFormat
-from .errors import ConfigError, VideoError
-from .output import check_output, whole_file, whole_folder
+from .config import ColorTags, VideoFormat
+from .errors import ConfigError, OutputError, VideoError
+from .limits import Limits
+from .output import check_output, os_errors, whole_file, whole_folder
 from .survey import Survey, survey_container, survey_pngs
 
-__all__ = ["Writer", "check_target", "open_writer", "output_kind", "probe", "read_all", "read_groups", "tags_420"]
+__all__ = ["Writer", "check_target", "open_writer", "output_kind", "probe", "read_all", "read_groups",
+           "source_files", "spooled", "tags_420"]
 
+STANDARD = "-"  # in place of a name: standard input or output
 _GROUP = 8
 # FFmpeg keeps rates as ratios of 32-bit integers.
-_LARGEST_TERM = 2**31 - 1
+_LARGEST_TERM, _RATES = 2**31 - 1, "a positive ratio of 32-bit integers"
 _PNG_FRAME_RATE = Fraction(25)
 
 
@@ -41,7 +49,12 @@ def probe(path: str | Path, *, frame_rate: Fraction | None = None) -> tuple[Vide
 
     Raises:
         VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size, without a rate.
+        ConfigError: a frame rate that is none.
     """
+    if not os.fspath(path):  # Path would take it for the folder we are in
+        raise VideoError("the input has no name; name a file or a folder of PNG")
+    if frame_rate is not None and not _is_rate(frame_rate):
+        raise ConfigError(f"frame rate is {frame_rate}; legal: {_RATES}")
     path = Path(path)
     survey = {"y4m": _survey_y4m, "folder": _survey_folder, "container": survey_container}[_kind(path)](path)
     notes = list(survey.notes)
@@ -53,7 +66,7 @@ def probe(path: str | Path, *, frame_rate: Fraction | None = None) -> tuple[Vide
         rate = _PNG_FRAME_RATE
         notes.append(f"a folder of PNG has no frame rate: {rate} assumed")
     if rate is None:
-        raise VideoError(f"{path}: it states no frame rate")
+        raise VideoError(f"{path}: it states no frame rate; 'encode --frame-rate R' gives it one")
     return _format(survey, rate, path), tuple(notes)
 
 
@@ -86,20 +99,24 @@ def read_all(path: str | Path, fmt: VideoFormat) -> Iterator[Frames]:
 
 def _kind(path: Path) -> str:
     """'y4m', 'folder' or 'container', by what stands there, not by its name."""
-    if path.is_dir():
-        return "folder"
-    if not path.exists():
-        raise VideoError(f"cannot read {path}: there is no such file")
-    if not path.is_file():
-        raise VideoError(f"cannot read {path}: it is neither a file nor a folder")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return "folder"
+        if not stat.S_ISREG(mode):  # a pipe could be read only once, and might keep us waiting for ever
+            raise VideoError(f"cannot read {path}: it is neither a file nor a folder")
         with open(path, "rb") as file:
             start = file.read(len(y4m.MAGIC))
+    except (FileNotFoundError, NotADirectoryError):
+        raise VideoError(f"cannot read {path}: there is no such file") from None
     except OSError as error:
         raise VideoError(f"cannot read {path}: {error.strerror or error}") from error
     if not start:
         raise VideoError(f"cannot read {path}: the file is empty")
-    return "y4m" if start == y4m.MAGIC else "container"
+    if start.startswith(bitstream.MAGIC):
+        raise VideoError(f"cannot read {path}: it is a .nvpp file; 'decode' makes a video of it")
+    # Cut or damaged behind the name of the format, it is still a y4m file, and better refused as one.
+    return "y4m" if y4m.MAGIC.startswith(start[:len(y4m.MAGIC) - 1]) else "container"
 
 
 def _survey_y4m(path: Path) -> Survey:
@@ -124,7 +141,19 @@ def _png_files(folder: Path) -> list[Path]:
         files = [f for f in folder.iterdir() if f.suffix.lower() == ".png" and not f.name.startswith(".")]
     except OSError as error:
         raise VideoError(f"cannot read {folder}: {error.strerror or error}") from error
+    for file in files:
+        if not os.path.isfile(file):  # Path.is_file may raise
+            raise VideoError(f"cannot read {file}: it is not a file")
     return sorted(files, key=lambda file: (_natural(file.name), file.name))
+
+
+def source_files(path: Path) -> list[Path]:
+    """The files whose bytes a source's frames come from: itself, or the PNG files of a folder.
+
+    Raises:
+        VideoError: as probe.
+    """
+    return _png_files(path) if _kind(path) == "folder" else [path]
 
 
 def _natural(name: str) -> list[str | int]:
@@ -136,12 +165,17 @@ def _format(survey: Survey, rate: Fraction, path: Path) -> VideoFormat:
     width, height = survey.width, survey.height
     if not survey.n_frames:
         raise VideoError(f"{path}: it has no frames")
-    if max(width, height) > MAX_SIDE:
-        raise VideoError(f"{path}: frames are {width}x{height}; up to {MAX_SIDE} a side are read")
-    if rate <= 0 or max(rate.numerator, rate.denominator) > _LARGEST_TERM:
-        raise VideoError(f"{path}: the frame rate is {rate}; it must be a positive ratio of 32-bit integers")
+    largest = Limits().side
+    if max(width, height) > largest:
+        raise VideoError(f"{path}: frames are {width}x{height}; up to {largest} a side are read")
+    if not _is_rate(rate):
+        raise VideoError(f"{path}: the frame rate is {rate}; it must be {_RATES}")
     ratio = survey.sample_aspect_ratio
     return VideoFormat(width, height, rate, survey.n_frames, survey.layout, survey.color, ratio)
+
+
+def _is_rate(rate: Fraction) -> bool:
+    return rate > 0 and max(rate.numerator, rate.denominator) <= _LARGEST_TERM
 
 
 def _frames(path: Path, fmt: VideoFormat) -> Generator[Planes, None, None]:
@@ -206,15 +240,18 @@ class Writer:
 
 
 def output_kind(path: str | Path) -> str:
-    """'y4m', 'container' or 'folder', by the name of the output.
+    """'y4m', 'container', 'folder' or 'stdout', by the name of the output.
 
-    A name that ends in a slash or has no suffix is a folder of PNG, and so is a folder that exists.
+    A name that ends in a slash or has no suffix is a folder of PNG, and so is a folder that exists; - is .y4m on
+    standard output.
 
     Raises:
         ConfigError: any other suffix.
     """
+    if str(path) == STANDARD:
+        return "stdout"
     suffix = Path(path).suffix.lower()
-    if not suffix or str(path).endswith("/") or Path(path).is_dir():
+    if not suffix or str(path).endswith("/") or os.path.isdir(path):
         return "folder"
     if suffix == ".y4m":
         return "y4m"
@@ -242,6 +279,10 @@ def check_target(
         libav.check_encoder(codec or _default_codec(path), quality)
     elif codec is not None or quality is not None:
         raise ConfigError(f"{path} is written without loss; a codec or a quality goes with {', '.join(libav.MUXERS)}")
+    if kind == "stdout":
+        if sys.stdout.isatty():
+            raise ConfigError("standard output is a terminal; legal for video: a pipe or a file")
+        return
     check_output(path, overwrite=overwrite, source=source, folder=kind == "folder")
 
 
@@ -252,7 +293,7 @@ def open_writer(
     """Open an output for frames of this format; it stands when the block ends well, and else not at all.
 
     Args:
-        path: .y4m (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB); see output_kind().
+        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB); see output_kind().
         fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is converted and tagged accordingly.
         codec: FFmpeg's encoder for the encoded ones; libx264 unless told, in .webm libvpx-vp9.
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
@@ -269,8 +310,11 @@ def open_writer(
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
             yield Writer(libav.PngSink(folder, fmt), fmt)
             return
-        part = stack.enter_context(whole_file(path, overwrite=overwrite))
         tagged = replace(fmt, color=tags_420(fmt))
+        if kind == "stdout":
+            yield Writer(_Y4mSink(stack.enter_context(_standard_output()), tagged), fmt)
+            return
+        part = stack.enter_context(whole_file(path, overwrite=overwrite))
         if kind == "y4m":
             yield Writer(_Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt)
             return
@@ -278,6 +322,38 @@ def open_writer(
         codec = codec or _default_codec(path)
         encoding = libav.encoding(part, tagged, muxer=muxer, codec=codec, quality=quality, name=str(path))
         yield Writer(stack.enter_context(encoding), fmt)
+
+
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    """Standard output for bytes."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is still in the buffer would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+@contextmanager
+def spooled(source: str) -> Iterator[str]:
+    """The source itself, or for - a temporary file with what standard input gives: a video is read more than once.
+
+    Raises:
+        VideoError: standard input is a terminal.
+        OutputError: the temporary file cannot be written.
+    """
+    if source != STANDARD:
+        yield source
+        return
+    if sys.stdin.isatty():
+        raise VideoError("standard input is a terminal; pipe a video into it or name a file")
+    with tempfile.TemporaryDirectory(prefix="nervcodec-") as folder:
+        path = Path(folder, "standard input")
+        with os_errors(path), open(path, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        yield str(path)
 
 
 def _default_codec(path: str | Path) -> str:

@@ -128,8 +128,10 @@ def probe(path: Path) -> tuple[Header, int, tuple[str, ...]]:
         size = os.fstat(file.fileno()).st_size
         n_frames = 0
         while _read_marker(file, path, n_frames + 1):
-            if file.seek(header.frame_bytes, os.SEEK_CUR) > size:
+            end = file.tell() + header.frame_bytes
+            if end > size:  # before a seek that may be further than a seek can go
                 raise VideoError(f"{path}: frame {n_frames + 1} is cut short; the file is incomplete")
+            file.seek(end)
             n_frames += 1
     note = header.chroma_kind.note
     return header, n_frames, (note,) if note else ()
@@ -213,9 +215,10 @@ def _read_planes(file: BinaryIO, header: Header, path: Path, number: int) -> Pla
 
 
 def _size(tags: dict[str, str], letter: str, name: str) -> int:
-    value = tags.get(letter, "")
-    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
-        raise VideoError(f"{name}: the header tag {letter} is {letter}{value}; it must be a size in pixels")
+    value = tags.get(letter)
+    if value is None or not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
+        found = "missing" if value is None else letter + value
+        raise VideoError(f"{name}: the header tag {letter} is {found}; it must be a size of 1 to 999999999 pixels")
     return int(value)
 
 

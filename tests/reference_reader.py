@@ -20,7 +20,7 @@ U8, U16, U32 = 2**8 - 1, 2**16 - 1, 2**32 - 1
 MASK64 = 2**64 - 1
 
 HEADER: list[Field] = [
-    ("width", 2, 1, 16384), ("height", 2, 1, 16384), ("frame_rate_numerator", 4, 1, U32),
+    ("width", 2, 1, U16), ("height", 2, 1, U16), ("frame_rate_numerator", 4, 1, U32),
     ("frame_rate_denominator", 4, 1, U32), ("n_frames", 4, 1, 16777216), ("aspect_numerator", 2, 1, U16),
     ("aspect_denominator", 2, 1, U16), ("layout", 1, 0, 1), ("matrix", 1, 0, U8), ("primaries", 1, 0, U8),
     ("transfer", 1, 0, U8), ("range", 1, 0, 2), ("chroma_location", 1, 0, 6), ("arithmetic", 1, 0, 0),
@@ -32,7 +32,8 @@ HEADER: list[Field] = [
 GRID: list[Field] = [("grid_channels", 1, 1, 255), ("grid_interval", 2, 1, U16), ("grid_level", 1, 0, 8)]
 BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
 SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
-SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0)]
+SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0),
+                        ("frames_crc", 4, 0, U32), *((f"plane{k}_sum", 4, 0, U32) for k in range(3))]
 STREAM: list[Field] = [("stream_length", 4, 1, U32)]
 QUALITY: list[Field] = [(name, 4, 0, U32) for name in
                         ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "psnr_min", "ms_ssim", "epochs")]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.bitstream import (Header, Segment, StoredQuality, load, read_file, read_quality, write_file,
+from nervcodec.bitstream import (FrameSums, Header, Segment, StoredQuality, load, read_file, read_quality, write_file,
                                  write_header, write_quality)
 from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
                               ModelConfig, VideoFormat)
@@ -20,7 +20,8 @@ MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grid
                     biases="lean", activation="gelu-tanh", output="linear")
 FORM = VideoFormat(10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15))
 HEADER = Header(FORM, MODEL)
-SEGMENTS = (Segment(4, (b"\0", b"ab", b"c", b"defg")), Segment(3, (b"1", b"2", b"3", b"45")))
+SEGMENTS = (Segment(4, (b"\0", b"ab", b"c", b"defg"), FrameSums(0x01234567, (2, 3, 4))),
+            Segment(3, (b"1", b"2", b"3", b"45")))
 
 
 # --- round trips ---
@@ -42,7 +43,7 @@ def headers(draw: st.DrawFn) -> Header:
     scale = 2 if colorspace == "yuv" else 1
     for block in blocks:
         scale *= block.stride
-    width, height = (draw(st.integers(1, min(16384, cells * scale))) for cells in (columns, rows))
+    width, height = (draw(st.integers(1, min(65535, cells * scale))) for cells in (columns, rows))
     is_mlp = stem == "mlp"
     channels, intervals = st.integers(1, 255), st.integers(1, 65535)
     coarse = st.lists(st.builds(Grid, channels, intervals), min_size=1, max_size=4)
@@ -99,11 +100,15 @@ def test_length_does_not_depend_on_quality(values: list[float | None]) -> None:
                                                                                        StoredQuality()))
 
 
-@given(st.lists(st.tuples(st.integers(1, 1000), st.lists(st.binary(min_size=1, max_size=40), min_size=4, max_size=4)),
-                min_size=1, max_size=5))
-def test_segments_come_back(contents: list[tuple[int, list[bytes]]]) -> None:
-    """Segments keep their frames, their streams and their order."""
-    segments = tuple(Segment(n_frames, tuple(streams)) for n_frames, streams in contents)
+u32 = st.integers(0, 2**32 - 1)
+sums = st.none() | st.builds(FrameSums, u32, st.tuples(u32, u32, u32))
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.lists(st.binary(min_size=1, max_size=40), min_size=4, max_size=4),
+                          sums), min_size=1, max_size=5))
+def test_segments_come_back(contents: list[tuple[int, list[bytes], FrameSums | None]]) -> None:
+    """Segments keep their frames, their streams, their sums and their order."""
+    segments = tuple(Segment(n_frames, tuple(streams), own) for n_frames, streams, own in contents)
     form = replace(FORM, n_frames=sum(segment.n_frames for segment in segments))
     assert read_file(write_file(Header(form, MODEL), segments, StoredQuality())).segments == segments
 
@@ -155,10 +160,12 @@ GOLDEN = bytes.fromhex("""
     01 08 01 01 0F 01 28 4001 01 0200 0300 0000 0000 02 02
     02 0400 00 03 2C01 01 02 0500 01 0400
     15C87538
-    03000000 81 20000000 01 1E000000 01 1B000000 BE17FE72
+    03000000 81 20000000 01 2E000000 01 2B000000 CD2FE4AC
     81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
-    01 1E000000 04000000 0000 01000000 00 02000000 6162 01000000 63 04000000 64656667 3B31C173
-    01 1B000000 03000000 0000 01000000 31 01000000 32 01000000 33 02000000 3435 AFA38D5E
+    01 2E000000 04000000 0000 67452301 02000000 03000000 04000000
+       01000000 00 02000000 6162 01000000 63 04000000 64656667 D96F9A04
+    01 2B000000 03000000 0000 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF
+       01000000 31 01000000 32 01000000 33 02000000 3435 ABFE7131
 """)
 
 

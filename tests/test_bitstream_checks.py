@@ -221,7 +221,7 @@ def test_networks_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
     (struct.pack("<IH", 0, 0), "segment_n_frames", 0),
     (struct.pack("<IH", (1 << 24) + 1, 0), "segment_n_frames", (1 << 24) + 1),
     (struct.pack("<IH", 1, 1), "overrides_length", 1),
-    (struct.pack("<IHI", 1, 0, 0), "stream_length", 0),
+    (struct.pack("<IH4II", 1, 0, 1, 2, 3, 4, 0), "stream_length", 0),
 ])
 def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, value: int) -> None:
     """A segment's field outside its range is refused by name and value."""

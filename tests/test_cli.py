@@ -286,6 +286,15 @@ def test_bad_input_is_one_line_and_a_code(coded: Shell, arguments: list[str], co
     assert {path.name: path.read_bytes() for path in coded.folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.Y4M", "out.nvpp.mkv"])
+def test_a_coded_file_is_not_named_like_a_video(shell: Shell, name: str) -> None:
+    """Whoever takes encode for a converter is told before the fit, not by a player after it."""
+    write_clip(shell.folder / "in.y4m")
+    result = shell("encode", "in.y4m", name)
+    assert result.code == 2 and error_line(result).startswith(f"nervcodec: error: output is {name}; legal: a name with")
+    assert not (shell.folder / name).exists()
+
+
 def test_interrupt_leaves_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C during a fit exits 8 with one line and no file."""
     from nervcodec import fit
@@ -314,14 +323,14 @@ def test_decode_refuses_what_takes_too_much_memory(coded: Shell) -> None:
 
 
 def test_decode_refuses_a_bomb(shell: Shell) -> None:
-    """A valid file of under 200 bytes that stands for petabytes of parameters is refused before any are allocated."""
+    """A valid file of under 200 bytes that stands for terabytes of parameters is refused before any are allocated."""
     model = ModelConfig(8192, 8192, "yuv", "grid", 4096, 4096, (Block(1, 4096),), grids=(Grid(255, 1),))
-    form = VideoFormat(8192, 8192, Fraction(25), 1 << 24)
-    data = write_file(Header(form, model), [Segment(1 << 24, (b"\0",) * 3)], StoredQuality())
+    form = VideoFormat(8192, 8192, Fraction(25), 1000)
+    data = write_file(Header(form, model), [Segment(1000, (b"\0",) * 3)], StoredQuality())
     assert len(data) < 200
     (shell.folder / "bomb.nvpp").write_bytes(data)
     result = shell("decode", "bomb.nvpp", "out.y4m")
-    assert result.code == 5 and "MiB of memory" in error_line(result)
+    assert result.code == 5 and "parameters is 4,278,409,555,974, more than the limit" in error_line(result)
 
 
 # compare and bench

@@ -15,10 +15,10 @@ GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4)
 
 
 @pytest.mark.parametrize(("base", "field", "value", "message"), [
-    (MLP, "width", 0, "width is 0; legal: 1 to 16384"),
-    (MLP, "width", 16385, "width is 16385; legal: 1 to 16384"),
-    (MLP, "height", 0, "height is 0; legal: 1 to 16384"),
-    (MLP, "height", 16385, "height is 16385; legal: 1 to 16384"),
+    (MLP, "width", 0, "width is 0; legal: 1 to 65535"),
+    (MLP, "width", 65536, "width is 65536; legal: 1 to 65535"),
+    (MLP, "height", 0, "height is 0; legal: 1 to 65535"),
+    (MLP, "height", 65536, "height is 65536; legal: 1 to 65535"),
     (MLP, "colorspace", "hsv", "colorspace is 'hsv'; legal: rgb, yuv"),
     (MLP, "stem", "conv", "stem is 'conv'; legal: mlp, grid"),
     (MLP, "activation", "relu", "activation is 'relu'; legal: gelu, gelu-tanh"),
@@ -151,7 +151,7 @@ def test_bpp_and_rate() -> None:
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"width": 0}, "width is 0"), ({"height": 16385}, "height is 16385"), ({"n_frames": 0}, "number of frames is 0"),
+    ({"width": 0}, "width is 0"), ({"height": 65536}, "height is 65536"), ({"n_frames": 0}, "number of frames is 0"),
     ({"n_frames": (1 << 24) + 1}, "number of frames"), ({"layout": "yuv444"}, "legal: yuv420, rgb"),
     ({"frame_rate": Fraction(0)}, "frame rate is 0"), ({"sample_aspect_ratio": Fraction(-1)}, "aspect ratio is -1"),
 ])

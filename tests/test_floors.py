@@ -12,11 +12,12 @@ import pytest
 import nervcodec
 
 FOLDER = Path(nervcodec.__file__).parent
-FLOORS = ("errors", "config", "architecture", "goal", "presets", "fields", "bitstream", "fileinfo", "color", "output",
-          "journal", "contexts", "entropy", "quantize", "model", "metrics", "prune", "optim", "ratecontrol", "fitstate",
-          "losses", "fit", "estimate", "y4m", "buffers", "libav", "survey", "video", "motion", "segment", "backends",
-          "plan", "codec", "compare", "conventional", "adapters", "crops", "suites", "bench", "curves", "console",
-          "plots", "report", "cli", "__main__")
+FLOORS = ("ahead", "memory", "errors", "config", "architecture", "goal", "presets", "fields", "bitstream", "limits",
+          "fileinfo", "color", "framesums", "output", "journal", "contexts", "entropy", "quantize", "model", "metrics",
+          "prune", "optim", "ratecontrol", "fitstate", "losses", "fit", "plain", "stepping", "estimate", "y4m",
+          "buffers", "libav", "machine", "survey", "video", "motion", "segment", "backends", "plan", "codec", "verify",
+          "compare", "conventional", "adapters", "crops", "suites", "bench", "curves", "console", "plots", "report",
+          "tables", "traffic", "speed", "floor", "cli", "__main__")
 
 
 def imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -107,7 +108,7 @@ def test_packages_have_one_door(package: str, module: str | None) -> None:
 
 
 @pytest.mark.parametrize("name", ["errors", "config", "architecture", "goal", "presets", "fields", "bitstream",
-                                  "fileinfo"])
+                                  "limits", "fileinfo"])
 def test_the_ground_floors_are_standard_library(name: str) -> None:
     """What info and --help need imports the standard library alone."""
     foreign = {found.split(".")[0] for found in imported(FOLDER / f"{name}.py")} - {"nervcodec"}

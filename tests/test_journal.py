@@ -116,6 +116,59 @@ def test_another_encode_does_not_go_on(target: Path, changed: dict[str, Any], wo
     assert stored_identity(target) == json.loads(json.dumps(changed))
 
 
+def test_without_its_identity_nothing_is_let_in(target: Path) -> None:
+    """Where encode.json is lost, the same encode goes on, and another one does not take what is there for its own."""
+    for identity, is_found in ((IDENTITY, True), ({**IDENTITY, "input": "xyz"}, False)):
+        with begun(target) as journal:
+            journal.add_segment(0, SEGMENT, {})
+            journal.add_checkpoint(NUMBERS, ARRAYS)
+            (journal.folder / "encode.json").unlink()
+        with Journal(target, identity) as journal:
+            assert (journal.segment(0, 3) is not None, journal.checkpoint() is not None) == (is_found, is_found)
+            assert stored_identity(target) == json.loads(json.dumps(identity))
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"[]", b"\xff", b"{}", b"PK\x03\x04", bytes(200)])
+def test_what_is_none_of_ours_is_not_there(target: Path, content: bytes) -> None:
+    """Files with a good digest that no encode has written count as missing."""
+    with begun(target) as journal:
+        for name in ("fit", "segment-00000"):
+            journal._write(name, journal._name + content)
+        assert journal.checkpoint() is None and journal.segment(0, 3) is None
+        journal._write("encode.json", content)
+        assert stored_identity(target) == (None if content != b"{}" else {})
+
+
+def test_files_of_others_stay(target: Path) -> None:
+    """Neither a new beginning nor the end of an encode touches files that it has not written."""
+    folder = folder_of(target)
+    folder.mkdir()
+    names = {"notes.txt", "segment-1", "fitting", "lock.txt"}
+    for name in names:
+        (folder / name).write_text("mine")
+    with begun(target) as journal:
+        assert not journal.has_progress
+        journal.add_segment(0, SEGMENT, {})
+    with Journal(target, IDENTITY, restart=True) as journal:
+        assert journal.segment(0, 3) is None
+        journal.remove()
+    assert {path.name for path in folder.iterdir()} == names
+    assert {path.read_text() for path in folder.iterdir()} == {"mine"}
+
+
+@pytest.mark.parametrize("failing", ["mkdir", "open", "write_bytes"])
+def test_what_cannot_begin_leaves_nothing(target: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    """Where the folder, the lock or the first file cannot be written, no folder is left."""
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("builtins.open" if failing == "open" else f"pathlib.Path.{failing}", full)
+        with pytest.raises(OutputError, match=r"cannot write .*out\.nvpp\.part.*: No space left on device$"):
+            begun(target)
+    assert not folder_of(target).exists()
+
+
 def test_one_encode_at_a_time(target: Path) -> None:
     """While one encode runs, another to the same output is refused at once; to another output it is not."""
     with begun(target) as journal:

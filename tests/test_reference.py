@@ -169,7 +169,7 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     file = reference_reader.File(header, grids, blocks)
     sections = [(129, bytes(32)), (200, b"skip me")]
     for length in LENGTHS:
-        payload = length.to_bytes(4, "little") + bytes(2)
+        payload = length.to_bytes(4, "little") + bytes(2 + 16)
         for module, weights, biases in reference_reader.tensors(file, length):
             coded, shapes = [], []
             for tensor, shape in [*weights, *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else [])]:

@@ -314,7 +314,7 @@ def test_frame_rate_can_be_given(tmp_path: Path) -> None:
         ("W4 H2 F0:0", "states no frame rate"),
         ("W4 H2", "states no frame rate"),
         ("W4 H2 F25", "must be a ratio"),
-        ("W4 F25:1", "tag H is H;"),
+        ("W4 F25:1", "tag H is missing; it must be a size of 1 to 999999999 pixels"),
         ("W0 H2 F25:1", "tag W is W0;"),
         ("W-4 H2 F25:1", "tag W is W-4;"),
         ("W4 H2 F25:1 It", "interlaced frames .It, top field first"),
@@ -324,6 +324,7 @@ def test_frame_rate_can_be_given(tmp_path: Path) -> None:
         ("W4 H2 F25:1 XYSCSS=422P12", "C422p12 is not read"),
         ("W4 H2 F9999999999:1", "32-bit"),
         ("W99999 H2 F25:1", "frame 1 is cut short"),
+        ("W999999999 H999999999 F25:1", "frame 1 is cut short"),
     ],
 )
 def test_y4m_bad_header(tmp_path: Path, header: str, message: str) -> None:
@@ -468,12 +469,13 @@ def test_cut_mp4_is_refused(tmp_path: Path, keep: float) -> None:
 
 
 def test_cut_mkv_gives_the_frames_that_are_there(tmp_path: Path) -> None:
-    """The count is what decodes, not what the container claims."""
+    """The count is what decodes, and a note says where the frames end and where they should."""
     write(tmp_path / "a.mkv", clip(6, 64, 64), codec="ffv1")
     data = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 2])
-    fmt, _ = video.probe(tmp_path / "a.mkv")
+    fmt, notes = video.probe(tmp_path / "a.mkv")
     assert fmt.n_frames == read(tmp_path / "a.mkv").n_frames < 6
+    assert notes == (f"the file promises 0.20 s, its frames end at {float(fmt.n_frames / fmt.frame_rate):.2f} s",)
 
 
 # Sources that are none

@@ -1,0 +1,75 @@
+"""What a file may ask of a decoder before it is refused, and the names by which more is allowed. Standard library only.
+
+A .nvpp file comes from strangers, and a few hundred bytes can stand for any amount of work. All of this is known from
+the container alone, before anything is allocated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from . import architecture
+from .bitstream import File
+from .config import ModelConfig, VideoFormat
+from .errors import LimitExceeded
+
+_FILE_COPIES = 3  # of a file's bytes that are held at once: as read, as sections, as streams
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that is decoded without being asked.
+
+    Attributes:
+        side: luma rows or columns.
+        pixels: luma pixels of a frame.
+        frames: of the whole file.
+        parameters: of one segment's network.
+        kmac: thousand multiply-adds a pixel.
+        memory: bytes, as memory_bytes estimates them.
+    """
+
+    side: int = 16384
+    pixels: int = 1 << 27
+    frames: int = 1_000_000
+    parameters: int = 100_000_000
+    kmac: int = 5_000
+    memory: int = 4 << 30
+
+    def check(self, file: File) -> None:
+        """Refuses a file that asks for more.
+
+        Raises:
+            LimitExceeded: with what is asked for, the limit and the option that raises it.
+        """
+        lengths = {segment.n_frames for segment in file.segments}
+        for text in self.exceeded(file.header.format, file.header.model, max(lengths), file.n_bytes):
+            raise LimitExceeded(text)
+
+    def exceeded(self, form: VideoFormat, model: ModelConfig, longest: int, n_bytes: int = 0) -> Iterator[str]:
+        """What is asked for beyond each limit.
+
+        Args:
+            longest: frames of the longest segment.
+            n_bytes: of the file.
+        """
+        asked = {
+            "side": max(form.width, form.height), "pixels": form.width * form.height, "frames": form.n_frames,
+            "parameters": architecture.n_parameters(model, longest), "kmac": architecture.kmac_per_pixel(model)}
+        for name, value in asked.items():
+            limit = getattr(self, name)
+            if value > limit:
+                yield f"{name} is {value:,.0f}, more than the limit of {limit:,}; --limit {name}=N raises it"
+        need = memory_bytes(model, longest, n_bytes)
+        if need > self.memory:
+            yield (f"decoding takes about {need / 2**20:,.0f} MiB of memory, more than the limit of "
+                   f"{self.memory / 2**20:,.0f} MiB; --max-memory raises it")
+
+
+def memory_bytes(model: ModelConfig, longest: int, n_bytes: int) -> int:
+    """About the peak memory of decoding a file of n_bytes whose longest segment has so many frames."""
+    return architecture.decode_memory_bytes(model, longest) + _FILE_COPIES * n_bytes
+
+
+NAMES = tuple(field.name for field in fields(Limits) if field.name != "memory")  # memory has an option of its own

@@ -1,0 +1,65 @@
+"""nervcodec.memory: what the system says of memory, and what is refused by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nervcodec.memory import available_bytes, peak_bytes
+from shell import Shell, write_clip
+
+
+def test_the_scarcer_of_machine_and_group_counts(tmp_path: Path) -> None:
+    """What is available is MemAvailable, or what the control group has left if that is less."""
+    (tmp_path / "meminfo").write_text("MemTotal:  900 kB\nMemAvailable:    500 kB\n")
+    assert available_bytes(tmp_path / "meminfo", tmp_path) == 500 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("3000\n")
+    assert available_bytes(tmp_path / "meminfo", tmp_path) == 500 * 1024
+    (tmp_path / "memory.max").write_text("10000\n")
+    assert available_bytes(tmp_path / "meminfo", tmp_path) == available_bytes(tmp_path / "none", tmp_path) == 7000
+
+
+def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
+    """A system without these files has an unknown amount of memory."""
+    (tmp_path / "meminfo").write_text("MemTotal:  900 kB\n")
+    assert available_bytes(tmp_path / "meminfo", tmp_path) is None
+
+
+def test_the_peak_holds_what_was_held() -> None:
+    """After 64 MiB were filled the peak is at least so much."""
+    assert len(b"x" * (64 << 20)) == 64 << 20 <= peak_bytes()
+
+
+@pytest.mark.parametrize("options", [["--max-memory", "0.1"], ["--max-memory", "0.1", "--dry-run"]], ids=" ".join)
+def test_a_fit_that_does_not_fit_is_refused(shell: Shell, options: list[str]) -> None:
+    """Exit 5 with the estimate and what is allowed, and nothing is begun."""
+    write_clip(shell.folder / "in.y4m")
+    result = shell("encode", "in.y4m", "out.nvpp", *options)
+    assert (result.code, result.out) == (5, "")
+    assert "the fit takes about " in result.err
+    assert "MiB of memory, more than the 102 MiB that are allowed; --max-memory allows more" in result.err
+    assert [path.name for path in shell.folder.iterdir()] == ["in.y4m"]
+
+
+def test_what_is_left_is_the_limit(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unasked, what the machine has left is the limit; where that is unknown there is none."""
+    write_clip(shell.folder / "in.y4m")
+    monkeypatch.setattr("nervcodec.backends.available_bytes", lambda: 50 << 20)
+    refused = shell("encode", "in.y4m", "out.nvpp", "--dry-run")
+    assert refused.code == 5 and "more than the 50 MiB that are left" in refused.err
+    assert shell("encode", "in.y4m", "out.nvpp", "--dry-run", "--max-memory", "2").code == 0
+    monkeypatch.setattr("nervcodec.backends.available_bytes", lambda: None)
+    assert shell("encode", "in.y4m", "out.nvpp", "--dry-run").code == 0
+
+
+def test_the_report_has_the_peaks(shell: Shell) -> None:
+    """The peaks of the phases grow from one to the next, and stand in text and JSON."""
+    write_clip(shell.folder / "in.y4m")
+    result = shell("encode", "in.y4m", "out.nvpp", "--epochs", "1", "--json")
+    peaks = json.loads(result.out)["peak_memory"]
+    assert 50 << 20 < peaks["fit"]["resident"] <= peaks["measure"]["resident"] <= peak_bytes()
+    text = shell("encode", "-y", "in.y4m", "out.nvpp", "--epochs", "1")
+    assert "peak memory" in text.out and "MiB, measure " in text.out
