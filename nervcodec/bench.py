@@ -12,27 +12,25 @@ import hashlib
 import json
 import math
 import os
-import platform
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
-from . import __version__
 from .adapters import Adapter, filled
 from .compare import compare, tools_here
 from .config import VideoFormat
 from .crops import make_crops
 from .errors import CommandFailed, ConfigError, NervCodecError, OutputError
 from .libav import FFMPEG_VERSION, lossy_bytes
+from .machine import machine, now, versions
 from .output import whole_file
 from .video import open_writer, probe, read_all
 
@@ -123,8 +121,8 @@ class Bench:
             crops += self._crops(clip, found)
             points += found
         on_progress(len(points), self.n_points, "report")
-        results = {"schema": SCHEMA, "command": self.command, "created": _now(), "versions": _versions(),
-                   "machine": _machine(), "threads": self.threads, "seed": self.seed,
+        results = {"schema": SCHEMA, "command": self.command, "created": now(), "versions": versions(),
+                   "machine": machine(), "threads": self.threads, "seed": self.seed,
                    "clips": [clip.as_json() for clip in self.clips], "points": points, "crops": crops}
         _write_json(self.folder / "results.json", results)
         return results
@@ -199,7 +197,7 @@ class Bench:
                 "decode_s": decoder.get("seconds", decoding.seconds), "decode_process_s": decoding.seconds,
                 "encode_peak_bytes": encoding.peak_bytes, "decode_peak_bytes": decoding.peak_bytes,
                 "parameters": encoder.get("parameters"), "kmac_per_pixel": encoder.get("kmac_per_pixel"),
-                "version": adapter.version, "machine": _machine(), "file": coded.name}
+                "version": adapter.version, "machine": machine(), "file": coded.name}
 
     def _crops(self, clip: Clip, points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         def decode(point: Mapping[str, Any], folder: Path) -> Path:
@@ -300,39 +298,6 @@ def _last_line(file: Any) -> str:
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with whole_file(path, overwrite=True) as part:
         part.write_text(json.dumps(content, indent=1), "utf-8")
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _versions() -> dict[str, str]:
-    found = {"nervcodec": __version__, "python": platform.python_version(), "ffmpeg": FFMPEG_VERSION}
-    for package in ("torch", "numpy", "constriction", "pytorch-msssim", "bjontegaard"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def _machine() -> dict[str, Any]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"cpu": _cpu_name(), "cores": os.cpu_count(), "memory_gib": round(memory / 2**30, 1), "gpu": _gpu_name(),
-            "system": f"{platform.system()} {platform.release()} {platform.machine()}"}
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def _gpu_name() -> str | None:
-    import torch
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def write_csv(results: Mapping[str, Any], path: Path) -> None:

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
@@ -264,13 +263,15 @@ def load(path: str | os.PathLike[str]) -> File:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of the file at `path`.
+    """The bytes of the file at `path`, of another format's no more than show it: it may be of any size.
 
     Raises:
         VideoError: it cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            magic = file.read(len(MAGIC))
+            return magic + file.read() if magic == MAGIC else magic
     except OSError as error:
         raise VideoError(f"{os.fspath(path)}: {error.strerror or error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -258,5 +259,4 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _runs(lengths: list[int]) -> str:
     """[132, 132, 131] -> '2 x 132, 131'."""
-    counts = {length: lengths.count(length) for length in lengths}
-    return ", ".join(f"{count} x {length}" if count > 1 else str(length) for length, count in counts.items())
+    return ", ".join(f"{count} x {length}" if count > 1 else str(length) for length, count in Counter(lengths).items())

@@ -1,4 +1,4 @@
-"""Plots of a benchmark as SVG text; the only import of matplotlib, and never of its global state (pyplot).
+"""Plots of measurements as SVG text; the only import of matplotlib, and never of its global state (pyplot).
 
 Equal results give equal text: no date, fixed hashes, matplotlib's own defaults. Every id begins with a prefix of the
 plot's own, so that several of them can stand in one HTML file. A codec has a colour, its variants differ by dashes.
@@ -79,6 +79,31 @@ def psnr_by_frame(results: Results, number: int) -> str:
             axes.plot(range(len(point["per_frame"]["psnr_rgb"])), point["per_frame"]["psnr_rgb"], **style)
 
     return _svg(f"frames{number}-", [draw], width=2 * _WIDTH)
+
+
+def growth(points: Sequence[Mapping[str, Any]]) -> str:
+    """Seconds of a step against pixels, frames and width, side by side, a curve for each network.
+
+    Args:
+        points: bin/growth.py's, with part, network, x and seconds.
+    """
+    networks = list(dict.fromkeys(str(point["network"]) for point in points))
+    parts = list(dict.fromkeys(str(point["part"]) for point in points))
+    return _svg("growth-", [_growth([point for point in points if point["part"] == part], part, networks)
+                            for part in parts])
+
+
+def _growth(points: Sequence[Mapping[str, Any]], part: str, networks: Sequence[str]) -> Callable[[Axes], None]:
+    def draw(axes: Axes) -> None:
+        _label(axes, f"seconds a step and {part}", part, "s")
+        _log(axes, "x")
+        _log(axes, "y")
+        for number, network in enumerate(networks):
+            own = [point for point in points if point["network"] == network]
+            axes.plot([point["x"] for point in own], [point["seconds"] for point in own], color=_COLORS[number],
+                      marker=_MARKERS[number], label=printable(network), gid=f"curve{number}")
+
+    return draw
 
 
 def _styles(points: Sequence[Point]) -> dict[str, Style]:

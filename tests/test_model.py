@@ -1,4 +1,4 @@
-"""nervcodec.model: the network against one written with torch.nn from the paper's figure, and the planes' layout."""
+"""nervcodec.model: the network against plain.py, written with torch.nn from the paper's figure; the planes' layout."""
 
 import math
 from dataclasses import replace
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakeClip
-from torch import Tensor, nn
+from torch import Tensor
 
 from nervcodec.config import COLORSPACES, PARTS, Block, Grid, ModelConfig
 from nervcodec.model import Network, blend_matrix, pack, positional_encoding, to_uint8, unpack
+from nervcodec.plain import PlainNetwork
 
 N_FRAMES = 6
 PAPER = ModelConfig(19, 11, "rgb", "mlp", 2, 3, (Block(5, 4), Block(2, 6)), stem_hidden=10, stem_channels=3,
@@ -18,115 +19,6 @@ PAPER = ModelConfig(19, 11, "rgb", "mlp", 2, 3, (Block(5, 4), Block(2, 6)), stem
 OURS = ModelConfig(29, 23, "yuv", "grid", 3, 4, (Block(2, 5), Block(1, 4), Block(2, 3)),
                    grids=(Grid(2, 2), Grid(3, 4)), biases="lean", pe_levels=3, activation="gelu-tanh", output="linear")
 CPU = torch.device("cpu")
-
-
-class Stem(nn.Module):
-    """Positional encoding -> two-layer MLP -> feature map."""
-
-    def __init__(self, model: ModelConfig) -> None:
-        super().__init__()
-        self.linear1 = nn.Linear(2 * model.pe_levels, model.stem_hidden)
-        self.linear2 = nn.Linear(model.stem_hidden, model.stem_channels * model.stem_height * model.stem_width)
-        self.silu = nn.SiLU()
-        self.unflatten = nn.Unflatten(1, (model.stem_channels, model.stem_height, model.stem_width))
-
-    def forward(self, encoding: Tensor) -> Tensor:
-        features: Tensor = self.unflatten(self.silu(self.linear2(self.silu(self.linear1(encoding)))))
-        return features
-
-
-class Scrb(nn.Module):
-    """Separable convolution residual block: DwConv 3 x 3, PwConv, GELU, PwConv, + input."""
-
-    def __init__(self, width: int, approximate: str, is_lean: bool) -> None:
-        super().__init__()
-        self.dw = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=not is_lean)
-        self.pw1, self.pw2 = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1, bias=not is_lean)
-        self.gelu = nn.GELU(approximate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.pw2(self.gelu(self.pw1(self.dw(x))))
-        return x + y
-
-
-class DecoderBlock(nn.Module):
-    """PwConv -> SCRB -> UB (Conv 3 x 3, SiLU, PixelShuffle) -> SCRB, + bilinear skip from after PwConv."""
-
-    def __init__(self, channels: int, block: Block, model: ModelConfig) -> None:
-        super().__init__()
-        approximate, is_lean = "tanh" if model.activation == "gelu-tanh" else "none", model.biases == "lean"
-        first = block.width if "pw" in model.parts else channels
-        self.pw = nn.Conv2d(channels, first, 1) if "pw" in model.parts else nn.Identity()
-        self.scrb1 = Scrb(first, approximate, is_lean) if "scrb1" in model.parts else nn.Identity()
-        self.ub = nn.Conv2d(first, block.width * block.stride**2, 3, padding=1)
-        self.shuffle = nn.Sequential(nn.SiLU(), nn.PixelShuffle(block.stride))
-        self.scrb2 = Scrb(block.width, approximate, is_lean) if "scrb2" in model.parts else nn.Identity()
-        self.skip = nn.Upsample(scale_factor=block.stride, mode="bilinear") if "skip" in model.parts else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.pw(x)
-        y: Tensor = self.scrb2(self.shuffle(self.ub(self.scrb1(x))))
-        return y if self.skip is None else y + self.skip(x)
-
-
-class Head(nn.Module):
-    def __init__(self, channels: int, model: ModelConfig) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, model.n_planes, 3, padding=1)
-        self.squash = nn.Tanh() if model.output == "tanh" else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.squash(self.conv(x))
-        return y / 2 + 0.5
-
-
-class Figure(nn.Module):
-    """Figure 2 of the paper, with our options; its state dict has the names of architecture.tensors."""
-
-    def __init__(self, model: ModelConfig, n_frames: int) -> None:
-        super().__init__()
-        self.model, self.n_frames = model, n_frames
-        self.stem = Stem(model) if model.stem == "mlp" else nn.Module()
-        for number, grid in enumerate(model.grids, 1):
-            scale = math.prod(block.stride for block in model.blocks[:grid.level])
-            shape = (grid.channels, model.stem_height * scale, model.stem_width * scale)
-            keys = nn.Parameter(torch.empty(math.ceil(n_frames / grid.interval), *shape))
-            self.stem.register_parameter(f"grid{number}", keys)
-        channels = model.stem_channels + self.n_features(0)
-        for number, block in enumerate(model.blocks, 1):
-            self.add_module(f"block{number}", DecoderBlock(channels, block, model))
-            channels = block.width + self.n_features(number)
-        self.head = Head(channels, model)
-
-    def encoding(self, frame: int) -> Tensor:
-        angles = [(self.model.pe_base_q8 / 256) ** i * math.pi * frame / self.n_frames
-                  for i in range(self.model.pe_levels)]
-        return torch.tensor([[*map(math.sin, angles), *map(math.cos, angles)]])
-
-    def n_features(self, level: int) -> int:
-        return sum(grid.channels for grid in self.model.grids if grid.level == level)
-
-    def features(self, level: int, frame: int) -> list[Tensor]:
-        """Feature maps of the grids of a level, [1, C, h, w] each."""
-        return [blended(keys, frame, self.n_frames)[None]
-                for keys, grid in zip(self.stem.parameters(), self.model.grids) if grid.level == level]
-
-    def forward(self, frame: int) -> Tensor:
-        is_mlp = self.model.stem == "mlp"
-        x: Tensor = self.stem(self.encoding(frame)) if is_mlp else torch.cat(self.features(0, frame), 1)
-        for number in range(1, len(self.model.blocks) + 1):
-            x = torch.cat([self.get_submodule(f"block{number}")(x), *self.features(number, frame)], 1)
-        y: Tensor = self.head(x)[0, :, :self.model.plane_height, :self.model.plane_width]
-        return y
-
-
-def blended(keys: Tensor, frame: int, n_frames: int) -> Tensor:
-    """The keys at a frame: linear between the middles of equal spans, held before the first and after the last."""
-    place = (frame + 0.5) / n_frames * len(keys) - 0.5
-    before = math.floor(place)
-    share = place - before
-    first, second = (min(max(key, 0), len(keys) - 1) for key in (before, before + 1))
-    return (1 - share) * keys[first] + share * keys[second]
 
 
 def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
@@ -150,12 +42,11 @@ def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
                               "no skip", "no scrb1", "no scrb2"])
 def test_network_is_the_figure(model: ModelConfig) -> None:
     """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""
-    network, figure = Network(model, N_FRAMES, CPU), Figure(model, N_FRAMES)
+    network, figure = Network(model, N_FRAMES, CPU), PlainNetwork(model, N_FRAMES)
     parameters = random_parameters(network)
     figure.load_state_dict(parameters, strict=True)
     with torch.no_grad():
-        found = network(parameters, torch.arange(N_FRAMES))
-        expected = torch.stack([figure(frame) for frame in range(N_FRAMES)])
+        found, expected = network(parameters, torch.arange(N_FRAMES)), figure(torch.arange(N_FRAMES))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 

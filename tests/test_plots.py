@@ -11,7 +11,7 @@ import pytest
 from fake_results import CEILING, CLIPS, LABELS, point, results
 
 from nervcodec.errors import BackendError
-from nervcodec.plots import overview, psnr_by_frame, rate_distortion, rate_time
+from nervcodec.plots import growth, overview, psnr_by_frame, rate_distortion, rate_time
 
 SVG = "{http://www.w3.org/2000/svg}"
 Plot = Callable[[dict[str, Any], int], str]
@@ -176,3 +176,14 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(BackendError, match=r"pip install 'nervcodec\[bench\]'$"):
         rate_time(results(), 0)
+
+
+def test_growth_has_a_picture_a_part_and_a_curve_a_network() -> None:
+    """Pixels, frames and width stand side by side, each with the curves of both networks, named once."""
+    points = [{"part": part, "network": network, "x": x, "seconds": x / 10}
+              for part in ("pixels", "frames", "width") for network in ("ours", "theirs") for x in (1, 10, 100)]
+    svg = growth(points)
+    assert [text for text in texts(svg) if text.startswith("seconds a step and ")] == [
+        f"seconds a step and {part}" for part in ("pixels", "frames", "width")]
+    assert sorted(curves(svg)) == [f"curve{k}-{part}" for k in range(2) for part in range(3)]
+    assert [texts(svg).count(name) for name in ("ours", "theirs")] == [1, 1]

@@ -1,0 +1,225 @@
+"""How far a training step and a decoded frame are from what the machine could do at best.
+
+The least time of a piece of work is that of its multiply-adds at the speed of a matrix product, or that of the
+bytes that it must move (traffic.py) at the speed of a copy, whichever is longer; both speeds are measured here, on the
+same threads. A copy is timed with a buffer as large as the largest map of a batch, so that what would stay in a cache
+is counted at the cache's speed. What is measured is the product itself: fit.Fitter's step before it rounds, by the
+preset's own recipe and by our default one without a rate term, and segment.reconstruct past its first batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import torch
+
+from .architecture import decode_batch, macs_per_frame
+from .backends import choose_precision, device_label
+from .config import FitConfig, ModelConfig, VideoFormat
+from .errors import ConfigError
+from .machine import machine, now, versions
+from .model import Network
+from .presets import PRESETS
+from .segment import reconstruct
+from .stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
+from .tables import aligned
+from .traffic import ITEM_BYTES, frame_bytes, largest_map, step_bytes
+
+SCHEMA = "nervcodec.floor/1"
+CASES = ("paper-xs@1280x720", "medium@640x360")
+_N_FRAMES = 132  # what networks are sized for, as long as bunny
+_LEAST_COPY, _MOST_COPY = 1 << 20, 256 << 20  # bytes of the buffer that is copied
+_MEASURE_S, _STEPS_S = 0.5, 10.0  # of a speed of the machine, of a step
+_SIDES = {"cpu": (256, 512, 1024, 2048), "cuda": (4096, 8192)}  # of matrices
+_DECODED_BATCHES, _DECODED_S = 8, 10.0  # timed past the first one, at most
+
+
+# --- what the machine does ---
+
+
+def _per_second(work: Callable[[], object], amount: float, device: str) -> float:
+    """The most of `amount` a second that a repetition within half a second reached."""
+    best, end = math.inf, time.perf_counter() + _MEASURE_S
+    work()
+    while time.perf_counter() < end or best == math.inf:
+        _wait(device)
+        started = time.perf_counter()
+        work()
+        _wait(device)
+        best = min(best, time.perf_counter() - started)
+    return amount / best
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def product_flops(precision: str, device: str) -> float:
+    """Floating-point operations a second, two for a multiply-add, of a product of square matrices.
+
+    Of several sizes the fastest counts.
+    """
+    def speed(side: int) -> float:
+        a, b, out = (torch.rand(side, side, device=device).to(getattr(torch, precision)) for _ in range(3))
+        return _per_second(lambda: torch.mm(a, b, out=out), 2 * side**3, device)
+
+    return max(map(speed, _SIDES[torch.device(device).type]))
+
+
+def copy_bytes(precision: str, device: str, n_bytes: int = _MOST_COPY) -> float:
+    """Bytes a second, read and written ones counted, of copies of n_bytes (1 to 256 MiB)."""
+    n_bytes = min(max(n_bytes, _LEAST_COPY), _MOST_COPY)
+    source = torch.ones(n_bytes // ITEM_BYTES[precision], dtype=getattr(torch, precision), device=device)
+    target = torch.empty_like(source)
+    return _per_second(lambda: target.copy_(source), 2 * n_bytes, device)
+
+
+# --- least and measured time ---
+
+
+@dataclass(frozen=True)
+class Work:
+    """A step or a frame of a network, what it must take and what it takes.
+
+    Attributes:
+        case, what: the network; 'step, recipe NAME' (stepping.RECIPES) or 'decoded frame'.
+        precision, batch: its arithmetic; frames at once.
+        macs, n_bytes: multiply-adds and least bytes.
+        flops, bytes_per_s: the machine's speeds, in its precision and for maps of its size.
+        seconds: measured.
+    """
+
+    case: str
+    what: str
+    precision: str
+    batch: int
+    macs: int
+    n_bytes: int
+    flops: float
+    bytes_per_s: float
+    seconds: float
+
+    @property
+    def compute_s(self) -> float:
+        return 2 * self.macs / self.flops
+
+    @property
+    def memory_s(self) -> float:
+        return self.n_bytes / self.bytes_per_s
+
+    @property
+    def least_s(self) -> float:
+        return max(self.compute_s, self.memory_s)
+
+    @property
+    def ratio(self) -> float:
+        """Measured over least."""
+        return self.seconds / self.least_s
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "compute_s": self.compute_s, "memory_s": self.memory_s, "least_s": self.least_s,
+                "ratio": self.ratio}
+
+
+def parsed_case(text: str) -> tuple[str, VideoFormat]:
+    """'medium@640x360' -> preset and format.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    preset, _, size = text.partition("@")
+    width, _, height = size.partition("x")
+    if preset not in PRESETS or not (width.isdecimal() and height.isdecimal()):
+        raise ConfigError(f"case is {text!r}; legal: PRESET@WIDTHxHEIGHT, such as {CASES[0]}")
+    return preset, VideoFormat(int(width), int(height), Fraction(25), _N_FRAMES)
+
+
+def measure_floor(cases: tuple[str, ...] = CASES, device: str = "cpu", precision: str = "auto", command: str = "",
+                  on_progress: Callable[[int, int, str], None] = lambda *_: None) -> dict[str, Any]:
+    """Least and measured time of steps and frames; schema nervcodec.floor/1 (docs/performance.md).
+
+    Args:
+        cases: networks, PRESET@WIDTHxHEIGHT each, sized for 132 frames.
+        device, precision: as choose_device gives it; as the command line has it.
+        command: as the result states it.
+        on_progress: called before each case with (cases done, cases in all, what comes next).
+    Raises:
+        ConfigError: no such case.
+    """
+    found = [(case, *parsed_case(case)) for case in cases]
+    on_progress(0, len(cases), "the machine itself")
+    flops = {name: product_flops(name, device) for name in ITEM_BYTES}
+    ceilings = {name: {"flops": flops[name], "copy_bytes_per_s": copy_bytes(name, device)} for name in ITEM_BYTES}
+    works: list[Work] = []
+    for number, (case, preset, form) in enumerate(found):
+        on_progress(number, len(cases), case)
+        works += _works(case, preset, form, flops, device, choose_precision(precision, device))
+    return {"schema": SCHEMA, "command": command, "created": now(), "versions": versions(), "machine": machine(),
+            "device": device, "device_name": device_label(device), "threads": torch.get_num_threads(),
+            "ceilings": ceilings, "works": [work.as_json() for work in works]}
+
+
+def _works(case: str, preset: str, form: VideoFormat, flops: Mapping[str, float], device: str,
+           precision: str) -> Iterator[Work]:
+    chosen = PRESETS[preset]
+    model = chosen.model(form, chosen.colorspace or "yuv", form.n_frames)
+    for recipe in ("preset", "ours"):
+        fit = recipe_fit(recipe, chosen.fit, precision)
+        yield _step(Work(
+            case, f"step, recipe {recipe}", precision, fit.batch_size, 3 * fit.batch_size * macs_per_frame(model),
+            step_bytes(model, form.n_frames, fit.batch_size, precision), flops[precision],
+            copy_bytes(precision, device, ITEM_BYTES[precision] * fit.batch_size * largest_map(model)), 0), model, fit,
+            form.n_frames, device)
+    batch = decode_batch(model)
+    yield Work(case, "decoded frame", "float32", batch, macs_per_frame(model), frame_bytes(model, form.n_frames),
+               flops["float32"], copy_bytes("float32", device, 4 * batch * largest_map(model)),
+               seconds_per_frame(model, device))
+
+
+def _step(work: Work, model: ModelConfig, fit: FitConfig, n_frames: int, device: str) -> Work:
+    """The work with its time: noise stands for frames, and there are more epochs than steps."""
+    target = synthetic_target(model, n_frames, device)
+    return replace(work, seconds=settled_seconds(OurFit(model, replace(fit, epochs=200), target), device, _STEPS_S))
+
+
+def seconds_per_frame(model: ModelConfig, device: str) -> float:
+    """Seconds to decode a frame from parameters, those of a random start; symbols, which come once, are not counted."""
+    batch = decode_batch(model)
+    n_frames = (1 + _DECODED_BATCHES) * batch
+    start = Network(model, n_frames, torch.device("cpu")).initial_parameters(torch.Generator().manual_seed(0))
+    decoded = reconstruct(start.numpy(), model, range(n_frames), n_frames, device)
+    next(decoded)
+    n_done, started = 0, time.perf_counter()
+    for frames in decoded:
+        n_done += frames.n_frames
+        if time.perf_counter() - started > _DECODED_S:
+            break
+    return (time.perf_counter() - started) / n_done
+
+
+# --- for people ---
+
+
+def floor_text(results: Mapping[str, Any]) -> str:
+    """The results as Markdown: the machine's speeds, then every piece of work."""
+    threads = f"{results['threads']} thread{'s' * (results['threads'] > 1)}"
+    title = f"{results['device_name']}, {threads}, torch {results['versions']['torch']}"
+    ceilings = [[name, f"{found['flops'] / 1e9:,.0f}", f"{found['copy_bytes_per_s'] / 1e9:.1f}"]
+                for name, found in results["ceilings"].items()]
+    heads = ["network", "work", "arithmetic", "batch", "GMAC", "MB", "copy GB/s", "compute ms", "memory ms", "least ms",
+             "measured ms", "measured / least"]
+    return "\n\n".join([title, aligned(["arithmetic", "product GFLOP/s", "copy GB/s"], ceilings),
+                        aligned(heads, [_cells(work) for work in results["works"]], n_texts=3)])
+
+
+def _cells(work: Mapping[str, Any]) -> list[str]:
+    times = (1000 * work[name] for name in ("compute_s", "memory_s", "least_s", "seconds"))
+    return [work["case"], work["what"], work["precision"], str(work["batch"]), f"{work['macs'] / 1e9:.3g}",
+            f"{work['n_bytes'] / 1e6:.1f}", f"{work['bytes_per_s'] / 1e9:.1f}", *(f"{time:.1f}" for time in times),
+            f"{work['ratio']:.1f}"]

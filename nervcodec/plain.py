@@ -1,0 +1,212 @@
+"""The reference path: the network and its training as public NeRV repositories write them, to measure ours against.
+
+One torch.nn module in float32 with contiguous maps, torch.optim.Adam with its defaults, 0.7 L1 + 0.3 (1 - SSIM)
+(arXiv 2402.18305, section 3), frames that wait on the host as uint8 and are copied and converted at every step; no
+rate term, nothing rounded. Nothing here is model.py's but the random start: the tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from . import architecture
+from .config import Block, FitConfig, Grid, ModelConfig
+from .losses import l1_ssim
+from .model import Network
+from .optim import rate_factor
+
+
+class MlpStem(nn.Module):
+    """Positional encoding -> two linear layers -> feature map (arXiv 2402.18305, figure 2)."""
+
+    encoding: Tensor
+
+    def __init__(self, model: ModelConfig, n_frames: int) -> None:
+        super().__init__()
+        time = torch.arange(n_frames, dtype=torch.float64)[:, None] / n_frames
+        angles = time * math.pi * (model.pe_base_q8 / 256) ** torch.arange(model.pe_levels, dtype=torch.float64)
+        encoding = torch.cat([angles.sin(), angles.cos()], dim=1)
+        self.register_buffer("encoding", encoding.float(), persistent=False)
+        self.linear1 = nn.Linear(2 * model.pe_levels, model.stem_hidden)
+        self.linear2 = nn.Linear(model.stem_hidden, model.stem_channels * model.stem_height * model.stem_width)
+        self.act = nn.SiLU()
+        self.unflatten = nn.Unflatten(1, (model.stem_channels, model.stem_height, model.stem_width))
+
+    def features(self, level: int, frames: Tensor) -> list[Tensor]:
+        """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w] each."""
+        if level:
+            return []
+        return [self.unflatten(self.act(self.linear2(self.act(self.linear1(self.encoding[frames])))))]
+
+
+class GridStem(nn.Module):
+    """Temporal feature grids, linear between the middles of their keys' spans, held at both ends."""
+
+    def __init__(self, model: ModelConfig, n_frames: int) -> None:
+        super().__init__()
+        self.n_frames = n_frames
+        self.levels = [grid.level for grid in model.grids]
+        for number, grid in enumerate(model.grids, 1):
+            keys = torch.empty(math.ceil(n_frames / grid.interval), grid.channels, *self._cells(model, grid))
+            self.register_parameter(f"grid{number}", nn.Parameter(keys))
+
+    @staticmethod
+    def _cells(model: ModelConfig, grid: Grid) -> tuple[int, int]:
+        scale = math.prod(block.stride for block in model.blocks[:grid.level])
+        return model.stem_height * scale, model.stem_width * scale
+
+    def features(self, level: int, frames: Tensor) -> list[Tensor]:
+        """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w] each."""
+        return [self._blended(keys, frames) for keys, own in zip(self.parameters(), self.levels) if own == level]
+
+    def _blended(self, keys: Tensor, frames: Tensor) -> Tensor:
+        place = (frames.double() + 0.5) / self.n_frames * len(keys) - 0.5
+        before = place.floor()
+        share = (place - before).float()[:, None, None, None]
+        first, second = (key.long().clamp(0, len(keys) - 1) for key in (before, before + 1))
+        return (1 - share) * keys[first] + share * keys[second]
+
+
+class Scrb(nn.Module):
+    """Separable convolution residual block: 3x3 depthwise, pointwise, GELU, pointwise, + input."""
+
+    def __init__(self, width: int, model: ModelConfig) -> None:
+        super().__init__()
+        has_bias = model.biases == "all"
+        self.dw = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=has_bias)
+        self.pw1 = nn.Conv2d(width, width, 1)
+        self.act = nn.GELU("tanh" if model.activation == "gelu-tanh" else "none")
+        self.pw2 = nn.Conv2d(width, width, 1, bias=has_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.pw2(self.act(self.pw1(self.dw(x))))
+        return x + y
+
+
+class DecoderBlock(nn.Module):
+    """Pointwise -> SCRB -> 3x3 convolution, pixel shuffle, SiLU -> SCRB, + bilinear skip from after the first.
+
+    Parts that the model does without are left out; `inputs` channels come in, block.width go out.
+    """
+
+    def __init__(self, inputs: int, block: Block, model: ModelConfig) -> None:
+        super().__init__()
+        width, parts = block.width, model.parts
+        first = width if "pw" in parts else inputs
+        self.pw = nn.Conv2d(inputs, width, 1) if "pw" in parts else nn.Identity()
+        self.scrb1 = Scrb(first, model) if "scrb1" in parts else nn.Identity()
+        self.ub = nn.Conv2d(first, width * block.stride**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(block.stride)
+        self.act = nn.SiLU()
+        self.scrb2 = Scrb(width, model) if "scrb2" in parts else nn.Identity()
+        self.skip = nn.Upsample(scale_factor=block.stride, mode="bilinear") if "skip" in parts else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pw(x)
+        y: Tensor = self.scrb2(self.act(self.shuffle(self.ub(self.scrb1(x)))))
+        return y if self.skip is None else y + self.skip(x)
+
+
+class Head(nn.Module):
+    """3x3 convolution to the planes, (tanh + 1) / 2 or (x + 1) / 2."""
+
+    def __init__(self, inputs: int, model: ModelConfig) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, model.n_planes, 3, padding=1)
+        self.act = nn.Tanh() if model.output == "tanh" else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.act(self.conv(x))
+        return (y + 1) / 2
+
+
+class PlainNetwork(nn.Module):
+    """The network of a segment as a torch.nn module; its state dict has the names of architecture.tensors.
+
+    Args:
+        model: its configuration, with either stem.
+        n_frames: frames of the segment.
+    """
+
+    def __init__(self, model: ModelConfig, n_frames: int) -> None:
+        super().__init__()
+        self.model, self.n_frames = model, n_frames
+        self.stem = MlpStem(model, n_frames) if model.stem == "mlp" else GridStem(model, n_frames)
+        inputs = model.stem_channels + self._n_features(0)
+        for number, block in enumerate(model.blocks, 1):
+            self.add_module(f"block{number}", DecoderBlock(inputs, block, model))
+            inputs = block.width + self._n_features(number)
+        self.head = Head(inputs, model)
+
+    def _n_features(self, level: int) -> int:
+        return sum(grid.channels for grid in self.model.grids if grid.level == level)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Planes float32 [B, n_planes, plane_height, plane_width] of the frames numbered in `frames` (int64 [B])."""
+        x = torch.cat(self.stem.features(0, frames), 1)
+        for number in range(1, len(self.model.blocks) + 1):
+            x = torch.cat([self.get_submodule(f"block{number}")(x), *self.stem.features(number, frames)], 1)
+        planes: Tensor = self.head(x)
+        return planes[:, :, :self.model.plane_height, :self.model.plane_width]
+
+    def load_flat(self, flat: Tensor) -> None:
+        """Takes over a flat vector of parameters, float32 [n_parameters]."""
+        tensors = architecture.tensors(self.model, self.n_frames)
+        parts = torch.split(flat, [tensor.size for tensor in tensors])
+        self.load_state_dict({tensor.name: part.view(tensor.shape) for tensor, part in zip(tensors, parts)})
+
+    def flat(self) -> Tensor:
+        """The parameters as one vector, float32 [n_parameters], a copy."""
+        state = self.state_dict()
+        return torch.cat([state[tensor.name].flatten()
+                          for tensor in architecture.tensors(self.model, self.n_frames)])
+
+
+class PlainFit:
+    """The reference training, from the start and over the frames in the order that fit.Fitter takes them.
+
+    Args:
+        model: the network.
+        fit: of it epochs, batch size, Adam's rate and betas, warm-up, largest gradient and seed are used.
+        target: uint8 [n_frames, n_planes, plane_height, plane_width] on the host.
+        device: where to train.
+    """
+
+    def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, device: str = "cpu") -> None:
+        self.fit, self.target, self.device = fit, target.cpu().contiguous(), torch.device(device)
+        self.random = torch.Generator().manual_seed(fit.seed)
+        self.network = PlainNetwork(model, len(target))
+        self.network.load_flat(Network(model, len(target), torch.device("cpu")).initial_parameters(self.random))
+        self.network.to(self.device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=fit.learning_rate, betas=fit.betas)
+        self.n_steps = fit.epochs * -(-len(target) // fit.batch_size)
+        self._batches = enumerate(self._all_batches())
+
+    def _all_batches(self) -> Iterator[Tensor]:
+        for _ in range(self.fit.epochs):
+            yield from torch.split(torch.randperm(len(self.target), generator=self.random), self.fit.batch_size)
+
+    def run(self, n_steps: int, on_step: Callable[[], object]) -> None:
+        """Makes the next steps, at most those that are left, and calls on_step after each."""
+        for _, (step, frames) in zip(range(n_steps), self._batches):
+            self._step(step, frames)
+            on_step()
+
+    def _step(self, step: int, frames: Tensor) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.fit.learning_rate * rate_factor(step / self.n_steps, self.fit.warmup)
+        target = self.target[frames].to(self.device).float() / 255
+        loss = l1_ssim(self.network(frames.to(self.device)), target)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.fit.max_gradient:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.fit.max_gradient)
+        self.optimizer.step()
+
+    def parameters(self) -> Tensor:
+        """The parameters so far, float32 [n_parameters] on the CPU."""
+        return self.network.flat().cpu()

@@ -1,0 +1,220 @@
+"""Our training beside the reference path (plain.py): same network, batch and number of steps, in one process.
+
+The two take turns, a round each, so that a machine that slows down shows in the spread of their ratio. Beside the
+steps a second stands the PSNR that each has reached on all frames used: a faster step that learns less is no gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from .architecture import decode_batch, macs_per_frame, n_parameters
+from .backends import choose_precision, device_label
+from .color import Frames
+from .config import FitConfig
+from .errors import ConfigError
+from .machine import machine, now, versions
+from .metrics import Quality, QualityMeter
+from .model import Network, pack, to_uint8, unpack
+from .plain import PlainFit
+from .plan import EncodePlan, plan_encode, source_frames
+from .stepping import RECIPES, REFERENCE, OurFit, Steps, recipe_fit, seconds_per_step
+from .tables import aligned
+from .video import probe, read_all
+
+SCHEMA = "nervcodec.speed/1"
+MAX_LOSS_DB = 0.1  # by how much RGB PSNR may be below the reference's for a ratio to count
+_WARMUP_STEPS = 2  # of each round, not timed
+_OPTIMIZERS = {("adam", True): "Adam", ("adam", False): "fused Adam", ("muon", False): "Muon, fused Adam"}
+
+OnProgress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to compare and for how long.
+
+    Attributes:
+        preset: whose network, batch and rates are used.
+        variants: which of stepping.RECIPES stand beside the reference.
+        n_steps: of each, rounded up to whole passes over the frames.
+        n_frames: the first so many of the clip, or all if it has fewer.
+        n_rounds: in so many turns.
+        device, precision: as choose_device gives it; as the command line has it.
+        seed: of the start and the order of the frames.
+    """
+
+    preset: str = "paper-xs"
+    variants: tuple[str, ...] = ("same-recipe", "mse", "ours")
+    n_steps: int = 60
+    n_frames: int = 16
+    n_rounds: int = 3
+    device: str = "cpu"
+    precision: str = "auto"
+    seed: int = 0
+
+
+@dataclass
+class _Contestant:
+    """One training. rounds: seconds of a step in each."""
+
+    name: str
+    fit: FitConfig
+    steps: Steps
+    rounds: list[float] = field(default_factory=list)
+
+
+def compare_speed(clips: Sequence[Path], settings: Settings, command: str = "",
+                  on_progress: OnProgress = lambda *_: None) -> dict[str, Any]:
+    """Runs the comparison on each clip; schema nervcodec.speed/1 (docs/performance.md).
+
+    Args:
+        command: as the result states it.
+        on_progress: called before each round with (rounds done, rounds in all, what comes next).
+    Raises:
+        ConfigError: a preset, a variant or numbers that cannot work.
+        VideoError: a clip that cannot be read.
+        FitError: one of our fits kept diverging.
+    """
+    names = [REFERENCE, *dict.fromkeys(settings.variants)]
+    for name in names:
+        recipe_fit(name, FitConfig(), "float32")  # a wrong one is better known now
+    n_all = len(clips) * settings.n_rounds * len(names)
+
+    def tell(number: int, n_done: int, text: str) -> None:
+        on_progress(number * n_all // len(clips) + n_done, n_all, f"{clips[number].stem}, {text}")
+
+    runs = []
+    for number, path in enumerate(clips):
+        runs.append(_run(path, settings, names, partial(tell, number)))
+    return {"schema": SCHEMA, "command": command, "created": now(), "versions": versions(), "machine": machine(),
+            "device": settings.device, "device_name": device_label(settings.device),
+            "threads": torch.get_num_threads(), "seed": settings.seed, "rounds": settings.n_rounds,
+            "warmup_steps": _WARMUP_STEPS, "runs": runs}
+
+
+def _run(path: Path, settings: Settings, names: Sequence[str], tell: Callable[[int, str], None]) -> dict[str, Any]:
+    plan = _plan(path, settings)
+    n_steps = plan.fit.epochs * -(-plan.format.n_frames // plan.fit.batch_size)
+    ends = [n_steps * (i + 1) // settings.n_rounds for i in range(settings.n_rounds)]
+    lengths = [end - start for start, end in zip([0, *ends], ends)]
+    if min(lengths) <= _WARMUP_STEPS:
+        raise ConfigError(f"steps are {n_steps} in {settings.n_rounds} rounds; legal: rounds of more than "
+                          f"{_WARMUP_STEPS}, which are not timed")
+    contestants = _contestants(plan, settings, names)
+    for number, length in enumerate(lengths):
+        for k, contestant in enumerate(contestants):
+            tell(number * len(contestants) + k, f"round {number + 1}/{len(lengths)}, {contestant.name}")
+            contestant.rounds.append(
+                seconds_per_step(contestant.steps, _WARMUP_STEPS, length - _WARMUP_STEPS, settings.device))
+    return {"clip": path.stem, "width": plan.format.width, "height": plan.format.height,
+            "frames": plan.format.n_frames, "preset": settings.preset,
+            "parameters": n_parameters(plan.model, plan.format.n_frames), "gmac_per_frame": _gmac(plan),
+            "batch": plan.fit.batch_size, "steps": n_steps,
+            "variants": _variants(plan, contestants, settings.device)}
+
+
+def _plan(path: Path, settings: Settings) -> EncodePlan:
+    """Network, frames and fit as the preset has them, for the wished number of steps in one segment."""
+    form, _ = probe(path)
+    n_frames = min(settings.n_frames, form.n_frames)
+    plan = plan_encode(path, preset=settings.preset, n_frames=n_frames, segment_frames=n_frames)
+    epochs = -(-settings.n_steps // -(-n_frames // plan.fit.batch_size))
+    return replace(plan, fit=replace(plan.fit, epochs=epochs, seed=settings.seed))
+
+
+def _contestants(plan: EncodePlan, settings: Settings, names: Sequence[str]) -> list[_Contestant]:
+    host = torch.from_numpy(pack(next(source_frames(plan, plan.lengths)), plan.model))
+    resident = host.to(settings.device)
+    precision = choose_precision(settings.precision, settings.device)
+    found = []
+    for name in names:
+        fit = recipe_fit(name, plan.fit, precision)
+        steps = (PlainFit(plan.model, fit, host, settings.device) if name == REFERENCE
+                 else OurFit(plan.model, fit, resident))
+        found.append(_Contestant(name, fit, steps))
+    return found
+
+
+def _gmac(plan: EncodePlan) -> float:
+    return macs_per_frame(plan.model) / 1e9
+
+
+def _variants(plan: EncodePlan, contestants: Sequence[_Contestant], device: str) -> list[dict[str, Any]]:
+    source = Frames.concatenate(list(read_all(plan.source, plan.format)))
+    reference = contestants[0]
+    reached = [_quality(plan, source, contestant.steps.parameters(), device) for contestant in contestants]
+    return [{
+        **_description(contestant),
+        "seconds_per_step": contestant.rounds,
+        "steps_per_s": _spread([1 / seconds for seconds in contestant.rounds]),
+        "ratio": _spread([theirs / own for theirs, own in zip(reference.rounds, contestant.rounds)]),
+        "psnr_y": quality.y_db, "psnr_rgb": quality.rgb_db,
+        "is_as_good": quality.rgb_db >= reached[0].rgb_db - MAX_LOSS_DB,
+    } for contestant, quality in zip(contestants, reached)]
+
+
+def _description(contestant: _Contestant) -> dict[str, Any]:
+    """What a contestant used, in full."""
+    fit, is_plain = contestant.fit, contestant.name == REFERENCE
+    return {"name": contestant.name, "summary": RECIPES[contestant.name].summary, "precision": fit.precision,
+            "layout": "contiguous" if is_plain else "channels last",
+            "source": "host, uint8, copied and converted a step" if is_plain else "device, uint8, converted a step",
+            "optimizer": _OPTIMIZERS[fit.optimizer, is_plain], "learning_rate": fit.learning_rate,
+            "betas": fit.betas, "muon_rate": fit.muon_rate if fit.optimizer == "muon" else None,
+            "max_gradient": fit.max_gradient, "warmup": fit.warmup, "loss": fit.loss, "rate_weight": fit.rate_weight}
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"min": min(values), "median": median(values), "max": max(values)}
+
+
+def _quality(plan: EncodePlan, source: Frames, flat: torch.Tensor, device: str) -> Quality:
+    """Of float32 planes from parameters as they are, not quantized, against the source's own planes."""
+    n_frames = plan.format.n_frames
+    network = Network(plan.model, n_frames, torch.device(device))
+    parameters = network.split(flat.to(device))
+    meter = QualityMeter(plan.format.color)
+    for numbers in torch.split(torch.arange(n_frames), decode_batch(plan.model)):
+        with torch.inference_mode():
+            planes = to_uint8(network(parameters, numbers.to(device))).cpu().numpy()
+        start = int(numbers[0])
+        meter.add(source[start:start + len(numbers)], unpack(planes, plan.model))
+    return meter.result()
+
+
+# --- for people ---
+
+
+def speed_text(results: Mapping[str, Any]) -> str:
+    """The results as Markdown, a table for each clip under a line that says what was run."""
+    heads = ["variant", "arithmetic", "maps", "optimizer", "loss", "rate term", "steps/s (min to max)",
+             "ratio (min to max)", "Y dB", "RGB dB", "as good"]
+    threads = f"{results['threads']} thread{'s' * (results['threads'] > 1)}"
+    parts = []
+    for run in results["runs"]:
+        title = (f"{run['clip']}, {run['width']}x{run['height']}, {run['frames']} frames: {run['preset']}, "
+                 f"{run['parameters']:,} parameters, {run['gmac_per_frame']:.2f} GMAC a frame; batch {run['batch']}, "
+                 f"{run['steps']} steps in {results['rounds']} rounds; {results['device_name']}, {threads}, "
+                 f"torch {results['versions']['torch']}")
+        parts += [title, aligned(heads, [_cells(variant) for variant in run["variants"]], n_texts=6)]
+    return "\n\n".join(parts)
+
+
+def _cells(variant: Mapping[str, Any]) -> list[str]:
+    return [variant["name"], variant["precision"], variant["layout"], variant["optimizer"], variant["loss"],
+            "yes" if variant["rate_weight"] else "no", _range(variant["steps_per_s"]), _range(variant["ratio"]),
+            f"{variant['psnr_y']:.2f}", f"{variant['psnr_rgb']:.2f}", "yes" if variant["is_as_good"] else "no"]
+
+
+def _range(spread: Mapping[str, float]) -> str:
+    if spread["min"] == spread["max"]:
+        return f"{spread['median']:.3g}"
+    return f"{spread['median']:.3g} ({spread['min']:.3g} to {spread['max']:.3g})"
