@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.bitstream import (FrameSums, Header, Segment, StoredQuality, load, read_file, read_quality, write_file,
-                                 write_header, write_quality)
+from nervcodec.bitstream import (FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file, read_quality,
+                                 write_file, write_header, write_quality)
 from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
                               ModelConfig, VideoFormat)
 from nervcodec.errors import ConfigError, VideoError
@@ -139,6 +139,14 @@ def test_load_says_which_file_is_missing(tmp_path: Path) -> None:
     """A file that cannot be opened is a VideoError with its name and the reason."""
     with pytest.raises(VideoError, match="absent.nvpp: No such file"):
         load(tmp_path / "absent.nvpp")
+
+
+def test_what_is_no_nvpp_is_not_read_whole(tmp_path: Path) -> None:
+    """Of a file with another beginning no more is read than shows it, however long it is."""
+    (tmp_path / "long").write_bytes(b"YUV4MPEG2" * 1000)
+    assert read_bytes(tmp_path / "long") == b"YUV4MPEG"
+    (tmp_path / "a.nvpp").write_bytes(GOLDEN)
+    assert read_bytes(tmp_path / "a.nvpp") == GOLDEN
 
 
 @pytest.mark.parametrize(("form", "name"), [
