@@ -44,7 +44,7 @@ JOBS: dict[str, list[Job]] = {
     "epochs": [(clip, ("--size", str(SIZES[clip][1]), "--epochs", str(epochs))) for clip in THREE
                for epochs in EPOCHS],
     "spread": [(clip, (*FAST, "--seed", str(seed))) for clip in THREE for seed in SEEDS],
-    "paper": [(clip, ("--preset", "paper-small", "--epochs", "60")) for clip in THREE],
+    "paper": [(clip, ("--preset", "paper-small")) for clip in THREE],
     "points": [("bunny 640x360", ("--preset", "fast", "--size", "113000")),
                ("bunny", ("--preset", "veryslow", "--size", "65500"))],
 }

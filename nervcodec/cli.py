@@ -514,6 +514,9 @@ def main() -> NoReturn:
     """The console script: runs the command and exits with the code that docs/usage.md gives."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it leaves nothing half written either
     console.open_streams()
+    # OpenMP's threads spin while they wait for each other: a moment of it is as fast as for ever, and leaves the cores
+    # to other work (docs/ablation.md). Read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         cli.main(standalone_mode=False)
         console.show("")  # what click printed by itself may still be on its way

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +31,17 @@ def test_version_everywhere(shell: Shell) -> None:
     """--version prints the version for the program and for each command."""
     for command in ([], ["encode"], ["decode"], ["info"], ["compare"], ["bench"]):
         assert shell(*command, "--version").out == f"nervcodec {__version__}\n"
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "10000"), ("5", "5")])
+def test_threads_do_not_spin_for_ever(shell: Shell, monkeypatch: pytest.MonkeyPatch, given: str | None,
+                                      used: str) -> None:
+    """OpenMP is told to spin for a moment only, unless the user has told it something."""
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if given:
+        monkeypatch.setenv("GOMP_SPINCOUNT", given)
+    assert shell("--version").code == 0
+    assert os.environ["GOMP_SPINCOUNT"] == used
 
 
 def test_encode_reports_what_comes_out_of_the_file(coded: Shell) -> None:
