@@ -16,7 +16,9 @@ from .config import ModelConfig
 _BATCH_VALUES = 2_000_000  # values of the widest feature map in a decoded batch: more leave the processor's cache
 _BASE_BYTES = 380 << 20  # Python, torch and its thread pools, measured
 
-MATRIX, DEPTHWISE, GRID, BIAS = "matrix", "depthwise", "grid", "bias"
+MATRIX, DEPTHWISE, GRID, MOTION, BIAS = "matrix", "depthwise", "grid", "motion", "bias"
+KEYED = (GRID, MOTION)  # whose values belong to moments, and are coded as differences from one to the next
+MOTION_UNIT = 8  # samples of the head's planes that a motion of 1 moves by
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Tensor:
     Attributes:
         module: 'stem', 'block1' .. or 'head'; every module is one coded stream.
         name: unique, as `module.part.weight`.
-        kind: 'matrix' (dense and convolution weights), 'depthwise', 'grid' or 'bias'.
-        shape: weights [out, in, k, k] or [out, in], biases [out], grids [keys, channels, height, width].
+        kind: 'matrix' (dense and convolution weights), 'depthwise', 'grid', 'motion' or 'bias'.
+        shape: weights [out, in, k, k] or [out, in], biases [out], grids [keys, channels, height, width], motion
+            [frames, 2, height, width].
         cells: at how many positions of a frame it is applied: multiply-adds a frame = cells * size (0 for biases).
     """
 
@@ -48,7 +51,7 @@ class Group:
 
     Attributes:
         module, name, kind: as of a tensor.
-        shape: [keys, channels, height, width] of a grid, [size] of all others.
+        shape: [keys, channels, height, width] of a grid or a motion, [size] of all others.
     """
 
     module: str
@@ -62,8 +65,8 @@ class Group:
 
     @property
     def lag(self) -> int:
-        """Values a key of a grid, whose symbols are coded as differences from the key before; 0 for all others."""
-        return math.prod(self.shape[1:]) if self.kind == GRID else 0
+        """Values a key, where symbols are coded as differences from the key before; 0 for all others."""
+        return math.prod(self.shape[1:]) if self.kind in KEYED else 0
 
 
 def tensors(model: ModelConfig, n_frames: int) -> list[Tensor]:
@@ -80,7 +83,7 @@ def groups(model: ModelConfig, n_frames: int) -> list[Group]:
             found.append(Group(last.module, last.name, BIAS, (last.size + tensor.size,)))
         else:
             name = f"{tensor.module}.biases" if tensor.kind == BIAS else tensor.name
-            shape = tensor.shape if tensor.kind == GRID else (tensor.size,)
+            shape = tensor.shape if tensor.kind in KEYED else (tensor.size,)
             found.append(Group(tensor.module, name, tensor.kind, shape))
     return found
 
@@ -95,10 +98,12 @@ def n_parameters(model: ModelConfig, n_frames: int) -> int:
 
 
 def macs_per_frame(model: ModelConfig) -> int:
-    """Multiply-adds to decode one frame; a skip's bilinear upsampling counts 4 a value, a grid's time blend 2."""
+    """Multiply-adds to decode one frame; a skip's bilinear upsampling counts 4 a value, a grid's time blend 2, or 10
+    and 8 more a cell for the motion field if it moves."""
     convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, 1))
     cells, skips = model.stem_height * model.stem_width, 0
-    blends = sum(2 * math.prod(model.cells(grid.level)) * grid.channels for grid in model.grids)
+    blends = sum(math.prod(model.cells(grid.level)) * (10 * grid.channels + 8 if grid.level and model.motion_height
+                                                       else 2 * grid.channels) for grid in model.grids)
     for block in model.blocks:
         cells *= block.stride**2
         skips += 4 * cells * block.width * ("skip" in model.parts)
@@ -119,6 +124,8 @@ def decode_memory_bytes(model: ModelConfig, n_frames: int) -> int:
     """About the peak memory of decoding a segment: Python and torch, parameters, tables in time, feature maps."""
     parameters = 24 * n_parameters(model, n_frames)
     tables = 12 * n_frames * (2 * model.pe_levels + sum(grid.n_keys(n_frames) for grid in model.grids))
+    if model.motion_height:
+        tables += 24 * n_frames * sum(grid.n_keys(n_frames) for grid in model.grids if grid.level)
     planes = 12 * model.n_planes * model.covered_width * model.covered_height
     return _BASE_BYTES + parameters + tables + decode_batch(model) * (6 * 4 * _widest_map(model) + planes)
 
@@ -157,6 +164,8 @@ def _mlp_stem(model: ModelConfig) -> Iterator[Tensor]:
 
 
 def _grids(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
+    if model.motion_height:
+        yield Tensor("stem", "stem.motion", MOTION, (n_frames, 2, model.motion_height, model.motion_width))
     for number, grid in enumerate(model.grids, 1):
         shape = (grid.n_keys(n_frames), grid.channels, *model.cells(grid.level))
         yield Tensor("stem", f"stem.grid{number}", GRID, shape)

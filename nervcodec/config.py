@@ -137,6 +137,7 @@ class ModelConfig:
         stem_height, stem_width: cells of the feature map that the stem hands to the first block.
         stem_hidden, stem_channels: hidden units and output channels of the MLP stem.
         grids: of the grid stem, and of the blocks' outputs; the channels of one level are concatenated.
+        motion_height, motion_width: cells of the motion field that grids above level 0 follow; 0, 0: they stand still.
         blocks: decoder blocks, coarse to fine.
         parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none of them is NeRV.
         biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones can stand in for.
@@ -159,6 +160,8 @@ class ModelConfig:
     stem_hidden: int = 0
     stem_channels: int = 0
     grids: tuple[Grid, ...] = ()
+    motion_height: int = 0
+    motion_width: int = 0
     parts: tuple[str, ...] = PARTS
     biases: str = "all"
     pe_levels: int = 40
@@ -189,12 +192,19 @@ class ModelConfig:
             _check("stem hidden units", self.stem_hidden, 1, 65535)
             _check("stem channels", self.stem_channels, 1, 4096)
             _check("number of grids with an MLP stem", len(self.grids), 0, 0)
+            _check("motion height with an MLP stem", self.motion_height, 0, 0)
         else:
             _check("stem hidden units of a grid stem", self.stem_hidden, 0, 0)
             _check("stem channels of a grid stem", self.stem_channels, 0, 0)
             _check("number of grids", len(self.grids), 1, 8)
             _check("number of grids of level 0", sum(grid.level == 0 for grid in self.grids), 1, 8)
             _check("highest grid level", max(grid.level for grid in self.grids), 0, len(self.blocks))
+            _check("motion height", self.motion_height, 0, MAX_STEM_SIDE)
+        if self.motion_height:
+            _check("motion width", self.motion_width, 1, MAX_STEM_SIDE)
+            _check("number of grids that move", sum(grid.level > 0 for grid in self.grids), 1, 8)
+        else:
+            _check("motion width without a height", self.motion_width, 0, 0)
         if self.covered_height < self.plane_height or self.covered_width < self.plane_width:
             raise ConfigError(f"the network gives {self.covered_width}x{self.covered_height}, "
                               f"less than the {self.plane_width}x{self.plane_height} it must cover")

@@ -46,5 +46,7 @@ def fit_memory_bytes(model: ModelConfig, fit: FitConfig, n_frames: int) -> int:
         values += 9 * cells * block.width
         cells *= block.stride**2
         values += 12 * cells * block.width + 2 * cells * model.grid_channels(level)
+        if model.motion_height and model.grid_channels(level):
+            values += cells * (16 + 4 * model.grid_channels(level))  # places and moved keys, before and after
     values += 8 * cells * model.n_planes
     return _BASE_BYTES + frames + parameters + fit.batch_size * value_bytes * values

@@ -63,7 +63,7 @@ HEADER_FIELDS = (
     Field("range", "u8", 0, 2, "", "0 unspecified, 1 limited, 2 full"),
     Field("chroma_location", "u8", 0, 6, "", "0 unspecified, else 1 + H.273 ChromaLocType"),
     Field("arithmetic", "u8", 0, 0, "", "0 float32"),
-    Field("architecture", "u8", 0, 0, "", "0 NeRV++"),
+    Field("architecture", "u8", 0, 1, "", "0 NeRV++, 1 NeRV++ with grids that move"),
     Field("entropy_coder", "u8", 0, 0, "", "0 range coder, 64-bit state, 32-bit words, 24-bit tables"),
     Field("colorspace", "u8", 0, len(COLORSPACES) - 1, "", f"planes of the head: {_ids(COLORSPACES)}"),
     Field("bits", "u8", 2, 12, "bits", "symbols lie within +-(2^(bits-1) - 1)"),
@@ -90,6 +90,10 @@ BLOCK_FIELDS = (
     Field("block_stride", "u8", 1, 16, "", "n_blocks times: upsampling factor"),
     Field("block_width", "u16", 1, 4096, "", "and channels"),
 )
+MOTION_FIELDS = (
+    Field("motion_height", "u16", 1, 4096, "cells", "with architecture 1: rows of the motion field"),
+    Field("motion_width", "u16", 1, 4096, "cells", "and columns"),
+)
 SECTION_TYPE = Field("section_type", "u8", 0, 255, "", "1 segment, 129 quality; 128 and above may be skipped")
 SECTION_LENGTH = Field("section_length", "u32", 0, 2**32 - 1, "bytes", "of the payload")
 SEGMENT_FIELDS = (
@@ -112,6 +116,6 @@ QUALITY_FIELDS = tuple(
         ("ms_ssim", "1e-6", "mean MS-SSIM of luma"),
         ("epochs", "epochs", "passes of the fit over the frames"),
     ))
-FIELD_TABLES = {"Header": HEADER_FIELDS, "Grid": GRID_FIELDS, "Block": BLOCK_FIELDS,
+FIELD_TABLES = {"Header": HEADER_FIELDS, "Grid": GRID_FIELDS, "Block": BLOCK_FIELDS, "Motion": MOTION_FIELDS,
                 "Section": (SECTION_TYPE, SECTION_LENGTH), "Segment": SEGMENT_FIELDS, "Stream": (STREAM_LENGTH,),
                 "Quality": QUALITY_FIELDS}

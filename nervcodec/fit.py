@@ -67,8 +67,8 @@ class Fitter:
         self.n_steps_done, self.seconds = 0, 0.0
 
     def start(self) -> Fitted:
-        """Random parameters and the configured initial steps."""
-        parameters = self.network.initial_parameters(self.random).to(self.target.device)
+        """Random parameters, the motion of the frames and the configured initial steps."""
+        parameters = self.network.initial_parameters(self.random, self.target).to(self.target.device)
         log_step = math.log(self.fit.initial_step)
         return Fitted(parameters, torch.full((len(self.sizes),), log_step, device=self.target.device))
 
@@ -300,7 +300,7 @@ class _Stage:
         # The decoder's arithmetic, once the weights are those that it will see: a network fitted to weights that
         # bfloat16 has rounded once more loses 0.7 dB in float32.
         dtype = torch.float32 if is_rounding else getattr(torch, self.fit.precision)
-        parameters = self.fitter.network.split(values.to(dtype))
+        parameters = self.fitter.network.split(values, dtype)
         target = self.fitter.target[frames].float() / 255
         output = self.fitter.network(parameters, frames)
         plane_errors = (output - target).square().mean(dim=(0, 2, 3))

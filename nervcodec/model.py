@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import architecture
-from .architecture import BIAS, GRID
+from .architecture import BIAS, GRID, MOTION, MOTION_UNIT
 from .color import Frames
 from .config import ModelConfig
+from .trajectory import moved, trajectories
 
 Parameters = Mapping[str, Tensor]
 
@@ -44,6 +45,23 @@ def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
     return weights
 
 
+def key_moments(n_frames: int, n_keys: int) -> NDArray[np.float64]:
+    """Weights that give the motion at the keys' moments from that of the frames; float64 [n_keys, n_frames].
+
+    Key k stands at (k + 1/2) * n_frames / n_keys - 1/2, between two frames or on one.
+    """
+    moments = (np.arange(n_keys) + 0.5) * n_frames / n_keys - 0.5
+    weights: NDArray[np.float64] = np.maximum(0.0, 1 - np.abs(moments[:, None] - np.arange(n_frames)))
+    return weights
+
+
+def sides(blend: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """blend_matrix in two parts: the weights of the first key that each frame has, and what is left, if anything is."""
+    is_first = np.arange(blend.shape[1]) == (blend > 0).argmax(axis=1)[:, None]
+    parts = [np.where(is_first, blend, 0.0), np.where(is_first, 0.0, blend)]
+    return parts if parts[1].any() else parts[:1]
+
+
 class Network:
     """The network of one segment: maps (parameters, frame numbers) to planes.
 
@@ -58,19 +76,37 @@ class Network:
         self.n_frames = n_frames
         self.tensors = architecture.tensors(model, n_frames)
         self._sizes = [tensor.size for tensor in self.tensors]
-        encoding = positional_encoding(n_frames, model.pe_levels, model.pe_base_q8 / 256)
-        self._encoding = torch.from_numpy(encoding.astype(np.float32)).to(device)
-        self._blends = [torch.from_numpy(blend_matrix(n_frames, grid.n_keys(n_frames)).astype(np.float32)).to(device)
-                        for grid in model.grids]
 
-    def split(self, flat: Tensor) -> dict[str, Tensor]:
-        """Views of the flat vector [n_parameters] as named tensors."""
-        parts = torch.split(flat, self._sizes)
-        return {tensor.name: part.view(tensor.shape) for tensor, part in zip(self.tensors, parts, strict=True)}
+        def table(values: NDArray[np.float64]) -> Tensor:
+            return torch.from_numpy(values.astype(np.float32)).to(device)
 
-    def initial_parameters(self, generator: torch.Generator) -> Tensor:
-        """A random start, float32 [n_parameters] on the CPU: uniform +-1/sqrt(fan in), small grids, zero biases."""
-        return torch.cat([_initial(tensor, generator).flatten() for tensor in self.tensors])
+        self._encoding = table(positional_encoding(n_frames, model.pe_levels, model.pe_base_q8 / 256))
+        blends = [blend_matrix(n_frames, grid.n_keys(n_frames)) for grid in model.grids]
+        self._blends = [table(blend) for blend in blends]
+        moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion_height]
+        self._sides = {i: [table(side) for side in sides(blends[i])] for i in moving}
+        self._moments = {i: table(key_moments(n_frames, blends[i].shape[1])) for i in moving}
+
+    def split(self, flat: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """The flat vector [n_parameters] as named tensors of a dtype, but motion as it is: it needs the precision."""
+        parts = torch.split(flat.to(dtype), self._sizes)
+        named = {tensor.name: part.view(tensor.shape) for tensor, part in zip(self.tensors, parts, strict=True)}
+        if self.model.motion_height:
+            first = self.tensors[0]
+            named[first.name] = flat[:first.size].view(first.shape)
+        return named
+
+    def initial_parameters(self, generator: torch.Generator, target: Tensor | None = None) -> Tensor:
+        """A random start, float32 [n_parameters] on the CPU: uniform +-1/sqrt(fan in), small grids, zero biases.
+
+        Args:
+            target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose motion is estimated;
+                without them it is 0.
+        """
+        parts = [_initial(tensor, generator) for tensor in self.tensors]
+        if target is not None and self.model.motion_height:
+            parts[0] = _estimated_motion(target, self.model).cpu()
+        return torch.cat([part.flatten() for part in parts])
 
     def __call__(self, parameters: Parameters, frames: Tensor) -> Tensor:
         """Planes of the frames numbered in `frames` (int64 [B]).
@@ -83,7 +119,8 @@ class Network:
         for number, block in enumerate(model.blocks, 1):
             x = self._block(parameters, f"block{number}", x, block.stride)
             if model.grid_channels(number):
-                x = torch.cat([x, self._grids(parameters, frames, number).to(x.dtype)], dim=1)
+                finer = self._moved if model.motion_height else self._grids
+                x = torch.cat([x, finer(parameters, frames, number).to(x.dtype)], dim=1)
                 x = x.contiguous(memory_format=torch.channels_last)
         x = _conv(parameters, "head.conv", x)[:, :, :model.plane_height, :model.plane_width].float()
         return (torch.tanh(x) + 1) / 2 if model.output == "tanh" else (x + 1) / 2
@@ -110,6 +147,33 @@ class Network:
             return (weights @ keys.reshape(len(keys), -1)).view(len(frames), *keys.shape[1:])
 
         return torch.cat([blended(i) for i, grid in enumerate(self.model.grids) if grid.level == level], dim=1)
+
+    def _moved(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
+        """The grids of a level, each key moved from its own moment to the frames' before it is blended; [B, C, h, w].
+
+        Float32. The keys before and after a frame are taken by products with weights [B, K], as in _grids.
+        """
+        model, motion = self.model, parameters["stem.motion"]
+        fields = motion.flatten(1)  # [T, 2 * rows * columns]
+        now = fields.index_select(0, frames)
+        height, width = model.cells(level)
+        unit = motion.new_tensor([MOTION_UNIT * width / model.covered_width,
+                                  MOTION_UNIT * height / model.covered_height]).view(2, 1, 1)
+
+        def taken(keys: Tensor, weights: Tensor, then: Tensor) -> Tensor:
+            """The key of each frame that has a weight in [B, K], moved, times that weight."""
+            by = (now - (weights > 0).to(now.dtype) @ then).view(-1, *motion.shape[1:])
+            by = F.interpolate(by, (height, width), mode="bilinear", align_corners=False)
+            return moved((weights @ keys.flatten(1)).view(-1, *keys.shape[1:]), unit * by)
+
+        found = []
+        for number, grid in enumerate(model.grids):
+            if grid.level == level:
+                keys = parameters[f"stem.grid{number + 1}"].float()
+                then = self._moments[number] @ fields  # [K, 2 * rows * columns]
+                parts = [taken(keys, side[frames], then) for side in self._sides[number]]
+                found.append(parts[0] + parts[1] if len(parts) > 1 else parts[0])
+        return torch.cat(found, dim=1)
 
     def _block(self, parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:
         parts = self.model.parts
@@ -155,8 +219,16 @@ def _linear(parameters: Parameters, name: str, x: Tensor) -> Tensor:
     return F.linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
 
 
+def _estimated_motion(target: Tensor, model: ModelConfig) -> Tensor:
+    """The motion of frames as from pack, by block matching: float32 [T, 2, motion_height, motion_width]."""
+    luma = target[:, 1] if model.colorspace == "rgb" else target[:, :4].float().mean(dim=1)
+    missing = (0, model.covered_width - model.plane_width, 0, model.covered_height - model.plane_height)
+    luma = F.pad(luma.float()[:, None], missing, mode="replicate")[:, 0]
+    return trajectories(luma, model.motion_height, model.motion_width) / MOTION_UNIT
+
+
 def _initial(tensor: architecture.Tensor, generator: torch.Generator) -> Tensor:
-    if tensor.kind == BIAS:
+    if tensor.kind in (BIAS, MOTION):
         return torch.zeros(tensor.shape)
     if tensor.kind == GRID:
         return 0.1 * torch.randn(tensor.shape, generator=generator)

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from . import architecture
+from .architecture import MOTION_UNIT
 from .config import Block, FitConfig, Grid, ModelConfig
 from .losses import l1_ssim
 from .model import Network
@@ -53,6 +55,8 @@ class GridStem(nn.Module):
         for number, grid in enumerate(model.grids, 1):
             keys = torch.empty(math.ceil(n_frames / grid.interval), grid.channels, *self._cells(model, grid))
             self.register_parameter(f"grid{number}", nn.Parameter(keys))
+        self.motion = self._motion(model, n_frames)
+        self.covered = model.covered_height, model.covered_width
 
     @staticmethod
     def _cells(model: ModelConfig, grid: Grid) -> tuple[int, int]:
@@ -61,14 +65,37 @@ class GridStem(nn.Module):
 
     def features(self, level: int, frames: Tensor) -> list[Tensor]:
         """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w] each."""
-        return [self._blended(keys, frames) for keys, own in zip(self.parameters(), self.levels) if own == level]
+        return [self._blended(self.get_parameter(f"grid{number}"), frames, level)
+                for number, own in enumerate(self.levels, 1) if own == level]
 
-    def _blended(self, keys: Tensor, frames: Tensor) -> Tensor:
+    @staticmethod
+    def _motion(model: ModelConfig, n_frames: int) -> nn.Parameter | None:
+        if not model.motion_height:
+            return None
+        return nn.Parameter(torch.empty(n_frames, 2, model.motion_height, model.motion_width))
+
+    def _blended(self, keys: Tensor, frames: Tensor, level: int) -> Tensor:
         place = (frames.double() + 0.5) / self.n_frames * len(keys) - 0.5
         before = place.floor()
         share = (place - before).float()[:, None, None, None]
         first, second = (key.long().clamp(0, len(keys) - 1) for key in (before, before + 1))
+        if level and self.motion is not None:
+            return (1 - share) * self._moved(keys, first, frames) + share * self._moved(keys, second, frames)
         return (1 - share) * keys[first] + share * keys[second]
+
+    def _moved(self, keys: Tensor, chosen: Tensor, frames: Tensor) -> Tensor:
+        """Each frame's chosen key, taken where what it shows was at the key's moment; held at the edges."""
+        assert self.motion is not None
+        moment = (chosen.double() + 0.5) * self.n_frames / len(keys) - 0.5
+        before = moment.floor().long()
+        share = (moment - before).float()[:, None, None, None]
+        then = (1 - share) * self.motion[before] + share * self.motion[(before + 1).clamp(max=self.n_frames - 1)]
+        height, width = keys.shape[2:]
+        by = functional.interpolate(MOTION_UNIT * (self.motion[frames] - then), (height, width), mode="bilinear")
+        places = functional.affine_grid(torch.eye(2, 3).repeat(len(frames), 1, 1), [len(frames), 1, height, width],
+                                        align_corners=False).to(keys.device)
+        by = by.permute(0, 2, 3, 1) * torch.tensor([2 / self.covered[1], 2 / self.covered[0]], device=keys.device)
+        return functional.grid_sample(keys[chosen], places + by, padding_mode="border", align_corners=False)
 
 
 class Scrb(nn.Module):
@@ -180,7 +207,8 @@ class PlainFit:
         self.fit, self.target, self.device = fit, target.cpu().contiguous(), torch.device(device)
         self.random = torch.Generator().manual_seed(fit.seed)
         self.network = PlainNetwork(model, len(target))
-        self.network.load_flat(Network(model, len(target), torch.device("cpu")).initial_parameters(self.random))
+        ours = Network(model, len(target), torch.device("cpu"))
+        self.network.load_flat(ours.initial_parameters(self.random, self.target))
         self.network.to(self.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=fit.learning_rate, betas=fit.betas)
         self.n_steps = fit.epochs * -(-len(target) // fit.batch_size)

@@ -19,6 +19,7 @@ from .goal import usual_bpp
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
 _LIVELY = 12.0  # temporal information above which frames have little in common
+_VALUES_A_BIT = 0.65  # of the grids of lively video
 
 
 @dataclass(frozen=True)
@@ -158,26 +159,37 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     sizing = Sizing(175_000 * min(max(nature.rate**0.7, 1 / 8), 8), 0.9, 0.65)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
+    motion = (-(-rows // 2), -(-columns // 2)) if len(grids) > 2 and n_frames > 1 else (0, 0)
     return _widest(form, n_frames, strides, sizing, lambda blocks: ModelConfig(
-        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, biases="lean",
-        activation="gelu", output="linear", bits=10))
+        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
+        motion_width=motion[1], biases="lean", activation="gelu", output="linear", bits=12))
 
 
 def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
                  strides: tuple[int, ...]) -> tuple[Grid, ...]:
-    """A grid for detail that convolutions store badly, where there is more than one block.
+    """Grids for detail that convolutions store badly, where there is more than one block; they follow the motion.
 
-    What moves needs a key for every frame: the finest such grid, before the head at most, that has no more values than
-    the file will have bits. Where little changes, few keys two blocks before the head (after the first block of two).
+    Where little changes, few keys two blocks before the head (after the first block of two). What moves needs more
+    keys at coarser levels and, at the head's own, a picture that the motion shifts; all of them get rarer together
+    until they have no more than _VALUES_A_BIT values for each bit that the file will have.
     """
-    if nature.temporal_information > _LIVELY:
-        n_pixels = form.width * form.height * n_frames
-        for level in range(len(strides) - 1, 0, -1):
-            cells = n_cells * math.prod(strides[:level])**2
-            for channels in (4, 2):
-                if cells * channels * n_frames <= nature.rate * usual_bpp(n_pixels) * n_pixels:
-                    return (Grid(channels, 1, level),)
-    return (Grid(2, 16, max(1, len(strides) - 2)),) if len(strides) > 1 else ()
+    n_blocks = len(strides)
+    if n_blocks == 1:
+        return ()
+    if nature.temporal_information <= _LIVELY:
+        return (Grid(2, 16, max(1, n_blocks - 2)),)
+    n_pixels = form.width * form.height * n_frames
+    n_bits = nature.rate * usual_bpp(n_pixels) * n_pixels
+
+    def n_values(grid: Grid) -> int:
+        return grid.n_keys(n_frames) * grid.channels * n_cells * math.prod(strides[:grid.level])**2
+
+    for times in (1, 2, 4, 8, 16):
+        grids = (Grid(2, 4 * times, max(1, n_blocks - 2)), Grid(3, 16 * times, n_blocks - 1),
+                 Grid(1, 16 * times, n_blocks))
+        if sum(map(n_values, grids)) <= _VALUES_A_BIT * n_bits:
+            break
+    return grids
 
 
 def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int, ...]]:
@@ -188,7 +200,7 @@ def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int
 
 def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: Sizing,
             model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
-    """The widest model(blocks) within the sizing's number of parameters, finer grids aside."""
+    """The widest model(blocks) within the sizing's number of parameters, finer grids and motion aside."""
     def blocks(width: float) -> tuple[Block, ...]:
         found, scale = [], 1
         for stride in strides:
@@ -199,9 +211,10 @@ def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: 
 
     budget = sizing.n_parameters * (n_frames * form.width * form.height / 7.6e6) ** 0.6
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
-    finer = sum(grid.n_keys(n_frames) * grid.channels * math.prod(models[0].cells(grid.level))
+    aside = sum(grid.n_keys(n_frames) * grid.channels * math.prod(models[0].cells(grid.level))
                 for grid in models[0].grids if grid.level)
-    return max((m for m in models if n_parameters(m, n_frames) - finer <= budget), default=models[0],
+    aside += n_frames * 2 * models[0].motion_height * models[0].motion_width
+    return max((m for m in models if n_parameters(m, n_frames) - aside <= budget), default=models[0],
                key=lambda m: n_parameters(m, n_frames))
 
 

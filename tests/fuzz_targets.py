@@ -38,6 +38,8 @@ MODELS = (
     ModelConfig(4, 2, "rgb", "mlp", 1, 2, (Block(1, 1), Block(2, 2)), stem_hidden=2, stem_channels=1, pe_levels=2,
                 bits=2),
     ModelConfig(12, 6, "yuv", "grid", 3, 6, (Block(1, 1),), grids=(Grid(1, 1), Grid(1, 3)), parts=(), bits=3),
+    ModelConfig(8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), motion_height=1,
+                motion_width=2, bits=5),
 )
 
 

@@ -79,6 +79,12 @@ def header(grids: Sequence[tuple[int, ...]] = GRIDS, blocks: Sequence[tuple[int,
     return checked(MAGIC + struct.pack("<HH", version, len(fields) if length is None else length) + fields)
 
 
+def moving(motion: tuple[int, int], grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)),
+           **changes: Any) -> bytes:
+    """The file up to the index with a table Motion: rows, columns."""
+    return header(grids, more=struct.pack("<HH", *motion), architecture=1, **changes)
+
+
 def segment(streams: Sequence[bytes] = STREAMS_OF_ZEROS, n_frames: int = 1, overrides: int = 0,
             lengths: Sequence[int] | None = None) -> tuple[int, bytes]:
     """A segment's type and payload. lengths: what stream_length says, if not the truth."""
@@ -154,7 +160,7 @@ _ILLEGAL = (
     ("n_frames", 2**24 + 1, "1 to 16777216"), ("n_frames", U32, "1 to 16777216"),
     ("aspect_numerator", 0, "1 to 65535"), ("aspect_denominator", 0, "1 to 65535"), ("layout", 2, "0 to 1"),
     ("range", 3, "0 to 2"), ("chroma_location", 7, "0 to 6"), ("arithmetic", 1, "0 to 0"),
-    ("architecture", 1, "0 to 0"), ("entropy_coder", 255, "0 to 0"), ("colorspace", 2, "0 to 1"),
+    ("architecture", 2, "0 to 1"), ("entropy_coder", 255, "0 to 0"), ("colorspace", 2, "0 to 1"),
     ("bits", 0, "2 to 12"), ("bits", 1, "2 to 12"), ("bits", 13, "2 to 12"), ("bits", 255, "2 to 12"),
     ("activation", 2, "0 to 1"), ("output", 2, "0 to 1"), ("parts", 16, "0 to 15"), ("biases", 2, "0 to 1"),
     ("pe_levels", 0, "1 to 64"), ("pe_levels", 65, "1 to 64"), ("pe_base", 256, "257 to 1024"),
@@ -178,6 +184,15 @@ def _headers() -> Iterator[Case]:
             ("block_width", 0, (1, 0), "1 to 4096"), ("block_width", 4097, (1, 4097), "1 to 4096")):
         yield Case(f"{name}-{value}", file_of(segment(), head=header(blocks=[block])), InvalidField,
                    f"{name} is {value}; legal: {legal}")
+    for name, motion, value, legal in (
+            ("motion_height", (0, 1), 0, "1 to 4096"), ("motion_height", (4097, 1), 4097, "1 to 4096"),
+            ("motion_width", (1, 0), 0, "1 to 4096"), ("motion_width", (1, 65535), 65535, "1 to 4096")):
+        yield Case(f"{name}-{value}", file_of(segment(), head=moving(motion)), InvalidField,
+                   f"{name} is {value}; legal: {legal}")
+    yield Case("motion-missing", file_of(segment(), head=header(architecture=1)), Truncated,
+               "header: 2 bytes wanted at byte 56, 0 there")
+    yield Case("motion-of-another-architecture", file_of(segment(), head=header(more=b"\1\0\1\0")), InvalidField,
+               "length of header is 60; legal: 56, as its fields say")
     yield Case("more-grids-than-bytes", file_of(segment(), head=header(n_grids=8)), Truncated,
                "header: 1 bytes wanted at byte 56, 0 there")
     yield Case("more-blocks-than-bytes", file_of(segment(), head=header(n_blocks=8)), Truncated,
@@ -198,6 +213,9 @@ def _headers() -> Iterator[Case]:
     yield unfit("grid-above-the-last-block", "highest grid level is 2; legal: 0 to 1",
                 header([(1, 1, 0), (1, 1, 2)]))
     yield unfit("no-grid-at-the-stem", "number of grids of level 0 is 0; legal: 1 to 8", header([(1, 1, 1)]))
+    yield unfit("motion-of-nothing", "number of grids that move is 0; legal: 1 to 8", moving((1, 1), GRIDS))
+    yield unfit("motion-with-an-mlp-stem", "motion height with an MLP stem is 1; legal: 0 to 0",
+                moving((1, 1), [], **MLP))
     yield unfit("grid-stem-without-grids", "number of grids is 0; legal: 1 to 8", header([]))
     yield unfit("grid-stem-with-hidden-units", "stem hidden units of a grid stem is 1; legal: 0 to 0",
                 header(stem_hidden=1))

@@ -24,13 +24,14 @@ HEADER: list[Field] = [
     ("frame_rate_denominator", 4, 1, U32), ("n_frames", 4, 1, 16777216), ("aspect_numerator", 2, 1, U16),
     ("aspect_denominator", 2, 1, U16), ("layout", 1, 0, 1), ("matrix", 1, 0, U8), ("primaries", 1, 0, U8),
     ("transfer", 1, 0, U8), ("range", 1, 0, 2), ("chroma_location", 1, 0, 6), ("arithmetic", 1, 0, 0),
-    ("architecture", 1, 0, 0), ("entropy_coder", 1, 0, 0), ("colorspace", 1, 0, 1), ("bits", 1, 2, 12),
+    ("architecture", 1, 0, 1), ("entropy_coder", 1, 0, 0), ("colorspace", 1, 0, 1), ("bits", 1, 2, 12),
     ("activation", 1, 0, 1), ("output", 1, 0, 1), ("parts", 1, 0, 15), ("biases", 1, 0, 1), ("pe_levels", 1, 1, 64),
     ("pe_base", 2, 257, 1024), ("stem", 1, 0, 1), ("stem_height", 2, 1, 4096), ("stem_width", 2, 1, 4096),
     ("stem_hidden", 2, 0, U16), ("stem_channels", 2, 0, 4096), ("n_grids", 1, 0, 8), ("n_blocks", 1, 1, 8),
 ]
 GRID: list[Field] = [("grid_channels", 1, 1, 255), ("grid_interval", 2, 1, U16), ("grid_level", 1, 0, 8)]
 BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
+MOTION: list[Field] = [("motion_height", 2, 1, 4096), ("motion_width", 2, 1, 4096)]
 SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
 SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0),
                         ("frames_crc", 4, 0, U32), *((f"plane{k}_sum", 4, 0, U32) for k in range(3))]
@@ -59,6 +60,7 @@ class File:
     header: dict[str, int]
     grids: list[tuple[int, int, int]]  # channels, interval, level
     blocks: list[tuple[int, int]]  # stride, width
+    motion: tuple[int, int] | None = None  # rows, columns
     segments: list[Segment] = field(default_factory=list)
     quality: dict[str, int] | None = None
 
@@ -155,20 +157,24 @@ def read(data: bytes) -> File:
 
 
 def read_header(data: bytes) -> File:
-    """Sections "Header", "Grid" and "Block"."""
+    """Sections "Header", "Grid", "Block" and "Motion"."""
     cursor = Cursor(data, "the header")
     header = cursor.fields(HEADER)
     grids = [cursor.fields(GRID) for _ in range(header["n_grids"])]
     blocks = [cursor.fields(BLOCK) for _ in range(header["n_blocks"])]
+    motion = [cursor.fields(MOTION) for _ in range(header["architecture"])]
     cursor.finish()
     file = File(header, [(grid["grid_channels"], grid["grid_interval"], grid["grid_level"]) for grid in grids],
-                [(block["block_stride"], block["block_width"]) for block in blocks])
+                [(block["block_stride"], block["block_width"]) for block in blocks],
+                (motion[0]["motion_height"], motion[0]["motion_width"]) if motion else None)
     mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
     if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
         raise ValueError("stem_hidden, stem_channels and n_grids do not fit the stem")
     levels = [level for _, _, level in file.grids]
     if levels and (min(levels) > 0 or max(levels) > header["n_blocks"]):
         raise ValueError("no grid of level 0, or one above the last block")
+    if file.motion and (header["stem"] == 0 or max(levels) == 0):
+        raise ValueError("nothing moves, and there is a motion")
     if header["parts"] & 9 == 8:
         raise ValueError("a block has a skip without pw")
     upsampling = math.prod(stride for stride, _ in file.blocks)
@@ -201,6 +207,8 @@ def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
         scales = [math.prod(stride for stride, _ in file.blocks[:level]) for _, _, level in file.grids]
         weights = [(f"grid{k}", (-(-n_frames // interval), grid_channels, height * scale, width * scale))
                    for k, ((grid_channels, interval, _), scale) in enumerate(zip(file.grids, scales, strict=True), 1)]
+        if file.motion:
+            weights.insert(0, ("motion", (n_frames, 2, *file.motion)))
     modules = [("stem", weights, biases)]
     for i, (stride, wide) in enumerate(file.blocks, 1):
         weights = block_weights(header["parts"], channels, stride, wide)
@@ -423,7 +431,7 @@ def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
     found = []
     for (module, weights, biases), stream in zip(tensors(file, segment.n_frames), segment.streams, strict=True):
         names = [name for name, _ in weights]
-        shapes = [shape if name.startswith("grid") else (math.prod(shape),) for name, shape in weights]
+        shapes = [shape if name.startswith(("grid", "motion")) else (math.prod(shape),) for name, shape in weights]
         if biases:
             names, shapes = [*names, "biases"], [*shapes, (sum(math.prod(shape) for _, shape in biases),)]
         decoded = decode_stream(stream, shapes, file.max_symbol)
@@ -445,6 +453,7 @@ def parameters(file: File, segment_index: int) -> dict[str, Floats]:
     """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and head.conv.bias."""
     n_frames = file.segments[segment_index].n_frames
     keys = {f"stem.grid{k}": -(-n_frames // interval) for k, (_, interval, _) in enumerate(file.grids, 1)}
+    keys["stem.motion"] = n_frames
     values = {}
     for name, found, code in groups(file, segment_index):
         summed = found.reshape(keys[name], -1).cumsum(0).ravel() if name in keys else found
@@ -477,10 +486,15 @@ def gelu(x: Floats, approximate: bool) -> Floats:
 
 
 def enlarged(x: Floats, stride: int) -> Floats:
+    """Section "Reconstruction": bilinear interpolation by a factor."""
+    return stretched(x, x.shape[1] * stride, x.shape[2] * stride)
+
+
+def stretched(x: Floats, height: int, width: int) -> Floats:
     """Section "Reconstruction": bilinear interpolation of rows and columns."""
-    for axis in (1, 2):
+    for axis, wanted in ((1, height), (2, width)):
         size = x.shape[axis]
-        at = np.maximum((np.arange(size * stride) + 0.5) / stride - 0.5, 0)
+        at = np.maximum((np.arange(wanted) + 0.5) * size / wanted - 0.5, 0)
         first = np.floor(at).astype(int)
         second = np.minimum(first + 1, size - 1)
         weight = (at - first).astype(np.float32).reshape((1, -1, 1) if axis == 1 else (1, 1, -1))
@@ -533,8 +547,29 @@ class Network:
             keys = self.tensor[f"stem.grid{k}.weight"]
             u = min(max((t + 0.5) * len(keys) / self.n_frames - 0.5, 0), len(keys) - 1)
             weights = np.maximum(0, 1 - np.abs(u - np.arange(len(keys)))).astype(np.float32)
+            if level and self.file.motion:
+                keys = np.stack([self.moved(key, t, (k + 0.5) * self.n_frames / len(keys) - 0.5, level)
+                                 if weights[k] else key for k, key in enumerate(keys)])
             found.append(np.tensordot(weights, keys, 1))
         return np.concatenate(found)
+
+    def moved(self, key: Floats, t: int, moment: float, level: int) -> Floats:
+        """Section "Motion": a key [C, H, W] that stands at a moment, as frame t shows it."""
+        motion, n = self.tensor["stem.motion.weight"], math.floor(moment)
+        then = np.float32(1 - (moment - n)) * motion[n]
+        if moment > n:
+            then = then + np.float32(moment - n) * motion[n + 1]
+        channels, height, width = key.shape
+        strides = [stride for stride, _ in self.file.blocks]
+        by = 8 * stretched(motion[t] - then, height, width) * math.prod(strides[:level]) / math.prod(strides)
+        rows = np.clip(np.arange(height)[:, None] + by[1], 0, height - 1)
+        columns = np.clip(np.arange(width) + by[0], 0, width - 1)
+        found = np.zeros((channels, height, width), np.float64)
+        for i, j in itertools.product((0, 1), repeat=2):
+            row, column = np.floor(rows).astype(int) + i, np.floor(columns).astype(int) + j
+            weight = (1 - np.abs(rows - row)) * (1 - np.abs(columns - column))
+            found += weight * key[:, np.minimum(row, height - 1), np.minimum(column, width - 1)]
+        return found.astype(np.float32)
 
     def scrb(self, name: str, x: Floats) -> Floats:
         hidden = self.conv(f"{name}.pw1", self.conv(f"{name}.dw", x))

@@ -48,12 +48,14 @@ def headers(draw: st.DrawFn) -> Header:
     channels, intervals = st.integers(1, 255), st.integers(1, 65535)
     coarse = st.lists(st.builds(Grid, channels, intervals), min_size=1, max_size=4)
     fine = st.lists(st.builds(Grid, channels, intervals, st.integers(1, len(blocks))), max_size=4)
+    grids = () if is_mlp else tuple(draw(st.permutations(draw(coarse) + draw(fine))))
+    sides = st.tuples(st.integers(1, 4096), st.integers(1, 4096))
+    motion = draw(st.just((0, 0)) | sides if any(grid.level for grid in grids) else st.just((0, 0)))
     model = ModelConfig(
-        width, height, colorspace, stem, rows, columns, blocks,
+        width, height, colorspace, stem, rows, columns, blocks, motion_height=motion[0], motion_width=motion[1],
         stem_hidden=draw(st.integers(1, 65535)) if is_mlp else 0,
         stem_channels=draw(st.integers(1, 4096)) if is_mlp else 0,
-        grids=() if is_mlp else tuple(draw(st.permutations(draw(coarse) + draw(fine)))),
-        parts=draw(st.sampled_from(BLOCKS)),
+        grids=grids, parts=draw(st.sampled_from(BLOCKS)),
         biases=draw(st.sampled_from(BIASES)), pe_levels=draw(st.integers(1, 64)),
         pe_base_q8=draw(st.integers(257, 1024)), activation=draw(st.sampled_from(ACTIVATIONS)),
         output=draw(st.sampled_from(OUTPUTS)), bits=draw(st.integers(2, 12)))

@@ -12,6 +12,7 @@ from nervcodec.errors import ConfigError
 
 MLP = ModelConfig(20, 9, "rgb", "mlp", 3, 4, (Block(5, 8), Block(1, 4)), stem_hidden=16, stem_channels=3)
 GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4), Grid(4, 16)))
+MOVING = replace(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motion_width=4096)
 
 
 @pytest.mark.parametrize(("base", "field", "value", "message"), [
@@ -42,6 +43,13 @@ GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4)
     (GRID, "grids", (Grid(1, 1),) * 9, "number of grids is 9; legal: 1 to 8"),
     (GRID, "grids", (Grid(1, 1, 1),), "number of grids of level 0 is 0; legal: 1 to 8"),
     (GRID, "grids", (Grid(1, 1), Grid(1, 1, 2)), "highest grid level is 2; legal: 0 to 1"),
+    (MLP, "motion_height", 1, "motion height with an MLP stem is 1; legal: 0 to 0"),
+    (MLP, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
+    (GRID, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
+    (GRID, "motion_height", 1, "motion width is 0; legal: 1 to 4096"),
+    (MOVING, "motion_height", 4097, "motion height is 4097; legal: 0 to 4096"),
+    (MOVING, "motion_width", 4097, "motion width is 4097; legal: 1 to 4096"),
+    (MOVING, "grids", (Grid(2, 4),), "number of grids that move is 0; legal: 1 to 8"),
     (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
     (MLP, "parts", ("scrb2", "scrb1"), "parts are scrb2, scrb1; legal: some of pw, scrb1, scrb2, skip, in this order"),
     (MLP, "parts", ("skip",), "parts are skip; legal: a skip only with pw, whose output it takes"),

@@ -154,9 +154,9 @@ def test_pruned_weights_stay_zero(clip: Frames, grid_model: ModelConfig, monkeyp
     seen: list[Tensor] = []
     original = fitter.network.split
 
-    def spy(flat: Tensor) -> dict[str, Tensor]:
+    def spy(flat: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
         seen.append(flat)
-        return original(flat)
+        return original(flat, dtype)
 
     monkeypatch.setattr(fitter.network, "split", spy)
     second = fitter.overfit(first, mask)

@@ -21,6 +21,7 @@ from nervcodec.segment import decode_segment, decode_symbols_of, encode_segment
 DATA = Path(__file__).parent / "data"
 SYMBOLS = {
     "grid_yuv": "bccc0ba98a0a561511965ac1363143defad84307a0747c1248fc89a29f634eba",
+    "moving_yuv": "779d99196c1a0382fece39b271d3df01bf5abdc952036f8f767ae6a06de2a15b",
     "mlp_rgb": "82068117415c16ce923193e11ed762e7d6186887a647c1938f08de912f1f3065",
 }
 
@@ -66,9 +67,12 @@ def _write() -> None:
         "grid_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
                                 grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)), biases="lean", pe_levels=4,
                                 pe_base_q8=512, activation="gelu-tanh", output="linear"),
+        "moving_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
+                                  grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
+                                  biases="lean", output="linear", bits=12),
         "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
     }
-    fits = {"grid_yuv": FitConfig(epochs=40),
+    fits = {"grid_yuv": FitConfig(epochs=40), "moving_yuv": FitConfig(epochs=40),
             "mlp_rgb": FitConfig(epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam")}
     for name, model in models.items():
         frames = Frames("rgb", (luma, 255 - luma, luma // 2))

@@ -9,6 +9,7 @@ import torch
 from conftest import MakeClip
 from torch import Tensor
 
+from nervcodec.architecture import MOTION_UNIT
 from nervcodec.config import COLORSPACES, PARTS, Block, Grid, ModelConfig
 from nervcodec.model import Network, blend_matrix, pack, positional_encoding, to_uint8, unpack
 from nervcodec.plain import PlainNetwork
@@ -18,6 +19,8 @@ PAPER = ModelConfig(19, 11, "rgb", "mlp", 2, 3, (Block(5, 4), Block(2, 6)), stem
                     pe_levels=5)
 OURS = ModelConfig(29, 23, "yuv", "grid", 3, 4, (Block(2, 5), Block(1, 4), Block(2, 3)),
                    grids=(Grid(2, 2), Grid(3, 4)), biases="lean", pe_levels=3, activation="gelu-tanh", output="linear")
+MOVING = replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3), Grid(1, 6, 2)), motion_height=2,
+                 motion_width=3)
 CPU = torch.device("cpu")
 
 
@@ -35,10 +38,11 @@ def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
                                    replace(OURS, biases="all", activation="gelu", output="tanh"),
                                    replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3))),
                                    replace(OURS, parts=(), grids=(*OURS.grids, Grid(2, 2, 1))),
+                                   MOVING,
                                    *(replace(PAPER, parts=parts) for parts in
                                      [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])])],
                          ids=["paper", "paper's other options", "ours", "our other options", "finer grids",
-                              "NeRV with finer grids", "NeRV", "SCRBs alone",
+                              "NeRV with finer grids", "grids that move", "NeRV", "SCRBs alone",
                               "no skip", "no scrb1", "no scrb2"])
 def test_network_is_the_figure(model: ModelConfig) -> None:
     """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""
@@ -50,7 +54,7 @@ def test_network_is_the_figure(model: ModelConfig) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [PAPER, OURS])
+@pytest.mark.parametrize("model", [PAPER, OURS, MOVING])
 def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
     """A frame decoded alone, or in another order, is the same to 1e-5."""
     network = Network(model, N_FRAMES, CPU)
@@ -158,6 +162,61 @@ def test_blend_is_symmetric_in_time() -> None:
 def test_a_key_a_frame_is_no_blend() -> None:
     """With as many keys as frames every frame has its own."""
     np.testing.assert_array_equal(blend_matrix(9, 9), np.eye(9))
+
+
+# --- grids that move ---
+
+
+def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
+    """What a grid [K, 1, 4, 6] gives under a motion [T, 2, rows, columns], shown by the head as it is: [T, 4, 6]."""
+    grids = (Grid(1, 1), Grid(1, -(-len(motion) // len(keys)), 1))
+    model = ModelConfig(6, 4, "rgb", "grid", 2, 3, (Block(2, 1),), grids=grids, parts=(), biases="lean",
+                        output="linear", motion_height=motion.shape[2], motion_width=motion.shape[3])
+    network = Network(model, len(motion), CPU)
+    parameters = {name: torch.zeros_like(value) for name, value in random_parameters(network).items()}
+    parameters["stem.motion"], parameters["stem.grid2"] = motion, keys
+    parameters["head.conv.weight"][0, 1, 1, 1] = 1  # red is the grid
+    with torch.no_grad():
+        return 2 * network(parameters, torch.arange(len(motion)))[:, 0] - 1
+
+
+def test_a_key_is_taken_from_where_the_motion_says() -> None:
+    """One key in the middle of three frames: the frame before shows it moved one way, the one after the other way."""
+    key = torch.arange(24.0).view(1, 1, 4, 6) / 24
+    motion = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]).view(3, 2, 1, 1) / MOTION_UNIT
+    before, middle, after = moving_planes(motion, key)
+    torch.testing.assert_close(middle, key[0, 0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(before[:, :-1], key[0, 0, :, 1:], rtol=0, atol=1e-6)
+    torch.testing.assert_close(before[:, -1], key[0, 0, :, -1], rtol=0, atol=1e-6)  # held at the edge
+    torch.testing.assert_close(after[:2], key[0, 0, 2:], rtol=0, atol=1e-6)
+
+
+def test_only_differences_of_motion_count() -> None:
+    """The same motion added to all frames changes nothing."""
+    generator = torch.Generator().manual_seed(1)
+    motion, keys = torch.randn((5, 2, 2, 2), generator=generator), torch.randn((2, 1, 4, 6), generator=generator)
+    everywhere = torch.randn((1, 2, 2, 2), generator=generator)
+    torch.testing.assert_close(moving_planes(motion, keys), moving_planes(motion + everywhere, keys), rtol=0, atol=1e-4)
+
+
+def test_no_motion_is_a_blend() -> None:
+    """Grids that could move and do not are those of a network without motion."""
+    network = Network(MOVING, N_FRAMES, CPU)
+    still = Network(replace(MOVING, motion_height=0, motion_width=0), N_FRAMES, CPU)
+    parameters = random_parameters(network)
+    parameters["stem.motion"] = torch.ones_like(parameters["stem.motion"])
+    with torch.no_grad():
+        found, expected = (each(parameters, torch.arange(N_FRAMES)) for each in (network, still))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_motion_keeps_its_precision() -> None:
+    """In bfloat16 all parameters are rounded but the motion, of which a thousandth of a sample counts."""
+    network = Network(MOVING, N_FRAMES, CPU)
+    flat = torch.full((sum(tensor.size for tensor in network.tensors),), 3.001)
+    named = network.split(flat, torch.bfloat16)
+    assert named["stem.motion"].dtype == torch.float32 and float(named["stem.motion"].max()) == float(flat[0])
+    assert all(value.dtype == torch.bfloat16 for name, value in named.items() if name != "stem.motion")
 
 
 # --- planes ---

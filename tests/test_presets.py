@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nervcodec.architecture import GRID, kmac_per_pixel, n_parameters, tensors
+from nervcodec.architecture import GRID, MOTION, kmac_per_pixel, n_parameters, tensors
 from nervcodec.config import COLORSPACES, FitConfig, Grid, ModelConfig, VideoFormat
 from nervcodec.errors import ConfigError
 from nervcodec.presets import PRESETS, Nature, choose_strides, segment_lengths
@@ -106,23 +106,38 @@ def test_our_model_of_the_known_clip() -> None:
     assert [(block.stride, block.width) for block in model.blocks] == [(5, 20), (2, 25)]
 
 
-@pytest.mark.parametrize(("rate", "grid"), [(0.1, Grid(2, 16, 2)), (0.2, Grid(2, 1, 1)), (0.5, Grid(2, 1, 2)),
-                                            (1.0, Grid(4, 1, 2)), (2.0, Grid(2, 1, 3)), (4.0, Grid(4, 1, 3))])
-def test_lively_video_gets_a_key_for_every_frame(rate: float, grid: Grid) -> None:
-    """Above a temporal information of 12 the finer grid has a key a frame, the more and finer the higher the rate."""
+LIVELY = (Grid(2, 4, 2), Grid(3, 16, 3), Grid(1, 16, 4))
+
+
+@pytest.mark.parametrize(("rate", "times"), [(8.0, 1), (1.0, 1), (0.5, 2), (0.25, 4), (0.01, 16)])
+def test_lively_video_gets_grids_up_to_the_head(rate: float, times: int) -> None:
+    """Above a temporal information of 12 there are three finer grids, whose keys get rarer as the rate falls."""
     still, lively = (PRESETS["medium"].model(video(416, 240, 50), "yuv", 50, Nature(rate, information)).grids
                      for information in (12.0, 12.1))
-    assert still == (Grid(2, 1), Grid(4, 8), Grid(2, 16, 2)) and lively == (*still[:2], grid)
+    assert still == (Grid(2, 1), Grid(4, 8), Grid(2, 16, 2))
+    assert lively == (*still[:2], *(replace(grid, interval=grid.interval * times) for grid in LIVELY))
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 50])
+@pytest.mark.parametrize("size", [(2, 2), (160, 90), (416, 240)])
+def test_finer_grids_follow_the_motion(size: tuple[int, int], n_frames: int) -> None:
+    """There is a motion of half the stem's cells where there are finer grids and more than one frame."""
+    model = PRESETS["medium"].model(video(*size, n_frames), "yuv", n_frames)
+    has_finer = any(grid.level for grid in model.grids)
+    expected = (-(-model.stem_height // 2), -(-model.stem_width // 2)) if has_finer and n_frames > 1 else (0, 0)
+    assert (model.motion_height, model.motion_width) == expected
+    assert has_finer == (size != (2, 2))
 
 
 @pytest.mark.parametrize("n_frames", [1, 20, 132])
 @pytest.mark.parametrize("size", [(160, 90), (320, 180), (640, 360)])
 def test_our_model_keeps_to_its_budget(size: tuple[int, int], n_frames: int) -> None:
-    """Finer grids aside, ours has at most 175,000 * (pixels / 7.6e6)^0.6 parameters, or the least width there is."""
+    """Finer grids and motion aside, at most 175,000 * (pixels / 7.6e6)^0.6 parameters, or the least width there is."""
     model = PRESETS["medium"].model(video(*size), "yuv", n_frames)
     budget = 175_000 * (size[0] * size[1] * n_frames / 7.6e6) ** 0.6
-    finer = sum(t.size for t in tensors(model, n_frames) if t.kind == GRID and t.shape[2:] != model.cells(0))
-    assert n_parameters(model, n_frames) - finer <= budget or max(block.width for block in model.blocks) == 4
+    aside = sum(t.size for t in tensors(model, n_frames)
+                if t.kind == MOTION or t.kind == GRID and t.shape[2:] != model.cells(0))
+    assert n_parameters(model, n_frames) - aside <= budget or max(block.width for block in model.blocks) == 4
 
 
 @given(st.integers(1, 5000), st.integers(1, 200))

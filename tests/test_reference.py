@@ -134,7 +134,12 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
     "mlp yuv gelu-tanh tanh": (
         {"width": 13, "height": 11, "colorspace": 1, "bits": 7, "activation": 1, "stem": 0, "stem_height": 1,
          "stem_width": 1, "stem_hidden": 9, "stem_channels": 4, "pe_base": 1024}, [], [(7, 6)]),
+    "moving grid yuv linear": (
+        {"width": 46, "height": 30, "architecture": 1, "colorspace": 1, "bits": 9, "output": 1, "parts": 15,
+         "biases": 1, "stem": 1, "stem_height": 3, "stem_width": 4},
+        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)], [(3, 4), (2, 5)]),
 }
+MOTION = (2, 3)
 LENGTHS = [7, 1]
 
 
@@ -158,7 +163,8 @@ def header_fields(header: dict[str, int], grids: list[tuple[int, int, int]], blo
     of_grids = (bytes([channels]) + interval.to_bytes(2, "little") + bytes([level])
                 for channels, interval, level in grids)
     of_blocks = (bytes([stride]) + width.to_bytes(2, "little") for stride, width in blocks)
-    return packed(reference_reader.HEADER, header) + b"".join([*of_grids, *of_blocks])
+    of_motion = [side.to_bytes(2, "little") for side in MOTION if header["architecture"] == 1]
+    return packed(reference_reader.HEADER, header) + b"".join([*of_grids, *of_blocks, *of_motion])
 
 
 def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
@@ -166,19 +172,22 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     rng = np.random.default_rng(len(name))
     changes, grids, blocks = NETWORKS[name]
     header = DEFAULTS | changes | {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(blocks)}
-    file = reference_reader.File(header, grids, blocks)
+    file = reference_reader.File(header, grids, blocks, MOTION if header["architecture"] == 1 else None)
     sections = [(129, bytes(32)), (200, b"skip me")]
     for length in LENGTHS:
         payload = length.to_bytes(4, "little") + bytes(2 + 16)
         for module, weights, biases in reference_reader.tensors(file, length):
             coded, shapes = [], []
             for tensor, shape in [*weights, *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else [])]:
-                fan_in = 1 if tensor.startswith("grid") else 4 if tensor == "biases" else math.prod(shape[1:])
+                is_keyed = tensor.startswith(("grid", "motion"))
+                fan_in = 1 if is_keyed else 4 if tensor == "biases" else math.prod(shape[1:])
                 symbols = np.rint(rng.laplace(0, file.max_symbol / 3, math.prod(shape)))
                 symbols = np.clip(symbols, -file.max_symbol, file.max_symbol).astype(np.int32)
+                if tensor == "motion":  # some samples a frame
+                    symbols = np.rint(symbols / 8).astype(np.int32)
                 step = (0.5 if module == "head" else 1.5) / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
                 coded.append(Coded(symbols, int(8 * (math.log2(step) + 20))))
-                shapes.append(shape if tensor.startswith("grid") else (symbols.size,))
+                shapes.append(shape if is_keyed else (symbols.size,))
             if module == "block1":
                 coded[0].symbols[:] = 0 if name.startswith("mlp yuv") else coded[0].symbols
             stream = encode_symbols(coded, shapes, file.max_symbol)
