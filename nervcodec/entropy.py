@@ -198,18 +198,22 @@ def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
     Returns:
         int64 [2 * max_symbol + 1], frequencies of the symbols in ascending order.
     """
-    if table[0] == _HISTOGRAM:
-        weights = _histogram_weights(table[1:], max_symbol)
-    elif table[0] > _NORMAL:
-        weights = _normal_weights(table[0] - _NORMAL, max_symbol)
-    elif table[0] > _PLAIN:
-        weights = _plain_weights(table[0] - _PLAIN, max_symbol)
-    else:
-        weights = _geometric_weights(table[0], table[1], table[2], max_symbol)
-    total, spare = sum(weights), (1 << TOTAL_BITS) - len(weights)
+    weights, total = _weights(table, max_symbol)
+    spare = (1 << TOTAL_BITS) - len(weights)
     counts = np.array([1 + spare * weight // total for weight in weights], np.int64)
     counts[max_symbol] += (1 << TOTAL_BITS) - int(counts.sum())
     return counts
+
+
+def _weights(table: bytes, max_symbol: int) -> tuple[list[int], int]:
+    """What the frequencies of -max_symbol..max_symbol are in proportion to, and its sum."""
+    if table[0] == _HISTOGRAM:
+        return _histogram_weights(table[1:], max_symbol)
+    if table[0] > _NORMAL:
+        return _normal_weights(table[0] - _NORMAL, max_symbol)
+    if table[0] > _PLAIN:
+        return _plain_weights(table[0] - _PLAIN, max_symbol)
+    return _geometric_weights(table[0], table[1], table[2], max_symbol)
 
 
 def _ratio(code: int) -> int:
@@ -218,32 +222,33 @@ def _ratio(code: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def _tail(code: int, max_symbol: int) -> tuple[int, ...]:
-    """Weights of the magnitudes 1..max_symbol, each 1 - 2^(-code/4) times the one before; all 0 for code 64."""
+def _tail(code: int, max_symbol: int) -> tuple[list[int], int]:
+    """Weights of 1..max_symbol, each 1 - 2^(-code/4) times the one before, and their sum; all 0 for code 64."""
     if code == _NO_TAIL:
-        return (0,) * max_symbol
+        return [0] * max_symbol, 0
     ratio = _ratio(code)
     weights = [1 << 31]
     for _ in range(max_symbol - 1):
         weights.append(weights[-1] * ratio >> 16)
-    return tuple(weights)
+    return weights, sum(weights)
 
 
-def _geometric_weights(zero_odds: int, positive: int, negative: int, max_symbol: int) -> list[int]:
-    above, below = _tail(positive, max_symbol), _tail(negative, max_symbol)
-    others = sum(above) + sum(below)
+def _geometric_weights(zero_odds: int, positive: int, negative: int, max_symbol: int) -> tuple[list[int], int]:
+    (above, n_above), (below, n_below) = _tail(positive, max_symbol), _tail(negative, max_symbol)
+    others = n_above + n_below
     zero = (others * _QUARTER[zero_odds % 4] << zero_odds // 4) >> 32  # others * 2^((zero_odds - 64) / 4)
-    return [*reversed(below), zero, *above]
+    return [*reversed(below), zero, *above], others + zero
 
 
-def _plain_weights(code: int, max_symbol: int) -> list[int]:
+def _plain_weights(code: int, max_symbol: int) -> tuple[list[int], int]:
     """Both sides fall by the same ratio, and so does the step from 0 to 1."""
-    side = _tail(code, max_symbol)
-    return [*reversed(side), (1 << 47) // _ratio(code), *side]
+    side, n_side = _tail(code, max_symbol)
+    zero = (1 << 47) // _ratio(code)
+    return [*reversed(side), zero, *side], 2 * n_side + zero
 
 
 @lru_cache(maxsize=64)
-def _normal_weights(width: int, max_symbol: int) -> list[int]:
+def _normal_weights(width: int, max_symbol: int) -> tuple[list[int], int]:
     """w(k) = 2^(-k^2 / 2^(width / 2)), as the product of ratios that themselves fall by a ratio."""
     ratio = _HALVES[width % 2]
     for _ in range(width // 2):
@@ -252,7 +257,7 @@ def _normal_weights(width: int, max_symbol: int) -> list[int]:
     for _ in range(max_symbol):
         weights.append(weights[-1] * ratio >> 32)
         ratio = ratio * fall >> 32
-    return [*reversed(weights[1:]), *weights]
+    return [*reversed(weights[1:]), *weights], 2 * sum(weights[1:]) + weights[0]
 
 
 @lru_cache(maxsize=16)
@@ -268,22 +273,32 @@ def _buckets(max_symbol: int) -> tuple[tuple[int, int], ...]:
     return tuple((low, min(high, max_symbol)) for low, high in ranges if low <= max_symbol)
 
 
-def _histogram_weights(codes: bytes, max_symbol: int) -> list[int]:
+def _histogram_weights(codes: bytes, max_symbol: int) -> tuple[list[int], int]:
     """A bucket's code c > 0 gives it the weight 2^((c - 1) / 8), shared evenly by its magnitudes and both signs."""
     magnitudes: list[int] = []
     for code, (low, high) in zip(codes, _buckets(max_symbol), strict=True):
         mass = (_EIGHTH[(code - 1) % 8] << 16 + (code - 1) // 8) if code else 0
         magnitudes += [mass // ((high - low + 1) * (2 if low else 1))] * (high - low + 1)
-    return [*reversed(magnitudes[1:]), *magnitudes]
+    return [*reversed(magnitudes[1:]), *magnitudes], 2 * sum(magnitudes[1:]) + magnitudes[0]
 
 
 # --- choosing a table (encoder only): floats are allowed here, since the choice is written into the record ---
 
 
-def _cost_bits(table: bytes, counts: NDArray[np.int64], max_symbol: int) -> float:
-    used = counts > 0
-    bits = TOTAL_BITS - np.log2(frequencies(table, max_symbol)[used])
-    return float(counts[used] @ bits) + 8 * len(table)
+@dataclass(frozen=True, eq=False)
+class Used:
+    """The symbols that occur, as places in a table, and how often: float64 [number of places]."""
+
+    places: list[int]
+    counts: NDArray[np.float64]
+
+
+def _cost_bits(table: bytes, used: Used, max_symbol: int) -> float:
+    """What symbols take with a table, but for what rounding adds to F(0)."""
+    weights, total = _weights(table, max_symbol)
+    scale = ((1 << TOTAL_BITS) - len(weights)) / total
+    bits = TOTAL_BITS - np.log2(1 + scale * np.array([weights[place] for place in used.places], np.float64))
+    return float(used.counts @ bits) + 8 * len(table)
 
 
 def _fit_tables(symbols: Symbols, shape: Shape, max_symbol: int) -> list[bytes]:
@@ -308,8 +323,10 @@ def _fit_table(counts: NDArray[np.int64], max_symbol: int) -> bytes:
     mean_square = int(counts @ np.square(magnitudes)) / n_symbols
     widths = _around(2 * np.log2(2 * math.log(2) * mean_square), _MAX_WIDTH)
     small = [*(bytes([_PLAIN + tail]) for tail in tails), *(bytes([_NORMAL + width]) for width in widths)]
-    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, max_symbol), *small)
-    return min(candidates, key=lambda table: _cost_bits(table, counts, max_symbol))
+    places = np.flatnonzero(counts)
+    used = Used(places.tolist(), counts[places].astype(np.float64))
+    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, used, max_symbol), *small)
+    return min(candidates, key=lambda table: _cost_bits(table, used, max_symbol))
 
 
 def _around(estimate: float, largest: int) -> range:
@@ -326,7 +343,7 @@ def _fit_histogram(counts: NDArray[np.int64], max_symbol: int) -> bytes:
     return bytes([_HISTOGRAM]) + np.minimum(codes, 255).astype(np.uint8).tobytes()
 
 
-def _fit_geometric(counts: NDArray[np.int64], max_symbol: int) -> bytes:
+def _fit_geometric(counts: NDArray[np.int64], used: Used, max_symbol: int) -> bytes:
     """Moment estimates, then steps of one in each integer while they pay."""
     def tail(side: NDArray[np.int64]) -> int:
         if not side.any():
@@ -338,7 +355,7 @@ def _fit_geometric(counts: NDArray[np.int64], max_symbol: int) -> bytes:
     others = int(counts.sum()) - zeros
     odds = int(np.clip(round(64 + 4 * np.log2(max(zeros, 0.5) / max(others, 0.5))), 1, 127))
     best = bytes([odds, tail(counts[max_symbol + 1:]), tail(counts[:max_symbol][::-1])])
-    best_cost, improved = _cost_bits(best, counts, max_symbol), True
+    best_cost, improved = _cost_bits(best, used, max_symbol), True
     while improved:
         improved = False
         for i, step in [(i, step) for i in range(3) for step in (-1, 1)]:
@@ -346,7 +363,7 @@ def _fit_geometric(counts: NDArray[np.int64], max_symbol: int) -> bytes:
             legal = 1 <= value <= 127 if i == 0 else 0 <= value < _NO_TAIL and best[i] != _NO_TAIL
             if legal:
                 trial = best[:i] + bytes([value]) + best[i + 1:]
-                cost = _cost_bits(trial, counts, max_symbol)
+                cost = _cost_bits(trial, used, max_symbol)
                 if cost < best_cost:
                     best, best_cost, improved = trial, cost, True
     return best

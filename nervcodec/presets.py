@@ -159,10 +159,11 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     sizing = Sizing(175_000 * min(max(nature.rate**0.7, 1 / 8), 8), 0.9, 0.65)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
-    motion = (-(-rows // 2), -(-columns // 2)) if len(grids) > 2 and n_frames > 1 else (0, 0)
+    moves = len(grids) > 2 and n_frames > 1
+    motion = (-(-rows // 2), -(-columns // 2)) if moves else (0, 0)
     return _widest(form, n_frames, strides, sizing, lambda blocks: ModelConfig(
         form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
-        motion_width=motion[1], biases="lean", activation="gelu", output="linear", bits=12))
+        motion_width=motion[1], biases="lean", activation="gelu", output="linear", bits=12 if moves else 10))
 
 
 def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
