@@ -155,6 +155,7 @@ def _network(model: Mapping[str, Any]) -> str:
         rows, columns = rows * block["stride"], columns * block["stride"]
         parts.append(f"block x{block['stride']} {block['width']}")
         parts += [f"grid {rows}x{columns}x{grid['channels']}" for grid in model["grids"] if grid["level"] == level]
+    parts += [f"motion {model['motion_height']}x{model['motion_width']}"] if model["motion_height"] else []
     return ", ".join(parts)
 
 

@@ -75,9 +75,11 @@ def test_info_names_the_stored_quality(coded: Shell) -> None:
 
 
 def test_info_shows_finer_grids_where_they_stand(coded: Shell) -> None:
-    """The network's line has the stem, then blocks and finer grids as a frame goes through them."""
-    out = coded("info", str(Path(__file__).parent / "data" / "grid_yuv.nvpp")).out
-    assert "yuv, grid stem 3x4x5, block x2 8, grid 6x8x1, block x2 6" in out
+    """The network's line has the stem, then blocks and finer grids as a frame goes through them, then their motion."""
+    data = Path(__file__).parent / "data"
+    still, moving = (coded("info", str(data / f"{name}.nvpp")).out for name in ("grid_yuv", "moving_yuv"))
+    assert "yuv, grid stem 3x4x5, block x2 8, grid 6x8x1, block x2 6\n" in still
+    assert "grid 6x8x2, block x2 6, grid 12x16x1, motion 2x2\n" in moving
 
 
 def test_info_reads_as_text(coded: Shell) -> None:

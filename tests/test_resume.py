@@ -190,13 +190,14 @@ def test_a_time_budget_goes_on_with_its_epochs(uninterrupted: tuple[Shell, bytes
     assert result.code == 0 and "going on from fit epoch " in result.err
 
 
-@pytest.mark.parametrize(("n_kills", "least_resumed"), [(3, 1), pytest.param(50, 40, marks=pytest.mark.slow)])
-def test_killed_encodes_go_on(tmp_path: Path, n_kills: int, least_resumed: int) -> None:
+@pytest.mark.parametrize(("n_epochs", "n_kills", "least_resumed"),
+                         [(200, 3, 1), pytest.param(600, 50, 40, marks=pytest.mark.slow)])
+def test_killed_encodes_go_on(tmp_path: Path, n_epochs: int, n_kills: int, least_resumed: int) -> None:
     """Killed at random moments of their fits, encodes go on and end with the file of one that was not killed."""
     write_clip(tmp_path / "in.y4m", 48, 32, 6)
     chance = random.Random(n_kills)
-    command = [sys.executable, "-m", "nervcodec", "encode", "in.y4m", "out.nvpp", "--epochs", "600", "--threads", "1",
-               "--checkpoint-every", "0.2"]
+    command = [sys.executable, "-m", "nervcodec", "encode", "in.y4m", "out.nvpp", "--epochs", str(n_epochs),
+               "--threads", "1", "--checkpoint-every", "0.2"]
 
     def run(kill_after_s: float | None = None) -> tuple[float, str]:
         """Runs the command, and kills it so long after its first line on the fit; (seconds of the fit, its words)."""
