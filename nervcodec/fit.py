@@ -366,13 +366,17 @@ def _part(arrays: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """On the CPU: the same seed and number of threads give the same fit, bit for bit."""
+    """On the CPU: the same seed and number of threads give the same fit, bit for bit.
+
+    By the debug mode, which sets the flag of use_deterministic_algorithms without loading torch's compiler for it:
+    2 seconds of every decode.
+    """
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    before = torch.are_deterministic_algorithms_enabled(), fill
-    torch.use_deterministic_algorithms(before[0] or device.type == "cpu")
+    before = torch.get_deterministic_debug_mode(), fill
+    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else before[0])
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        torch.set_deterministic_debug_mode(before[0])
         torch.utils.deterministic.fill_uninitialized_memory = before[1]  # type: ignore[attr-defined]
