@@ -81,7 +81,7 @@ def decode_row(preset: str, crf: float | None, size: tuple[int, int], out: Path)
         path = kept.with_suffix(".nvpp")
         n_frames = max(2, (60 if crf else 3) * 640 * 360 // (size[0] * size[1]))
         random_file(path, preset, crf, size, n_frames)
-        runs = [run("decode", "--json", str(path), "-") for _ in range(3)]
+        runs = [run("decode", "--json", "--max-memory", "16", str(path), "-") for _ in range(3)]
         seconds = [json.loads(errors)["seconds"] for _, _, errors in runs]
         about = info(path)
         kept.write_text(json.dumps({
