@@ -157,8 +157,7 @@ class Network:
         fields = motion.flatten(1)  # [T, 2 * rows * columns]
         now = fields.index_select(0, frames)
         height, width = model.cells(level)
-        unit = motion.new_tensor([MOTION_UNIT * width / model.covered_width,
-                                  MOTION_UNIT * height / model.covered_height]).view(2, 1, 1)
+        unit = MOTION_UNIT * height / model.covered_height  # in cells, in both directions
 
         def taken(keys: Tensor, weights: Tensor, then: Tensor) -> Tensor:
             """The key of each frame that has a weight in [B, K], moved, times that weight."""
