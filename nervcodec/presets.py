@@ -19,7 +19,7 @@ from .goal import usual_bpp
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
 _LIVELY = 12.0  # temporal information above which frames have little in common
-_VALUES_A_BIT = 0.65  # of the grids of lively video
+_VALUES_A_BIT = 0.4  # of the grids of lively video
 
 
 @dataclass(frozen=True)
