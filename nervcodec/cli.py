@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from . import __version__, console, limits
+from . import __version__, console
 from .config import COLORSPACES
 from .errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
 from .goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
+from .options import (Amount, Duration, FrameRange, Measure, Rational, by_codec, common_options, device_options,
+                      limited, limits_of, names, speed_options, version_option)
 from .presets import PRESETS
 
 if TYPE_CHECKING:
@@ -33,165 +32,9 @@ if TYPE_CHECKING:
 _VIDEO_SUFFIXES = (".y4m", ".mp4", ".mkv", ".mov", ".webm", ".avi", ".png")  # of what is no output of encode
 
 
-class _Rational(click.ParamType[Fraction]):
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
-        try:
-            # Neither exponents nor hundreds of digits: 1e999999999 would be computed.
-            rate = Fraction(str(value)) if re.fullmatch(r"-?[0-9./]{1,40}", str(value)) else None
-        except (ValueError, ZeroDivisionError):
-            rate = None
-        if rate is None:
-            self.fail(f"{value!r} is not a rate; legal: a number or a fraction such as 30000/1001")
-        if rate <= 0:
-            self.fail(f"{value!r} is not a rate; legal: above 0")
-        return rate
-
-
-class _Measure(click.FloatRange):
-    """A FloatRange up to a billion, and without nan, which FloatRange lets in."""
-
-    def __init__(self, least: float, *, min_open: bool = False) -> None:
-        super().__init__(least, 1e9, min_open=min_open)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number; legal: {self._describe_range()}", param, ctx)
-        return number
-
-
-class _Amount(click.ParamType[float]):
-    name = "N[k|M|G]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        text = str(value)
-        scale = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1:], 1)
-        try:
-            return scale * float(text[:-1] if scale > 1 else text)
-        except ValueError:
-            self.fail(f"{value!r} is not an amount; legal: a number, with k, M or G for thousands, millions, ...")
-
-
-class _Duration(click.ParamType[float]):
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value))
-        if not found or not any(found.groups()):
-            self.fail(f"{value!r} is not a time; legal: seconds, or such as 90s, 10m, 1h30m")
-        hours, minutes, seconds = (float(part or 0) for part in found.groups())
-        total = 3600 * hours + 60 * minutes + seconds
-        if total > 1e9:
-            self.fail(f"{value!r} is not a time; legal: up to a billion seconds")
-        return total
-
-
-class _FrameRange(click.ParamType[tuple[int, int | None]]):
-    name = "A:B"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int | None]:
-        first, colon, stop = str(value).partition(":")
-        if not colon or not all(re.fullmatch("[0-9]{0,18}", part) for part in (first, stop)):
-            self.fail(f"{value!r} is not a range; legal: A:B, the frames A to B-1 counted from 0")
-        return int(first or 0), int(stop) if stop else None
-
-
-def _names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[str]:
-    """'a,b' 'c' -> a, b, c."""
-    return [name for part in value for name in part.split(",") if name]
-
-
-def _by_codec(_: click.Context, parameter: click.Parameter, value: Sequence[str]) -> dict[str, list[str]]:
-    """'x265=medium,slow' -> {'x265': ['medium', 'slow']}."""
-    found: dict[str, list[str]] = {}
-    for part in value:
-        codec, equals, names = part.partition("=")
-        if not equals or not names.strip(","):
-            raise click.BadParameter(f"{part!r}; legal: CODEC=VALUE,VALUE ...", param=parameter)
-        found.setdefault(codec, []).extend(name for name in names.split(",") if name)
-    return found
-
-
-def _raised_limits(_: click.Context, parameter: click.Parameter, value: Sequence[str]) -> dict[str, int]:
-    """'side=20000' -> {'side': 20000}."""
-    found = {}
-    for part in value:
-        name, number = (part.split("=", 1) + [""])[:2]
-        if name not in limits.NAMES or not re.fullmatch("[0-9]{1,18}", number) or not int(number):
-            raise click.BadParameter(f"{part!r}; legal: NAME=N, a whole number above 0 for "
-                                     f"{', '.join(limits.NAMES)}", param=parameter)
-        found[name] = int(number)
-    return found
-
-
-def _version(command: Any) -> Any:
-    return click.version_option(__version__, prog_name="nervcodec", message="%(prog)s %(version)s")(command)
-
-
-def _limited(command: Any) -> Any:
-    """Options of commands that decode strangers' files."""
-    for option in reversed((
-        click.option("--max-memory", type=_Measure(0, min_open=True), default=4.0, show_default=True,
-                     metavar="GIB", help="refuse a file whose decoding would take more memory"),
-        click.option("--limit", "raised", multiple=True, callback=_raised_limits, metavar="NAME=N",
-                     help=f"allow a file more than usual: {', '.join(limits.NAMES)} (docs/usage.md)"),
-    )):
-        command = option(command)
-    return command
-
-
-def _limits(raised: dict[str, int], max_memory_gib: float) -> limits.Limits:
-    return limits.Limits(**raised, memory=int(max_memory_gib * 2**30))
-
-
-def _device(command: Any) -> Any:
-    for option in reversed((
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"),
-        click.option("--threads", type=int, help="CPU threads; part of what makes an encode repeatable"),
-    )):
-        command = option(command)
-    return command
-
-
-def _speed_options(command: Any) -> Any:
-    """Options of bench for measuring speed in place of codecs."""
-    for option in reversed((
-        click.option("--speed", is_flag=True,
-                     help="instead: our training beside plain PyTorch's (docs/performance.md)"),
-        click.option("--speed-preset", "preset", type=click.Choice(list(PRESETS)), metavar="NAME", default="paper-xs",
-                     show_default=True, help="whose network, batch and rates --speed takes"),
-        click.option("--variants", multiple=True, callback=_names, metavar="NAME,...",
-                     help="of our training: same-recipe, mse, ours, ours-ssim, preset (default: the first three)"),
-        click.option("--steps", "n_steps", type=click.IntRange(1), default=60, show_default=True, help="of each"),
-        click.option("--rounds", "n_rounds", type=click.IntRange(1), default=3, show_default=True,
-                     help="in so many turns"),
-        click.option("--floor", is_flag=True, help="instead: our times beside the least they could be; takes no CLIP"),
-        click.option("--cases", multiple=True, callback=_names, metavar="PRESET@WxH,...",
-                     help="networks for --floor (default: paper-xs@1280x720,medium@640x360)"),
-        click.option("--device", default="auto", show_default=True, help="of --speed and --floor"),
-        click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto",
-                     show_default=True, help="of our training in --speed and --floor"),
-    )):
-        command = option(command)
-    return command
-
-
-def _common(command: Any) -> Any:
-    """Options that encode and decode share."""
-    for option in reversed((
-        _device,
-        click.option("-y", "--overwrite", is_flag=True, help="replace an existing output"),
-        click.option("--json", "as_json", is_flag=True, help="print figures as JSON on stdout, no progress"),
-    )):
-        command = option(command)
-    return _version(command)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
              no_args_is_help=False)
-@_version
+@version_option
 def cli() -> None:
     """A neural video codec: fits a small network to a video and stores it in a .nvpp file."""
 
@@ -204,30 +47,30 @@ def cli() -> None:
 @click.option("--frames", "n_frames", type=int, help="code only the first so many frames")
 @click.option("--crf", type=float,
               help=f"constant rate factor, 0 (best) to {MAX_CRF:g} (smallest)  [default: {DEFAULT_CRF:g}]")
-@click.option("--size", type=_Amount(), help="bytes of the file, within 2 %")
-@click.option("--bitrate", type=_Amount(), help="bits a second, within 2 %")
+@click.option("--size", type=Amount(), help="bytes of the file, within 2 %")
+@click.option("--bitrate", type=Amount(), help="bits a second, within 2 %")
 @click.option("--bpp", type=float, help="bits a pixel, within 2 %")
 @click.option("--target-psnr", type=float, help="RGB PSNR in dB (mean over frames), within 0.2")
 @click.option("--rate-weight", type=float, help="price of a bit itself: what crf stands for (crf 30: 0.01)")
 @click.option("--tune", type=click.Choice(list(TUNES)), help="what to be good at: psnr (our presets) or ssim (slower)")
 @click.option("--epochs", type=int, help="passes over the frames: more is better and slower")
-@click.option("--time-budget", type=_Duration(), help="as many epochs as fit into this time (90s, 10m, 1h30m)")
+@click.option("--time-budget", type=Duration(), help="as many epochs as fit into this time (90s, 10m, 1h30m)")
 @click.option("--prune", type=float, help="share of weights to prune by magnitude (paper-*: 0.4)")
 @click.option("--bits", type=int, help="quantize to 2^bits - 1 levels, 2 to 12 (paper-*: 8, ours: 10 as a bound)")
 @click.option("--colorspace", type=click.Choice(["auto", *COLORSPACES]), default="auto", show_default=True,
               help="planes the network gives; auto: yuv for 4:2:0 input, rgb for RGB and paper-*")
 @click.option("--segment-frames", type=int, help="longest independently decodable segment (default: 150)")
-@click.option("--frame-rate", type=_Rational(), help="frames a second of a folder of PNG (default: 25)")
+@click.option("--frame-rate", type=Rational(), help="frames a second of a folder of PNG (default: 25)")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="arithmetic of the fit; auto: bfloat16 where the hardware has it")
 @click.option("--seed", type=int, default=0, show_default=True, help="of every random choice")
-@click.option("--checkpoint-every", type=_Measure(0), default=60.0, show_default=True, metavar="SECONDS",
+@click.option("--checkpoint-every", type=Measure(0), default=60.0, show_default=True, metavar="SECONDS",
               help="how much work an interruption may cost")
 @click.option("--restart", is_flag=True, help="forget what an interrupted encode to OUTPUT has reached")
-@click.option("--max-memory", type=_Measure(0, min_open=True), metavar="GIB",
+@click.option("--max-memory", type=Measure(0, min_open=True), metavar="GIB",
               help="refuse a fit that would take more memory (default: what is left)")
 @click.option("--dry-run", is_flag=True, help="print network, memory and expected time, and stop")
-@_common
+@common_options
 def encode(source: str, destination: str, *, device: str, threads: int | None, overwrite: bool, as_json: bool,
            precision: str, dry_run: bool, time_budget: float | None, restart: bool, checkpoint_every: float,
            max_memory: float | None, **options: Any) -> None:
@@ -327,13 +170,13 @@ def _report_json(report: EncodeReport, destination: str) -> dict[str, Any]:
 @cli.command()
 @click.argument("source", metavar="INPUT.nvpp")
 @click.argument("destination", metavar="OUTPUT")
-@click.option("--frames", "frames", type=_FrameRange(), default=":", help="only the frames A to B-1, counted from 0")
+@click.option("--frames", "frames", type=FrameRange(), default=":", help="only the frames A to B-1, counted from 0")
 @click.option("--codec", help="FFmpeg's encoder for .mp4, .mkv, .mov (default: libx264) and .webm (libvpx-vp9)")
 @click.option("--quality", type=int, help="its crf, lower is better (default: 12)")
-@_limited
+@limited
 @click.option("--salvage", "whole_segments_only", is_flag=True,
               help="of a damaged file, decode the segments that are whole, and say which frames are lost")
-@_common
+@common_options
 def decode(source: str, destination: str, *, frames: tuple[int, int | None], device: str, threads: int | None,
            overwrite: bool, as_json: bool, raised: dict[str, int], max_memory: float, **options: Any) -> None:
     """Decode INPUT.nvpp to OUTPUT: .y4m, - (.y4m on standard output) or a folder of PNG (exact), .mp4, .mkv, .mov or
@@ -343,7 +186,7 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
     with console.progress_line(as_json) as line:
         report = codec.decode(
             source, destination, first=frames[0], stop=frames[1], overwrite=overwrite, device=device,
-            n_threads=threads, limits=_limits(raised, max_memory),
+            n_threads=threads, limits=limits_of(raised, max_memory),
             on_progress=(lambda n, of: line.counting("decode", n, of)) if line else None, **options)
     for note in report.notes:
         console.note(note)
@@ -357,16 +200,16 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
 
 @cli.command()
 @click.argument("source", metavar="INPUT.nvpp")
-@_limited
-@_device
+@limited
+@device_options
 @click.option("--json", "as_json", is_flag=True, help="print figures as JSON on stdout, no progress")
-@_version
+@version_option
 def verify(source: str, *, device: str, threads: int | None, as_json: bool, raised: dict[str, int],
            max_memory: float) -> None:
     """Check INPUT.nvpp: container, streams, and that it decodes to what its encoder saw."""
     from .verify import verify as check
     with console.progress_line(as_json) as line:
-        found = check(source, limits=_limits(raised, max_memory), device=device, n_threads=threads,
+        found = check(source, limits=limits_of(raised, max_memory), device=device, n_threads=threads,
                       on_progress=(lambda n, of: line.counting("verify", n, of)) if line else None)
     if as_json:
         console.show(json.dumps({"schema": "nervcodec.verify/1", "input": source, "bytes": found.n_bytes,
@@ -381,7 +224,7 @@ def verify(source: str, *, device: str, threads: int | None, as_json: bool, rais
 @cli.command()
 @click.argument("source", metavar="INPUT.nvpp")
 @click.option("--json", "as_json", is_flag=True, help="print everything as JSON")
-@_version
+@version_option
 def info(source: str, *, as_json: bool) -> None:
     """Show what is in a .nvpp file: video, network, where the bytes go, stored quality."""
     from .fileinfo import info as read_info
@@ -396,7 +239,7 @@ def info(source: str, *, as_json: bool) -> None:
 @click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="write every frame's figures to this file")
 @click.option("-y", "--overwrite", is_flag=True, help="replace an existing file")
 @click.option("--json", "as_json", is_flag=True, help="print everything as JSON")
-@_version
+@version_option
 def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path: Path | None, overwrite: bool,
             as_json: bool) -> None:
     """Measure the video DIST against REF: PSNR, SSIM, MS-SSIM, XPSNR, and VMAF where it can be had."""
@@ -419,11 +262,11 @@ def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path:
 
 @cli.command()
 @click.argument("clips", metavar="CLIP...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--codecs", multiple=True, callback=_names, help="nervcodec, x264, x265, svtav1, vp9 (default: all five)")
-@click.option("--presets", multiple=True, callback=_by_codec, metavar="CODEC=NAME,...",
+@click.option("--codecs", multiple=True, callback=names, help="nervcodec, x264, x265, svtav1, vp9 (default: all five)")
+@click.option("--presets", multiple=True, callback=by_codec, metavar="CODEC=NAME,...",
               help="presets of a codec, with a tuning after a slash (x265=medium,veryslow/psnr)")
 @click.option("--points", "n_points", type=click.IntRange(1, 20), default=4, show_default=True, help="rates a codec")
-@click.option("--settings", multiple=True, callback=_by_codec, metavar="CODEC=VALUE,...",
+@click.option("--settings", multiple=True, callback=by_codec, metavar="CODEC=VALUE,...",
               help="the settings themselves: crf, or nervcodec's rate weight (x265=22,27,32,37)")
 @click.option("--adapter", "tomls", multiple=True, type=click.Path(path_type=Path),
               help="a .toml file that adds a codec (docs/usage.md)")
@@ -437,8 +280,8 @@ def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path:
 @click.option("--threads", type=int, help="CPUs that each codec's process may use, and nervcodec's threads")
 @click.option("--seed", type=int, default=0, show_default=True, help="of nervcodec's fits")
 @click.option("--json", "as_json", is_flag=True, help="print results.json on stdout")
-@_speed_options
-@_version
+@speed_options
+@version_option
 def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list[str]], n_points: int,
           settings: dict[str, list[str]], tomls: tuple[Path, ...], encode_options: str, suite: str | None,
           folder: Path | None, n_frames: int | None, anchor: str | None, out: Path, threads: int | None, seed: int,

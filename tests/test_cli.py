@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nervcodec import __version__
-from nervcodec import cli as cli_module
+from nervcodec import options
 from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
 from nervcodec.color import Frames
 from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
@@ -204,13 +204,13 @@ def test_a_time_budget_sets_the_epochs(shell: Shell, monkeypatch: pytest.MonkeyP
     ("90", 90), ("1.5s", 1.5), ("10m", 600), ("1h30m", 5400), ("1h1m1s", 3661)])
 def test_times(text: str, seconds: float) -> None:
     """A time is in seconds, or in hours, minutes and seconds."""
-    assert cli_module._Duration().convert(text, None, None) == seconds
+    assert options.Duration().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize(("text", "amount"), [("65600", 65600), ("64k", 64e3), ("1.5M", 1.5e6), ("2G", 2e9)])
 def test_amounts(text: str, amount: float) -> None:
     """An amount is a number, or one of thousands, millions and so on."""
-    assert cli_module._Amount().convert(text, None, None) == amount
+    assert options.Amount().convert(text, None, None) == amount
 
 
 def test_crf_and_tune_reach_the_fit(shell: Shell) -> None:
