@@ -77,6 +77,13 @@ def test_any_header_comes_back(header: Header) -> None:
     assert read_file(data).header == header
 
 
+@pytest.mark.parametrize("motion", [(1, 1), (1, 2), (2, 1), (4096, 4096)])
+def test_the_least_and_the_largest_motion_come_back(motion: tuple[int, int]) -> None:
+    """A field of one vector is a motion, and no side stands for the other."""
+    header = replace(HEADER, model=replace(MODEL, motion_height=motion[0], motion_width=motion[1]))
+    assert read_file(write_file(header, SEGMENTS, StoredQuality())).header == header
+
+
 quality_units = st.none() | st.integers(0, 2**32 - 2)
 
 
