@@ -1,8 +1,10 @@
 """Encodes clips towards sizes, crf and PSNRs, against the paper's recipe and for a given time: docs/benchmarks.md.
 
 Every encode is a process of its own; its report is kept in OUT/*.json beside the .nvpp file, so that the same command
-goes on where it stopped. Bytes are those of the file on disk, quality that of the frames decoded from it.
-Usage: bin/goals --clips FOLDER [--out FOLDER] [PART ...]; parts: sizes, crf, psnr, epochs, spread, paper, points.
+goes on where it stopped. Bytes are those of the file on disk, quality that of the frames decoded from it. With
+--at-once 2 two encodes share the CPUs, a thread each: more of them in an hour, and their times say less.
+Usage: bin/goals --clips FOLDER [--out FOLDER] [--at-once N] [PART ...]; parts: sizes, crf, psnr, epochs, spread, paper,
+points.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import math
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -50,14 +53,14 @@ JOBS: dict[str, list[Job]] = {
 }
 
 
-def encoded(job: Job, clips: Path, out: Path) -> dict[str, Any]:
-    """The report of an encode, made now or earlier."""
+def encoded(job: Job, clips: Path, out: Path, threads: Sequence[str] = ()) -> dict[str, Any]:
+    """The report of an encode, made now, with such an option for its threads, or earlier."""
     clip, arguments = job
     stem = out / "_".join([clip, *arguments]).replace("--", "").replace(" ", "_")
     report = stem.with_name(stem.name + ".json")
     if not report.exists():
         command = [sys.executable, "-m", "nervcodec", "encode", "-y", "--json", str(clips / CLIPS[clip]),
-                   f"{stem}.nvpp", *arguments]
+                   f"{stem}.nvpp", *arguments, *threads]
         print(" ".join(command[2:]), file=sys.stderr, flush=True)
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)
         report.write_bytes(done.stdout)
@@ -170,13 +173,19 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(JOBS)}; default: all")
     parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
     parser.add_argument("--out", type=Path, default=Path("demo-out/goals"))
+    parser.add_argument("--at-once", type=int, default=1, help="encodes at a time, a thread each if more than one")
     given = parser.parse_args()
     unknown = sorted(set(given.parts) - set(JOBS))
     if unknown:
         parser.error(f"part is {unknown[0]}; legal: {', '.join(JOBS)}")
     given.out.mkdir(parents=True, exist_ok=True)
-    measured = Measured(given.clips.resolve(), given.out.resolve())
-    for part in given.parts or JOBS:
+    clips, out, parts = given.clips.resolve(), given.out.resolve(), given.parts or list(JOBS)
+    if given.at_once > 1:
+        with ThreadPoolExecutor(given.at_once) as pool:
+            list(pool.map(lambda job: encoded(job, clips, out, ("--threads", "1")), (
+                job for part in parts for job in JOBS[part])))
+    measured = Measured(clips, out)
+    for part in parts:
         replace_block(ROOT / "docs" / "benchmarks.md", part, TABLES[part](measured))
 
 
