@@ -77,6 +77,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input) into OUTPUT.nvpp."""
     from . import codec
     from .journal import Pace, stored_identity
+    from .memory import keep_freed_memory
     from .output import check_output
     from .plan import check_memory, plan_encode, with_epochs, with_precision
     from .video import spooled
@@ -88,6 +89,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     if time_budget is not None and options["epochs"] is not None:
         raise ConfigError("epochs and a time budget are given; legal: one of them")
     goal = Goal(**{field.name: options.pop(field.name) for field in fields(Goal)})
+    keep_freed_memory()
     source = click.get_current_context().with_resource(spooled(source))
     plan = plan_encode(source, goal=goal, **options)
     from .backends import choose_device, choose_precision, set_threads
@@ -181,8 +183,10 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
            overwrite: bool, as_json: bool, raised: dict[str, int], max_memory: float, **options: Any) -> None:
     """Decode INPUT.nvpp to OUTPUT: .y4m, - (.y4m on standard output) or a folder of PNG (exact), .mp4, .mkv, .mov or
     .webm."""
-    overwrite = overwrite or _asks_to_overwrite(destination)
     from . import codec
+    from .memory import keep_freed_memory
+    overwrite = overwrite or _asks_to_overwrite(destination)
+    keep_freed_memory()
     with console.progress_line(as_json) as line:
         report = codec.decode(
             source, destination, first=frames[0], stop=frames[1], overwrite=overwrite, device=device,
@@ -207,7 +211,9 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
 def verify(source: str, *, device: str, threads: int | None, as_json: bool, raised: dict[str, int],
            max_memory: float) -> None:
     """Check INPUT.nvpp: container, streams, and that it decodes to what its encoder saw."""
+    from .memory import keep_freed_memory
     from .verify import verify as check
+    keep_freed_memory()
     with console.progress_line(as_json) as line:
         found = check(source, limits=limits_of(raised, max_memory), device=device, n_threads=threads,
                       on_progress=(lambda n, of: line.counting("verify", n, of)) if line else None)
@@ -321,6 +327,7 @@ def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | N
     """Prints our training beside plain PyTorch's, or our times beside the least that they could be."""
     from .backends import choose_device, set_threads
     from .floor import CASES, floor_text, measure_floor
+    from .memory import keep_freed_memory
     from .speed import Settings, compare_speed, speed_text
     if speed == floor or bool(clips) != speed:
         raise ConfigError(f"{len(clips)} clips are given; legal: --speed with clips, or --floor without")
@@ -328,7 +335,8 @@ def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | N
     device, command = choose_device(device), shlex.join(["nervcodec", *sys.argv[1:]])
     with console.progress_line(as_json) as line:
         on_progress = line.benching if line else lambda *_: None
-        if floor:
+        if floor:  # of what encode and decode do; --speed compares with what others do
+            keep_freed_memory()
             results = measure_floor(tuple(cases) or CASES, device, settings["precision"], command, on_progress)
         else:
             chosen = Settings(device=device, seed=seed, **settings)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from nervcodec.memory import available_bytes, peak_bytes
+import nervcodec
+from nervcodec.memory import available_bytes, keep_freed_memory, peak_bytes
 from shell import Shell, write_clip
 
 
@@ -31,6 +36,46 @@ def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
 def test_the_peak_holds_what_was_held() -> None:
     """After 64 MiB were filled the peak is at least so much."""
     assert len(b"x" * (64 << 20)) == 64 << 20 <= peak_bytes()
+
+
+FAULTS = """
+import resource, sys
+from threading import Thread
+from nervcodec.memory import keep_freed_memory
+
+def work():
+    for _ in range(5):
+        maps = [b"x" * (20 << 20) for _ in range(4)]
+        del maps
+
+def threaded():
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+
+kept = sys.argv[1:] == ["keep"] and keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+work()
+threaded()
+print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="tunes glibc")
+def test_freed_memory_is_used_again() -> None:
+    """80 MiB filled ten times over, half of them on another thread, have their pages made once and not ten times."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    environment["PYTHONPATH"] = str(Path(nervcodec.__file__).parent.parent)
+    (without, given), (with_it, kept) = (
+        map(int, subprocess.run([sys.executable, "-c", FAULTS, *mode], env=environment, check=True, capture_output=True,
+                                text=True).stdout.split()) for mode in ((), ("keep",)))
+    assert (without, with_it) == (0, 1) and 4 * kept < given
+
+
+def test_the_users_tuning_of_malloc_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a setting of malloc in the environment nothing is set."""
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert not keep_freed_memory()
 
 
 @pytest.mark.parametrize("options", [["--max-memory", "0.1"], ["--max-memory", "0.1", "--dry-run"]], ids=" ".join)
