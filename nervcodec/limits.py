@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from . import architecture
-from .bitstream import File
 from .config import ModelConfig, VideoFormat
 from .errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from .bitstream import File
 
 _FILE_COPIES = 3  # of a file's bytes that are held at once: as read, as sections, as streams
 
