@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .architecture import n_parameters
+from .architecture import KEYED, n_parameters, tensors
 from .config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, VideoFormat
 from .errors import ConfigError
 from .goal import usual_bpp
@@ -74,11 +74,13 @@ class Sizing:
         n_parameters: at 7.6 million pixels; they grow with the pixels to the power of 0.6.
         octave: the width's factor for an octave of scale.
         five: its factor where the stride is 5, whose upsampling has 25 outputs a channel.
+        multiple: widths are multiples of it, or of half of it where they are less than 1.5 times it.
     """
 
     n_parameters: float
     octave: float
     five: float
+    multiple: int = 1
 
 
 def segment_lengths(n_frames: int, at_most: int | None = None) -> list[int]:
@@ -153,10 +155,10 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     """Our network: temporal feature grids, and widths that suit the segment's number of pixels and its rate.
 
     Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights of fine blocks are
-    worth more bits than those of the first, so that these are nearly as wide (docs/ablation.md); the number of
-    parameters follows the rate.
+    worth more bits than those of the first, but cost more time (docs/ablation.md), and widths that are multiples of 8
+    take the least for what they do (docs/performance.md). The number of parameters follows the rate.
     """
-    sizing = Sizing(175_000 * min(max(nature.rate**0.7, 1 / 8), 8), 0.9, 0.65)
+    sizing = Sizing(100_000 * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, multiple=8)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
     moves = len(grids) > 2 and n_frames > 1
@@ -201,22 +203,26 @@ def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int
 
 def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: Sizing,
             model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
-    """The widest model(blocks) within the sizing's number of parameters, finer grids and motion aside."""
+    """The widest model(blocks) within the sizing's number of parameters, grids and motion aside."""
     def blocks(width: float) -> tuple[Block, ...]:
         found, scale = [], 1
         for stride in strides:
             share = sizing.octave ** math.log2(scale) * (sizing.five if stride == 5 else 1)
-            found.append(Block(stride, max(4, round(width * share))))
+            found.append(Block(stride, max(4, _multiple(width * share, sizing.multiple))))
             scale *= stride
         return tuple(found)
 
     budget = sizing.n_parameters * (n_frames * form.width * form.height / 7.6e6) ** 0.6
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
-    aside = sum(grid.n_keys(n_frames) * grid.channels * math.prod(models[0].cells(grid.level))
-                for grid in models[0].grids if grid.level)
-    aside += n_frames * 2 * models[0].motion_height * models[0].motion_width
+    aside = sum(tensor.size for tensor in tensors(models[0], n_frames) if tensor.kind in KEYED)
     return max((m for m in models if n_parameters(m, n_frames) - aside <= budget), default=models[0],
                key=lambda m: n_parameters(m, n_frames))
+
+
+def _multiple(width: float, of: int) -> int:
+    """The nearest multiple of a number, or of half of it below 1.5 times it."""
+    unit = of if width >= 1.5 * of or of == 1 else of // 2
+    return unit * round(width / unit)
 
 
 def _plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
