@@ -209,30 +209,45 @@ def biased_bits(fitted: Fitted) -> float:
     return float((fitted.parameters / 0.25).round().abs().sum())
 
 
-@pytest.mark.parametrize("share", [0.93, 0.97, 1.0, 1.03])
+def magnitudes(fitted: Fitted) -> float:
+    """A stand-in for the coded bits: the sum of all magnitudes in steps, rounded."""
+    return float((fitted.parameters / fitted.log_steps[0].exp()).round().abs().sum())
+
+
+def normal() -> Fitted:
+    return Fitted(torch.randn(4000, generator=torch.Generator().manual_seed(0)), torch.tensor([0.25, 0.25]).log())
+
+
+@pytest.mark.parametrize("share", [0.93, 0.97, 1.0])
 def test_rounding_closes_what_is_left(share: float) -> None:
-    """A fit some percent too large or too small is rounded to less or more until it is within tolerance."""
-    start = Fitted(torch.randn(4000, generator=torch.Generator().manual_seed(0)), torch.tensor([0.25, 0.25]).log())
-    goal = share * biased_bits(start)
-    found = nearest_to(start, (1000, 3000), (), lambda fitted: biased_bits(fitted) / goal - 1, 0.015)
-    assert biased_bits(found) == pytest.approx(goal, rel=0.015)
+    """A fit some percent too large is rounded to less and less until it is within tolerance."""
+    start = normal()
+    goal = share * magnitudes(start)
+    found = nearest_to(start, (1000, 3000), (), lambda fitted: magnitudes(fitted) / goal - 1, 0.015)
+    assert magnitudes(found) == pytest.approx(goal, rel=0.015)
     moved = (found.parameters / 0.25).round() - (start.parameters / 0.25).round()
     assert float(moved.abs().max()) == (share != 1)
 
 
-def test_steps_move_where_rounding_does_not_suffice() -> None:
-    """A fit half too small has its steps shrunk as well, by no more codes than allowed."""
-    values = torch.randn(4000, generator=torch.Generator().manual_seed(0))
-
-    def bits(fitted: Fitted) -> float:
-        return float((fitted.parameters / fitted.log_steps[0].exp()).round().abs().sum())
-
-    start = Fitted(values, torch.tensor([0.25, 0.25]).log())
-    goal = 1.3 * bits(start)
-    found = nearest_to(start, (1000, 3000), (), lambda fitted: bits(fitted) / goal - 1, 0.03, 4)
-    assert bits(found) == pytest.approx(goal, rel=0.03)
+def test_steps_grow_where_rounding_does_not_suffice() -> None:
+    """A fit much too large has its steps made larger as well, by no more codes than allowed."""
+    start = normal()
+    goal = 0.7 * magnitudes(start)
+    found = nearest_to(start, (1000, 3000), (), lambda fitted: magnitudes(fitted) / goal - 1, 0.03, 4)
+    assert magnitudes(found) == pytest.approx(goal, rel=0.03)
     codes = [code_from_step(math.exp(value)) - code_from_step(0.25) for value in found.log_steps.tolist()]
-    assert codes[0] == codes[1] and -4 <= codes[0] < 0
+    assert codes[0] == codes[1] and 0 < codes[0] <= 4
+
+
+@pytest.mark.parametrize(("share", "is_met"), [(1.003, True), (1.03, False), (1.5, False)])
+def test_no_picture_is_spoiled_to_fill_a_file(share: float, is_met: bool) -> None:
+    """A fit that is too small grows by rounding that is hardly biased; its steps stay, and more bytes are left over."""
+    start = normal()
+    goal = share * magnitudes(start)
+    found = nearest_to(start, (1000, 3000), (), lambda fitted: magnitudes(fitted) / goal - 1, 0.002, 4)
+    assert torch.equal(found.log_steps, start.log_steps)
+    torch.testing.assert_close(found.parameters, start.parameters, atol=0.01 * 0.25, rtol=0)
+    assert (magnitudes(found) == pytest.approx(goal, rel=0.002)) == is_met
 
 
 def test_grids_keep_their_rounding() -> None:
