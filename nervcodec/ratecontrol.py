@@ -24,6 +24,7 @@ _INTEGRAL, _PROPORTIONAL = 50.0, 0.8
 _SETTLED = 0.4
 _LATE = 0.7  # from here on weights are rounded and learning rates are low: the size hardly feels the price
 _EARLY, _HALF_WAY = 0.3, 0.5
+_MOST_GAIN = 0.65  # of the usual: too good a picture is soon made smaller, too poor a one hardly better any more
 _MAX_ERROR, _MAX_DRIFT = 1.0, math.log(3000)
 
 
@@ -122,7 +123,7 @@ class RateControl:
             self._early_db = psnr_db
         if self._gain_scale is None and self._early_db is not None and progress >= _HALF_WAY:
             usual = usual_gain_db(_EARLY) - usual_gain_db(_HALF_WAY)
-            self._gain_scale = min(max((psnr_db - self._early_db) / usual, 0.1), 1.2)
+            self._gain_scale = min(max((psnr_db - self._early_db) / usual, 0.1), _MOST_GAIN)
         return psnr_db + usual_gain_db(progress) * (1.0 if self._gain_scale is None else self._gain_scale)
 
 
