@@ -243,9 +243,10 @@ class _Run:
 
 
 # Runs a command on the first N CPUs, then tells its wall seconds, peak memory and exit code. It stands between because
-# Linux takes what the starting process holds (here torch, half a gigabyte) for the peak of what it starts.
+# Linux takes what the starting process holds (here torch, half a gigabyte) for the peak of what it starts. So it loads as
+# little as it can, and json only once the command has ended.
 _LAUNCHER = """
-import json, os, sys, time
+import os, sys, time
 report, n_cpus, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 os.set_inheritable(report, False)
 if hasattr(os, "sched_setaffinity"):
@@ -256,8 +257,9 @@ try:
 except OSError as error:
     sys.exit(f"cannot start {command[0]}: {error.strerror}")
 _, status, usage = os.wait4(pid, 0)
-peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-os.write(report, json.dumps([time.monotonic() - started, peak, os.waitstatus_to_exitcode(status)]).encode())
+seconds, peak = time.monotonic() - started, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+import json
+os.write(report, json.dumps([seconds, peak, os.waitstatus_to_exitcode(status)]).encode())
 """
 
 
