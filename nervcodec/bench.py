@@ -243,8 +243,8 @@ class _Run:
 
 
 # Runs a command on the first N CPUs, then tells its wall seconds, peak memory and exit code. It stands between because
-# Linux takes what the starting process holds (here torch, half a gigabyte) for the peak of what it starts. So it loads as
-# little as it can, and json only once the command has ended.
+# Linux takes what the starting process holds (here torch, half a gigabyte) for the peak of what it starts. So it loads
+# as little as it can, and json only once the command has ended.
 _LAUNCHER = """
 import os, sys, time
 report, n_cpus, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]

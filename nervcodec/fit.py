@@ -27,9 +27,10 @@ from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, Progress, 
 from .losses import l1_ssim, plane_weights
 from .model import Network
 from .optim import Optimizer, rate_factor
-from .quantize import SoftQuantizer, covering_steps, step_from_code
-from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SETTLING_CYCLES, SETTLING_RATE, SETTLING_SHARE, SIZE_LAW,
-                          SIZE_LOOKS, RateControl, is_due, psnr_error, settling_factor, size_error)
+from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
+from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
+                          SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error, settling_factor,
+                          size_error)
 
 MAX_ROLLBACKS = 3
 _FIRST, _SECOND = "fit", "finetune"
@@ -163,13 +164,22 @@ class _Stage:
         """Goes on in short cycles at a low rate until the target is met: to round anew would cost more quality."""
         end = self.n_epochs + SETTLING_CYCLES * self.settling_epochs
         while self.epoch < end:
-            if self.n_batches == 0 and (self.epoch - self.n_epochs) % self.settling_epochs == 0:
+            n_cycles, n_into = divmod(self.epoch - self.n_epochs, self.settling_epochs)
+            if self.n_batches == 0 and n_into == 0:
                 error = self._error(self._fitted())
                 if abs(error) <= self.law.tolerance:
                     break
                 self.fitter.rate_weight *= settling_factor(error)
+                if self.fit.target_bpp and error < (SATURATED if n_cycles < SETTLING_CYCLES // 2 else 0):
+                    self._refine_steps()
             self._epoch()
             self.epoch += 1
+
+    def _refine_steps(self) -> None:
+        """Makes all steps one code smaller, for the fit to go on from there: no price fills the bytes that are left."""
+        codes = [max(code_from_step(math.exp(log_step)) - 1, 0) for log_step in self.log_steps.tolist()]
+        with torch.no_grad():
+            self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
 
     def _error(self, fitted: Fitted) -> float:
         """By how much what would be coded is too large or too good, in ln(bytes)."""

@@ -25,7 +25,6 @@ from .presets import PRESETS, Nature, segment_lengths
 from .video import probe, read_groups
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
-_SPARE_RATE = 1.5  # of the network over the rate asked for: easy video, too, is to be able to use all its bytes
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies
 
 
@@ -94,8 +93,7 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     expected = bpp or (expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels))
     if tune is not None:
         fit = tuned(fit, tune)
-    rate = expected * (_SPARE_RATE if bpp else 1.0) / usual_bpp(n_pixels)
-    nature = Nature(rate, temporal_information(Path(source), form))
+    nature = Nature(expected / usual_bpp(n_pixels), temporal_information(Path(source), form))
     model = chosen.model(form, colorspace, max(lengths), nature)
     if bits is not None:
         model = replace(model, bits=bits)

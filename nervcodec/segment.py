@@ -28,10 +28,9 @@ from .prune import magnitude_mask
 from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
 
 # How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
-# step its rounding may be biased for that (the least that does is taken; at most _MAX_GROWTH of one to take up bytes
-# that are left, which are not worth a worse picture), and by how many codes steps may grow.
+# step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
-_BIASES, _MAX_GROWTH, _MAX_CODES = tuple(0.0025 * 1.5**k for k in range(12)), 0.01, 4
+_BIASES, _MAX_CODES = tuple(0.0025 * 1.5**k for k in range(12)), 4
 
 
 @dataclass(frozen=True)
@@ -98,27 +97,26 @@ def nearest_to(fitted: Fitted, sizes: Sequence[int], lags: Sequence[int], error_
     """The fit with its rounding biased towards or away from zero, so that it meets its target.
 
     A last resort: a fit bears no change of its rounding, half a decibel for 1 % (docs/ablation.md). What changes are
-    the symbols that were least sure, those nearest to a boundary; only where this does not suffice for a fit that is
-    too large all steps become some codes larger, which rounds everything anew.
+    the symbols that were least sure, those nearest to a boundary; only where this does not suffice all steps become
+    some codes larger or smaller, which rounds everything anew.
 
     Args:
         sizes, lags: the groups', as SoftQuantizer has them.
         error_of: by how much a fit is too large or too good; it falls as the bias and the steps grow.
         tolerance: the error that is good enough.
-        max_codes: by how many codes steps may grow.
+        max_codes: by how many codes steps may move.
     """
     best, best_error = fitted, error_of(fitted)
-    if best_error > 0:
-        trials = [(codes, bias) for codes in range(max_codes + 1) for bias in _BIASES]
-    else:
-        trials = [(0, -bias) for bias in _BIASES if bias <= _MAX_GROWTH]
-    for codes, bias in trials:
-        if abs(best_error) <= tolerance:
-            break
-        trial = biased(with_steps(fitted, codes) if codes else fitted, sizes, lags, bias)
-        error = error_of(trial)
-        if abs(error) < abs(best_error):
-            best, best_error = trial, error
+    direction = 1 if best_error > 0 else -1
+    for codes in range(max_codes + 1):
+        stepped = with_steps(fitted, direction * codes)
+        for bias in _BIASES:
+            if abs(best_error) <= tolerance:
+                return best
+            trial = biased(stepped, sizes, lags, direction * bias)
+            error = error_of(trial)
+            if abs(error) < abs(best_error):
+                best, best_error = trial, error
     return best
 
 
