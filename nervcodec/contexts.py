@@ -1,68 +1,102 @@
 """Which symbols of a grid share a table (docs/bitstream.md, 'Contexts'): change goes on where the last key changed.
 
-The activity of a place is what the key before changed around it. The file says into how many classes a grid's places
-fall by it; everything else follows from symbols that are already known. Integers only.
+The activity of a place is what the key before changed around it and, of a wavelet's details, what the next coarser
+details hold there. The file says into how many classes a grid's places fall by it; everything else follows from symbols
+that are already known. Integers only.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+Symbols = NDArray[np.int32]
+Shape = tuple[int, ...]
+
 # Least activities of the second, third .. class, for one class, two classes and so on.
 THRESHOLDS = ((), (6,), (2, 8), (1, 4, 10), (1, 3, 7, 16), (1, 3, 6, 12, 24))
 
 
-def has_classes(shape: tuple[int, ...]) -> bool:
-    """Whether a group is a grid of several keys, [keys, channels, height, width]."""
-    return len(shape) == 4 and shape[0] > 1
+def has_classes(shape: Shape, follows: bool) -> bool:
+    """Whether a group of a shape has them: grids of several keys, [keys, channels, height, width], and what follows
+    coarser details."""
+    return follows or len(shape) == 4 and shape[0] > 1
 
 
-def activity(symbols: NDArray[np.int32]) -> NDArray[np.int32]:
+def activity(symbols: Symbols) -> Symbols:
     """The magnitudes around each cell of [.., height, width] summed over 3 x 3 cells, its own counted twice."""
     magnitudes = np.abs(symbols)
     padded = np.pad(magnitudes, [(0, 0)] * (symbols.ndim - 2) + [(1, 1), (1, 1)])
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
-    found: NDArray[np.int32] = magnitudes + rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    found: Symbols = magnitudes + rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
     return found
 
 
-def runs(symbols: NDArray[np.int32], shape: tuple[int, ...], n_classes: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """What is coded at once, in coded order: (number of its table, places in the flat symbols), none of it empty.
-
-    A run's places depend on the symbols of earlier runs alone: a decoder fills them in as they come.
+class Places:
+    """The places of one group, [keys, channels, height, width] or [size], in the order in which they are coded.
 
     Args:
-        symbols: [n], contiguous.
-        shape: the group's; a grid's if there are classes.
-        n_classes: 0 for a group with one table for all its symbols.
+        shape: the group's.
+        coarser: the symbols [n] of the next coarser details, of half the height and width (rounded up), if the group
+            follows them.
     """
-    if not n_classes:
-        yield 0, np.arange(symbols.size)
-        return
-    keys = symbols.reshape(shape)
-    key_size = keys[0].size
-    yield 0, np.arange(key_size)
-    for number, before in enumerate(keys[:-1], 1):
-        classes = np.searchsorted(THRESHOLDS[n_classes - 1], activity(before).ravel(), side="right")
-        for class_number in range(n_classes):
-            places = np.flatnonzero(classes == class_number)
-            if places.size:
-                yield 1 + class_number, number * key_size + places
 
+    def __init__(self, shape: Shape, coarser: Symbols | None = None) -> None:
+        self.shape = shape
+        self.has_classes = has_classes(shape, coarser is not None)
+        self.n_first = int(coarser is None)  # keys without classes, and tables of these
+        self._above: Symbols | None = None
+        if coarser is not None:
+            n_keys, n_channels, height, width = shape
+            half = activity(coarser.reshape(n_keys, n_channels, -(-height // 2), -(-width // 2)))
+            self._above = half.repeat(2, axis=2).repeat(2, axis=3)[:, :, :height, :width]
 
-def best_classes(symbols: NDArray[np.int32], shape: tuple[int, ...], max_symbol: int) -> NDArray[np.int64]:
-    """How often each symbol occurs in each class after the first key, int64 [n_classes, 2 * max_symbol + 1].
+    @property
+    def n_without_classes(self) -> int:
+        """Of the first symbols, which have a table for all of them."""
+        return self.n_first * math.prod(self.shape[1:] if self.has_classes else self.shape)
 
-    The number of classes is the one that costs least by _cost_bits, the fewest if several do.
-    """
-    keys = symbols.reshape(shape)
-    highest, n_symbols = THRESHOLDS[-1][-1], 2 * max_symbol + 1
-    pairs = np.minimum(activity(keys[:-1]), highest) * n_symbols + keys[1:] + max_symbol
-    by_activity = np.bincount(pairs.ravel(), minlength=(highest + 1) * n_symbols).reshape(-1, n_symbols)
-    return min((np.add.reduceat(by_activity, (0, *thresholds)) for thresholds in THRESHOLDS), key=_cost_bits)
+    def runs(self, symbols: Symbols, n_tables: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """What is coded at once, in coded order: (number of its table, places in the flat symbols), none of it empty.
+
+        A run's places depend on the symbols of earlier runs alone: a decoder fills them in as they come.
+
+        Args:
+            symbols: [n], contiguous.
+            n_tables: of the group, 1 if it has no classes.
+        """
+        if self.n_without_classes:
+            yield 0, np.arange(self.n_without_classes)
+        if not self.has_classes:
+            return
+        keys = symbols.reshape(self.shape)
+        thresholds = THRESHOLDS[n_tables - self.n_first - 1]
+        for key in range(self.n_first, len(keys)):
+            classes = np.searchsorted(thresholds, self._activity(keys, key).ravel(), side="right")
+            for number in range(n_tables - self.n_first):
+                places = np.flatnonzero(classes == number)
+                if places.size:
+                    yield self.n_first + number, key * keys[0].size + places
+
+    def _activity(self, keys: Symbols, key: int) -> Symbols:
+        """Of the places of a key, from the key before and from the coarser details of the same key."""
+        before = activity(keys[key - 1]) if key else np.zeros_like(keys[0])
+        return before if self._above is None else before + self._above[key]
+
+    def best_classes(self, symbols: Symbols, max_symbol: int) -> NDArray[np.int64]:
+        """How often each symbol occurs in each class, int64 [n_classes, 2 * max_symbol + 1].
+
+        The number of classes is the one that costs least by _cost_bits, the fewest if several do.
+        """
+        keys = symbols.reshape(self.shape)
+        activities = np.stack([self._activity(keys, key) for key in range(self.n_first, len(keys))])
+        highest, n_symbols = THRESHOLDS[-1][-1], 2 * max_symbol + 1
+        pairs = np.minimum(activities, highest) * n_symbols + keys[self.n_first:] + max_symbol
+        by_activity = np.bincount(pairs.ravel(), minlength=(highest + 1) * n_symbols).reshape(-1, n_symbols)
+        return min((np.add.reduceat(by_activity, (0, *thresholds)) for thresholds in THRESHOLDS), key=_cost_bits)
 
 
 def _cost_bits(counts: NDArray[np.int64]) -> float:

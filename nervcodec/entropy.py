@@ -9,7 +9,7 @@ for integer frequencies that sum to 2^24.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,11 +17,8 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from .contexts import THRESHOLDS, best_classes, has_classes, runs
+from .contexts import THRESHOLDS, Places, Shape, Symbols, has_classes
 from .errors import BitstreamError, InvalidField, Truncated
-
-Symbols = NDArray[np.int32]
-Shape = tuple[int, ...]
 
 TOTAL_BITS = 24
 # First bytes of a record: _EMPTY, 1 to 127 the zero odds of a geometric one, _PLAIN + a tail, _NORMAL + a width, ...
@@ -41,19 +38,33 @@ class Coded:
     step_code: int
 
 
-def encode_symbols(groups: Sequence[Coded], shapes: Sequence[Shape], max_symbol: int) -> bytes:
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The symbols of one group, the order in which they are coded and their tables."""
+
+    symbols: Symbols
+    places: Places
+    tables: list[bytes]
+
+
+def encode_symbols(groups: Sequence[Coded], shapes: Sequence[Shape], max_symbol: int,
+                   followers: Collection[int] = ()) -> bytes:
     """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream.
 
     Args:
         shapes: the groups'; those of four dimensions are grids, [keys, channels, height, width].
+        followers: the groups (from 0) that follow the one before them, the next coarser details.
     """
-    parts = [(group.symbols, shape, _fit_tables(group.symbols, shape, max_symbol))
-             for group, shape in zip(groups, shapes, strict=True)]
-    records = [_records(tables, group.step_code) for (_, _, tables), group in zip(parts, groups)]
+    parts: list[_Part] = []
+    for number, (group, shape) in enumerate(zip(groups, shapes, strict=True)):
+        places = Places(shape, parts[-1].symbols if number in followers else None)
+        parts.append(_Part(group.symbols, places, _fit_tables(group.symbols, places, max_symbol)))
+    records = [_records(part, group.step_code) for part, group in zip(parts, groups)]
     return b"".join(records) + _encode_bytes(parts, max_symbol)
 
 
-def decode_symbols(stream: bytes, shapes: Sequence[Shape], max_symbol: int) -> list[Coded]:
+def decode_symbols(stream: bytes, shapes: Sequence[Shape], max_symbol: int,
+                   followers: Collection[int] = ()) -> list[Coded]:
     """The inverse of encode_symbols.
 
     Raises:
@@ -62,29 +73,31 @@ def decode_symbols(stream: bytes, shapes: Sequence[Shape], max_symbol: int) -> l
         BitstreamError: bytes that an encoder of these symbols would not have written.
     """
     records, position = [], 0
-    for shape in shapes:
-        tables, step_code, position = _read_records(stream, position, shape, max_symbol)
+    for number, shape in enumerate(shapes):
+        tables, step_code, position = _read_records(stream, position, shape, max_symbol, number in followers)
         records.append((tables, step_code))
     coded = stream[position:]
     words = np.frombuffer(coded + bytes(8 + -len(coded) % 4), ">u4").astype(np.uint32)
     decoder = constriction.stream.queue.RangeDecoder(words)
+    parts: list[_Part] = []
     try:
-        parts = [(_decode_group(decoder, shape, tables, max_symbol), shape, tables)
-                 for shape, (tables, _) in zip(shapes, records)]
+        for number, (shape, (tables, _)) in enumerate(zip(shapes, records)):
+            places = Places(shape, parts[-1].symbols if number in followers else None)
+            parts.append(_Part(_decode_group(decoder, places, tables, max_symbol), places, tables))
     except AssertionError as error:
         raise BitstreamError(f"the range decoder met an impossible state: {error}") from None
     if coded != _encode_bytes(parts, max_symbol):
         raise BitstreamError("a stream's bytes are not those of its symbols")
-    return [Coded(symbols, step_code) for (symbols, _, _), (_, step_code) in zip(parts, records)]
+    return [Coded(part.symbols, step_code) for part, (_, step_code) in zip(parts, records)]
 
 
-def _encode_bytes(parts: Iterable[tuple[Symbols, Shape, list[bytes]]], max_symbol: int) -> bytes:
-    """The range coder's bytes of (symbols, shape, tables) of groups; what has an empty table leaves no trace."""
+def _encode_bytes(parts: Iterable[_Part], max_symbol: int) -> bytes:
+    """The range coder's bytes of groups; what has an empty table leaves no trace."""
     encoder = constriction.stream.queue.RangeEncoder()
-    for symbols, shape, tables in parts:
-        for number, places in runs(symbols, shape, len(tables) - 1):
-            if tables[number][0] != _EMPTY:
-                encoder.encode(symbols[places] + np.int32(max_symbol), _model(tables[number], max_symbol))
+    for part in parts:
+        for number, run in part.places.runs(part.symbols, len(part.tables)):
+            if part.tables[number][0] != _EMPTY:
+                encoder.encode(part.symbols[run] + np.int32(max_symbol), _model(part.tables[number], max_symbol))
     n_shifts, (low, extent) = encoder.pos()
     return _shortest(encoder.get_compressed().astype(">u4").tobytes(), n_shifts, low, extent)
 
@@ -107,23 +120,24 @@ def _shortest(words: bytes, n_shifts: int, low: int, extent: int) -> bytes:
     return (-(-start >> unit)).to_bytes(n_bytes - unit // 8, "big")
 
 
-def _decode_group(decoder: constriction.stream.queue.RangeDecoder, shape: Shape, tables: list[bytes],
+def _decode_group(decoder: constriction.stream.queue.RangeDecoder, places: Places, tables: list[bytes],
                   max_symbol: int) -> Symbols:
-    symbols = np.zeros(math.prod(shape), np.int32)
+    symbols = np.zeros(math.prod(places.shape), np.int32)
     unused = {number for number, table in enumerate(tables) if table[0] != _EMPTY}
-    for number, places in runs(symbols, shape, len(tables) - 1):
+    for number, run in places.runs(symbols, len(tables)):
         if tables[number][0] != _EMPTY:
-            symbols[places] = decoder.decode(_model(tables[number], max_symbol), places.size) - np.int32(max_symbol)
+            symbols[run] = decoder.decode(_model(tables[number], max_symbol), run.size) - np.int32(max_symbol)
             unused.discard(number)
     if unused:
         raise BitstreamError("a class without symbols has a table")
     return symbols
 
 
-def _records(tables: list[bytes], step_code: int) -> bytes:
+def _records(part: _Part, step_code: int) -> bytes:
     """The records of a group; the step stands in the first one that is not empty."""
-    written, step = bytes([len(tables) - 1] if len(tables) > 1 else []), bytes([step_code])
-    for table in tables:
+    written = bytes([len(part.tables) - part.places.n_first] if part.places.has_classes else [])
+    step = bytes([step_code])
+    for table in part.tables:
         if table[0] == _EMPTY:
             written += table
         else:
@@ -131,13 +145,14 @@ def _records(tables: list[bytes], step_code: int) -> bytes:
     return written
 
 
-def _read_records(stream: bytes, start: int, shape: Shape, max_symbol: int) -> tuple[list[bytes], int, int]:
+def _read_records(stream: bytes, start: int, shape: Shape, max_symbol: int,
+                  follows: bool) -> tuple[list[bytes], int, int]:
     """The records of a group at `start`: (their tables, the step code or 0, the position after them)."""
     n_tables, position = 1, start
-    if has_classes(shape):
+    if has_classes(shape, follows):
         if start == len(stream):
             raise Truncated(f"a stream of {len(stream)} bytes ends before a grid's records")
-        n_tables, position = 1 + stream[start], start + 1
+        n_tables, position = stream[start] + (not follows), start + 1
         if not 1 <= stream[start] <= len(THRESHOLDS):
             raise InvalidField("number of classes", stream[start], f"1 to {len(THRESHOLDS)}")
     tables, step = [], b""
@@ -301,12 +316,12 @@ def _cost_bits(table: bytes, used: Used, max_symbol: int) -> float:
     return float(used.counts @ bits) + 8 * len(table)
 
 
-def _fit_tables(symbols: Symbols, shape: Shape, max_symbol: int) -> list[bytes]:
-    """The table of a group; of a grid of several keys that of the first one and those of its classes."""
-    own = symbols[:math.prod(shape[1:])] if has_classes(shape) else symbols
-    first = _fit_table(np.bincount(own + max_symbol, minlength=2 * max_symbol + 1), max_symbol)
-    classes = best_classes(symbols, shape, max_symbol) if has_classes(shape) else ()
-    return [first, *(_fit_table(counts, max_symbol) for counts in classes)]
+def _fit_tables(symbols: Symbols, places: Places, max_symbol: int) -> list[bytes]:
+    """The tables of a group, in the order of Places."""
+    own = symbols[:places.n_without_classes]
+    first = [np.bincount(own + max_symbol, minlength=2 * max_symbol + 1)] if own.size else []
+    classes = places.best_classes(symbols, max_symbol) if places.has_classes else ()
+    return [_fit_table(counts, max_symbol) for counts in (*first, *classes)]
 
 
 def _fit_table(counts: NDArray[np.int64], max_symbol: int) -> bytes:

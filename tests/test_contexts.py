@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nervcodec.contexts import THRESHOLDS, activity, best_classes, has_classes, runs
+from nervcodec.contexts import THRESHOLDS, Places, activity, has_classes
 
 SHAPES = st.tuples(st.integers(2, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))
 
@@ -16,18 +16,29 @@ def drawn(shape: tuple[int, ...], seed: int) -> NDArray[np.int32]:
     return np.clip(np.rint(np.random.default_rng(seed).laplace(0, 1.5, shape)), -7, 7).astype(np.int32)
 
 
-def class_of(before: NDArray[np.int32], place: tuple[int, ...], n_classes: int) -> int:
-    """The class of a place [channel, row, column], by plain loops."""
+def around(symbols: NDArray[np.int32], place: tuple[int, ...]) -> int:
+    """The activity at a place [channel, row, column], by plain loops."""
     c, y, x = place
-    near = [abs(int(before[c, v, u])) for v in range(y - 1, y + 2) for u in range(x - 1, x + 2)
-            if 0 <= v < before.shape[1] and 0 <= u < before.shape[2]]
-    return sum(threshold <= sum(near) + abs(int(before[place])) for threshold in THRESHOLDS[n_classes - 1])
+    near = [abs(int(symbols[c, v, u])) for v in range(y - 1, y + 2) for u in range(x - 1, x + 2)
+            if 0 <= v < symbols.shape[1] and 0 <= u < symbols.shape[2]]
+    return sum(near) + abs(int(symbols[place]))
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((2, 1, 1, 1), True), ((1, 2, 3, 4), False), ((84,), False)])
-def test_only_grids_of_several_keys_have_classes(shape: tuple[int, ...], expected: bool) -> None:
-    """A grid of one key has no key before; other groups have no keys."""
-    assert has_classes(shape) == expected
+def class_of(activity_there: int, n_classes: int) -> int:
+    return sum(threshold <= activity_there for threshold in THRESHOLDS[n_classes - 1])
+
+
+def listed(places: Places, symbols: NDArray[np.int32], n_tables: int) -> list[tuple[int, list[int]]]:
+    return [(number, run.tolist()) for number, run in places.runs(symbols.ravel(), n_tables)]
+
+
+@pytest.mark.parametrize(("shape", "follows", "expected"), [
+    ((2, 1, 1, 1), False, True), ((1, 2, 3, 4), False, False), ((84,), False, False), ((1, 3, 1, 1), True, True)])
+def test_what_has_classes(shape: tuple[int, ...], follows: bool, expected: bool) -> None:
+    """A grid of one key has no key before, unless it has coarser details; other groups have no keys."""
+    assert has_classes(shape, follows) == expected
+    coarser = np.zeros(3, np.int32) if follows else None
+    assert Places(shape, coarser).has_classes == expected
 
 
 def test_activity_by_hand() -> None:
@@ -44,36 +55,60 @@ def test_runs_follow_the_document(shape: tuple[int, ...], n_classes: int, seed: 
     key_size = symbols[0].size
     expected = [(0, list(range(key_size)))]
     for k in range(1, shape[0]):
-        classes = [class_of(symbols[k - 1], place, n_classes) for place in np.ndindex(shape[1:])]
+        classes = [class_of(around(symbols[k - 1], place), n_classes) for place in np.ndindex(shape[1:])]
         expected += [(1 + number, [k * key_size + i for i, found in enumerate(classes) if found == number])
                      for number in range(n_classes) if number in classes]
-    assert [(number, places.tolist()) for number, places in runs(symbols.ravel(), shape, n_classes)] == expected
+    assert listed(Places(shape), symbols, 1 + n_classes) == expected
 
 
-def test_a_run_needs_only_the_runs_before() -> None:
+def coarser_than(shape: tuple[int, ...], seed: int) -> NDArray[np.int32]:
+    """Details of half a shape's rows and columns."""
+    return drawn((*shape[:2], -(-shape[2] // 2), -(-shape[3] // 2)), seed + 1000)
+
+
+FOLLOWERS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))
+
+
+@given(FOLLOWERS, st.integers(1, 6), st.integers(0, 99))
+def test_runs_of_followers_follow_the_document(shape: tuple[int, ...], n_classes: int, seed: int) -> None:
+    """Every key has classes, by the same key's coarser details and by the key before, if there is one."""
+    symbols, coarser = drawn(shape, seed), coarser_than(shape, seed)
+    expected = []
+    for k in range(shape[0]):
+        activities = [around(coarser[k], (c, y // 2, x // 2)) + (around(symbols[k - 1], (c, y, x)) if k else 0)
+                      for c, y, x in np.ndindex(shape[1:])]
+        classes = [class_of(each, n_classes) for each in activities]
+        expected += [(number, [k * symbols[0].size + i for i, found in enumerate(classes) if found == number])
+                     for number in range(n_classes) if number in classes]
+    assert listed(Places(shape, coarser.ravel()), symbols, n_classes) == expected
+
+
+@pytest.mark.parametrize(("follows", "n_tables"), [(False, 5), (True, 4)])
+def test_a_run_needs_only_the_runs_before(follows: bool, n_tables: int) -> None:
     """A decoder that fills in each run as it comes is given the places that the encoder had."""
-    symbols, shape = drawn((5, 2, 4, 4), 0).ravel(), (5, 2, 4, 4)
+    shape = (5, 2, 4, 4)
+    symbols, places = drawn(shape, 0).ravel(), Places(shape, coarser_than(shape, 0).ravel() if follows else None)
     filled = np.zeros_like(symbols)
-    for (number, places), (own_number, own_places) in zip(runs(symbols, shape, 4), runs(filled, shape, 4), strict=True):
-        assert number == own_number and places.tolist() == own_places.tolist()
-        filled[own_places] = symbols[places]
+    both = zip(places.runs(symbols, n_tables), places.runs(filled, n_tables), strict=True)
+    for (number, run), (own_number, own_run) in both:
+        assert number == own_number and run.tolist() == own_run.tolist()
+        filled[own_run] = symbols[run]
     assert filled.tolist() == symbols.tolist()
 
 
 def test_without_classes_there_is_one_run() -> None:
     """Any other group is coded in one piece, in its own order."""
-    (number, places), = runs(drawn((2, 3), 0).ravel(), (6,), 0)
-    assert (number, places.tolist()) == (0, [0, 1, 2, 3, 4, 5])
+    assert listed(Places((6,)), drawn((2, 3), 0), 1) == [(0, [0, 1, 2, 3, 4, 5])]
 
 
-@given(SHAPES, st.integers(0, 99))
-def test_counts_are_those_of_the_classes(shape: tuple[int, ...], seed: int) -> None:
+@given(SHAPES, st.booleans(), st.integers(0, 99))
+def test_counts_are_those_of_the_classes(shape: tuple[int, ...], follows: bool, seed: int) -> None:
     """The counts of the best classes are those of the runs with so many classes."""
-    symbols = drawn(shape, seed).ravel()
-    counts = best_classes(symbols, shape, 7)
-    expected = np.zeros_like(counts)
-    for number, places in list(runs(symbols, shape, len(counts)))[1:]:
-        expected[number - 1] += np.bincount(symbols[places] + 7, minlength=15)
+    symbols, places = drawn(shape, seed).ravel(), Places(shape, coarser_than(shape, seed).ravel() if follows else None)
+    counts = places.best_classes(symbols, 7)
+    expected, n_first = np.zeros_like(counts), 0 if follows else 1
+    for number, run in list(places.runs(symbols, n_first + len(counts)))[n_first:]:
+        expected[number - n_first] += np.bincount(symbols[run] + 7, minlength=15)
     assert counts.tolist() == expected.tolist()
 
 
@@ -81,6 +116,6 @@ def test_equal_costs_take_the_fewest_classes() -> None:
     """Where the key after never changes, or changes alike whatever was before, one class is enough."""
     still = drawn((2, 1, 6, 6), 0)
     still[1] = 0
-    assert len(best_classes(still.ravel(), still.shape, 7)) == 1
+    assert len(Places(still.shape).best_classes(still.ravel(), 7)) == 1
     still[1] = 3
-    assert len(best_classes(still.ravel(), still.shape, 7)) == 1
+    assert len(Places(still.shape).best_classes(still.ravel(), 7)) == 1

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nervcodec.entropy import (TOTAL_BITS, Coded, Symbols, _read_record, decode_symbols, encode_symbols,
-                               frequencies)
+from nervcodec.contexts import Shape, Symbols
+from nervcodec.entropy import TOTAL_BITS, Coded, _read_record, decode_symbols, encode_symbols, frequencies
 from nervcodec.errors import BitstreamError, InvalidField, Truncated
 
 EVERY_MAX_SYMBOL = [(1 << bits - 1) - 1 for bits in range(2, 13)]
@@ -298,6 +298,67 @@ def test_the_step_comes_back_from_the_first_record_that_has_it(still: list[int])
     symbols = restless((4, 2, 5, 5), 127).symbols.reshape(4, 2, 5, 5)
     symbols[still] = 0
     assert_comes_back([Coded(symbols.ravel(), 201)], [(4, 2, 5, 5)], 127)
+
+
+def wavelet(n_keys: int, size: tuple[int, int], max_symbol: int, seed: int) -> tuple[list[Coded], list[Shape]]:
+    """Coarse details and two finer ones that are lively where these are, [n_keys, 3, rows, columns] each."""
+    rng, sizes = np.random.default_rng(seed), [size]
+    for _ in range(2):
+        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+    where = np.exp(rng.normal(-1, 3, (n_keys, 3, *sizes[0])))
+    groups: list[Coded] = []
+    shapes: list[Shape] = []
+    for rows, columns in sizes:
+        values = rng.laplace(0, 1, (n_keys, 3, rows, columns)) * where[:, :, :rows, :columns]
+        groups.append(coded(np.clip(values, -max_symbol, max_symbol).ravel(), int(rng.integers(256))))
+        shapes.append((n_keys, 3, rows, columns))
+        where = where.repeat(2, axis=2).repeat(2, axis=3)
+    return groups, shapes
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 3), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.sampled_from([1, 7, 2047]),
+       st.integers(0, 99))
+def test_followers_come_back(n_keys: int, size: tuple[int, int], max_symbol: int, seed: int) -> None:
+    """Details that follow coarser ones come back, of one key and of several, of any size, before and after others."""
+    groups, shapes = wavelet(n_keys, size, max_symbol, seed)
+    groups, shapes = [*groups, groups[0], *groups], [*shapes, shapes[0], *shapes]
+    stream = encode_symbols(groups, shapes, max_symbol, (1, 2, 5, 6))
+    for group, found in zip(groups, decode_symbols(stream, shapes, max_symbol, (1, 2, 5, 6)), strict=True):
+        assert found.symbols.tolist() == group.symbols.tolist()
+        assert found.step_code == (group.step_code if group.symbols.any() else 0)
+
+
+def test_followers_pay_where_details_lie_together() -> None:
+    """Details that are lively where coarser ones are take 5 % less than by themselves."""
+    groups, shapes = wavelet(1, (40, 60), 127, 0)
+    assert len(encode_symbols(groups, shapes, 127, (1, 2))) < 0.95 * len(encode_symbols(groups, shapes, 127))
+
+
+def test_followers_of_zeros_take_two_bytes() -> None:
+    """One class, an empty record."""
+    groups = [coded([0] * 3, 77), coded([0] * 12, 77)]
+    assert encode_symbols(groups, [(1, 3, 1, 1), (1, 3, 2, 2)], 127, (1,)) == b"\0" + b"\1\0"
+
+
+# Coarser details of eight cells in a row whose last two are 3 and -3: the activities are 0 five times, then 3, 9 and 9.
+# So of each row of finer ones twelve cells are still and four are not.
+GOLDEN_DETAILS = [coded([0] * 6 + [3, -3], 0x5A), coded(([0] * 12 + [3, -3, 3, 3]) * 2, 0x5B)]
+GOLDEN_SHAPES = [(1, 1, 1, 8), (1, 1, 2, 16)]
+GOLDEN_DETAILS_BYTES = bytes.fromhex(
+    "83 5a"  # the coarser ones, plain: 128 + tail 3, step code
+    "02"  # the finer ones have two classes: activities below 6, and others
+    "00"  # class 0: all symbols are zero
+    "ca 5b"  # class 1, normal: 191 + width 11, step code
+    "80e03177952f")  # the range coder's bytes: eight symbols, then eight of class 1
+
+
+def test_golden_followers() -> None:
+    """These details give exactly these bytes for ever, and these bytes give them."""
+    assert encode_symbols(GOLDEN_DETAILS, GOLDEN_SHAPES, 3, (1,)).hex(" ") == GOLDEN_DETAILS_BYTES.hex(" ")
+    found = decode_symbols(GOLDEN_DETAILS_BYTES, GOLDEN_SHAPES, 3, (1,))
+    assert [(group.symbols.tolist(), group.step_code) for group in found] == [
+        (group.symbols.tolist(), group.step_code) for group in GOLDEN_DETAILS]
 
 
 # 16 cells in a row: twelve stand still, the last four change, and so they do in the next key. The activity of the

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nervcodec.entropy import _encode_bytes, _shortest, decode_symbols
+from nervcodec.contexts import Places
+from nervcodec.entropy import _encode_bytes, _Part, _shortest, decode_symbols
 
 MAX_SECONDS = 10  # for what takes a tenth of one; a search for the length takes hours
 RECORD = b"\x40\5\4\x40"  # the lowest symbol has the frequency 1 of 2^24, and the range coder's lowest interval
@@ -63,7 +64,7 @@ def test_many_symbols_from_few_bytes_take_a_moment(first: int) -> None:
     symbols = np.full(1_000_000, -127, np.int32)
     symbols[0] = first
     started = time.monotonic()
-    data = _encode_bytes([(symbols, symbols.shape, [TABLE])], 127)
+    data = _encode_bytes([_Part(symbols, Places(symbols.shape), [TABLE])], 127)
     found, = decode_symbols(RECORD + data, [symbols.shape], 127)
     assert len(data) <= 8 and time.monotonic() - started < MAX_SECONDS
     np.testing.assert_array_equal(found.symbols, symbols)
