@@ -32,6 +32,7 @@ class Tensor:
         shape: weights [out, in, k, k] or [out, in], biases [out], grids [keys, channels, height, width], motion
             [frames, 2, height, width].
         cells: at how many positions of a frame it is applied: multiply-adds a frame = cells * size (0 for biases).
+        follows: whether its contexts also go by the tensor before it, the next coarser details of the same grid.
     """
 
     module: str
@@ -39,6 +40,7 @@ class Tensor:
     kind: str
     shape: tuple[int, ...]
     cells: int = 0
+    follows: bool = False
 
     @property
     def size(self) -> int:
@@ -50,7 +52,7 @@ class Group:
     """Consecutive tensors that share one quantization step and are coded together: a weight, or a module's biases.
 
     Attributes:
-        module, name, kind: as of a tensor.
+        module, name, kind, follows: as of a tensor.
         shape: [keys, channels, height, width] of a grid or a motion, [size] of all others.
     """
 
@@ -58,6 +60,7 @@ class Group:
     name: str
     kind: str
     shape: tuple[int, ...]
+    follows: bool = False
 
     @property
     def size(self) -> int:
@@ -84,7 +87,7 @@ def groups(model: ModelConfig, n_frames: int) -> list[Group]:
         else:
             name = f"{tensor.module}.biases" if tensor.kind == BIAS else tensor.name
             shape = tensor.shape if tensor.kind in KEYED else (tensor.size,)
-            found.append(Group(tensor.module, name, tensor.kind, shape))
+            found.append(Group(tensor.module, name, tensor.kind, shape, tensor.follows))
     return found
 
 
@@ -140,6 +143,11 @@ def _widest_map(model: ModelConfig) -> int:
     return widest
 
 
+def details_name(number: int, n_halvings: int) -> str:
+    """The tensor of what grid `number` (from 1) loses when it is halved for the n-th time."""
+    return f"stem.grid{number}_details{n_halvings}"
+
+
 def _modules(model: ModelConfig, n_frames: int) -> Iterator[list[Tensor]]:
     cells = model.stem_height * model.stem_width
     yield list(_mlp_stem(model) if model.stem == "mlp" else _grids(model, n_frames))
@@ -167,8 +175,11 @@ def _grids(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
     if model.motion_height:
         yield Tensor("stem", "stem.motion", MOTION, (n_frames, 2, model.motion_height, model.motion_width))
     for number, grid in enumerate(model.grids, 1):
-        shape = (grid.n_keys(n_frames), grid.channels, *model.cells(grid.level))
-        yield Tensor("stem", f"stem.grid{number}", GRID, shape)
+        n_keys, bands = grid.n_keys(n_frames), model.bands(grid.level)
+        yield Tensor("stem", f"stem.grid{number}", GRID, (n_keys, grid.channels, *bands[-1]))
+        for n_halvings, band in reversed(list(enumerate(bands[1:], 1))):
+            yield Tensor("stem", details_name(number, n_halvings), GRID, (n_keys, 3 * grid.channels, *band),
+                         follows=n_halvings < model.wavelet_levels)
 
 
 def _block(module: str, inputs: int, width: int, stride: int, cells: int, model: ModelConfig) -> Iterator[Tensor]:

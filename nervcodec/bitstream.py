@@ -20,7 +20,7 @@ from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, 
 from .errors import (BadMagic, BitstreamError, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion,
                      VideoError)
 from .fields import (BLOCK_FIELDS, GRID_FIELDS, HEADER_FIELDS, MOTION_FIELDS, QUALITY_FIELDS, SECTION_LENGTH,
-                     SECTION_TYPE, SEGMENT_FIELDS, STREAM_LENGTH, UNKNOWN, Field)
+                     SECTION_TYPE, SEGMENT_FIELDS, STREAM_LENGTH, UNKNOWN, WAVELET_FIELDS, Field)
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
@@ -113,6 +113,8 @@ def write_header(header: Header) -> bytes:
         fields += BLOCK_FIELDS[0].write(block.stride) + BLOCK_FIELDS[1].write(block.width)
     if header.model.motion_height:
         fields += MOTION_FIELDS[0].write(header.model.motion_height) + MOTION_FIELDS[1].write(header.model.motion_width)
+    if header.model.wavelet_levels:
+        fields += WAVELET_FIELDS[0].write(header.model.wavelet_levels)
     return _checked(MAGIC + struct.pack("<HH", VERSION, len(fields)) + fields)
 
 
@@ -148,8 +150,8 @@ def _header_values(header: Header) -> dict[str, int]:
         "aspect_denominator": form.sample_aspect_ratio.denominator,
         "layout": LAYOUTS.index(form.layout), "matrix": color.matrix, "primaries": color.primaries,
         "transfer": color.transfer, "range": 0 if color.full_range is None else 1 + color.full_range,
-        "chroma_location": color.chroma_location, "arithmetic": 0, "architecture": int(model.motion_height > 0),
-        "entropy_coder": 0,
+        "chroma_location": color.chroma_location, "arithmetic": 0, "entropy_coder": 0,
+        "architecture": (model.motion_height > 0) + (model.wavelet_levels > 0),
         "colorspace": COLORSPACES.index(model.colorspace), "bits": model.bits,
         "activation": ACTIVATIONS.index(model.activation), "output": OUTPUTS.index(model.output),
         "parts": sum(1 << PARTS.index(part) for part in model.parts), "biases": BIASES.index(model.biases),
@@ -294,10 +296,11 @@ def _read_header(reader: _Reader) -> Header:
     values = {field.name: fields.field(field) for field in HEADER_FIELDS}
     grids = tuple(Grid(*(fields.field(field) for field in GRID_FIELDS)) for _ in range(values["n_grids"]))
     blocks = tuple(Block(*(fields.field(field) for field in BLOCK_FIELDS)) for _ in range(values["n_blocks"]))
-    motion = {field.name: fields.field(field) for field in MOTION_FIELDS if values["architecture"]}
+    for table in (MOTION_FIELDS, WAVELET_FIELDS)[:values["architecture"]]:
+        values |= {field.name: fields.field(field) for field in table}
     fields.finish()
     try:
-        return Header(_video_format(values), _model_config({**values, **motion}, grids, blocks))
+        return Header(_video_format(values), _model_config(values, grids, blocks))
     except ConfigError as error:
         raise InvalidField("model", str(error), "a network that covers the frame") from None
 
@@ -317,8 +320,8 @@ def _model_config(values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple
         colorspace=COLORSPACES[values["colorspace"]], stem=STEMS[values["stem"]], blocks=blocks, grids=grids,
         activation=ACTIVATIONS[values["activation"]], output=OUTPUTS[values["output"]],
         parts=tuple(part for i, part in enumerate(PARTS) if values["parts"] >> i & 1), biases=BIASES[values["biases"]],
-        pe_base_q8=values["pe_base"], motion_height=values.get("motion_height", 0),
-        motion_width=values.get("motion_width", 0), **{name: values[name] for name in same})
+        pe_base_q8=values["pe_base"], **{name: values[name] for name in same},
+        **{name: values.get(name, 0) for name in ("motion_height", "motion_width", "wavelet_levels")})
 
 
 def _read_sections(reader: _Reader) -> Iterator[tuple[int, bytes]]:

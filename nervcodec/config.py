@@ -19,7 +19,7 @@ PARTS = ("pw", "scrb1", "scrb2", "skip")
 BIASES = ("all", "lean")
 LAYOUTS = ("yuv420", "rgb")
 MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 65535, 4096, 2**24
-MAX_BLOCKS, MAX_EPOCHS = 8, 1_000_000
+MAX_BLOCKS, MAX_WAVELET_LEVELS, MAX_EPOCHS = 8, 4, 1_000_000
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
@@ -138,6 +138,7 @@ class ModelConfig:
         stem_hidden, stem_channels: hidden units and output channels of the MLP stem.
         grids: of the grid stem, and of the blocks' outputs; the channels of one level are concatenated.
         motion_height, motion_width: cells of the motion field that grids above level 0 follow; 0, 0: they stand still.
+        wavelet_levels: how often grids that move are halved: half the rows and columns, and what is then missing.
         blocks: decoder blocks, coarse to fine.
         parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none of them is NeRV.
         biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones can stand in for.
@@ -162,6 +163,7 @@ class ModelConfig:
     grids: tuple[Grid, ...] = ()
     motion_height: int = 0
     motion_width: int = 0
+    wavelet_levels: int = 0
     parts: tuple[str, ...] = PARTS
     biases: str = "all"
     pe_levels: int = 40
@@ -205,6 +207,7 @@ class ModelConfig:
             _check("number of grids that move", sum(grid.level > 0 for grid in self.grids), 1, 8)
         else:
             _check("motion width without a height", self.motion_width, 0, 0)
+        _check("wavelet levels", self.wavelet_levels, 0, MAX_WAVELET_LEVELS if self.motion_height else 0)
         if self.covered_height < self.plane_height or self.covered_width < self.plane_width:
             raise ConfigError(f"the network gives {self.covered_width}x{self.covered_height}, "
                               f"less than the {self.plane_width}x{self.plane_height} it must cover")
@@ -248,6 +251,14 @@ class ModelConfig:
         """(rows, columns) of the feature map after so many blocks."""
         scale = math.prod(block.stride for block in self.blocks[:level])
         return self.stem_height * scale, self.stem_width * scale
+
+    def bands(self, level: int) -> list[tuple[int, int]]:
+        """(rows, columns) of a level's grids and, if they are halved, of each half, rounded up: finest first."""
+        found = [self.cells(level)]
+        for _ in range(self.wavelet_levels if level else 0):
+            rows, columns = found[-1]
+            found.append((-(-rows // 2), -(-columns // 2)))
+        return found
 
     @property
     def max_symbol(self) -> int:

@@ -156,6 +156,7 @@ def _network(model: Mapping[str, Any]) -> str:
         parts.append(f"block x{block['stride']} {block['width']}")
         parts += [f"grid {rows}x{columns}x{grid['channels']}" for grid in model["grids"] if grid["level"] == level]
     parts += [f"motion {model['motion_height']}x{model['motion_width']}"] if model["motion_height"] else []
+    parts += [f"wavelets of {model['wavelet_levels']} levels"] if model["wavelet_levels"] else []
     return ", ".join(parts)
 
 

@@ -6,7 +6,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .config import ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_BLOCKS, MAX_FRAMES, MAX_SIDE, OUTPUTS, STEMS
+from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_BLOCKS, MAX_FRAMES, MAX_SIDE, MAX_WAVELET_LEVELS,
+                     OUTPUTS, STEMS)
 from .errors import ConfigError, InvalidField
 
 _FORMATS = {"u8": "<B", "u16": "<H", "u32": "<I"}
@@ -63,7 +64,7 @@ HEADER_FIELDS = (
     Field("range", "u8", 0, 2, "", "0 unspecified, 1 limited, 2 full"),
     Field("chroma_location", "u8", 0, 6, "", "0 unspecified, else 1 + H.273 ChromaLocType"),
     Field("arithmetic", "u8", 0, 0, "", "0 float32"),
-    Field("architecture", "u8", 0, 1, "", "0 NeRV++, 1 NeRV++ with grids that move"),
+    Field("architecture", "u8", 0, 2, "", "0 NeRV++, 1 with grids that move, 2 these as wavelets"),
     Field("entropy_coder", "u8", 0, 0, "", "0 range coder, 64-bit state, 32-bit words, 24-bit tables"),
     Field("colorspace", "u8", 0, len(COLORSPACES) - 1, "", f"planes of the head: {_ids(COLORSPACES)}"),
     Field("bits", "u8", 2, 12, "bits", "symbols lie within +-(2^(bits-1) - 1)"),
@@ -91,8 +92,11 @@ BLOCK_FIELDS = (
     Field("block_width", "u16", 1, 4096, "", "and channels"),
 )
 MOTION_FIELDS = (
-    Field("motion_height", "u16", 1, 4096, "cells", "with architecture 1: rows of the motion field"),
+    Field("motion_height", "u16", 1, 4096, "cells", "with architecture 1 or 2: rows of the motion field"),
     Field("motion_width", "u16", 1, 4096, "cells", "and columns"),
+)
+WAVELET_FIELDS = (
+    Field("wavelet_levels", "u8", 1, MAX_WAVELET_LEVELS, "", "with architecture 2: halvings of a grid that moves"),
 )
 SECTION_TYPE = Field("section_type", "u8", 0, 255, "", "1 segment, 129 quality; 128 and above may be skipped")
 SECTION_LENGTH = Field("section_length", "u32", 0, 2**32 - 1, "bytes", "of the payload")
@@ -117,5 +121,5 @@ QUALITY_FIELDS = tuple(
         ("epochs", "epochs", "passes of the fit over the frames"),
     ))
 FIELD_TABLES = {"Header": HEADER_FIELDS, "Grid": GRID_FIELDS, "Block": BLOCK_FIELDS, "Motion": MOTION_FIELDS,
-                "Section": (SECTION_TYPE, SECTION_LENGTH), "Segment": SEGMENT_FIELDS, "Stream": (STREAM_LENGTH,),
-                "Quality": QUALITY_FIELDS}
+                "Wavelets": WAVELET_FIELDS, "Section": (SECTION_TYPE, SECTION_LENGTH), "Segment": SEGMENT_FIELDS,
+                "Stream": (STREAM_LENGTH,), "Quality": QUALITY_FIELDS}

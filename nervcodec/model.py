@@ -22,6 +22,7 @@ from .architecture import BIAS, GRID, MOTION, MOTION_UNIT
 from .color import Frames
 from .config import ModelConfig
 from .trajectory import moved, trajectories
+from .wavelets import joined
 
 Parameters = Mapping[str, Tensor]
 
@@ -88,12 +89,20 @@ class Network:
         self._moments = {i: table(key_moments(n_frames, blends[i].shape[1])) for i in moving}
 
     def split(self, flat: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """The flat vector [n_parameters] as named tensors of a dtype, but motion as it is: it needs the precision."""
+        """The flat vector [n_parameters] as named tensors of a dtype, but motion as it is: it needs the precision.
+
+        Grids that are stored in halves and details are put together.
+        """
         parts = torch.split(flat.to(dtype), self._sizes)
         named = {tensor.name: part.view(tensor.shape) for tensor, part in zip(self.tensors, parts, strict=True)}
         if self.model.motion_height:
             first = self.tensors[0]
             named[first.name] = flat[:first.size].view(first.shape)
+        for number, grid in enumerate(self.model.grids, 1):
+            *finer, _ = self.model.bands(grid.level)
+            for n_halvings, size in reversed(list(enumerate(finer, 1))):
+                details = named.pop(architecture.details_name(number, n_halvings))
+                named[f"stem.grid{number}"] = joined(named[f"stem.grid{number}"], details, size)
         return named
 
     def initial_parameters(self, generator: torch.Generator, target: Tensor | None = None) -> Tensor:

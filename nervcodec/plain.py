@@ -52,21 +52,41 @@ class GridStem(nn.Module):
         super().__init__()
         self.n_frames = n_frames
         self.levels = [grid.level for grid in model.grids]
-        for number, grid in enumerate(model.grids, 1):
-            keys = torch.empty(math.ceil(n_frames / grid.interval), grid.channels, *self._cells(model, grid))
-            self.register_parameter(f"grid{number}", nn.Parameter(keys))
+        self.sizes = [self._sizes(model, grid) for grid in model.grids]
+        for number, (grid, sizes) in enumerate(zip(model.grids, self.sizes), 1):
+            n_keys = math.ceil(n_frames / grid.interval)
+            self.register_parameter(f"grid{number}", nn.Parameter(torch.empty(n_keys, grid.channels, *sizes[-1])))
+            for halving, size in enumerate(sizes[1:], 1):
+                details = torch.empty(n_keys, 3 * grid.channels, *size)
+                self.register_parameter(f"grid{number}_details{halving}", nn.Parameter(details))
         self.motion = self._motion(model, n_frames)
         self.covered = model.covered_height, model.covered_width
 
     @staticmethod
-    def _cells(model: ModelConfig, grid: Grid) -> tuple[int, int]:
+    def _sizes(model: ModelConfig, grid: Grid) -> list[tuple[int, int]]:
+        """(rows, columns) of the grid, of its half, of the half's half .."""
         scale = math.prod(block.stride for block in model.blocks[:grid.level])
-        return model.stem_height * scale, model.stem_width * scale
+        sizes = [(model.stem_height * scale, model.stem_width * scale)]
+        for _ in range(model.wavelet_levels if grid.level else 0):
+            sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
+        return sizes
 
     def features(self, level: int, frames: Tensor) -> list[Tensor]:
         """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w] each."""
-        return [self._blended(self.get_parameter(f"grid{number}"), frames, level)
+        return [self._blended(self._keys(number), frames, level)
                 for number, own in enumerate(self.levels, 1) if own == level]
+
+    def _keys(self, number: int) -> Tensor:
+        """A grid, [keys, channels, rows, columns], with the details of its halves by Haar's inverse transform."""
+        keys: Tensor = self.get_parameter(f"grid{number}")
+        for halving, (height, width) in reversed(list(enumerate(self.sizes[number - 1][:-1], 1))):
+            along_rows, along_columns, along_both = self.get_parameter(f"grid{number}_details{halving}").chunk(3, 1)
+            top, bottom = keys + along_columns, keys - along_columns
+            difference, its_change = along_rows + along_both, along_rows - along_both
+            top = torch.stack([top + difference, top - difference], dim=-1).flatten(-2)
+            bottom = torch.stack([bottom + its_change, bottom - its_change], dim=-1).flatten(-2)
+            keys = torch.stack([top, bottom], dim=-2).flatten(-3, -2)[:, :, :height, :width] / 2
+        return keys
 
     @staticmethod
     def _motion(model: ModelConfig, n_frames: int) -> nn.Parameter | None:

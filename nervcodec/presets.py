@@ -19,7 +19,7 @@ from .goal import usual_bpp
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
 _LIVELY = 12.0  # temporal information above which frames have little in common
-_VALUES_A_BIT = 0.4  # of the grids of lively video
+_VALUES_A_BIT, _WAVELET_LEVELS = 0.4, 2  # of the grids of lively video
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,15 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
     moves = len(grids) > 2 and n_frames > 1
     motion = (-(-rows // 2), -(-columns // 2)) if moves else (0, 0)
+    wavelet_levels = _WAVELET_LEVELS if moves and _is_lively(nature) else 0
     return _widest(form, n_frames, strides, sizing, lambda blocks: ModelConfig(
         form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
-        motion_width=motion[1], biases="lean", activation="gelu", output="linear", bits=12 if moves else 10))
+        motion_width=motion[1], wavelet_levels=wavelet_levels, biases="lean", activation="gelu", output="linear",
+        bits=12 if moves else 10))
+
+
+def _is_lively(nature: Nature) -> bool:
+    return nature.temporal_information > _LIVELY
 
 
 def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
@@ -179,7 +185,7 @@ def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
     n_blocks = len(strides)
     if n_blocks == 1:
         return ()
-    if nature.temporal_information <= _LIVELY:
+    if not _is_lively(nature):
         return (Grid(2, 16, max(1, n_blocks - 2)),)
     n_pixels = form.width * form.height * n_frames
     n_bits = nature.rate * usual_bpp(n_pixels) * n_pixels

@@ -76,8 +76,9 @@ def segment_of(coded: list[Coded], model: ModelConfig, n_frames: int) -> Segment
     by_module = itertools.groupby(zip(architecture.groups(model, n_frames), coded, strict=True),
                                   key=lambda pair: pair[0].module)
     modules = (list(pairs) for _, pairs in by_module)
-    return Segment(n_frames, tuple(encode_symbols([own for _, own in pairs], [group.shape for group, _ in pairs],
-                                                  model.max_symbol) for pairs in modules))
+    return Segment(n_frames, tuple(
+        encode_symbols([own for _, own in pairs], [group.shape for group, _ in pairs], model.max_symbol,
+                       [number for number, (group, _) in enumerate(pairs) if group.follows]) for pairs in modules))
 
 
 def _gauges(frames: Frames, model: ModelConfig, color: ColorTags, device: str) -> Gauges:
@@ -169,8 +170,9 @@ def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
     coded: list[Coded] = []
     groups = architecture.groups(model, segment.n_frames)
     for module, stream in zip(architecture.module_names(model), segment.streams, strict=True):
-        shapes = [group.shape for group in groups if group.module == module]
-        coded += decode_symbols(stream, shapes, model.max_symbol)
+        own = [group for group in groups if group.module == module]
+        coded += decode_symbols(stream, [group.shape for group in own], model.max_symbol,
+                                [number for number, group in enumerate(own) if group.follows])
     return coded
 
 

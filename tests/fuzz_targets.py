@@ -24,7 +24,8 @@ from nervcodec import architecture, fileinfo
 from nervcodec.bitstream import File, read_file, read_segment, salvage, write_file, write_segment
 from nervcodec.config import Block, Grid, ModelConfig
 from nervcodec.console import info_rows
-from nervcodec.entropy import Coded, Shape, decode_symbols, encode_symbols
+from nervcodec.contexts import Shape
+from nervcodec.entropy import Coded, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError
 from nervcodec.limits import Limits
 
@@ -40,6 +41,8 @@ MODELS = (
     ModelConfig(12, 6, "yuv", "grid", 3, 6, (Block(1, 1),), grids=(Grid(1, 1), Grid(1, 3)), parts=(), bits=3),
     ModelConfig(8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), motion_height=1,
                 motion_width=2, bits=5),
+    ModelConfig(8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), motion_height=1,
+                motion_width=1, wavelet_levels=3, bits=5),
 )
 
 
@@ -111,17 +114,19 @@ def decode_sections(data: bytes) -> None:
         return
     if architecture.n_parameters(model, n_frames) <= MAX_PARAMETERS:
         for name, stream in streams.items():
-            decode(stream, shapes_of(model, name, n_frames), model.max_symbol)
+            decode(stream, *shapes_of(model, name, n_frames), model.max_symbol)
 
 
-def shapes_of(model: ModelConfig, module: str, n_frames: int) -> list[Shape]:
-    return [group.shape for group in architecture.groups(model, n_frames) if group.module == module]
+def shapes_of(model: ModelConfig, module: str, n_frames: int) -> tuple[list[Shape], list[int]]:
+    """The shapes of a module's groups, and which of them follow the one before."""
+    own = [group for group in architecture.groups(model, n_frames) if group.module == module]
+    return [group.shape for group in own], [number for number, group in enumerate(own) if group.follows]
 
 
-def decode(stream: bytes, shapes: list[Shape], max_symbol: int) -> None:
+def decode(stream: bytes, shapes: list[Shape], followers: list[int], max_symbol: int) -> None:
     """Decodes a stream, or finds it wrong; there are as many symbols as there should be, in their range."""
     try:
-        groups = decode_symbols(stream, shapes, max_symbol)
+        groups = decode_symbols(stream, shapes, max_symbol, followers)
     except BitstreamError:
         return
     for group, shape in zip(groups, shapes, strict=True):
@@ -146,11 +151,11 @@ def section_seeds() -> Iterator[bytes]:
         names = architecture.module_names(model)
         payload = struct.pack("<IH4I", n_frames, 0, 1, 2, 3, 4)
         for place, name in enumerate(names):
-            shapes = shapes_of(model, name, n_frames)
+            shapes, followers = shapes_of(model, name, n_frames)
             drawn = (np.rint(rng.laplace(0, spread, math.prod(shape))) for shape in shapes)
             groups = [Coded(np.clip(values, -model.max_symbol, model.max_symbol).astype(np.int32), 90)
                       for values in drawn]
-            stream = encode_symbols(groups, shapes, model.max_symbol)
+            stream = encode_symbols(groups, shapes, model.max_symbol, followers)
             payload += struct.pack("<I", len(stream)) + stream
             yield bytes([number, place + (n_frames - 1) * (len(names) + 1)]) + stream
         yield bytes([number, len(names)]) + payload

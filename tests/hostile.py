@@ -6,10 +6,11 @@ nervcodec's own writer, which would refuse to write them. Checksums are right un
 
 from __future__ import annotations
 
+import functools
 import struct
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,11 @@ def moving(motion: tuple[int, int], grids: Sequence[tuple[int, ...]] = ((1, 1, 0
            **changes: Any) -> bytes:
     """The file up to the index with a table Motion: rows, columns."""
     return header(grids, more=struct.pack("<HH", *motion), architecture=1, **changes)
+
+
+def halved(wavelet_levels: int, grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)), **changes: Any) -> bytes:
+    """The file up to the index with a motion of one vector and a table Wavelets."""
+    return header(grids, more=struct.pack("<HHB", 1, 1, wavelet_levels), architecture=2, **changes)
 
 
 def segment(streams: Sequence[bytes] = STREAMS_OF_ZEROS, n_frames: int = 1, overrides: int = 0,
@@ -160,7 +166,7 @@ _ILLEGAL = (
     ("n_frames", 2**24 + 1, "1 to 16777216"), ("n_frames", U32, "1 to 16777216"),
     ("aspect_numerator", 0, "1 to 65535"), ("aspect_denominator", 0, "1 to 65535"), ("layout", 2, "0 to 1"),
     ("range", 3, "0 to 2"), ("chroma_location", 7, "0 to 6"), ("arithmetic", 1, "0 to 0"),
-    ("architecture", 2, "0 to 1"), ("entropy_coder", 255, "0 to 0"), ("colorspace", 2, "0 to 1"),
+    ("architecture", 3, "0 to 2"), ("entropy_coder", 255, "0 to 0"), ("colorspace", 2, "0 to 1"),
     ("bits", 0, "2 to 12"), ("bits", 1, "2 to 12"), ("bits", 13, "2 to 12"), ("bits", 255, "2 to 12"),
     ("activation", 2, "0 to 1"), ("output", 2, "0 to 1"), ("parts", 16, "0 to 15"), ("biases", 2, "0 to 1"),
     ("pe_levels", 0, "1 to 64"), ("pe_levels", 65, "1 to 64"), ("pe_base", 256, "257 to 1024"),
@@ -189,6 +195,14 @@ def _headers() -> Iterator[Case]:
             ("motion_width", (1, 0), 0, "1 to 4096"), ("motion_width", (1, 65535), 65535, "1 to 4096")):
         yield Case(f"{name}-{value}", file_of(segment(), head=moving(motion)), InvalidField,
                    f"{name} is {value}; legal: {legal}")
+    for levels in (0, 5, 255):
+        yield Case(f"wavelet-levels-{levels}", file_of(segment(), head=halved(levels)), InvalidField,
+                   f"wavelet_levels is {levels}; legal: 1 to 4")
+    yield Case("wavelets-missing", file_of(segment(), head=header(more=b"\1\0\1\0", architecture=2)), Truncated,
+               "header: 1 bytes wanted at byte 60, 0 there")
+    yield Case("wavelets-of-another-architecture", file_of(segment(), head=header(
+        ((1, 1, 0), (1, 1, 1)), more=b"\1\0\1\0\1", architecture=1)), InvalidField,
+        "length of header is 65; legal: 64, as its fields say")
     yield Case("motion-missing", file_of(segment(), head=header(architecture=1)), Truncated,
                "header: 2 bytes wanted at byte 56, 0 there")
     yield Case("motion-of-another-architecture", file_of(segment(), head=header(more=b"\1\0\1\0")), InvalidField,
@@ -214,6 +228,7 @@ def _headers() -> Iterator[Case]:
                 header([(1, 1, 0), (1, 1, 2)]))
     yield unfit("no-grid-at-the-stem", "number of grids of level 0 is 0; legal: 1 to 8", header([(1, 1, 1)]))
     yield unfit("motion-of-nothing", "number of grids that move is 0; legal: 1 to 8", moving((1, 1), GRIDS))
+    yield unfit("wavelets-of-nothing", "number of grids that move is 0; legal: 1 to 8", halved(1, GRIDS))
     yield unfit("motion-with-an-mlp-stem", "motion height with an MLP stem is 1; legal: 0 to 0",
                 moving((1, 1), [], **MLP))
     yield unfit("grid-stem-without-grids", "number of grids is 0; legal: 1 to 8", header([]))
@@ -363,10 +378,11 @@ _N_BUCKETS = 15  # of a histogram for 8 bits: magnitudes 0 to 4, then 5, 7, 9, 1
 def _streams() -> Iterator[Case]:
     """Whole containers whose streams no encoder writes. Their stem has two symbols, a pair a key."""
     def bad(name: str, stem: bytes, message: str, error: type[BitstreamError] = BitstreamError, n_frames: int = 1,
-            grids: Sequence[tuple[int, ...]] = GRIDS, block: bytes = b"\0\0") -> Case:
+            grids: Sequence[tuple[int, ...]] = GRIDS, block: bytes = b"\0\0",
+            head: Callable[..., bytes] = header) -> Case:
         streams = (stem, block, b"\0\0")
-        return Case(name, file_of(segment(streams, n_frames), head=header(grids, n_frames=n_frames)), error, message,
-                    STREAMS)
+        return Case(name, file_of(segment(streams, n_frames), head=head(grids=grids, n_frames=n_frames)), error,
+                    message, STREAMS)
 
     for kind in (128, 240, 254):
         yield bad(f"record-{kind}", bytes([kind, 5, 1, 1]),
@@ -388,6 +404,15 @@ def _streams() -> Iterator[Case]:
     yield bad("second-grid-missing", b"\0", "a stream of 1 bytes ends before a grid's records", Truncated, 2,
               [(1, 2, 0), (1, 1, 0)])
     yield bad("class-without-symbols", b"\2\0\0\x83\5", "a class without symbols has a table", n_frames=2)
+    # the motion, the stem's own grid, the finer one's quarter, its coarser details and those that follow them
+    for name, details, message, error in (
+            ("classes-0-of-details", b"\0", "number of classes is 0; legal: 1 to 6", InvalidField),
+            ("classes-7-of-details", b"\7" + bytes(7), "number of classes is 7; legal: 1 to 6", InvalidField),
+            ("details-missing", b"", "a stream of 4 bytes ends before a grid's records", Truncated),
+            ("details-cut", b"\2\0", "a stream of 6 bytes ends inside a record", Truncated),
+            ("class-of-details-without-symbols", b"\2\0\x83\5", "a class without symbols has a table", BitstreamError)):
+        yield bad(name, bytes(4) + details, message, error, grids=((1, 1, 0), (1, 1, 1)),
+                  head=functools.partial(halved, 2))
     yield bad("biases-missing", b"\0", "a stream of 1 bytes ends inside a record", Truncated, block=b"\0")
     unlike = "a stream's bytes are not those of its symbols"
     yield bad("bytes-where-nothing-is-coded", b"\0\1", unlike)

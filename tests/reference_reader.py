@@ -4,7 +4,7 @@ import bisect
 import itertools
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,7 @@ HEADER: list[Field] = [
     ("frame_rate_denominator", 4, 1, U32), ("n_frames", 4, 1, 16777216), ("aspect_numerator", 2, 1, U16),
     ("aspect_denominator", 2, 1, U16), ("layout", 1, 0, 1), ("matrix", 1, 0, U8), ("primaries", 1, 0, U8),
     ("transfer", 1, 0, U8), ("range", 1, 0, 2), ("chroma_location", 1, 0, 6), ("arithmetic", 1, 0, 0),
-    ("architecture", 1, 0, 1), ("entropy_coder", 1, 0, 0), ("colorspace", 1, 0, 1), ("bits", 1, 2, 12),
+    ("architecture", 1, 0, 2), ("entropy_coder", 1, 0, 0), ("colorspace", 1, 0, 1), ("bits", 1, 2, 12),
     ("activation", 1, 0, 1), ("output", 1, 0, 1), ("parts", 1, 0, 15), ("biases", 1, 0, 1), ("pe_levels", 1, 1, 64),
     ("pe_base", 2, 257, 1024), ("stem", 1, 0, 1), ("stem_height", 2, 1, 4096), ("stem_width", 2, 1, 4096),
     ("stem_hidden", 2, 0, U16), ("stem_channels", 2, 0, 4096), ("n_grids", 1, 0, 8), ("n_blocks", 1, 1, 8),
@@ -32,6 +32,7 @@ HEADER: list[Field] = [
 GRID: list[Field] = [("grid_channels", 1, 1, 255), ("grid_interval", 2, 1, U16), ("grid_level", 1, 0, 8)]
 BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
 MOTION: list[Field] = [("motion_height", 2, 1, 4096), ("motion_width", 2, 1, 4096)]
+WAVELETS: list[Field] = [("wavelet_levels", 1, 1, 4)]
 SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
 SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0),
                         ("frames_crc", 4, 0, U32), *((f"plane{k}_sum", 4, 0, U32) for k in range(3))]
@@ -61,6 +62,7 @@ class File:
     grids: list[tuple[int, int, int]]  # channels, interval, level
     blocks: list[tuple[int, int]]  # stride, width
     motion: tuple[int, int] | None = None  # rows, columns
+    wavelet_levels: int = 0
     segments: list[Segment] = field(default_factory=list)
     quality: dict[str, int] | None = None
 
@@ -71,7 +73,7 @@ class File:
 
     @property
     def plane_size(self) -> tuple[int, int]:
-        """Rows and columns of the network's planes, section "Block"."""
+        """Rows and columns of the network's planes, section "Networks"."""
         height, width = self.header["height"], self.header["width"]
         return ((height + 1) // 2, (width + 1) // 2) if self.header["colorspace"] == 1 else (height, width)
 
@@ -157,16 +159,17 @@ def read(data: bytes) -> File:
 
 
 def read_header(data: bytes) -> File:
-    """Sections "Header", "Grid", "Block" and "Motion"."""
+    """Sections "Header", "Grid", "Block", "Motion" and "Wavelets"."""
     cursor = Cursor(data, "the header")
     header = cursor.fields(HEADER)
     grids = [cursor.fields(GRID) for _ in range(header["n_grids"])]
     blocks = [cursor.fields(BLOCK) for _ in range(header["n_blocks"])]
-    motion = [cursor.fields(MOTION) for _ in range(header["architecture"])]
+    motion = cursor.fields(MOTION) if header["architecture"] >= 1 else None
+    wavelets = cursor.fields(WAVELETS) if header["architecture"] == 2 else {"wavelet_levels": 0}
     cursor.finish()
     file = File(header, [(grid["grid_channels"], grid["grid_interval"], grid["grid_level"]) for grid in grids],
                 [(block["block_stride"], block["block_width"]) for block in blocks],
-                (motion[0]["motion_height"], motion[0]["motion_width"]) if motion else None)
+                (motion["motion_height"], motion["motion_width"]) if motion else None, wavelets["wavelet_levels"])
     mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
     if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
         raise ValueError("stem_hidden, stem_channels and n_grids do not fit the stem")
@@ -192,6 +195,16 @@ def level_channels(file: File, level: int) -> int:
     return sum(channels for channels, _, its_level in file.grids if its_level == level)
 
 
+def grid_sizes(file: File, level: int) -> list[tuple[int, int]]:
+    """Section "Tensors": R_j x C_j of the grids of a level, from j = 0 on."""
+    scale = math.prod(stride for stride, _ in file.blocks[:level])
+    found = [(file.header["stem_height"] * scale, file.header["stem_width"] * scale)]
+    for _ in range(file.wavelet_levels if level else 0):
+        height, width = found[-1]
+        found.append(((height + 1) // 2, (width + 1) // 2))
+    return found
+
+
 def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
     """Section "Tensors": for each module its name, and the names and shapes of its weights and of its biases."""
     header = file.header
@@ -204,11 +217,13 @@ def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
         biases = [("linear1", (hidden,)), ("linear2", (outputs,))]
     else:
         channels = level_channels(file, 0)
-        scales = [math.prod(stride for stride, _ in file.blocks[:level]) for _, _, level in file.grids]
-        weights = [(f"grid{k}", (-(-n_frames // interval), grid_channels, height * scale, width * scale))
-                   for k, ((grid_channels, interval, _), scale) in enumerate(zip(file.grids, scales, strict=True), 1)]
         if file.motion:
-            weights.insert(0, ("motion", (n_frames, 2, *file.motion)))
+            weights.append(("motion", (n_frames, 2, *file.motion)))
+        for k, (grid_channels, interval, level) in enumerate(file.grids, 1):
+            n_keys, sizes = -(-n_frames // interval), grid_sizes(file, level)
+            weights.append((f"grid{k}", (n_keys, grid_channels, *sizes[-1])))
+            weights += [(f"grid{k}_details{i}", (n_keys, 3 * grid_channels, *sizes[i]))
+                        for i in range(len(sizes) - 1, 0, -1)]
     modules = [("stem", weights, biases)]
     for i, (stride, wide) in enumerate(file.blocks, 1):
         weights = block_weights(header["parts"], channels, stride, wide)
@@ -331,50 +346,66 @@ def read_records(cursor: Cursor, n_records: int, max_symbol: int) -> tuple[int, 
     return step or 0, tables
 
 
-def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: int) -> list[tuple[Ints, int]]:
-    """Section "Streams": symbols and step code of each group, given [K, C, h, w] of a grid, [size] of others."""
+def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: int,
+                  followers: Collection[int] = ()) -> list[tuple[Ints, int]]:
+    """Section "Streams": symbols and step code of each group, given [K, C, h, w] of a grid, [size] of others.
+
+    The groups with the numbers in followers, from 0, follow the group before them.
+    """
     cursor = Cursor(stream, "a stream")
     records = []
-    for shape in shapes:
-        n_classes = 0
-        if len(shape) == 4 and shape[0] > 1:
+    for number, shape in enumerate(shapes):
+        n_records = 1
+        if number in followers or (len(shape) == 4 and shape[0] > 1):
             n_classes = cursor.integer(1)
             if not 1 <= n_classes <= 6:
                 raise ValueError(f"a grid has {n_classes} classes")
-        records.append(read_records(cursor, 1 + n_classes, max_symbol))
+            n_records = n_classes if number in followers else 1 + n_classes
+        records.append(read_records(cursor, n_records, max_symbol))
     decoder = RangeDecoder(stream[cursor.at:], max_symbol)
-    found = []
-    for shape, (step, (first, *classes)) in zip(shapes, records, strict=True):
-        symbols = decode_grid(decoder, shape, first, classes) if classes else decoder.decode(first, math.prod(shape))
+    found: list[tuple[Ints, int]] = []
+    for number, (shape, (step, tables)) in enumerate(zip(shapes, records, strict=True)):
+        if number in followers:
+            followed = found[number - 1][0].reshape(shapes[number - 1])
+            symbols = decode_grid(decoder, np.zeros(shape, np.int32), tables, followed)
+        elif len(tables) > 1:
+            grid = np.zeros(shape, np.int32)
+            grid[0] = decoder.decode(tables[0], grid[0].size).reshape(grid[0].shape)
+            symbols = decode_grid(decoder, grid, tables[1:])
+        else:
+            symbols = decoder.decode(tables[0], math.prod(shape))
         found.append((symbols, step))
     decoder.finish()
     return found
 
 
-def decode_grid(decoder: "RangeDecoder", shape: tuple[int, ...], first: Table, classes: list[Table]) -> Ints:
-    """Section "Contexts": the symbols of a grid of several keys, given the tables of key 0 and of the classes."""
-    d = np.zeros(shape, np.int32)
-    d[0] = decoder.decode(first, d[0].size).reshape(d[0].shape)
+def decode_grid(decoder: "RangeDecoder", d: Ints, classes: list[Table], followed: Ints | None = None) -> Ints:
+    """Section "Contexts": the symbols of a grid, given its key 0 or the symbols of the details it follows."""
     seen = set()
-    for k in range(1, shape[0]):
-        number = class_numbers(d[k - 1], THRESHOLDS[len(classes)])
+    for k in range(1 if followed is None else 0, len(d)):
+        activity = around(d[k - 1]) if k else np.zeros(d[k].shape, np.int32)
+        if followed is not None:
+            rows, columns = np.arange(d.shape[2]) // 2, np.arange(d.shape[3]) // 2
+            activity += around(followed[k])[:, rows[:, None], columns]
+        number = np.zeros(activity.shape, np.int32)
+        for threshold in THRESHOLDS[len(classes)]:
+            number += threshold <= activity
         for i, table in enumerate(classes):
-            places = [place for place in np.ndindex(d[k].shape) if number[place] == i]
-            seen |= {i} if places else set()
-            for place, symbol in zip(places, decoder.decode(table, len(places)), strict=True):
-                d[k][place] = symbol
+            places = number == i
+            seen |= {i} if places.any() else set()
+            d[k][places] = decoder.decode(table, int(places.sum()))
     if any(table is not None and i not in seen for i, table in enumerate(classes)):
         raise ValueError("a class without symbols has a table")
     return d.ravel()
 
 
-def class_numbers(before: Ints, thresholds: tuple[int, ...]) -> dict[tuple[int, ...], int]:
-    """Section "Contexts": the class of each place [c, y, x], given the symbols of the key before."""
-    found: dict[tuple[int, ...], int] = {}
-    for c, y, x in np.ndindex(before.shape):
-        around = before[c, max(y - 1, 0):y + 2, max(x - 1, 0):x + 2]
-        activity = abs(int(before[c, y, x])) + sum(abs(symbol) for symbol in around.ravel().tolist())
-        found[c, y, x] = sum(threshold <= activity for threshold in thresholds)
+def around(symbols: Ints) -> Ints:
+    """Section "Contexts": for each place of a key [C, h, w] the magnitudes around it and, twice, its own."""
+    magnitudes = np.abs(symbols)
+    padded, (_, height, width) = np.pad(magnitudes, ((0, 0), (1, 1), (1, 1))), symbols.shape
+    found = magnitudes.copy()
+    for i, j in itertools.product(range(3), repeat=2):
+        found += padded[:, i:i + height, j:j + width]
     return found
 
 
@@ -434,7 +465,9 @@ def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
         shapes = [shape if name.startswith(("grid", "motion")) else (math.prod(shape),) for name, shape in weights]
         if biases:
             names, shapes = [*names, "biases"], [*shapes, (sum(math.prod(shape) for _, shape in biases),)]
-        decoded = decode_stream(stream, shapes, file.max_symbol)
+        highest = f"details{file.wavelet_levels}"
+        followers = [i for i, name in enumerate(names) if "details" in name and not name.endswith(highest)]
+        decoded = decode_stream(stream, shapes, file.max_symbol, followers)
         found += [(f"{module}.{name}", *group) for name, group in zip(names, decoded, strict=True)]
     return found
 
@@ -452,14 +485,14 @@ def step_codes(file: File, segment_index: int) -> list[int]:
 def parameters(file: File, segment_index: int) -> dict[str, Floats]:
     """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and head.conv.bias."""
     n_frames = file.segments[segment_index].n_frames
-    keys = {f"stem.grid{k}": -(-n_frames // interval) for k, (_, interval, _) in enumerate(file.grids, 1)}
-    keys["stem.motion"] = n_frames
+    modules = tensors(file, n_frames)
+    keys = {f"stem.{name}": shape[0] for name, shape in modules[0][1] if name.startswith(("grid", "motion"))}
     values = {}
     for name, found, code in groups(file, segment_index):
         summed = found.reshape(keys[name], -1).cumsum(0).ravel() if name in keys else found
         values[name] = (summed * math.ldexp(8 + code % 8, code // 8 - 23)).astype(np.float32)
     tensor = {}
-    for module, weights, biases in tensors(file, n_frames):
+    for module, weights, biases in modules:
         for name, shape in weights:
             tensor[f"{module}.{name}.weight"] = values[f"{module}.{name}"].reshape(shape)
         at = 0
@@ -544,7 +577,7 @@ class Network:
         """The channels of the grids of a level, which has some."""
         found = []
         for k in (k for k, grid in enumerate(self.file.grids, 1) if grid[2] == level):
-            keys = self.tensor[f"stem.grid{k}.weight"]
+            keys = self.keys(k, level)
             u = min(max((t + 0.5) * len(keys) / self.n_frames - 0.5, 0), len(keys) - 1)
             weights = np.maximum(0, 1 - np.abs(u - np.arange(len(keys)))).astype(np.float32)
             if level and self.file.motion:
@@ -552,6 +585,21 @@ class Network:
                                  if weights[k] else key for k, key in enumerate(keys)])
             found.append(np.tensordot(weights, keys, 1))
         return np.concatenate(found)
+
+    def keys(self, k: int, level: int) -> Floats:
+        """Section "Wavelets": the keys [K, G, H, W] of grid k of a level, put together from its details."""
+        a, sizes = self.tensor[f"stem.grid{k}.weight"], grid_sizes(self.file, level)
+        for i in range(len(sizes) - 1, 0, -1):
+            x, y, z = np.split(self.tensor[f"stem.grid{k}_details{i}.weight"], 3, axis=1)
+            n_keys, channels, height, width = a.shape
+            found = np.empty((n_keys, channels, 2 * height, 2 * width), np.float32)
+            found[:, :, 0::2, 0::2] = (a + x + y + z) / 2
+            found[:, :, 0::2, 1::2] = (a - x + y - z) / 2
+            found[:, :, 1::2, 0::2] = (a + x - y - z) / 2
+            found[:, :, 1::2, 1::2] = (a - x - y + z) / 2
+            rows, columns = sizes[i - 1]
+            a = found[:, :, :rows, :columns]
+        return a
 
     def moved(self, key: Floats, t: int, moment: float, level: int) -> Floats:
         """Section "Motion": a key [C, H, W] that stands at a moment, as frame t shows it."""

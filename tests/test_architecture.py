@@ -128,6 +128,18 @@ def test_module_names() -> None:
     assert module_names(GRIDS) == ["stem", "block1", "block2", "head"]
 
 
+def test_wavelets_are_halves_and_details() -> None:
+    """After the motion and the stem's grids: the last half, then details from the coarsest to the finest."""
+    model = replace(GRIDS, grids=(Grid(2, 4), Grid(5, 4, 1)), motion_height=1, motion_width=1, wavelet_levels=3)
+    stem = [(t.name, t.shape, t.follows) for t in tensors(model, 9) if t.module == "stem"]
+    assert stem == [
+        ("stem.motion", (9, 2, 1, 1), False), ("stem.grid1", (3, 2, 3, 4), False), ("stem.grid2", (3, 5, 1, 1), False),
+        ("stem.grid2_details3", (3, 15, 1, 1), False), ("stem.grid2_details2", (3, 15, 2, 2), True),
+        ("stem.grid2_details1", (3, 15, 3, 4), True)]
+    assert [group.follows for group in groups(model, 9)][:6] == [follows for _, _, follows in stem]
+    assert all(group.lag == math.prod(group.shape[1:]) for group in groups(model, 9)[:6])
+
+
 def test_n_parameters_by_hand() -> None:
     """The number of parameters is the sum over all shapes."""
     stem = 7 * 6 + 7 + 24 * 7 + 24

@@ -13,7 +13,7 @@ from nervcodec.bitstream import (FrameSums, Header, Segment, StoredQuality, load
 from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
                               ModelConfig, VideoFormat)
 from nervcodec.errors import ConfigError, VideoError
-from nervcodec.fields import QUALITY_FIELDS
+from nervcodec.fields import HEADER_FIELDS, QUALITY_FIELDS
 from nervcodec.presets import PRESETS
 
 MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300, 1)),
@@ -53,6 +53,7 @@ def headers(draw: st.DrawFn) -> Header:
     motion = draw(st.just((0, 0)) | sides if any(grid.level for grid in grids) else st.just((0, 0)))
     model = ModelConfig(
         width, height, colorspace, stem, rows, columns, blocks, motion_height=motion[0], motion_width=motion[1],
+        wavelet_levels=draw(st.integers(0, 4)) if motion[0] else 0,
         stem_hidden=draw(st.integers(1, 65535)) if is_mlp else 0,
         stem_channels=draw(st.integers(1, 4096)) if is_mlp else 0,
         grids=grids, parts=draw(st.sampled_from(BLOCKS)),
@@ -82,6 +83,18 @@ def test_the_least_and_the_largest_motion_come_back(motion: tuple[int, int]) -> 
     """A field of one vector is a motion, and no side stands for the other."""
     header = replace(HEADER, model=replace(MODEL, motion_height=motion[0], motion_width=motion[1]))
     assert read_file(write_file(header, SEGMENTS, StoredQuality())).header == header
+
+
+@pytest.mark.parametrize(("motion", "wavelet_levels", "more"), [
+    ((0, 0), 0, b"\0"), ((2, 3), 0, b"\1" + b"\2\0\3\0"), ((2, 3), 1, b"\2" + b"\2\0\3\0" + b"\1"),
+    ((2, 3), 4, b"\2" + b"\2\0\3\0" + b"\4")])
+def test_the_architecture_says_which_tables_follow(motion: tuple[int, int], wavelet_levels: int, more: bytes) -> None:
+    """0: none; 1: the motion's; 2: that and the wavelets', in this order after the blocks'."""
+    model = replace(MODEL, motion_height=motion[0], motion_width=motion[1], wavelet_levels=wavelet_levels)
+    plain, found = write_header(HEADER), write_header(Header(FORM, model))
+    at = 12 + sum(field.n_bytes for field in HEADER_FIELDS[:[f.name for f in HEADER_FIELDS].index("architecture")])
+    assert found[at:at + 1] + found[len(plain) - 4:-4] == more
+    assert found[12:at] + found[at + 1:len(plain) - 4] == plain[12:at] + plain[at + 1:-4]
 
 
 quality_units = st.none() | st.integers(0, 2**32 - 2)

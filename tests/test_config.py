@@ -50,6 +50,10 @@ MOVING = replace(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motio
     (MOVING, "motion_height", 4097, "motion height is 4097; legal: 0 to 4096"),
     (MOVING, "motion_width", 4097, "motion width is 4097; legal: 1 to 4096"),
     (MOVING, "grids", (Grid(2, 4),), "number of grids that move is 0; legal: 1 to 8"),
+    (MOVING, "wavelet_levels", -1, "wavelet levels is -1; legal: 0 to 4"),
+    (MOVING, "wavelet_levels", 5, "wavelet levels is 5; legal: 0 to 4"),
+    (GRID, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
+    (MLP, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
     (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
     (MLP, "parts", ("scrb2", "scrb1"), "parts are scrb2, scrb1; legal: some of pw, scrb1, scrb2, skip, in this order"),
     (MLP, "parts", ("skip",), "parts are skip; legal: a skip only with pw, whose output it takes"),
@@ -133,6 +137,13 @@ def test_input_channels() -> None:
     """The first block gets the MLP's channels, or those of all grids of level 0 together."""
     finer = replace(GRID, grids=(*GRID.grids, Grid(5, 1, 1)))
     assert (MLP.input_channels, GRID.input_channels, finer.input_channels) == (3, 6, 6)
+
+
+def test_bands_are_halves_rounded_up() -> None:
+    """A grid that moves is halved as often as there are levels; the stem's own and those that stand still are not."""
+    model = replace(MOVING, wavelet_levels=3)
+    assert model.bands(1) == [(6, 12), (3, 6), (2, 3), (1, 2)]
+    assert model.bands(0) == [(3, 6)] and MOVING.bands(1) == [(6, 12)]
 
 
 @pytest.mark.parametrize(("n_frames", "interval", "n_keys"), [(1, 4, 1), (4, 4, 1), (5, 4, 2), (9, 1, 9), (3, 99, 1)])

@@ -1,11 +1,13 @@
 """Files written once decode to the same symbols for ever and to the same frames within one level.
 
-`python tests/test_golden.py` writes tests/data anew, which only a change of the format's version may ask for.
+`python tests/test_golden.py NAME ..` writes files of tests/data anew, which only a change of the format's version may
+ask for.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +24,7 @@ DATA = Path(__file__).parent / "data"
 SYMBOLS = {
     "grid_yuv": "bccc0ba98a0a561511965ac1363143defad84307a0747c1248fc89a29f634eba",
     "moving_yuv": "779d99196c1a0382fece39b271d3df01bf5abdc952036f8f767ae6a06de2a15b",
+    "wavelets_yuv": "0b1923f729e492715f209692eadaaf705dac3127abefc3ac38176c0dcebb0534",
     "mlp_rgb": "82068117415c16ce923193e11ed762e7d6186887a647c1938f08de912f1f3065",
 }
 
@@ -57,7 +60,7 @@ def test_frames_within_one_level(name: str) -> None:
             assert np.abs(plane.astype(int) - expected).max() <= 1
 
 
-def _write() -> None:
+def _write(names: list[str]) -> None:
     torch.manual_seed(0)
     DATA.mkdir(exist_ok=True)
     y, x = np.mgrid[:21, :27]
@@ -70,11 +73,15 @@ def _write() -> None:
         "moving_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
                                   grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
                                   biases="lean", output="linear", bits=12),
+        "wavelets_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
+                                    grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
+                                    wavelet_levels=2, biases="lean", output="linear", bits=12),
         "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
     }
-    fits = {"grid_yuv": FitConfig(epochs=40), "moving_yuv": FitConfig(epochs=40),
+    fits = {**{name: FitConfig(epochs=40) for name in models},
             "mlp_rgb": FitConfig(epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam")}
-    for name, model in models.items():
+    for name in names:
+        model = models[name]
         frames = Frames("rgb", (luma, 255 - luma, luma // 2))
         if model.colorspace == "yuv":
             frames = Frames("yuv420", (luma, chroma, 255 - chroma))
@@ -89,4 +96,4 @@ def _write() -> None:
 
 
 if __name__ == "__main__":
-    _write()
+    _write(sys.argv[1:])

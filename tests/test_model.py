@@ -24,11 +24,16 @@ MOVING = replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2,
 CPU = torch.device("cpu")
 
 
-def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
-    """Named parameters of a random network, biases random too."""
+def random_flat(network: Network, seed: int = 0) -> Tensor:
+    """The parameters of a random network, biases random too."""
     generator = torch.Generator().manual_seed(seed)
     start = network.initial_parameters(generator)
-    return network.split(start + 0.1 * torch.randn(start.shape, generator=generator))
+    return start + 0.1 * torch.randn(start.shape, generator=generator)
+
+
+def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
+    """The same as named tensors."""
+    return network.split(random_flat(network, seed))
 
 
 # --- the network ---
@@ -38,23 +43,23 @@ def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
                                    replace(OURS, biases="all", activation="gelu", output="tanh"),
                                    replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3))),
                                    replace(OURS, parts=(), grids=(*OURS.grids, Grid(2, 2, 1))),
-                                   MOVING,
+                                   MOVING, replace(MOVING, wavelet_levels=1), replace(MOVING, wavelet_levels=4),
                                    *(replace(PAPER, parts=parts) for parts in
                                      [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])])],
                          ids=["paper", "paper's other options", "ours", "our other options", "finer grids",
-                              "NeRV with finer grids", "grids that move", "NeRV", "SCRBs alone",
-                              "no skip", "no scrb1", "no scrb2"])
+                              "NeRV with finer grids", "grids that move", "wavelets", "many halvings", "NeRV",
+                              "SCRBs alone", "no skip", "no scrb1", "no scrb2"])
 def test_network_is_the_figure(model: ModelConfig) -> None:
     """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""
     network, figure = Network(model, N_FRAMES, CPU), PlainNetwork(model, N_FRAMES)
-    parameters = random_parameters(network)
-    figure.load_state_dict(parameters, strict=True)
+    flat, frames = random_flat(network), torch.arange(N_FRAMES)
+    figure.load_flat(flat)
     with torch.no_grad():
-        found, expected = network(parameters, torch.arange(N_FRAMES)), figure(torch.arange(N_FRAMES))
+        found, expected = network(network.split(flat), frames), figure(frames)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [PAPER, OURS, MOVING])
+@pytest.mark.parametrize("model", [PAPER, OURS, MOVING, replace(MOVING, wavelet_levels=2)])
 def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
     """A frame decoded alone, or in another order, is the same to 1e-5."""
     network = Network(model, N_FRAMES, CPU)

@@ -118,6 +118,15 @@ def test_lively_video_gets_grids_up_to_the_head(rate: float, times: int) -> None
     assert lively == (*still[:2], *(replace(grid, interval=grid.interval * times) for grid in LIVELY))
 
 
+@pytest.mark.parametrize(("size", "information", "expected"), [
+    ((416, 240), 12.0, 0), ((416, 240), 12.1, 2), ((2, 2), 99.0, 0)])
+def test_lively_video_has_wavelets(size: tuple[int, int], information: float, expected: int) -> None:
+    """What is worth many keys is stored in halves and details; where little moves, as it is."""
+    nature = Nature(temporal_information=information)
+    assert PRESETS["medium"].model(video(*size, 50), "yuv", 50, nature).wavelet_levels == expected
+    assert PRESETS["medium"].model(video(*size, 1), "yuv", 1, nature).wavelet_levels == 0
+
+
 @pytest.mark.parametrize("n_frames", [1, 2, 50])
 @pytest.mark.parametrize("size", [(2, 2), (160, 90), (416, 240)])
 def test_finer_grids_follow_the_motion(size: tuple[int, int], n_frames: int) -> None:

@@ -138,8 +138,12 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
         {"width": 46, "height": 30, "architecture": 1, "colorspace": 1, "bits": 9, "output": 1, "parts": 15,
          "biases": 1, "stem": 1, "stem_height": 3, "stem_width": 4},
         [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)], [(3, 4), (2, 5)]),
+    "wavelets yuv linear": (
+        {"width": 50, "height": 34, "architecture": 2, "colorspace": 1, "bits": 9, "output": 1, "parts": 15,
+         "biases": 1, "stem": 1, "stem_height": 3, "stem_width": 5},
+        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)], [(3, 4), (2, 5)]),
 }
-MOTION = (2, 3)
+MOTION, WAVELET_LEVELS = (2, 3), 3
 LENGTHS = [7, 1]
 
 
@@ -163,8 +167,9 @@ def header_fields(header: dict[str, int], grids: list[tuple[int, int, int]], blo
     of_grids = (bytes([channels]) + interval.to_bytes(2, "little") + bytes([level])
                 for channels, interval, level in grids)
     of_blocks = (bytes([stride]) + width.to_bytes(2, "little") for stride, width in blocks)
-    of_motion = [side.to_bytes(2, "little") for side in MOTION if header["architecture"] == 1]
-    return packed(reference_reader.HEADER, header) + b"".join([*of_grids, *of_blocks, *of_motion])
+    of_motion = [side.to_bytes(2, "little") for side in MOTION if header["architecture"]]
+    of_wavelets = [bytes([WAVELET_LEVELS])] if header["architecture"] == 2 else []
+    return packed(reference_reader.HEADER, header) + b"".join([*of_grids, *of_blocks, *of_motion, *of_wavelets])
 
 
 def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
@@ -172,7 +177,8 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     rng = np.random.default_rng(len(name))
     changes, grids, blocks = NETWORKS[name]
     header = DEFAULTS | changes | {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(blocks)}
-    file = reference_reader.File(header, grids, blocks, MOTION if header["architecture"] == 1 else None)
+    file = reference_reader.File(header, grids, blocks, MOTION if header["architecture"] else None,
+                                 WAVELET_LEVELS if header["architecture"] == 2 else 0)
     sections = [(129, bytes(32)), (200, b"skip me")]
     for length in LENGTHS:
         payload = length.to_bytes(4, "little") + bytes(2 + 16)
@@ -190,7 +196,9 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
                 shapes.append(shape if is_keyed else (symbols.size,))
             if module == "block1":
                 coded[0].symbols[:] = 0 if name.startswith("mlp yuv") else coded[0].symbols
-            stream = encode_symbols(coded, shapes, file.max_symbol)
+            followers = [number for number in range(1, len(weights))
+                         if all("details" in tensor for tensor, _ in weights[number - 1:number + 1])]
+            stream = encode_symbols(coded, shapes, file.max_symbol, followers)
             payload += len(stream).to_bytes(4, "little") + stream
         sections.append((1, payload))
     return header_fields(header, grids, blocks), sections
