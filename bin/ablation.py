@@ -43,8 +43,14 @@ def without(part: str) -> Change:
     return model(lambda network: replace(network, parts=tuple(other for other in network.parts if other != part)))
 
 
-def finer_grids(network: ModelConfig) -> ModelConfig:
-    return replace(network, grids=tuple(grid for grid in network.grids if grid.level == 0))
+def still(network: ModelConfig) -> ModelConfig:
+    """Finer grids that do not follow the motion."""
+    return replace(network, motion_height=0, motion_width=0, wavelet_levels=0)
+
+
+def stem_alone(network: ModelConfig) -> ModelConfig:
+    """No finer grids."""
+    return replace(still(network), grids=tuple(grid for grid in network.grids if grid.level == 0))
 
 
 def slow_grids(network: ModelConfig) -> ModelConfig:
@@ -57,7 +63,9 @@ PLAIN = "as it is"
 VARIANTS: dict[str, Change] = {
     PLAIN: lambda plan: plan,
     "seed 1": fit(seed=1),
-    "no finer grid": model(finer_grids),
+    "no wavelets": model(lambda network: replace(network, wavelet_levels=0)),
+    "no motion": model(still),
+    "no finer grid": model(stem_alone),
     "no stem grid with a key a frame": model(slow_grids),
     "no first SCRB": without("scrb1"),
     "no second SCRB": without("scrb2"),

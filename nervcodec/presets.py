@@ -71,7 +71,8 @@ class Sizing:
     """How large a network is and how its width goes from block to block.
 
     Attributes:
-        n_parameters: at 7.6 million pixels; they grow with the pixels to the power of 0.6.
+        n_parameters: at 7.6 million pixels.
+        growth: the power of the number of pixels with which they grow.
         octave: the width's factor for an octave of scale.
         five: its factor where the stride is 5, whose upsampling has 25 outputs a channel.
         multiple: widths are multiples of it, or of half of it where they are less than 1.5 times it.
@@ -80,6 +81,7 @@ class Sizing:
     n_parameters: float
     octave: float
     five: float
+    growth: float = 0.6
     multiple: int = 1
 
 
@@ -156,9 +158,11 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
 
     Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights of fine blocks are
     worth more bits than those of the first, but cost more time (docs/ablation.md), and widths that are multiples of 8
-    take the least for what they do (docs/performance.md). The number of parameters follows the rate.
+    take the least for what they do (docs/performance.md). The number of parameters follows the rate. Lively video,
+    whose grids hold the picture, needs few, and hardly more as it gets longer.
     """
-    sizing = Sizing(100_000 * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, multiple=8)
+    n_usual, growth = (45_000, 0.3) if _is_lively(nature) else (100_000, 0.6)
+    sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, growth, multiple=8)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
     moves = len(grids) > 2 and n_frames > 1
@@ -218,7 +222,7 @@ def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: 
             scale *= stride
         return tuple(found)
 
-    budget = sizing.n_parameters * (n_frames * form.width * form.height / 7.6e6) ** 0.6
+    budget = sizing.n_parameters * (n_frames * form.width * form.height / 7.6e6) ** sizing.growth
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
     aside = sum(tensor.size for tensor in tensors(models[0], n_frames) if tensor.kind in KEYED)
     return max((m for m in models if n_parameters(m, n_frames) - aside <= budget), default=models[0],
