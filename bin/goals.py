@@ -4,7 +4,7 @@ Every encode is a process of its own; its report is kept in OUT/*.json beside th
 goes on where it stopped. Bytes are those of the file on disk, quality that of the frames decoded from it. With
 --at-once 2 two encodes share the CPUs, a thread each: more of them in an hour, and their times say less.
 Usage: bin/goals --clips FOLDER [--out FOLDER] [--at-once N] [PART ...]; parts: sizes, crf, psnr, epochs, spread, paper,
-points.
+points, and gpu, which is made when it is named and takes a CUDA device.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from nervcodec.goal import DEFAULT_CRF, rate_weight_of
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = {"bunny": "bunny_320x180.y4m", "carphone": "lossy_carphone_qcif_176x144.y4m",
          "blackswan": "davis_blackswan_half_416x240.y4m", "akiyo": "akiyo_qcif_176x144.y4m",
-         "bunny 640x360": "bunny_640x360.mkv"}
+         "bunny 640x360": "bunny_640x360.mkv", "bunny 1280x720": "bigbuckbunny.mp4"}
 THREE = ("bunny", "carphone", "blackswan")
 SIZES = {"bunny": (30_000, 60_000, 120_000), "carphone": (12_000, 25_000, 50_000),
          "blackswan": (20_000, 40_000, 80_000), "akiyo": (4_000, 8_000, 16_000)}
@@ -50,7 +51,10 @@ JOBS: dict[str, list[Job]] = {
     "paper": [(clip, ("--preset", "paper-small")) for clip in THREE],
     "points": [("bunny 640x360", ("--preset", "fast", "--size", "113000")),
                ("bunny", ("--preset", "veryslow", "--size", "65500"))],
+    "gpu": [("bunny 1280x720", ("--device", "cuda", "--size", "348000", "--time-budget", "5m")),
+            ("bunny 1280x720", ("--device", "cuda", "--size", "143000", "--time-budget", "2m"))],
 }
+DEFAULT_PARTS = tuple(part for part in JOBS if part != "gpu")
 
 
 def encoded(job: Job, clips: Path, out: Path, threads: Sequence[str] = ()) -> dict[str, Any]:
@@ -154,9 +158,9 @@ def paper_table(measured: Measured) -> str:
     return table(["clip", "parameters", "its bytes", "its RGB dB", "encode s", "our bytes at that PSNR", "share"], rows)
 
 
-def points_table(measured: Measured) -> str:
+def points_table(measured: Measured, part: str = "points") -> str:
     rows = []
-    for (clip, arguments), found in measured["points"].items():
+    for (clip, arguments), found in measured[part].items():
         rows.append((clip, f"`{' '.join(arguments)}`", f"{found['bytes']:,}", f"{found['bpp']:.4f}",
                      f"{found['quality']['y_db']:.2f}", f"{found['quality']['rgb_db']:.2f}",
                      f"{found['encode_s'] / 60:.1f}", f"{found['kmac_per_pixel']:.2f}"))
@@ -165,12 +169,12 @@ def points_table(measured: Measured) -> str:
 
 TABLES: dict[str, Callable[[Measured], str]] = {
     "sizes": sizes_table, "crf": crf_table, "psnr": psnr_table, "epochs": epochs_table, "spread": spread_table,
-    "paper": paper_table, "points": points_table}
+    "paper": paper_table, "points": points_table, "gpu": partial(points_table, part="gpu")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(JOBS)}; default: all")
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(JOBS)}; default: all but gpu")
     parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
     parser.add_argument("--out", type=Path, default=Path("demo-out/goals"))
     parser.add_argument("--at-once", type=int, default=1, help="encodes at a time, a thread each if more than one")
@@ -179,7 +183,7 @@ def main() -> None:
     if unknown:
         parser.error(f"part is {unknown[0]}; legal: {', '.join(JOBS)}")
     given.out.mkdir(parents=True, exist_ok=True)
-    clips, out, parts = given.clips.resolve(), given.out.resolve(), given.parts or list(JOBS)
+    clips, out, parts = given.clips.resolve(), given.out.resolve(), given.parts or DEFAULT_PARTS
     if given.at_once > 1:
         with ThreadPoolExecutor(given.at_once) as pool:
             list(pool.map(lambda job: encoded(job, clips, out, ("--threads", "1")), (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.utils.deterministic
 
 from .errors import BackendError, ConfigError
 from .memory import available_bytes, peak_bytes
@@ -36,6 +39,32 @@ def choose_precision(name: str, device: str) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+
+
+@contextmanager
+def arithmetic(device: torch.device, *, is_exact: bool) -> Iterator[None]:
+    """How torch computes within.
+
+    On the CPU the same seed and number of threads give the same, bit for bit: by the debug mode, which sets the flag of
+    use_deterministic_algorithms without loading torch's compiler for it, 2 seconds of every decode. On a GPU, if
+    is_exact, as decoders must: convolutions of float32 in float32, always by the same algorithm; else as torch has it,
+    in TensorFloat-32. What cuDNN finds by trying (its benchmark mode) was no faster and took 14 seconds.
+    """
+    settings = torch.backends.cudnn
+    flags = settings.allow_tf32, settings.deterministic
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    before = torch.get_deterministic_debug_mode(), fill
+    if device.type == "cpu":
+        torch.set_deterministic_debug_mode("error")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    elif is_exact:
+        settings.allow_tf32, settings.deterministic = False, True
+    try:
+        yield
+    finally:
+        settings.allow_tf32, settings.deterministic = flags
+        torch.set_deterministic_debug_mode(before[0])
+        torch.utils.deterministic.fill_uninitialized_memory = before[1]  # type: ignore[attr-defined]
 
 
 def free_memory_bytes(device: str) -> int | None:

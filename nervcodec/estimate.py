@@ -15,13 +15,13 @@ from .fitstate import Progress
 from .model import pack
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured
-_TIMED_MACS = 100e9
+_TIMED_MACS, _GPU_STEPS = 100e9, 30
 
 
 def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu") -> float:
     """Seconds of one optimizer step: the mean over an epoch on a few of the frames, after one epoch of warm-up."""
     macs_a_step = 3 * fit.batch_size * architecture.macs_per_frame(model)
-    n_steps = max(1, min(20, int(_TIMED_MACS / macs_a_step)))
+    n_steps = _GPU_STEPS if device.startswith("cuda") else max(1, min(20, int(_TIMED_MACS / macs_a_step)))
     few = frames[:min(frames.n_frames, n_steps * fit.batch_size)]
     ends: dict[int, float] = {}
 

@@ -12,15 +12,15 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import torch
-import torch.utils.deterministic
 from torch import Tensor
 
 from . import architecture
+from .backends import arithmetic
 from .config import FitConfig, ModelConfig
 from .errors import FitError
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, Progress, silent
@@ -31,6 +31,7 @@ from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_c
 from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
                           SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error, settling_factor,
                           size_error)
+from .recorded import Recorder
 
 MAX_ROLLBACKS = 3
 _FIRST, _SECOND = "fit", "finetune"
@@ -103,7 +104,7 @@ class Fitter:
         if self.checkpoint:
             stage.restore(self.checkpoint)
             self.checkpoint = None
-        with deterministic(self.target.device):
+        with arithmetic(self.target.device, is_exact=False):
             return stage.run()
 
 
@@ -134,6 +135,7 @@ class _Stage:
         self.factor, self.n_rollbacks = factor, start.n_rollbacks
         self.epoch, self.n_batches, self.epoch_s = 0, 0, 0.0
         self.order_state = fitter.random.get_state()
+        self.recorder = Recorder(self.parameters.device, [fitter.noise])
         self.sums = torch.zeros(3, device=self.parameters.device)  # of distortion, squared error, bits in this epoch
         self.best, self.was_rounding = math.inf, False
         self.psnr_db: float | None = None
@@ -204,6 +206,7 @@ class _Stage:
             self.parameters.copy_(state["parameters"])
             self.log_steps.copy_(state["log_steps"])
         self.optimizer.restore(state)
+        self.recorder.forget()
 
     def _roll_back(self) -> None:
         if self.n_rollbacks == MAX_ROLLBACKS:
@@ -306,6 +309,17 @@ class _Stage:
         if step == self.round_from and not self.fit.rate_weight:
             self._cover()
         is_rounding = step >= self.round_from
+        return self.recorder.call((is_rounding, len(frames)), partial(self._update, is_rounding), frames,
+                                  self.factor * self._rate(step), self.fitter.rate_weight / self.fitter.n_pixels)
+
+    def _update(self, is_rounding: bool, frames: Tensor, factor: Tensor, bit_weight: Tensor) -> Tensor:
+        """What a step does on the device; see _step.
+
+        Args:
+            frames: their numbers, int64 [B].
+            factor: of the learning rates, a scalar.
+            bit_weight: what a bit costs in distortion, a scalar.
+        """
         values, bits = self._forward_values(is_rounding)
         # The decoder's arithmetic, once the weights are those that it will see: a network fitted to weights that
         # bfloat16 has rounded once more loses 0.7 dB in float32.
@@ -315,9 +329,9 @@ class _Stage:
         output = self.fitter.network(parameters, frames)
         plane_errors = (output - target).square().mean(dim=(0, 2, 3))
         distortion = self._distortion(output, target, plane_errors)
-        loss = distortion + bits * (self.fitter.rate_weight / self.fitter.n_pixels)
+        loss = distortion + bits * bit_weight
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(self.factor * self._rate(step))
+        self.optimizer.step(factor)
         n_main = 4 if self.fitter.model.colorspace == "yuv" else 3
         errors = torch.stack([distortion, plane_errors[:n_main].mean()]) * len(frames)
         return torch.cat([errors, bits[None]]).detach()
@@ -372,21 +386,3 @@ class _Stage:
 
 def _part(arrays: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-
-
-@contextmanager
-def deterministic(device: torch.device) -> Iterator[None]:
-    """On the CPU: the same seed and number of threads give the same fit, bit for bit.
-
-    By the debug mode, which sets the flag of use_deterministic_algorithms without loading torch's compiler for it:
-    2 seconds of every decode.
-    """
-    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    before = torch.get_deterministic_debug_mode(), fill
-    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else before[0])
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch.set_deterministic_debug_mode(before[0])
-        torch.utils.deterministic.fill_uninitialized_memory = before[1]  # type: ignore[attr-defined]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -25,8 +27,18 @@ def ssim(output: Tensor, target: Tensor) -> Tensor:
         if output.shape[axis] == 1:
             output, target = (torch.cat([batch, batch], axis) for batch in (output, target))
     side = min(11, *output.shape[-2:])
-    value: Tensor = pytorch_ssim(output, target, data_range=1.0, win_size=side - 1 + side % 2)
+    window = _window(side - 1 + side % 2, output.shape[1], output.device)
+    value: Tensor = pytorch_ssim(output, target, data_range=1.0, win=window)
     return value
+
+
+@lru_cache
+@torch.inference_mode(False)
+def _window(side: int, n_planes: int, device: torch.device) -> Tensor:
+    """pytorch-msssim's Gaussian window, where it is needed: to copy it at every step would keep a GPU waiting."""
+    from pytorch_msssim import SSIM
+    window: Tensor = SSIM(win_size=side, channel=n_planes).win.to(device)
+    return window
 
 
 def l1_ssim(output: Tensor, target: Tensor) -> Tensor:

@@ -87,6 +87,11 @@ class Network:
         moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion_height]
         self._sides = {i: [table(side) for side in sides(blends[i])] for i in moving}
         self._moments = {i: table(key_moments(n_frames, blends[i].shape[1])) for i in moving}
+        # Bilinear interpolation of a motion field to the cells of a level, as products along rows and columns: on a GPU
+        # F.interpolate's gradient, summed into so few cells, takes as long as all the rest of a step.
+        motion = model.motion_height, model.motion_width
+        self._between = {level: [table(blend_matrix(size, n)) for size, n in zip(model.cells(level), motion)]
+                         for level in {model.grids[i].level for i in moving}}
 
     def split(self, flat: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """The flat vector [n_parameters] as named tensors of a dtype, but motion as it is: it needs the precision.
@@ -165,14 +170,13 @@ class Network:
         model, motion = self.model, parameters["stem.motion"]
         fields = motion.flatten(1)  # [T, 2 * rows * columns]
         now = fields.index_select(0, frames)
-        height, width = model.cells(level)
-        unit = MOTION_UNIT * height / model.covered_height  # in cells, in both directions
+        rows, columns = self._between[level]
+        unit = MOTION_UNIT * len(rows) / model.covered_height  # in cells, in both directions
 
         def taken(keys: Tensor, weights: Tensor, then: Tensor) -> Tensor:
             """The key of each frame that has a weight in [B, K], moved, times that weight."""
             by = (now - (weights > 0).to(now.dtype) @ then).view(-1, *motion.shape[1:])
-            by = F.interpolate(by, (height, width), mode="bilinear", align_corners=False)
-            return moved((weights @ keys.flatten(1)).view(-1, *keys.shape[1:]), unit * by)
+            return moved((weights @ keys.flatten(1)).view(-1, *keys.shape[1:]), unit * (rows @ by @ columns.T))
 
         found = []
         for number, grid in enumerate(model.grids):
@@ -261,14 +265,18 @@ def pack(frames: Frames, model: ModelConfig) -> NDArray[np.uint8]:
     return np.stack([luma[:, i::2, j::2] for i in (0, 1) for j in (0, 1)] + [cb, cr], axis=1)
 
 
-def unpack(planes: NDArray[np.uint8], model: ModelConfig) -> Frames:
-    """The inverse of pack."""
+def unpack(planes: Tensor, model: ModelConfig) -> Frames:
+    """The inverse of pack, from uint8 planes on any device."""
     if model.colorspace == "rgb":
-        return Frames("rgb", (planes[:, 0], planes[:, 1], planes[:, 2]))
-    n_frames, _, height, width = planes.shape
-    luma = planes[:, :4].reshape(n_frames, 2, 2, height, width)  # [T, row phase, column phase, h, w]
-    luma = luma.transpose(0, 3, 1, 4, 2).reshape(n_frames, 2 * height, 2 * width)
-    return Frames("yuv420", (luma[:, :model.height, :model.width], planes[:, 4], planes[:, 5]))
+        found = list(planes.unbind(dim=1))
+    else:
+        n_frames, _, height, width = planes.shape
+        luma = planes.new_empty(n_frames, 2 * height, 2 * width)
+        for phase in range(4):
+            luma[:, phase // 2::2, phase % 2::2] = planes[:, phase]
+        found = [luma[:, :model.height, :model.width], planes[:, 4], planes[:, 5]]
+    first, second, third = (plane.contiguous().cpu().numpy() for plane in found)
+    return Frames("rgb" if model.colorspace == "rgb" else "yuv420", (first, second, third))
 
 
 def to_uint8(planes: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     wavelet_levels = _WAVELET_LEVELS if moves and _is_lively(nature) else 0
     return _widest(form, n_frames, strides, sizing, lambda blocks: ModelConfig(
         form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
-        motion_width=motion[1], wavelet_levels=wavelet_levels, biases="lean", activation="gelu", output="linear",
+        motion_width=motion[1], wavelet_levels=wavelet_levels, biases="lean", activation="gelu", output="tanh",
         bits=12 if moves else 10))
 
 

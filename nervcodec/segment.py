@@ -16,16 +16,18 @@ import torch
 from numpy.typing import NDArray
 
 from . import architecture
+from .backends import arithmetic
 from .bitstream import Segment
 from .color import Frames
 from .config import ColorTags, FitConfig, ModelConfig
 from .entropy import Coded, decode_symbols, encode_symbols
-from .fit import Fitter, deterministic
+from .fit import Fitter
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from .metrics import frame_rgb_db
 from .model import Network, pack, to_uint8, unpack
 from .prune import magnitude_mask
 from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
+from .recorded import Recorder
 
 # How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
 # step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.
@@ -202,11 +204,15 @@ def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: ran
 
     Batches always start at multiples of the batch size, so a frame does not depend on which others are asked for.
     """
-    network = Network(model, n_frames, torch.device(device))
+    network, recorder = Network(model, n_frames, torch.device(device)), Recorder(torch.device(device))
     named = network.split(torch.from_numpy(parameters).to(device))
+
+    def planes_of(numbers: torch.Tensor) -> torch.Tensor:
+        return to_uint8(network(named, numbers))
+
     size = architecture.decode_batch(model)
     for start in range(wanted.start - wanted.start % size, wanted.stop, size):
         numbers = torch.arange(start, min(start + size, n_frames), device=device)
-        with torch.inference_mode(), deterministic(torch.device(device)):
-            planes = to_uint8(network(named, numbers)).cpu().numpy()
+        with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):
+            planes = recorder.call(len(numbers), planes_of, numbers)
         yield unpack(planes[max(wanted.start - start, 0):wanted.stop - start], model)

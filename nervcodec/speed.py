@@ -15,23 +15,23 @@ from typing import Any
 
 import torch
 
-from .architecture import decode_batch, macs_per_frame, n_parameters
+from .architecture import macs_per_frame, n_parameters
 from .backends import choose_precision, device_label
 from .color import Frames
 from .config import FitConfig
 from .errors import ConfigError
 from .machine import machine, now, versions
 from .metrics import Quality, QualityMeter
-from .model import Network, pack, to_uint8, unpack
+from .model import pack
 from .plain import PlainFit
 from .plan import EncodePlan, plan_encode, source_frames
-from .stepping import RECIPES, REFERENCE, OurFit, Steps, recipe_fit, seconds_per_step
+from .segment import reconstruct
+from .stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
 from .tables import aligned
 from .video import probe, read_all
 
 SCHEMA = "nervcodec.speed/1"
 MAX_LOSS_DB = 0.1  # by how much RGB PSNR may be below the reference's for a ratio to count
-_WARMUP_STEPS = 2  # of each round, not timed
 _OPTIMIZERS = {("adam", True): "Adam", ("adam", False): "fused Adam", ("muon", False): "Muon, fused Adam"}
 
 OnProgress = Callable[[int, int, str], None]
@@ -97,7 +97,7 @@ def compare_speed(clips: Sequence[Path], settings: Settings, command: str = "",
     return {"schema": SCHEMA, "command": command, "created": now(), "versions": versions(), "machine": machine(),
             "device": settings.device, "device_name": device_label(settings.device),
             "threads": torch.get_num_threads(), "seed": settings.seed, "rounds": settings.n_rounds,
-            "warmup_steps": _WARMUP_STEPS, "runs": runs}
+            "warmup_steps": WARMUP_STEPS, "runs": runs}
 
 
 def _run(path: Path, settings: Settings, names: Sequence[str], tell: Callable[[int, str], None]) -> dict[str, Any]:
@@ -105,15 +105,15 @@ def _run(path: Path, settings: Settings, names: Sequence[str], tell: Callable[[i
     n_steps = plan.fit.epochs * -(-plan.format.n_frames // plan.fit.batch_size)
     ends = [n_steps * (i + 1) // settings.n_rounds for i in range(settings.n_rounds)]
     lengths = [end - start for start, end in zip([0, *ends], ends)]
-    if min(lengths) <= _WARMUP_STEPS:
+    if min(lengths) <= WARMUP_STEPS:
         raise ConfigError(f"steps are {n_steps} in {settings.n_rounds} rounds; legal: rounds of more than "
-                          f"{_WARMUP_STEPS}, which are not timed")
+                          f"{WARMUP_STEPS}, which are not timed")
     contestants = _contestants(plan, settings, names)
     for number, length in enumerate(lengths):
         for k, contestant in enumerate(contestants):
             tell(number * len(contestants) + k, f"round {number + 1}/{len(lengths)}, {contestant.name}")
             contestant.rounds.append(
-                seconds_per_step(contestant.steps, _WARMUP_STEPS, length - _WARMUP_STEPS, settings.device))
+                seconds_per_step(contestant.steps, WARMUP_STEPS, length - WARMUP_STEPS, settings.device))
     return {"clip": path.stem, "width": plan.format.width, "height": plan.format.height,
             "frames": plan.format.n_frames, "preset": settings.preset,
             "parameters": n_parameters(plan.model, plan.format.n_frames), "gmac_per_frame": _gmac(plan),
@@ -178,15 +178,10 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 def _quality(plan: EncodePlan, source: Frames, flat: torch.Tensor, device: str) -> Quality:
     """Of float32 planes from parameters as they are, not quantized, against the source's own planes."""
-    n_frames = plan.format.n_frames
-    network = Network(plan.model, n_frames, torch.device(device))
-    parameters = network.split(flat.to(device))
-    meter = QualityMeter(plan.format.color)
-    for numbers in torch.split(torch.arange(n_frames), decode_batch(plan.model)):
-        with torch.inference_mode():
-            planes = to_uint8(network(parameters, numbers.to(device))).cpu().numpy()
-        start = int(numbers[0])
-        meter.add(source[start:start + len(numbers)], unpack(planes, plan.model))
+    meter, start = QualityMeter(plan.format.color), 0
+    for frames in reconstruct(flat.numpy(), plan.model, range(source.n_frames), source.n_frames, device):
+        meter.add(source[start:start + frames.n_frames], frames)
+        start += frames.n_frames
     return meter.result()
 
 

@@ -20,6 +20,7 @@ from .fit import Fitter
 from .fitstate import Checkpoint
 
 REFERENCE = "reference"
+WARMUP_STEPS = 2  # before what is timed: on a GPU the second one is recorded (recorded.py)
 
 
 class Steps(Protocol):
@@ -115,9 +116,9 @@ def seconds_per_step(steps: Steps, n_warmup: int, n_timed: int, device: str) -> 
 
 
 def settled_seconds(steps: Steps, device: str, budget_s: float = 10.0) -> float:
-    """Seconds of a step by as many (3 to 100) as take about budget_s, after three that are left out."""
-    first = seconds_per_step(steps, 1, 1, device)
-    return seconds_per_step(steps, 1, max(3, min(100, int(budget_s / max(first, 1e-6)))), device)
+    """Seconds of a step by as many (3 to 100) as take about budget_s, after five that are left out."""
+    first = seconds_per_step(steps, WARMUP_STEPS, 1, device)
+    return seconds_per_step(steps, WARMUP_STEPS, max(3, min(100, int(budget_s / max(first, 1e-6)))), device)
 
 
 def synthetic_target(model: ModelConfig, n_frames: int, device: str = "cpu") -> Tensor:

@@ -9,9 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# How much of the mean and of the differences along rows, along columns and of both each of four neighbours takes.
-_SIGNS = ((1, 1, 1, 1), (1, -1, 1, -1), (1, 1, -1, -1), (1, -1, -1, 1))
-
 
 def joined(half: Tensor, details: Tensor, size: tuple[int, int]) -> Tensor:
     """A grid of twice the size from its half and its details; cut to `size`, (rows, columns).
@@ -22,8 +19,8 @@ def joined(half: Tensor, details: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         [K, C, *size] of the same dtype, differentiable.
     """
-    n_keys, n_channels, height, width = half.shape
-    bands = torch.cat([half, details], dim=1).view(n_keys, 4, -1)
-    quads = (0.5 * torch.tensor(_SIGNS, dtype=half.dtype, device=half.device)) @ bands
-    quads = quads.view(n_keys, 4, n_channels, height, width).transpose(1, 2)
-    return F.pixel_shuffle(quads.flatten(1, 2), 2)[:, :, :size[0], :size[1]]
+    rows, columns, both = details.chunk(3, dim=1)
+    above, below = half + columns, half - columns
+    right, left = rows + both, rows - both
+    quads = torch.stack([above + right, above - right, below + left, below - left], dim=2)
+    return F.pixel_shuffle(0.5 * quads.flatten(1, 2), 2)[:, :, :size[0], :size[1]]

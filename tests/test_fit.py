@@ -13,10 +13,11 @@ from torch import Tensor
 
 from nervcodec import fit as fit_module
 from nervcodec.architecture import tensors
+from nervcodec.backends import arithmetic
 from nervcodec.color import Frames
 from nervcodec.config import FitConfig, ModelConfig
 from nervcodec.errors import FitError
-from nervcodec.fit import MAX_ROLLBACKS, Fitter, deterministic
+from nervcodec.fit import MAX_ROLLBACKS, Fitter
 from nervcodec.fitstate import Fitted, Gauges, Progress, silent
 from nervcodec.model import pack
 from nervcodec.optim import Optimizer
@@ -188,8 +189,8 @@ def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, mi
     fitter = Fitter(grid_model, fit, target, seen.append, gauges)
     original = Optimizer.step
 
-    def step(optimizer: Optimizer, factor: float) -> None:
-        rates.append(factor)
+    def step(optimizer: Optimizer, factor: torch.Tensor | float) -> None:
+        rates.append(float(factor))
         original(optimizer, factor)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -306,7 +307,7 @@ def test_long_epochs_report_their_steps(clip: Frames, grid_model: ModelConfig, m
 def test_deterministic_restores_what_was() -> None:
     """On the CPU deterministic algorithms are demanded within, and the setting before comes back, errors or not."""
     assert not torch.are_deterministic_algorithms_enabled()
-    with pytest.raises(KeyError), deterministic(torch.device("cpu")):
+    with pytest.raises(KeyError), arithmetic(torch.device("cpu"), is_exact=True):
         assert torch.are_deterministic_algorithms_enabled()
         raise KeyError
     assert not torch.are_deterministic_algorithms_enabled()

@@ -240,7 +240,7 @@ def test_unpack_inverts_pack(make_clip: MakeClip, colorspace: str, width: int, h
     model = plane_model(colorspace, width, height)
     packed = pack(frames, model)
     assert packed.shape == (3, model.n_planes, model.plane_height, model.plane_width)
-    back = unpack(packed, model)
+    back = unpack(torch.from_numpy(packed), model)
     assert back.layout == frames.layout
     for plane, expected in zip(back.planes, frames.planes):
         np.testing.assert_array_equal(plane, expected)
