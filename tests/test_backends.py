@@ -67,3 +67,31 @@ def test_impossible_threads_are_refused(n_threads: int) -> None:
     """1 to 1024 threads are legal."""
     with pytest.raises(ConfigError, match=f"threads is {n_threads}; legal: 1 to 1024"):
         backends.set_threads(n_threads)
+
+
+# --- arithmetic ---
+
+
+def cudnn_flags() -> tuple[bool, bool]:
+    return torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_the_cpu_is_deterministic_within(is_exact: bool) -> None:
+    """On the CPU deterministic algorithms are demanded within, and the setting before comes back, errors or not."""
+    assert not torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(KeyError), backends.arithmetic(torch.device("cpu"), is_exact=is_exact):
+        assert torch.are_deterministic_algorithms_enabled()
+        raise KeyError
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_gpu_decodes_in_float32() -> None:
+    """Within exact arithmetic a GPU's float32 is float32, its algorithms fixed; fits are left as torch has it."""
+    before, cuda = cudnn_flags(), torch.device("cuda")
+    with pytest.raises(KeyError), backends.arithmetic(cuda, is_exact=False):
+        assert cudnn_flags() == before
+        with backends.arithmetic(cuda, is_exact=True):
+            assert cudnn_flags() == (False, True) and not torch.are_deterministic_algorithms_enabled()
+            raise KeyError
+    assert cudnn_flags() == before

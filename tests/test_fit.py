@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nervcodec import fit as fit_module
 from nervcodec.architecture import tensors
-from nervcodec.backends import arithmetic
 from nervcodec.color import Frames
 from nervcodec.config import FitConfig, ModelConfig
 from nervcodec.errors import FitError
@@ -299,15 +298,3 @@ def test_long_epochs_report_their_steps(clip: Frames, grid_model: ModelConfig, m
     fitter.overfit(fitter.start())
     assert [report.epoch for report in reports] == [0, 0, 0, 1, 1, 1, 1, 1, 2, 2]
     assert [report.eta_s > 0 for report in reports] == [True] * 8 + [False] * 2
-
-
-# --- determinism ---
-
-
-def test_deterministic_restores_what_was() -> None:
-    """On the CPU deterministic algorithms are demanded within, and the setting before comes back, errors or not."""
-    assert not torch.are_deterministic_algorithms_enabled()
-    with pytest.raises(KeyError), arithmetic(torch.device("cpu"), is_exact=True):
-        assert torch.are_deterministic_algorithms_enabled()
-        raise KeyError
-    assert not torch.are_deterministic_algorithms_enabled()
