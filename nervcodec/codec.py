@@ -32,6 +32,9 @@ from .plan import EncodePlan, source_frames
 from .video import check_target, open_writer, read_groups, source_files
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .fitstate import Checkpoint, Progress
     from .segment import FitSummary
 
@@ -163,23 +166,38 @@ class _Work:
     on_progress: Callable[[int, Progress], None] | None
     on_note: Callable[[str], None]
     _number: int = 0
+    _weights: NDArray[np.float32] | None = None
 
     def segments(self, map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
+        """All segments in order. The first one is fitted before the others, which start from its weights."""
+        from .segment import shared_weights
+        numbered = enumerate(source_frames(self.plan, self.plan.lengths))
+        n_segments = len(self.plan.lengths)
+        first, = self._part(range(1), numbered, map_segments)
+        yield first
+        if n_segments > 1:
+            self._weights = shared_weights(first[0], self.plan.model)
+            yield from self._part(range(1, n_segments), numbered, map_segments)
+
+    def _part(self, numbers: range, numbered: Iterator[tuple[int, Frames]],
+              map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
+        """Those segments; `numbered` has the frames of all that come, and is read as far as they go."""
         from .segment import FitSummary, encode_segment
         plan = self.plan
-        n_segments, n_streams = len(plan.lengths), len(architecture.module_names(plan.model))
-        kept = {number: self.journal.segment(number, n_streams) for number in range(n_segments)}
+        n_streams = len(architecture.module_names(plan.model))
+        kept = {number: self.journal.segment(number, n_streams) for number in numbers}
 
         def left() -> Iterator[Frames]:
-            for self._number, frames in enumerate(source_frames(plan, plan.lengths)):
+            for self._number, frames in itertools.islice(numbered, len(numbers)):
                 if not kept[self._number]:
                     yield frames
 
-        elsewhere = partial(encode_segment, model=plan.model, fit=plan.fit, device=self.device, color=plan.format.color)
+        elsewhere = partial(encode_segment, model=plan.model, fit=plan.fit, device=self.device,
+                            color=plan.format.color, weights=self._weights)
         fitted = iter(map_segments(self._fitted if map_segments is map else elsewhere, left()))
         for number, done in kept.items():
             if done:
-                self.on_note(f"segment {number + 1} of {n_segments} was fitted before")
+                self.on_note(f"segment {number + 1} of {len(plan.lengths)} was fitted before")
                 yield done[0], FitSummary(**done[1])
                 continue
             segment, summary = next(fitted)
@@ -187,6 +205,7 @@ class _Work:
             yield segment, summary
             if self.pace.is_ending:
                 raise KeyboardInterrupt
+        next(fitted, None)  # reads over the frames of what was fitted before
 
     def _fitted(self, frames: Frames) -> tuple[Segment, FitSummary]:
         from .fitstate import silent
@@ -196,7 +215,7 @@ class _Work:
         self.pace.taken()
         self.pace.is_fitting = True
         return encode_segment(frames, self.plan.model, self.plan.fit, self.device, report, self.plan.format.color,
-                              self, self._checkpoint())
+                              keeper=self, checkpoint=self._checkpoint(), weights=self._weights)
 
     def _checkpoint(self) -> Checkpoint | None:
         import torch

@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from . import architecture
@@ -25,7 +27,7 @@ from .config import FitConfig, ModelConfig
 from .errors import FitError
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, Progress, silent
 from .losses import l1_ssim, plane_weights
-from .model import Network
+from .model import Network, is_shared
 from .optim import Optimizer, rate_factor
 from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
 from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
@@ -48,13 +50,14 @@ class Fitter:
         gauges: what estimates are corrected by; with a target they are needed.
         keeper: takes checkpoints.
         checkpoint: where to go on; the stages before it are skipped.
+        weights: what the fit starts from in place of random ones (segment.shared_weights).
     """
 
     def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, on_progress: OnProgress = silent,
                  gauges: Gauges | None = None, keeper: Keeper | None = None,
-                 checkpoint: Checkpoint | None = None) -> None:
+                 checkpoint: Checkpoint | None = None, weights: NDArray[np.float32] | None = None) -> None:
         self.model, self.fit, self.on_progress, self.gauges = model, fit, on_progress, gauges
-        self.keeper, self.checkpoint = keeper, checkpoint
+        self.keeper, self.checkpoint, self.weights = keeper, checkpoint, weights
         self.target = target.contiguous(memory_format=torch.channels_last)
         assert gauges or not fit.has_target
         self.n_frames = len(target)
@@ -69,8 +72,11 @@ class Fitter:
         self.n_steps_done, self.seconds = 0, 0.0
 
     def start(self) -> Fitted:
-        """Random parameters, the motion of the frames and the configured initial steps."""
-        parameters = self.network.initial_parameters(self.random, self.target).to(self.target.device)
+        """Random parameters or the given weights, the motion of the frames and the configured initial steps."""
+        parameters = self.network.initial_parameters(self.random, self.target)
+        if self.weights is not None:
+            parameters[torch.from_numpy(is_shared(self.network.tensors))] = torch.from_numpy(self.weights)
+        parameters = parameters.to(self.target.device)
         log_step = math.log(self.fit.initial_step)
         return Fitted(parameters, torch.full((len(self.sizes),), log_step, device=self.target.device))
 

@@ -9,7 +9,7 @@ and the device; nothing here knows of files or of fitting.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import architecture
-from .architecture import BIAS, GRID, MOTION, MOTION_UNIT
+from .architecture import BIAS, GRID, KEYED, MOTION, MOTION_UNIT
 from .color import Frames
 from .config import ModelConfig
 from .trajectory import moved, trajectories
@@ -61,6 +61,11 @@ def sides(blend: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     is_first = np.arange(blend.shape[1]) == (blend > 0).argmax(axis=1)[:, None]
     parts = [np.where(is_first, blend, 0.0), np.where(is_first, 0.0, blend)]
     return parts if parts[1].any() else parts[:1]
+
+
+def is_shared(tensors: Sequence[architecture.Tensor]) -> NDArray[np.bool_]:
+    """Which parameters belong to no moment, so that another segment has them too; bool [n_parameters]."""
+    return np.concatenate([np.full(tensor.size, tensor.kind not in KEYED) for tensor in tensors])
 
 
 class Network:

@@ -24,7 +24,7 @@ from .entropy import Coded, decode_symbols, encode_symbols
 from .fit import Fitter
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from .metrics import frame_rgb_db
-from .model import Network, pack, to_uint8, unpack
+from .model import Network, is_shared, pack, to_uint8, unpack
 from .prune import magnitude_mask
 from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
 from .recorded import Recorder
@@ -46,18 +46,20 @@ class FitSummary:
 
 def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu",
                    on_progress: OnProgress = silent, color: ColorTags = ColorTags(), keeper: Keeper | None = None,
-                   checkpoint: Checkpoint | None = None) -> tuple[Segment, FitSummary]:
+                   checkpoint: Checkpoint | None = None,
+                   weights: NDArray[np.float32] | None = None) -> tuple[Segment, FitSummary]:
     """Fits the model to the frames (already in the model's colorspace) and codes it.
 
     Args:
         color: what the RGB of a target_psnr is converted by.
         keeper, checkpoint: takes the fit's checkpoints; where it goes on.
+        weights: as from shared_weights; the fit starts from them.
     Raises:
         FitError: the fit kept diverging.
     """
     gauges = _gauges(frames, model, color, device)
     target = torch.from_numpy(pack(frames, model)).to(device)
-    fitter = Fitter(model, fit, target, on_progress, gauges, keeper, checkpoint)
+    fitter = Fitter(model, fit, target, on_progress, gauges, keeper, checkpoint, weights)
     fitted = fitter.run(lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune))
     if fit.target_bpp:
         n_bits = fit.target_bpp * fitter.n_pixels
@@ -196,6 +198,16 @@ def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float3
     groups = architecture.groups(model, segment.n_frames)
     return np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.lag)
                            for part, group in zip(decode_symbols_of(segment, model), groups, strict=True)])
+
+
+def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] | None:
+    """What a fit of another segment may start from: all parameters that belong to no moment, float32 [n].
+
+    None with the paper's stem, whose recipe starts at random.
+    """
+    if model.stem == "mlp":
+        return None
+    return decode_parameters(segment, model)[is_shared(architecture.tensors(model, segment.n_frames))]
 
 
 def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, n_frames: int,

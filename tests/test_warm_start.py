@@ -1,0 +1,111 @@
+"""Segments after the first one start from its weights, however they are mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nervcodec import segment as segment_module
+from nervcodec.architecture import KEYED, tensors
+from nervcodec.bitstream import load
+from nervcodec.codec import encode
+from nervcodec.color import Frames
+from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.fit import Fitter
+from nervcodec.model import pack
+from nervcodec.plan import EncodePlan, plan_encode
+from nervcodec.segment import encode_segment, shared_weights
+from shell import write_clip
+
+QUICK = FitConfig(epochs=2)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> EncodePlan:
+    """Three segments of 3, 3 and 3 frames."""
+    write_clip(tmp_path / "in.y4m", n_frames=9)
+    return plan_encode(tmp_path / "in.y4m", segment_frames=3, epochs=2)
+
+
+def test_a_fit_starts_from_the_weights(clip: Frames, grid_model: ModelConfig) -> None:
+    """All but grids and motion are those of the other segment, of another length; the rest is as without them."""
+    weights = shared_weights(encode_segment(clip[:3], grid_model, QUICK)[0], grid_model)
+    assert weights is not None
+    target = torch.from_numpy(pack(clip, grid_model))
+    cold, warm = (Fitter(grid_model, QUICK, target, weights=given).start().parameters for given in (None, weights))
+    position, n_shared = 0, 0
+    for tensor in tensors(grid_model, clip.n_frames):
+        own = slice(position, position + tensor.size)
+        if tensor.kind in KEYED:
+            assert torch.equal(warm[own], cold[own])
+        else:
+            assert np.array_equal(warm[own].numpy(), weights[n_shared:n_shared + tensor.size])
+            n_shared += tensor.size
+        position += tensor.size
+    assert 0 < n_shared == len(weights) < position
+
+
+def test_the_papers_recipe_starts_at_random(make_clip: Callable[..., Frames], mlp_model: ModelConfig) -> None:
+    """Its segments share nothing."""
+    layout = "rgb" if mlp_model.colorspace == "rgb" else "yuv420"
+    segment, _ = encode_segment(make_clip(layout), mlp_model, QUICK)
+    assert shared_weights(segment, mlp_model) is None
+
+
+@pytest.mark.parametrize("work_map", [map, lambda work, items: (work(item) for item in items)], ids=["map", "another"])
+def test_all_but_the_first_segment_get_its_weights(
+        plan: EncodePlan, tmp_path: Path, work_map: Callable[..., Iterable[Any]],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing for the first, what was coded of it for the others; the file is the same with any ordered map."""
+    given: list[Any] = []
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        given.append(named["weights"])
+        return encode_segment(*arguments, **named)
+
+    monkeypatch.setattr(segment_module, "encode_segment", noted)
+    encode(plan, tmp_path / "out.nvpp", map_segments=work_map)
+    monkeypatch.undo()
+    expected = shared_weights(load(tmp_path / "out.nvpp").segments[0], plan.model)
+    assert given[0] is None and len(given) == 3 and expected is not None
+    assert all(np.array_equal(weights, expected) for weights in given[1:])
+    encode(plan, tmp_path / "plain.nvpp")
+    assert (tmp_path / "out.nvpp").read_bytes() == (tmp_path / "plain.nvpp").read_bytes()
+
+
+def test_warm_segments_are_better(make_clip: Callable[..., Frames], grid_model: ModelConfig) -> None:
+    """After as many epochs a segment of the same content has a smaller error by a tenth or more."""
+    def error(weights: Any, fit: FitConfig) -> float:
+        fitter = Fitter(grid_model, fit, target, weights=weights)
+        values = fitter.overfit(fitter.start()).parameters
+        with torch.no_grad():
+            planes = fitter.network(fitter.network.split(values), torch.arange(fitter.n_frames))
+        return float((planes - target / 255).square().mean())
+
+    frames = make_clip("yuv420", 12)
+    target = torch.from_numpy(pack(frames[6:], grid_model))
+    first, _ = encode_segment(frames[:6], grid_model, FitConfig(epochs=60))
+    fit = FitConfig(epochs=15)
+    assert error(shared_weights(first, grid_model), fit) < 0.9 * error(None, fit)
+
+
+def test_frames_of_kept_segments_are_passed_over(plan: EncodePlan, tmp_path: Path) -> None:
+    """An encode that stops after its second segment goes on with the third one's frames and weights."""
+    whole, part = tmp_path / "whole.nvpp", tmp_path / "part.nvpp"
+    encode(plan, whole)
+
+    def two(work: Callable[[Frames], Any], items: Iterable[Frames]) -> Iterator[Any]:
+        for number, frames in enumerate(items):
+            if number == 1:
+                raise KeyboardInterrupt
+            yield work(frames)
+
+    with pytest.raises(Exception, match="interrupted"):
+        encode(plan, part, map_segments=two)
+    encode(plan, part)
+    assert part.read_bytes() == whole.read_bytes()
