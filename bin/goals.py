@@ -52,6 +52,7 @@ JOBS: dict[str, list[Job]] = {
     "points": [("bunny 640x360", ("--preset", "fast", "--size", "113000")),
                ("bunny", ("--preset", "veryslow", "--size", "65500"))],
     "gpu": [("bunny 1280x720", ("--device", "cuda", "--size", "348000", "--time-budget", "5m")),
+            ("bunny", ("--device", "cuda", "--preset", "veryslow", "--size", "29000")),
             ("bunny 1280x720", ("--device", "cuda", "--size", "143000", "--time-budget", "2m"))],
 }
 DEFAULT_PARTS = tuple(part for part in JOBS if part != "gpu")

@@ -181,16 +181,18 @@ class _Work:
 
     def _part(self, numbers: range, numbered: Iterator[tuple[int, Frames]],
               map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
-        """Those segments; `numbered` has the frames of all that come, and is read as far as they go."""
+        """Those segments; `numbered` has the frames of all that were not read yet, and is read as far as they go."""
         from .segment import FitSummary, encode_segment
         plan = self.plan
         n_streams = len(architecture.module_names(plan.model))
         kept = {number: self.journal.segment(number, n_streams) for number in numbers}
 
         def left() -> Iterator[Frames]:
-            for self._number, frames in itertools.islice(numbered, len(numbers)):
-                if not kept[self._number]:
+            for self._number, frames in numbered:
+                if self._number in numbers and not kept[self._number]:
                     yield frames
+                if self._number == numbers[-1]:
+                    return
 
         elsewhere = partial(encode_segment, model=plan.model, fit=plan.fit, device=self.device,
                             color=plan.format.color, weights=self._weights)
@@ -205,7 +207,6 @@ class _Work:
             yield segment, summary
             if self.pace.is_ending:
                 raise KeyboardInterrupt
-        next(fitted, None)  # reads over the frames of what was fitted before
 
     def _fitted(self, frames: Frames) -> tuple[Segment, FitSummary]:
         from .fitstate import silent
