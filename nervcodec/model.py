@@ -21,6 +21,7 @@ from . import architecture
 from .architecture import BIAS, GRID, KEYED, MOTION, MOTION_UNIT
 from .color import Frames
 from .config import ModelConfig
+from .convolution import conv2d
 from .trajectory import moved, trajectories
 from .wavelets import joined
 
@@ -226,7 +227,7 @@ def _upsampled(parameters: Parameters, name: str, x: Tensor, stride: int) -> Ten
         return parameter.view(-1, stride**2, *parameter.shape[1:]).transpose(0, 1).flatten(0, 1)
 
     weight, bias = (reordered(parameters[f"{name}.{part}"]) for part in ("weight", "bias"))
-    x = F.silu(F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)).permute(0, 2, 3, 1)
+    x = F.silu(conv2d(x, weight, bias)).permute(0, 2, 3, 1)
     batch, height, width, _ = x.shape
     x = x.view(batch, height, width, stride, stride, -1).transpose(2, 3)
     return x.reshape(batch, height * stride, width * stride, -1).permute(0, 3, 1, 2)
