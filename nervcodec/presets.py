@@ -19,7 +19,8 @@ from .goal import usual_bpp
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
 _LIVELY = 12.0  # temporal information above which frames have little in common
-_VALUES_A_BIT, _WAVELET_LEVELS = 0.4, 2  # of the grids of lively video
+_LIVELY_VALUES_A_BIT, _STILL_VALUES_A_BIT = 0.4, 0.16  # of finer grids, at most; the latter at the usual rate
+_WAVELET_LEVELS = 2  # of the grids of lively video
 
 
 @dataclass(frozen=True)
@@ -183,14 +184,16 @@ def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
     """Grids for detail that convolutions store badly, where there is more than one block; they follow the motion.
 
     Where little changes, few keys two blocks before the head (after the first block of two). What moves needs more
-    keys at coarser levels and, at the head's own, a picture that the motion shifts; all of them get rarer together
-    until they have no more than _VALUES_A_BIT values for each bit that the file will have.
+    keys at coarser levels and, at the head's own, a picture that the motion shifts. Keys get rarer until they have no
+    more than so many values for each bit that the file will have: where little changes, fewer the lower the rate.
     """
     n_blocks = len(strides)
     if n_blocks == 1:
         return ()
-    if not _is_lively(nature):
-        return (Grid(2, 16, max(1, n_blocks - 2)),)
+    level = max(1, n_blocks - 2)
+    most, often = _STILL_VALUES_A_BIT * nature.rate, [Grid(2, 16, level)]
+    if _is_lively(nature):
+        most, often = _LIVELY_VALUES_A_BIT, [Grid(2, 4, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)]
     n_pixels = form.width * form.height * n_frames
     n_bits = nature.rate * usual_bpp(n_pixels) * n_pixels
 
@@ -198,9 +201,8 @@ def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
         return grid.n_keys(n_frames) * grid.channels * n_cells * math.prod(strides[:grid.level])**2
 
     for times in (1, 2, 4, 8, 16):
-        grids = (Grid(2, 4 * times, max(1, n_blocks - 2)), Grid(3, 16 * times, n_blocks - 1),
-                 Grid(1, 16 * times, n_blocks))
-        if sum(map(n_values, grids)) <= _VALUES_A_BIT * n_bits:
+        grids = tuple(replace(grid, interval=times * grid.interval) for grid in often)
+        if sum(map(n_values, grids)) <= most * n_bits:
             break
     return grids
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nervcodec.architecture import GRID, MOTION, kmac_per_pixel, n_parameters, tensors
 from nervcodec.config import COLORSPACES, FitConfig, Grid, ModelConfig, VideoFormat
 from nervcodec.errors import ConfigError
+from nervcodec.goal import expected_bpp, rate_weight_of, usual_bpp
 from nervcodec.presets import PRESETS, Nature, choose_strides, segment_lengths
 
 PAPER = ("paper-xs", "paper-s", "paper-m", "paper-l")
@@ -112,10 +113,17 @@ LIVELY = (Grid(2, 4, 2), Grid(3, 16, 3), Grid(1, 16, 4))
 @pytest.mark.parametrize(("rate", "times"), [(8.0, 1), (2.0, 1), (1.0, 2), (0.5, 4), (0.01, 16)])
 def test_lively_video_gets_grids_up_to_the_head(rate: float, times: int) -> None:
     """Above a temporal information of 12 there are three finer grids, whose keys get rarer as the rate falls."""
-    still, lively = (PRESETS["medium"].model(video(416, 240, 50), "yuv", 50, Nature(rate, information)).grids
-                     for information in (12.0, 12.1))
-    assert still == (Grid(2, 1), Grid(4, 8), Grid(2, 16, 2))
-    assert lively == (*still[:2], *(replace(grid, interval=grid.interval * times) for grid in LIVELY))
+    grids = PRESETS["medium"].model(video(416, 240, 50), "yuv", 50, Nature(rate, 12.1)).grids
+    assert grids == (Grid(2, 1), Grid(4, 8), *(replace(grid, interval=grid.interval * times) for grid in LIVELY))
+
+
+@pytest.mark.parametrize(("crf", "n_keys"), [(20, 9), (30, 9), (32, 5), (34, 3), (36, 2), (38, 1), (63, 1)])
+def test_still_video_gets_fewer_keys_at_lower_rates(crf: float, n_keys: int) -> None:
+    """One finer grid, in the middle, of 9 keys on the known clip at the default crf and of one at crf 38."""
+    nature = Nature(expected_bpp(rate_weight_of(crf), 320 * 180 * 132) / usual_bpp(320 * 180 * 132), 12.0)
+    *stem, finer = PRESETS["medium"].model(video(320, 180), "yuv", 132, nature).grids
+    assert stem == [Grid(2, 1), Grid(4, 8)]
+    assert (finer.channels, finer.level, finer.n_keys(132)) == (2, 1, n_keys)
 
 
 @pytest.mark.parametrize(("size", "information", "expected"), [
