@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import architecture
-from .architecture import BIAS, GRID, KEYED, MOTION, MOTION_UNIT
+from .architecture import BIAS, DEPTHWISE, GRID, KEYED, MOTION, MOTION_UNIT
 from .color import Frames
 from .config import ModelConfig
 from .convolution import conv2d
@@ -26,6 +26,7 @@ from .trajectory import moved, trajectories
 from .wavelets import joined
 
 Parameters = Mapping[str, Tensor]
+_GRID_DEVIATION, _ORTHOGONAL_GAIN, _PASSING_GAIN = 0.04, 0.5, 1.5  # of a start: docs/ablation.md, 'Where weights start'
 
 
 def positional_encoding(n_frames: int, levels: int, base: float) -> NDArray[np.float64]:
@@ -117,13 +118,16 @@ class Network:
         return named
 
     def initial_parameters(self, generator: torch.Generator, target: Tensor | None = None) -> Tensor:
-        """A random start, float32 [n_parameters] on the CPU: uniform +-1/sqrt(fan in), small grids, zero biases.
+        """A random start, float32 [n_parameters] on the CPU: small grids, zero biases, weights by the stem.
+
+        With grids depthwise kernels pass on what they take, and matrices are orthogonal; with the paper's stem they all
+        start uniform within +-1/sqrt(fan in), as torch's own layers do.
 
         Args:
             target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose motion is estimated;
                 without them it is 0.
         """
-        parts = [_initial(tensor, generator) for tensor in self.tensors]
+        parts = [_initial(tensor, generator, self.model.stem) for tensor in self.tensors]
         if target is not None and self.model.motion_height:
             parts[0] = _estimated_motion(target, self.model).cpu()
         return torch.cat([part.flatten() for part in parts])
@@ -245,13 +249,18 @@ def _estimated_motion(target: Tensor, model: ModelConfig) -> Tensor:
     return trajectories(luma, model.motion_height, model.motion_width) / MOTION_UNIT
 
 
-def _initial(tensor: architecture.Tensor, generator: torch.Generator) -> Tensor:
+def _initial(tensor: architecture.Tensor, generator: torch.Generator, stem: str) -> Tensor:
     if tensor.kind in (BIAS, MOTION):
         return torch.zeros(tensor.shape)
     if tensor.kind == GRID:
-        return 0.1 * torch.randn(tensor.shape, generator=generator)
-    bound = 1 / math.sqrt(math.prod(tensor.shape[1:]))
-    return (2 * torch.rand(tensor.shape, generator=generator) - 1) * bound
+        return _GRID_DEVIATION * torch.randn(tensor.shape, generator=generator)
+    if stem == "mlp":
+        bound = 1 / math.sqrt(math.prod(tensor.shape[1:]))
+        return (2 * torch.rand(tensor.shape, generator=generator) - 1) * bound
+    weights = torch.empty(tensor.shape)
+    if tensor.kind == DEPTHWISE:
+        return _PASSING_GAIN * torch.nn.init.dirac_(weights, groups=len(weights))
+    return torch.nn.init.orthogonal_(weights, _ORTHOGONAL_GAIN, generator)
 
 
 # --- frames <-> the planes that the head gives ---

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import MakeClip
 from torch import Tensor
 
@@ -34,6 +35,12 @@ def random_flat(network: Network, seed: int = 0) -> Tensor:
 def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
     """The same as named tensors."""
     return network.split(random_flat(network, seed))
+
+
+def start_of(model: ModelConfig) -> dict[str, Tensor]:
+    """What a fit starts from, as named tensors."""
+    network = Network(model, N_FRAMES, CPU)
+    return network.split(network.initial_parameters(torch.Generator().manual_seed(0)))
 
 
 # --- the network ---
@@ -104,16 +111,36 @@ def test_split_gives_views_in_coded_order() -> None:
 
 
 @pytest.mark.parametrize("model", [PAPER, OURS])
-def test_start_is_bounded_and_without_bias(model: ModelConfig) -> None:
-    """Biases start at 0 and convolutions within 1 / sqrt(fan in), filling most of that range."""
-    network = Network(model, N_FRAMES, CPU)
-    parts = network.split(network.initial_parameters(torch.Generator().manual_seed(0)))
-    for name, part in parts.items():
-        if name.endswith("bias"):
-            assert not part.any()
-        elif "grid" not in name:
+def test_start_is_without_bias(model: ModelConfig) -> None:
+    """Biases start at 0 in both networks."""
+    biases = [part for name, part in start_of(model).items() if name.endswith("bias")]
+    assert biases
+    assert not any(part.any() for part in biases)
+
+
+def test_papers_weights_start_within_a_bound() -> None:
+    """Weights start within 1 / sqrt(fan in), filling most of that range."""
+    for name, part in start_of(PAPER).items():
+        if name.endswith("weight"):
             bound = part[0].numel() ** -0.5
             assert 0.5 * bound < float(part.abs().max()) <= bound
+
+
+def test_our_matrices_start_orthogonal() -> None:
+    """All singular values of a matrix, and of a convolution's [out, in * k * k], are 0.5."""
+    weights = {name: part for name, part in start_of(OURS).items() if name.endswith("weight")}
+    matrices = [part.flatten(1) for name, part in weights.items() if ".dw." not in name]
+    assert matrices
+    for matrix in matrices:
+        torch.testing.assert_close(torch.linalg.svdvals(matrix), torch.full((min(matrix.shape),), 0.5))
+
+
+def test_our_depthwise_kernels_start_by_passing_on() -> None:
+    """A depthwise kernel gives 1.5 times what it takes."""
+    kernels = [part for name, part in start_of(OURS).items() if ".dw.weight" in name]
+    assert kernels
+    x = torch.rand(2, len(kernels[0]), 5, 7)
+    torch.testing.assert_close(F.conv2d(x, kernels[0], padding=1, groups=x.shape[1]), 1.5 * x)
 
 
 def test_start_depends_on_the_seed_alone() -> None:
