@@ -26,7 +26,7 @@ from .trajectory import moved, trajectories
 from .wavelets import joined
 
 Parameters = Mapping[str, Tensor]
-_GRID_DEVIATION, _ORTHOGONAL_GAIN, _PASSING_GAIN = 0.04, 0.5, 1.5  # of a start: docs/ablation.md, 'Where weights start'
+_GRID_DEVIATION, _ORTHOGONAL_GAIN, _PASSING_GAIN = 0.04, 0.7, 1.5  # of a start: docs/ablation.md, 'Where weights start'
 
 
 def positional_encoding(n_frames: int, levels: int, base: float) -> NDArray[np.float64]:

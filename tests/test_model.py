@@ -127,12 +127,12 @@ def test_papers_weights_start_within_a_bound() -> None:
 
 
 def test_our_matrices_start_orthogonal() -> None:
-    """All singular values of a matrix, and of a convolution's [out, in * k * k], are 0.5."""
+    """All singular values of a matrix, and of a convolution's [out, in * k * k], are 0.7."""
     weights = {name: part for name, part in start_of(OURS).items() if name.endswith("weight")}
     matrices = [part.flatten(1) for name, part in weights.items() if ".dw." not in name]
     assert matrices
     for matrix in matrices:
-        torch.testing.assert_close(torch.linalg.svdvals(matrix), torch.full((min(matrix.shape),), 0.5))
+        torch.testing.assert_close(torch.linalg.svdvals(matrix), torch.full((min(matrix.shape),), 0.7))
 
 
 def test_our_depthwise_kernels_start_by_passing_on() -> None:
