@@ -278,7 +278,8 @@ class FitConfig:
         chroma_weights: weight of the Cb and Cr error against luma's, a pixel of the plane each; 'yuv' and 'mse' only.
             The default weighs an error as BT.601 carries it into RGB.
         optimizer: 'adam', or 'muon' (orthogonalised momentum) for dense and convolution weights and Adam for the rest.
-        learning_rate: Adam's; betas: Adam's. muon_rate: Muon's.
+        learning_rate: Adam's; betas: Adam's. muon_rate: Muon's. Both rates are those of stages of at most 400 steps.
+        rate_fall: longer stages have rates that fall with this power of their number of steps.
         warmup: share of a stage during which the rate rises linearly; then it falls as a cosine to 0.
         max_gradient: the gradient's norm is clipped to it; 0 leaves it alone.
         rate_weight: loss = distortion + rate_weight * estimated bits per pixel, with learned steps; 0 fits without
@@ -302,9 +303,10 @@ class FitConfig:
     loss: str = "mse"
     chroma_weights: tuple[float, float] = (1.05, 0.8)
     optimizer: str = "muon"
-    learning_rate: float = 8e-3
+    learning_rate: float = 0.016
     betas: tuple[float, float] = (0.9, 0.99)
-    muon_rate: float = 0.012
+    muon_rate: float = 0.03
+    rate_fall: float = 0.2
     warmup: float = 0.05
     max_gradient: float = 1.0
     rate_weight: float = 0.01
@@ -326,6 +328,7 @@ class FitConfig:
         for name in ("learning_rate", "muon_rate", "finetune_rate", "rate_weight", "max_gradient"):
             _check(name.replace("_", " "), getattr(self, name), 0, 1000)
         _check("initial step", self.initial_step, 1e-6, 1000)
+        _check("fall of rates", self.rate_fall, 0, 1)
         _check("warm-up", self.warmup, 0, 1)
         _check("start of rounding", self.round_from, 0, 1)
         _check("prune ratio", self.prune, 0, 0.99)

@@ -28,7 +28,7 @@ from .errors import FitError
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, Progress, silent
 from .losses import l1_ssim, plane_weights
 from .model import Network, is_shared
-from .optim import Optimizer, rate_factor
+from .optim import Optimizer, peak_factor, rate_factor
 from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
 from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
                           SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error, settling_factor,
@@ -138,7 +138,8 @@ class _Stage:
         self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
         self.law = SIZE_LAW if self.fit.target_bpp else PSNR_LAW
         self.control = RateControl(fitter.rate_weight, self.law) if self.fit.has_target else None
-        self.factor, self.n_rollbacks = factor, start.n_rollbacks
+        self.factor = factor * peak_factor(self.n_steps, self.fit.rate_fall)
+        self.n_rollbacks = start.n_rollbacks
         self.epoch, self.n_batches, self.epoch_s = 0, 0, 0.0
         self.order_state = fitter.random.get_state()
         self.recorder = Recorder(self.parameters.device, [fitter.noise])

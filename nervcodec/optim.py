@@ -16,8 +16,14 @@ from .architecture import MATRIX, Tensor
 from .config import FitConfig
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_SHORT_STAGE = 400  # steps: longer ones have lower rates
 _LEAST_SIDE = {"cpu": 32, "cuda": 64}  # of a matrix in a stack; a GPU's time goes with the number of stacks
 _LOW_PRECISION_SIDE = 128  # products of matrices with a smaller side are faster in float32
+
+
+def peak_factor(n_steps: int, fall: float) -> float:
+    """The highest learning rate of a stage over the configured one, which is meant for 400 steps or fewer."""
+    return float(max(n_steps / _SHORT_STAGE, 1.0) ** -fall)
 
 
 def rate_factor(progress: float, warmup: float) -> float:

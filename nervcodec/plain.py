@@ -19,7 +19,7 @@ from .architecture import MOTION_UNIT
 from .config import Block, FitConfig, Grid, ModelConfig
 from .losses import l1_ssim
 from .model import Network
-from .optim import rate_factor
+from .optim import peak_factor, rate_factor
 
 
 class MlpStem(nn.Module):
@@ -230,8 +230,9 @@ class PlainFit:
         ours = Network(model, len(target), torch.device("cpu"))
         self.network.load_flat(ours.initial_parameters(self.random, self.target))
         self.network.to(self.device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=fit.learning_rate, betas=fit.betas)
         self.n_steps = fit.epochs * -(-len(target) // fit.batch_size)
+        self.peak = fit.learning_rate * peak_factor(self.n_steps, fit.rate_fall)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.peak, betas=fit.betas)
         self._batches = enumerate(self._all_batches())
 
     def _all_batches(self) -> Iterator[Tensor]:
@@ -246,7 +247,7 @@ class PlainFit:
 
     def _step(self, step: int, frames: Tensor) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.fit.learning_rate * rate_factor(step / self.n_steps, self.fit.warmup)
+            group["lr"] = self.peak * rate_factor(step / self.n_steps, self.fit.warmup)
         target = self.target[frames].to(self.device).float() / 255
         loss = l1_ssim(self.network(frames.to(self.device)), target)
         self.optimizer.zero_grad()

@@ -242,9 +242,9 @@ def _plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
 
 
 _PAPER_FIT = FitConfig(epochs=300, finetune_epochs=100, finetune_rate=1.0, batch_size=1, loss="l1+ssim",
-                       optimizer="adam", learning_rate=5e-4, betas=(0.5, 0.999), warmup=0.2, max_gradient=0,
-                       rate_weight=0, round_from=0.9, prune=0.4)
-_SMALL_FIT = FitConfig(epochs=60, rate_weight=0, round_from=0.9)
+                       optimizer="adam", learning_rate=5e-4, betas=(0.5, 0.999), rate_fall=0, warmup=0.2,
+                       max_gradient=0, rate_weight=0, round_from=0.9, prune=0.4)
+_SMALL_FIT = FitConfig(epochs=60, learning_rate=8e-3, muon_rate=0.012, rate_fall=0, rate_weight=0, round_from=0.9)
 _SMALL = {"nervpp": PARTS, "nerv": (), "no-scrb1": ("pw", "scrb2", "skip"), "no-scrb2": ("pw", "scrb1", "skip"),
           "no-skip": ("pw", "scrb1", "scrb2")}
 _EPOCHS = {"ultrafast": 20, "fast": 45, "medium": 90, "slow": 300, "veryslow": 1500}

@@ -7,7 +7,7 @@ import torch
 
 from nervcodec.architecture import BIAS, DEPTHWISE, GRID, MATRIX, Tensor, tensors
 from nervcodec.config import FitConfig, ModelConfig
-from nervcodec.optim import Muon, Optimizer, orthogonalised, rate_factor
+from nervcodec.optim import Muon, Optimizer, orthogonalised, peak_factor, rate_factor
 
 SMALL = [
     Tensor("block1", "a.weight", MATRIX, (4, 6)), Tensor("block1", "b.weight", DEPTHWISE, (5, 1, 3, 3)),
@@ -47,6 +47,14 @@ def test_rate_rises_then_falls(warmup: float) -> None:
 def test_rate_ends_near_zero() -> None:
     """The last step of a long stage hardly moves."""
     assert rate_factor(1 - 1e-4, 0.05) < 1e-7
+
+
+@pytest.mark.parametrize(("n_steps", "fall", "factor"), [
+    (1, 0.2, 1.0), (400, 0.2, 1.0), (12_800, 0.2, 0.5), (1600, 0.5, 0.5), (12_800, 0.0, 1.0),
+])
+def test_longer_stages_peak_lower(n_steps: int, fall: float, factor: float) -> None:
+    """By the power of their length above 400 steps; the published recipe's rate does not fall."""
+    assert peak_factor(n_steps, fall) == pytest.approx(factor, abs=1e-12)
 
 
 # --- Muon ---

@@ -10,6 +10,7 @@ from nervcodec.config import Block, FitConfig, Grid, ModelConfig
 from nervcodec.fit import Fitter
 from nervcodec.model import Network, pack
 from nervcodec.plain import PlainFit, PlainNetwork
+from nervcodec.stepping import OurFit
 
 N_FRAMES = 5
 MLP = ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(2, 5), Block(2, 6)), stem_hidden=8, stem_channels=3, pe_levels=4)
@@ -59,6 +60,21 @@ def test_the_steps_are_those_of_our_fit(model: ModelConfig, max_gradient: float,
     found, expected = plain.parameters(), ours.overfit(ours.start()).parameters
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert float((found - start(model)).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("training", [OurFit, PlainFit])
+def test_longer_fits_have_lower_rates(training: type[OurFit] | type[PlainFit],
+                                      targets: dict[ModelConfig, torch.Tensor]) -> None:
+    """A fit of 12,800 steps makes its first ones at half the rates that it is given, unless these do not fall."""
+    given = replace(FIT, epochs=6400, batch_size=3, warmup=0, optimizer="muon", rate_fall=0.2)
+    halved = replace(given, learning_rate=given.learning_rate / 2, muon_rate=given.muon_rate / 2, rate_fall=0)
+    ends = []
+    for fit in (given, halved):
+        steps = training(MLP, fit, targets[MLP])
+        steps.run(3, lambda: None)
+        ends.append(steps.parameters())
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-5)
+    assert float((ends[0] - start(MLP)).abs().max()) > 1e-3
 
 
 def test_rounds_make_one_training(targets: dict[ModelConfig, torch.Tensor]) -> None:
