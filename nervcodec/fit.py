@@ -30,9 +30,9 @@ from .losses import l1_ssim, plane_weights
 from .model import Network, is_shared
 from .optim import Optimizer, peak_factor, rate_factor
 from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
-from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
-                          SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error, settling_factor,
-                          size_error)
+from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, REFINING_RATE, SATURATED, SETTLING_CYCLES,
+                          SETTLING_RATE, SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error,
+                          settling_factor, size_error)
 from .recorded import Recorder
 
 MAX_ROLLBACKS = 3
@@ -122,7 +122,7 @@ class _Stage:
 
     # What a checkpoint holds of this object, and of the fitter, as it is.
     _NUMBERS = ("epoch", "n_batches", "epoch_s", "factor", "n_rollbacks", "best", "was_rounding", "psnr_db", "n_bytes",
-                "bytes_ratio", "rgb_gap_db")
+                "bytes_ratio", "rgb_gap_db", "settling_rate")
     _FITTER_NUMBERS = ("rate_weight", "n_steps_done", "seconds")
 
     def __init__(self, fitter: Fitter, name: str, n_epochs: int, factor: float, is_last: bool, start: Fitted,
@@ -134,7 +134,7 @@ class _Stage:
         self.optimizer = Optimizer(self.fit, self.parameters, self.log_steps, fitter.network.tensors)
         self.steps_an_epoch = -(-fitter.n_frames // self.fit.batch_size)
         self.n_steps = n_epochs * self.steps_an_epoch
-        self.settling_epochs = math.ceil(SETTLING_SHARE * n_epochs)
+        self.settling_epochs, self.settling_rate = math.ceil(SETTLING_SHARE * n_epochs), SETTLING_RATE
         self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
         self.law = SIZE_LAW if self.fit.target_bpp else PSNR_LAW
         self.control = RateControl(fitter.rate_weight, self.law) if self.fit.has_target else None
@@ -186,6 +186,7 @@ class _Stage:
 
     def _refine_steps(self) -> None:
         """Makes all steps one code smaller, for the fit to go on from there: no price fills the bytes that are left."""
+        self.settling_rate = REFINING_RATE
         codes = [max(code_from_step(math.exp(log_step)) - 1, 0) for log_step in self.log_steps.tolist()]
         with torch.no_grad():
             self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
@@ -348,7 +349,7 @@ class _Stage:
         if step < self.n_steps:
             return rate_factor(step / self.n_steps, self.fit.warmup)
         n_steps = self.settling_epochs * self.steps_an_epoch
-        return SETTLING_RATE * rate_factor((step - self.n_steps) % n_steps / n_steps, 0)
+        return self.settling_rate * rate_factor((step - self.n_steps) % n_steps / n_steps, 0)
 
     def _forward_values(self, is_rounding: bool) -> tuple[Tensor, Tensor]:
         """The values that the forward pass uses, float32 [n_parameters], and their estimated bits (0 if unused)."""

@@ -17,8 +17,8 @@ SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))
 PSNR_LOOKS = (0.17, 0.3, 0.5, 0.72, 0.8, 0.88, 0.95)
 IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by it
 # A fit that ends beside its target goes on in so many cycles at most, of such a share of its epochs each, that begin
-# with such a share of the learning rates.
-SETTLING_CYCLES, SETTLING_SHARE, SETTLING_RATE = 8, 0.05, 0.1
+# with such a share of the learning rates: the greater one once steps were made finer, which weights have to follow.
+SETTLING_CYCLES, SETTLING_SHARE, SETTLING_RATE, REFINING_RATE = 8, 0.05, 0.03, 0.1
 _SETTLING_GAIN = 10.0
 SATURATED = -0.05  # an error, in ln(bytes), below which a cheaper bit no longer fills a file while weights are rounded
 _INTEGRAL, _PROPORTIONAL = 50.0, 0.8

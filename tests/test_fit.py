@@ -177,9 +177,11 @@ def test_fine_tuning_has_its_own_rate(clip: Frames, grid_model: ModelConfig, opt
 # --- settling ---
 
 
-@pytest.mark.parametrize(("miss", "n_cycles"), [(0.0, 0), (0.015, 0), (0.05, SETTLING_CYCLES)])
-def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, miss: float, n_cycles: int) -> None:
-    """After a fit of 40 epochs that is too large, cycles of 2 at a tenth of the rate and a rising price follow."""
+@pytest.mark.parametrize(("miss", "n_cycles", "rate"), [(0.0, 0, 0), (0.015, 0, 0), (0.05, SETTLING_CYCLES, 0.03),
+                                                        (-0.1, SETTLING_CYCLES, 0.1)])
+def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, miss: float, n_cycles: int,
+                                       rate: float) -> None:
+    """After a fit of 40 epochs cycles of 2 follow at a low rate, or a higher one if it is too small for its steps."""
     fit = replace(PINNED, epochs=40, target_bpp=0.5)
     seen: list[Progress] = []
     rates: list[float] = []
@@ -199,7 +201,7 @@ def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, mi
     assert len(rates) == (40 + 2 * n_cycles) * n_steps
     for cycle in range(n_cycles):
         own = rates[(40 + 2 * cycle) * n_steps:(42 + 2 * cycle) * n_steps]
-        assert own[0] == pytest.approx(0.1) and own == sorted(own, reverse=True) and own[-1] > 0
+        assert own[0] == pytest.approx(rate) and own == sorted(own, reverse=True) and own[-1] > 0
     settling = [progress for progress in seen if progress.stage == "settle"]
     assert bool(settling) == bool(n_cycles)
     assert all(0 <= progress.epoch <= progress.n_epochs == 2 * SETTLING_CYCLES for progress in settling)
