@@ -169,7 +169,8 @@ def _description(contestant: _Contestant) -> dict[str, Any]:
             "source": "host, uint8, copied and converted a step" if is_plain else "device, uint8, converted a step",
             "optimizer": _OPTIMIZERS[fit.optimizer, is_plain], "learning_rate": fit.learning_rate,
             "betas": fit.betas, "muon_rate": fit.muon_rate if fit.optimizer == "muon" else None,
-            "max_gradient": fit.max_gradient, "warmup": fit.warmup, "loss": fit.loss, "rate_weight": fit.rate_weight}
+            "rate_fall": fit.rate_fall, "max_gradient": fit.max_gradient, "warmup": fit.warmup, "loss": fit.loss,
+            "rate_weight": fit.rate_weight}
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

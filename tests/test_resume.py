@@ -54,9 +54,11 @@ def fitted(frames: Frames, model: ModelConfig, fit: FitConfig, keeper: Every | N
     return fitter.run(lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune))
 
 
-@pytest.mark.parametrize("fit", [OURS, PAPERS, replace(OURS, target_bpp=0.5), replace(OURS, target_psnr=25.0),
+@pytest.mark.parametrize("fit", [OURS, PAPERS, replace(OURS, target_bpp=0.5), replace(OURS, target_bpp=200.0),
+                                 replace(OURS, target_psnr=25.0),
                                  replace(OURS, precision="bfloat16", prune=0.2, finetune_epochs=2)],
-                         ids=["ours", "the paper's", "size", "psnr", "bfloat16, pruned"])
+                         ids=["ours", "the paper's", "size", "size that takes finer steps", "psnr",
+                              "bfloat16, pruned"])
 def test_a_fit_goes_on_from_any_step(clip: Frames, grid_model: ModelConfig, fit: FitConfig) -> None:
     """Parameters, steps and rollbacks are the same whichever step it goes on from."""
     keeper = Every()
