@@ -23,7 +23,7 @@ SMALL = ("nervpp", "nerv", "no-scrb1", "no-scrb2", "no-skip")
 BENCHES = {
     "codecs": ("x265 medium", [
         "--codecs", "nervcodec,x264,x265,svtav1", "--presets", "x264=medium,veryslow", "--presets",
-        "x265=medium,veryslow", "--presets", "svtav1=4", "--points", "4", "--encode-options", "--epochs 30"]),
+        "x265=medium,veryslow", "--presets", "svtav1=4", "--points", "4"]),
     "nerv": ("nervcodec small-nerv --epochs 30", [
         "--codecs", "nervcodec", "--presets", "nervcodec=" + ",".join(f"small-{name}" for name in SMALL),
         "--points", "1", "--encode-options", "--epochs 30"]),

@@ -291,7 +291,9 @@ class _Stage:
     def _weighed(self, epoch: int, estimate: float) -> float:
         """The parameters' bytes, from an epoch's estimate."""
         gauges = self.fitter.gauges
-        if gauges and self._is_due(SIZE_LOOKS if self.fit.target_bpp else IDLE_LOOKS, epoch):
+        n_rounding = epoch - self.round_from // self.steps_an_epoch  # epochs before this one with rounded weights
+        looks = SIZE_LOOKS if self.fit.target_bpp else IDLE_LOOKS
+        if gauges and (n_rounding in (0, 1) or self._is_due(looks, epoch)):
             self.bytes_ratio = gauges.bits(self._fitted()) / (8 * estimate)
         return self.bytes_ratio * estimate
 

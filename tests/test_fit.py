@@ -22,7 +22,7 @@ from nervcodec.model import pack
 from nervcodec.optim import Optimizer
 from nervcodec.prune import magnitude_mask
 from nervcodec.quantize import SoftQuantizer, covering_steps, step_from_code
-from nervcodec.ratecontrol import SETTLING_CYCLES
+from nervcodec.ratecontrol import SETTLING_CYCLES, SIZE_LOOKS
 
 QUICK = FitConfig(epochs=4)
 PINNED = FitConfig(epochs=60, batch_size=2, learning_rate=8e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=0.05,
@@ -172,6 +172,26 @@ def test_fine_tuning_has_its_own_rate(clip: Frames, grid_model: ModelConfig, opt
     first = fitter.overfit(fitter.start())
     second = fitter.overfit(first)
     assert torch.equal(second.parameters, first.parameters) and torch.equal(second.log_steps, first.log_steps)
+
+
+# --- looks at the size ---
+
+
+@pytest.mark.parametrize(("round_from", "first"), [(0.7, 28), (0.71, 28), (0.74, 30)])
+def test_the_size_is_looked_at_as_soon_as_weights_are_rounded(clip: Frames, grid_model: ModelConfig,
+                                                              round_from: float, first: int) -> None:
+    """The estimate is corrected after the first two epochs that end with rounded weights, besides the regular looks."""
+    looks: list[int] = []
+
+    def bits(_: Fitted) -> float:
+        looks.append(fitter.n_steps_done // -(-fitter.n_frames // 2))
+        return 0.5 * fitter.n_pixels
+
+    fit = replace(PINNED, epochs=40, target_bpp=0.5, round_from=round_from)
+    fitter = Fitter(grid_model, fit, torch.from_numpy(pack(clip, grid_model)), gauges=Gauges(bits, lambda _: 30.0))
+    fitter.overfit(fitter.start())
+    at_the_end, regular = 40, {math.ceil(40 * look) - 1 for look in SIZE_LOOKS}
+    assert looks == sorted(regular | {first, first + 1, at_the_end})
 
 
 # --- settling ---
