@@ -9,7 +9,6 @@ from .config import VideoFormat
 from .errors import ConfigError
 
 DEFAULT_CRF, MAX_CRF = 30.0, 63.0
-_USUAL_DB = 30.0  # what crf 30 gives on bunny and carphone, roughly
 TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}  # loss, and by how much it is worth more than the mse
 NATS_PER_DB = 0.37  # by how much ln(bytes) grows with a decibel, on our own curves
 
@@ -49,11 +48,12 @@ class Goal:
             return 8 * self.size / form.n_pixels
         return self.bitrate * form.duration_s / form.n_pixels if self.bitrate is not None else self.bpp
 
-    def start(self, form: VideoFormat, n_pixels: int) -> float | None:
+    def start(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float | None:
         """The rate weight of this goal, or the one to start from towards it; None: the preset's.
 
         Args:
             n_pixels: luma pixels of the longest segment.
+            temporal_information: how much changes from frame to frame (motion.py).
         Raises:
             ConfigError: an illegal crf.
         """
@@ -61,8 +61,9 @@ class Goal:
             return rate_weight_of(self.crf)
         bpp = self.file_bpp(form)
         if self.target_psnr is not None:
-            # Never a small network for a low PSNR: the video may be a hard one.
-            bpp = usual_bpp(n_pixels) * math.exp(NATS_PER_DB * max(0.0, self.target_psnr - _USUAL_DB))
+            more_db = self.target_psnr - usual_db(temporal_information)
+            # Hardly a smaller network for a low PSNR: the video may be a hard one.
+            bpp = usual_bpp(n_pixels) * math.exp(NATS_PER_DB * (more_db if more_db > 0 else 0.6 * more_db))
         return self.rate_weight if bpp is None else expected_rate_weight(bpp, n_pixels)
 
 
@@ -80,6 +81,11 @@ def rate_weight_of(crf: float) -> float:
 def usual_bpp(n_pixels: int) -> float:
     """Bits a pixel that crf 30 gives on a segment of so many luma pixels, within a factor of two or so."""
     return 0.067 * math.pow(n_pixels / 7.6e6, -0.3)
+
+
+def usual_db(temporal_information: float) -> float:
+    """RGB PSNR that crf 30 gives, within a decibel or two: less the more changes (docs/ablation.md, "Steering")."""
+    return 29.5 - 4 * math.log(max(1.0, temporal_information / 7))
 
 
 def expected_bpp(rate_weight: float, n_pixels: int) -> float:

@@ -87,13 +87,14 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     if goal != Goal() and goal.rate_weight is None and not chosen.fit.rate_weight:
         rated = ", ".join(name for name, each in PRESETS.items() if each.fit.rate_weight)
         raise ConfigError(f"preset is {preset!r}, which has no rate to steer; legal with a goal: {rated}")
-    fit = _with_options(chosen.fit_for(max(lengths)),
-                        {**fit_options, "rate_weight": goal.start(form, n_pixels), "target_psnr": goal.target_psnr})
+    liveliness = temporal_information(Path(source), form)
+    fit = _with_options(chosen.fit_for(max(lengths)), {
+        **fit_options, "rate_weight": goal.start(form, n_pixels, liveliness), "target_psnr": goal.target_psnr})
     bpp = goal.file_bpp(form)
     expected = bpp or (expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels))
     if tune is not None:
         fit = tuned(fit, tune)
-    nature = Nature(expected / usual_bpp(n_pixels), temporal_information(Path(source), form))
+    nature = Nature(expected / usual_bpp(n_pixels), liveliness)
     model = chosen.model(form, colorspace, max(lengths), nature)
     if bits is not None:
         model = replace(model, bits=bits)

@@ -1,5 +1,6 @@
 """nervcodec.goal: what can be asked for, and the rules that turn it into a price of a bit."""
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -8,12 +9,13 @@ from hypothesis import strategies as st
 
 from nervcodec.config import VideoFormat
 from nervcodec.errors import ConfigError
-from nervcodec.goal import (DEFAULT_CRF, MAX_CRF, Goal, expected_bpp, expected_rate_weight, rate_weight_of,
-                            usual_bpp)
+from nervcodec.goal import (DEFAULT_CRF, MAX_CRF, NATS_PER_DB, Goal, expected_bpp, expected_rate_weight,
+                            rate_weight_of, usual_bpp, usual_db)
 from nervcodec.presets import PRESETS
 
 FORM = VideoFormat(320, 180, Fraction(25), 100)  # 4 seconds
 N = 5_760_000  # its pixels
+STILL = 5.0  # temporal information of a video that hardly moves
 
 
 def test_size_bitrate_and_bpp_are_one_scale() -> None:
@@ -44,7 +46,7 @@ def test_goals_are_positive(name: str, value: float) -> None:
 def test_the_usual_crf_is_the_presets_rate_weight() -> None:
     """Without a goal the presets fit at the price that crf 30 stands for."""
     assert rate_weight_of(DEFAULT_CRF) == pytest.approx(PRESETS["medium"].fit.rate_weight)
-    assert Goal().start(FORM, N) is None
+    assert Goal().start(FORM, N, STILL) is None
 
 
 @given(st.floats(0, MAX_CRF - 3))
@@ -57,7 +59,7 @@ def test_three_more_crf_double_the_price(crf: float) -> None:
 def test_crf_outside_its_scale(crf: float) -> None:
     """crf lies in 0..63."""
     with pytest.raises(ConfigError, match=r"crf is .*; legal: 0 \(best\) to 63 \(smallest\)"):
-        Goal(crf=crf).start(FORM, N)
+        Goal(crf=crf).start(FORM, N, STILL)
 
 
 @given(st.floats(2e-3, 1))
@@ -73,14 +75,30 @@ def test_starts_stay_on_the_scale() -> None:
 
 
 def test_starts_towards_a_target() -> None:
-    """The usual rate starts at the usual price, and so does any PSNR up to the usual; higher ones at lower prices."""
+    """The usual rate and the usual PSNR start at the usual price, higher ones at lower prices."""
     usual = rate_weight_of(DEFAULT_CRF)
-    assert Goal(bpp=usual_bpp(N)).start(FORM, N) == pytest.approx(usual)
-    assert Goal(target_psnr=30).start(FORM, N) == pytest.approx(usual)
-    assert Goal(rate_weight=0.5).start(FORM, N) == 0.5
-    assert Goal(target_psnr=20).start(FORM, N) == pytest.approx(usual)
-    starts = [Goal(target_psnr=psnr).start(FORM, N) or 0 for psnr in (30, 32, 34)]
-    assert starts == sorted(starts, reverse=True) and len(set(starts)) == 3
+    assert Goal(bpp=usual_bpp(N)).start(FORM, N, STILL) == pytest.approx(usual)
+    assert Goal(target_psnr=usual_db(STILL)).start(FORM, N, STILL) == pytest.approx(usual)
+    assert Goal(rate_weight=0.5).start(FORM, N, STILL) == 0.5
+    starts = [Goal(target_psnr=psnr).start(FORM, N, STILL) or 0 for psnr in (20, 25, 29, 30, 32, 34)]
+    assert starts == sorted(starts, reverse=True) and len(set(starts)) == 6
+
+
+def test_a_low_psnr_starts_with_care() -> None:
+    """Three decibels less than usual make a bit less dear than three more make it cheap: the video may be hard."""
+    usual = rate_weight_of(DEFAULT_CRF)
+    up, down = (math.log((Goal(target_psnr=usual_db(STILL) + db).start(FORM, N, STILL) or 0) / usual)
+                for db in (3, -3))
+    assert down == pytest.approx(-0.6 * up)
+    assert up == pytest.approx(-2 * 3 * NATS_PER_DB)
+
+
+def test_lively_video_is_worse_at_the_usual_price() -> None:
+    """29.5 dB where little changes; e times as much change takes 4 dB."""
+    assert usual_db(0) == usual_db(7) == 29.5
+    assert usual_db(7 * math.e) == pytest.approx(25.5)
+    lively = Goal(target_psnr=27).start(FORM, N, 30.0) or 0
+    assert lively < (Goal(target_psnr=27).start(FORM, N, STILL) or 0)
 
 
 def test_short_videos_usually_take_more_bits_a_pixel() -> None:

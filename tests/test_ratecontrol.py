@@ -80,9 +80,24 @@ def test_gains_shrink_to_nothing() -> None:
     assert gains == sorted(gains, reverse=True) and gains[0] > 1 and gains[-1] == 0
 
 
-@pytest.mark.parametrize("scale", [0.2, 0.6, 1.0])
+@pytest.mark.parametrize("scale", [0.2, 0.6, 1.0, 2.0])
 def test_slow_learners_are_foreseen(scale: float) -> None:
-    """Once half-way, a fit that gains a share of the usual decibels is expected to end where it does."""
-    control = RateControl(WEIGHT, SIZE_LAW)
+    """Once half-way, what is to come is scaled by the root of what came; the usual is foreseen as it is."""
+    control = RateControl(WEIGHT, PSNR_LAW)
     expected = [control.expected_db(i / 50, 30 - scale * usual_gain_db(i / 50)) for i in range(1, 51)]
-    assert expected[24:] == pytest.approx([30] * 26)
+    off = math.sqrt(scale) - scale
+    assert expected[24:] == pytest.approx([30 + off * usual_gain_db(i / 50) for i in range(25, 51)])
+
+
+@given(st.floats(-1, 1), st.floats(0.1, 0.2))
+def test_a_psnr_is_met_without_overshooting(content: float, lag: float) -> None:
+    """However slowly it follows the price, an error known at half-way shrinks, and hardly changes its sign."""
+    control = RateControl(WEIGHT, PSNR_LAW)
+    error, errors = content, []
+    for i in range(N_EPOCHS):
+        control.observe((i + 1) / N_EPOCHS, error)
+        moved = 0.5 * math.log(control.weight / WEIGHT)  # a bit twice as dear takes 29 % of the bytes
+        error += (content - moved - error) / (lag * N_EPOCHS)
+        errors.append(error)
+    assert abs(errors[-1]) <= 0.25 * abs(content) + 0.02
+    assert min(errors) * max(errors) >= -0.25 * content**2 - 1e-3
