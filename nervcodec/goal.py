@@ -22,6 +22,9 @@ class Goal:
         size: bytes of the file; bitrate: bits a second; bpp: bits a pixel; all count the whole file.
         target_psnr: RGB PSNR in dB, mean over frames.
         rate_weight: FitConfig's.
+
+    Raises:
+        ConfigError: more than one of them, or one outside its range.
     """
 
     crf: float | None = None
@@ -39,6 +42,8 @@ class Goal:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name.replace('_', ' ')} is {value:g}; legal: above 0")
+        if self.crf is not None:
+            rate_weight_of(self.crf)
         if self.target_psnr is not None and self.target_psnr > 100:
             raise ConfigError(f"target PSNR is {self.target_psnr:g}; legal: above 0, up to 100")
 
@@ -54,16 +59,14 @@ class Goal:
         Args:
             n_pixels: luma pixels of the longest segment.
             temporal_information: how much changes from frame to frame (motion.py).
-        Raises:
-            ConfigError: an illegal crf.
         """
         if self.crf is not None:
             return rate_weight_of(self.crf)
         bpp = self.file_bpp(form)
         if self.target_psnr is not None:
             more_db = self.target_psnr - usual_db(temporal_information)
-            # Hardly a smaller network for a low PSNR: the video may be a hard one.
-            bpp = usual_bpp(n_pixels) * math.exp(NATS_PER_DB * (more_db if more_db > 0 else 0.6 * more_db))
+            # For a low PSNR a network that is not as much smaller: the video may be a hard one.
+            bpp = usual_bpp(n_pixels) * math.exp(NATS_PER_DB * max(more_db, 0.6 * more_db))
         return self.rate_weight if bpp is None else expected_rate_weight(bpp, n_pixels)
 
 

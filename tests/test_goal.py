@@ -59,7 +59,7 @@ def test_three_more_crf_double_the_price(crf: float) -> None:
 def test_crf_outside_its_scale(crf: float) -> None:
     """crf lies in 0..63."""
     with pytest.raises(ConfigError, match=r"crf is .*; legal: 0 \(best\) to 63 \(smallest\)"):
-        Goal(crf=crf).start(FORM, N, STILL)
+        Goal(crf=crf)
 
 
 @given(st.floats(2e-3, 1))

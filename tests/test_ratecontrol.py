@@ -91,7 +91,7 @@ def test_slow_learners_are_foreseen(scale: float) -> None:
 
 @given(st.floats(-1, 1), st.floats(0.1, 0.2))
 def test_a_psnr_is_met_without_overshooting(content: float, lag: float) -> None:
-    """However slowly it follows the price, an error known at half-way shrinks, and hardly changes its sign."""
+    """Where it follows the price after a tenth or two of a fit, an error is mended without as large a one beyond."""
     control = RateControl(WEIGHT, PSNR_LAW)
     error, errors = content, []
     for i in range(N_EPOCHS):
