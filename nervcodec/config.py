@@ -20,6 +20,7 @@ BIASES = ("all", "lean")
 LAYOUTS = ("yuv420", "rgb")
 MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 65535, 4096, 2**24
 MAX_BLOCKS, MAX_WAVELET_LEVELS, MAX_EPOCHS = 8, 4, 1_000_000
+MIN_REFINEMENTS = 10  # passes: fewer are not worth their start
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
@@ -290,6 +291,8 @@ class FitConfig:
         round_from: share of the last stage after which weights are rounded in the forward pass (straight-through);
             before it they carry uniform noise of one step if rate_weight > 0, else they are exact. Learned steps keep
             from there on the values they have.
+        refinement: share of the epochs for passes after the fit in which symbols move to where rate and distortion
+            together are least (refine.py); for fits of 'mse' with a rate_weight and without pruning.
         prune: share of the stem's and blocks' weights set to zero by global magnitude before the second stage.
         precision: 'float32' or 'bfloat16' arithmetic in the forward and backward pass until the weights are rounded;
             from then on it is float32, as in the decoder.
@@ -314,6 +317,7 @@ class FitConfig:
     target_psnr: float = 0.0
     initial_step: float = 0.02
     round_from: float = 0.7
+    refinement: float = 0.08
     prune: float = 0.0
     precision: str = "float32"
     seed: int = 0
@@ -331,6 +335,7 @@ class FitConfig:
         _check("fall of rates", self.rate_fall, 0, 1)
         _check("warm-up", self.warmup, 0, 1)
         _check("start of rounding", self.round_from, 0, 1)
+        _check("refinement", self.refinement, 0, 1)
         _check("prune ratio", self.prune, 0, 0.99)
         _check("seed", self.seed, 0, 2**63 - 1)
         _check("target bpp", self.target_bpp, 0, 1000)
@@ -349,3 +354,11 @@ class FitConfig:
     @property
     def total_epochs(self) -> int:
         return self.epochs + self.finetune_epochs
+
+    @property
+    def n_refinements(self) -> int:
+        """Passes of the refinement; none where they would be too few to be worth its start."""
+        if self.loss != "mse" or not self.rate_weight or self.prune:
+            return 0
+        n_passes = int(self.refinement * self.total_epochs)
+        return n_passes if n_passes >= MIN_REFINEMENTS else 0

@@ -28,6 +28,7 @@ _EIGHTH = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)  # 2^16 * 
 _NO_TAIL = 64  # no symbol on that side; codes below it are slopes
 _HALVES = (2147483648, 2630870735)  # 2^32 * 2^-1 and 2^32 * 2^-(2^-1/2)
 _MAX_WIDTH = 48
+_RECORD_BYTES = 4  # of most records, with a step
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,25 @@ def _decode_group(decoder: constriction.stream.queue.RangeDecoder, places: Place
     if unused:
         raise BitstreamError("a class without symbols has a table")
     return symbols
+
+
+def symbol_bits(symbols: Symbols, max_symbol: int) -> NDArray[np.float64]:
+    """What each symbol of -max_symbol..max_symbol takes by the best table for these symbols, without contexts.
+
+    For an encoder that weighs its symbols. Where all are 0 these take nothing, and any other brings a record with it.
+
+    Args:
+        symbols: int32 or int64 [n].
+    Returns:
+        float64 [2 * max_symbol + 1].
+    """
+    table = _fit_table(np.bincount(symbols + max_symbol, minlength=2 * max_symbol + 1), max_symbol)
+    if table[0] == _EMPTY:
+        bits = np.full(2 * max_symbol + 1, 8.0 * _RECORD_BYTES)
+        bits[max_symbol] = 0
+        return bits
+    found: NDArray[np.float64] = TOTAL_BITS - np.log2(frequencies(table, max_symbol))
+    return found
 
 
 def _records(part: _Part, step_code: int) -> bytes:

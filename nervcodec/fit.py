@@ -69,6 +69,7 @@ class Fitter:
         self.plane_weights = plane_weights(model, fit).to(target.device)
         self.n_pixels = self.n_frames * model.width * model.height
         self.rate_weight = fit.rate_weight
+        self.law = SIZE_LAW if fit.target_bpp else PSNR_LAW
         self.n_steps_done, self.seconds = 0, 0.0
 
     def start(self) -> Fitted:
@@ -93,6 +94,16 @@ class Fitter:
             mask = self.checkpoint.arrays["mask"] if self.checkpoint else make_mask(fitted.parameters)
             fitted = self.overfit(fitted, mask.to(self.target.device))
         return fitted
+
+    def error(self, fitted: Fitted) -> float:
+        """By how much what would be coded is too large or too good for the target, in ln(bytes); 0 without one."""
+        gauges, fit = self.gauges, self.fit
+        if not fit.has_target:
+            return 0.0
+        assert gauges
+        if fit.target_bpp:
+            return size_error(gauges.bits(fitted), fit.target_bpp * self.n_pixels)
+        return psnr_error(gauges.rgb_db(fitted), fit.target_psnr)
 
     def _is_first_stage(self) -> bool:
         return self.checkpoint.numbers["stage"] == _FIRST if self.checkpoint else self.n_steps_done == 0
@@ -136,8 +147,7 @@ class _Stage:
         self.n_steps = n_epochs * self.steps_an_epoch
         self.settling_epochs, self.settling_rate = math.ceil(SETTLING_SHARE * n_epochs), SETTLING_RATE
         self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
-        self.law = SIZE_LAW if self.fit.target_bpp else PSNR_LAW
-        self.control = RateControl(fitter.rate_weight, self.law) if self.fit.has_target else None
+        self.control = RateControl(fitter.rate_weight, fitter.law) if self.fit.has_target else None
         self.factor = factor * peak_factor(self.n_steps, self.fit.rate_fall)
         self.n_rollbacks = start.n_rollbacks
         self.epoch, self.n_batches, self.epoch_s = 0, 0, 0.0
@@ -175,8 +185,8 @@ class _Stage:
         while self.epoch < end:
             n_cycles, n_into = divmod(self.epoch - self.n_epochs, self.settling_epochs)
             if self.n_batches == 0 and n_into == 0:
-                error = self._error(self._fitted())
-                if abs(error) <= self.law.tolerance:
+                error = self.fitter.error(self._fitted())
+                if abs(error) <= self.fitter.law.tolerance:
                     break
                 self.fitter.rate_weight *= settling_factor(error)
                 if self.fit.target_bpp and error < (SATURATED if n_cycles < SETTLING_CYCLES // 2 else 0):
@@ -190,14 +200,6 @@ class _Stage:
         codes = [max(code_from_step(math.exp(log_step)) - 1, 0) for log_step in self.log_steps.tolist()]
         with torch.no_grad():
             self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
-
-    def _error(self, fitted: Fitted) -> float:
-        """By how much what would be coded is too large or too good, in ln(bytes)."""
-        gauges, fit = self.fitter.gauges, self.fit
-        assert gauges
-        if fit.target_bpp:
-            return size_error(gauges.bits(fitted), fit.target_bpp * self.fitter.n_pixels)
-        return psnr_error(gauges.rgb_db(fitted), fit.target_psnr)
 
     def _fitted(self) -> Fitted:
         return Fitted(self._masked(self.parameters.detach()), self.log_steps.detach(), self.n_rollbacks)
@@ -248,7 +250,7 @@ class _Stage:
             setattr(self, name, numbers[name])
         for name in self._FITTER_NUMBERS:
             setattr(self.fitter, name, numbers[name])
-        self.control, self.good_control = (RateControl(law=self.law, **numbers[name]) if numbers[name] else None
+        self.control, self.good_control = (RateControl(law=self.fitter.law, **numbers[name]) if numbers[name] else None
                                            for name in ("control", "good_control"))
         self.sums.copy_(arrays["sums"])
         self.order_state = arrays["order"]
@@ -381,7 +383,7 @@ class _Stage:
     def _report(self, n_batches: int, epoch_s: float) -> None:
         fitter = self.fitter
         seconds, n_done = fitter.seconds + epoch_s, fitter.n_steps_done + n_batches
-        n_left = self.fit.total_epochs * self.steps_an_epoch - n_done
+        n_left = (self.fit.total_epochs + self.fit.n_refinements) * self.steps_an_epoch - n_done
         fitter.on_progress(self._progress(
             self.epoch + (n_batches == self.steps_an_epoch), n_done * self.fit.batch_size / max(seconds, 1e-9),
             max(n_left, 0) * seconds / max(n_done, 1)))

@@ -28,6 +28,7 @@ from .model import Network, is_shared, pack, to_uint8, unpack
 from .prune import magnitude_mask
 from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
 from .recorded import Recorder
+from .refine import REFINE, Refiner
 
 # How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
 # step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.
@@ -60,7 +61,12 @@ def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: s
     gauges = _gauges(frames, model, color, device)
     target = torch.from_numpy(pack(frames, model)).to(device)
     fitter = Fitter(model, fit, target, on_progress, gauges, keeper, checkpoint, weights)
-    fitted = fitter.run(lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune))
+    if checkpoint and checkpoint.numbers["stage"] == REFINE:
+        fitted = Refiner.restored(fitter, checkpoint).run()
+    else:
+        fitted = fitter.run(lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune))
+        if fit.n_refinements:
+            fitted = Refiner(fitter, fitted).run()
     if fit.target_bpp:
         n_bits = fit.target_bpp * fitter.n_pixels
         fitted = nearest_to(fitted, fitter.sizes, fitter.lags, lambda found: gauges.bits(found) / n_bits - 1,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nervcodec.contexts import Shape, Symbols
-from nervcodec.entropy import TOTAL_BITS, Coded, _read_record, decode_symbols, encode_symbols, frequencies
+from nervcodec.entropy import TOTAL_BITS, Coded, _read_record, decode_symbols, encode_symbols, frequencies, symbol_bits
 from nervcodec.errors import BitstreamError, InvalidField, Truncated
 
 EVERY_MAX_SYMBOL = [(1 << bits - 1) - 1 for bits in range(2, 13)]
@@ -574,3 +574,17 @@ def test_damaged_grids_give_symbols_or_an_error() -> None:
             else:
                 assert abs(found.symbols).max() <= 127
     assert n_refused > 0
+
+
+@pytest.mark.parametrize("scale", [0.3, 2.0, 40.0])
+def test_bits_of_symbols_are_what_they_take(scale: float) -> None:
+    """Summed over a group they are its stream, but for its record and the coder's end."""
+    symbols = np.rint(np.random.default_rng(1).laplace(0, scale, 5000)).astype(np.int32)
+    total = symbol_bits(symbols, 511)[symbols + 511].sum() / 8
+    assert 0 <= len(encoded([Coded(symbols, 0)], 511)) - total < 20
+
+
+def test_zeros_take_nothing_and_others_a_record() -> None:
+    """Where all symbols are 0 there is no table yet."""
+    bits = symbol_bits(np.zeros(9, np.int32), 7)
+    assert bits[7] == 0 and set(np.delete(bits, 7)) == {32}

@@ -85,6 +85,12 @@ def test_a_time_budget_is_not_exceeded(plan: EncodePlan) -> None:
     assert with_time_budget(plan, 100, seconds_an_epoch=2).fit.epochs == 45
 
 
+def test_a_time_budget_leaves_time_to_refine(plan: EncodePlan) -> None:
+    """Long fits are refined with as many passes as there are epochs left for."""
+    fit = with_time_budget(plan, 1000, seconds_an_epoch=1).fit
+    assert fit.n_refinements > 50 and 850 < fit.epochs + fit.n_refinements <= 900
+
+
 def test_a_time_budget_keeps_the_stages_proportion(plan: EncodePlan) -> None:
     """Fine-tuning keeps its share of the epochs."""
     two_stages = replace(plan, fit=replace(plan.fit, epochs=30, finetune_epochs=10))
