@@ -91,7 +91,7 @@ class Refiner:
         self.error = fitter.error(fitted)
         self.damping, self.bit_weight = _DAMPING, fitter.rate_weight / fitter.n_pixels
         self.n_done, self.seconds = 0, 0.0
-        self.begun = self.checkpoint()
+        self.pass_start = self.checkpoint()
 
     @classmethod
     def restored(cls, fitter: Fitter, checkpoint: Checkpoint) -> Refiner:
@@ -127,7 +127,7 @@ class Refiner:
         if not self.n_samples:
             self._sample_curvature(_FIRST_SAMPLES)
         while self.n_done < self.n_passes:
-            self.begun, started = self.checkpoint(), time.monotonic()
+            self.pass_start, started = self.checkpoint(), time.monotonic()
             moves = self.left
             if not moves.any():
                 if self.fitter.fit.has_target:
@@ -163,9 +163,9 @@ class Refiner:
 
     def _moves(self, state: _State) -> Tensor:
         """-1, 0 or 1 for each multiple, float32 [n_parameters]: what pays, taken alone and with damped curvature."""
-        price = self.damping / 2 * self._curvature()
-        up = state.slopes + price + self.bit_weight * state.up_bits
-        down = price - state.slopes + self.bit_weight * state.down_bits
+        bend = self.damping / 2 * self._curvature()
+        up = bend + state.slopes + self.bit_weight * state.up_bits
+        down = bend - state.slopes + self.bit_weight * state.down_bits
         moves = torch.where(up < down, 1.0, -1.0)
         moved = state.multiples + moves
         self.quantizer.clip_(moved)
@@ -272,7 +272,7 @@ class Refiner:
     def _keep(self) -> None:
         keeper = self.fitter.keeper
         if keeper and keeper.is_due():
-            keeper.keep(self.begun)
+            keeper.keep(self.pass_start)
 
     def _report(self, state: _State) -> None:
         a_pass = max(self.seconds, 1e-9) / self.n_done
