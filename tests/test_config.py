@@ -93,7 +93,8 @@ def test_grid_and_block_refuse(kind: Any, values: tuple[int, int]) -> None:
     ("loss", "ssim"), ("optimizer", "sgd"), ("precision", "float16"), ("learning_rate", -1e-9), ("muon_rate", -1.0),
     ("finetune_rate", -0.1), ("rate_weight", -0.1), ("rate_weight", math.nan), ("max_gradient", math.inf),
     ("initial_step", -1.0), ("rate_fall", -0.1), ("rate_fall", 1.1),
-    ("warmup", 1.1), ("round_from", -0.1), ("refinement", -0.1), ("refinement", 1.1), ("prune", 1.0), ("prune", -0.1), ("seed", -1), ("seed", 2**63),
+    ("warmup", 1.1), ("round_from", -0.1), ("refinement", -0.1), ("refinement", 1.1),
+    ("prune", 1.0), ("prune", -0.1), ("seed", -1), ("seed", 2**63),
 ])
 def test_fit_refuses(field: str, value: Any) -> None:
     """A fit's value outside its range is refused, NaN and infinity too."""
