@@ -52,6 +52,7 @@ JOBS: dict[str, list[Job]] = {
     "points": [("bunny 640x360", ("--preset", "fast", "--size", "113000")),
                ("bunny", ("--preset", "veryslow", "--size", "65500")),
                ("bunny", ("--preset", "slow", "--crf", "34")),
+               ("bunny", ("--preset", "veryslow", "--crf", "35")),
                ("carphone", ("--preset", "slow", "--crf", "29")),
                ("carphone", ("--preset", "veryslow", "--crf", "31"))],
     "gpu": [("bunny 1280x720", ("--device", "cuda", "--size", "348000", "--time-budget", "5m")),
