@@ -1,4 +1,4 @@
-"""nervcodec.entropy: round trips, the tables' promises, the coded size, and every way a stream can be wrong."""
+"""nervcodec.entropy, records: round trips, what tables promise, the coded size, every way a stream can be wrong."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nervcodec.contexts import Shape, Symbols
-from nervcodec.entropy import TOTAL_BITS, Coded, _read_record, decode_symbols, encode_symbols, frequencies, symbol_bits
+from nervcodec.entropy import Coded, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError, InvalidField, Truncated
+from nervcodec.records import TOTAL_BITS, frequencies, read_record, symbol_bits
 
 EVERY_MAX_SYMBOL = [(1 << bits - 1) - 1 for bits in range(2, 13)]
 
@@ -489,7 +490,7 @@ def test_no_shorter_stream_has_the_same_symbols(seed: int) -> None:
     rng = np.random.default_rng(seed)
     group = coded(rng.integers(-3, 4, 1 + int(rng.integers(30))).tolist(), 9)
     stream = encoded([group], 7)
-    table, _, start = _read_record(stream, 0, 7)
+    table, _, start = read_record(stream, 0, 7)
     assert decodes_to(stream[start:], table, group.symbols)
     for last in range(256) if len(stream) > start + 1 else ():
         assert not decodes_to(stream[start:-2] + bytes([last]), table, group.symbols)
@@ -554,7 +555,7 @@ def test_a_grid_cut_short_is_refused() -> None:
     """A stream that ends before or inside any of a grid's records is truncated."""
     position = 1
     for number in range(1 + GRID_STREAM[0]):
-        position = _read_record(GRID_STREAM, position, 127, has_step=number == 0)[2]
+        position = read_record(GRID_STREAM, position, 127, has_step=number == 0)[2]
     for n_bytes in range(position):
         with pytest.raises(Truncated):
             decode_symbols(GRID_STREAM[:n_bytes], [GRID_SHAPE], 127)

@@ -13,12 +13,12 @@ import nervcodec
 
 FOLDER = Path(nervcodec.__file__).parent
 FLOORS = ("ahead", "memory", "errors", "config", "architecture", "goal", "presets", "fields", "bitstream", "limits",
-          "fileinfo", "color", "framesums", "output", "journal", "contexts", "entropy", "quantize", "backends",
-          "recorded", "convolution", "wavelets", "trajectory", "model", "metrics", "prune", "optim", "ratecontrol",
-          "fitstate", "losses", "fit", "refine", "plain", "stepping", "estimate", "y4m", "buffers", "libav",
-          "machine", "survey", "video", "motion", "segment", "plan", "codec", "verify", "compare", "conventional",
-          "adapters", "crops", "suites", "bench", "curves", "console", "plots", "report", "tables", "traffic",
-          "speed", "floor", "options", "cli", "__main__")
+          "fileinfo", "color", "framesums", "output", "journal", "contexts", "records", "entropy", "quantize",
+          "backends", "recorded", "convolution", "wavelets", "trajectory", "model", "metrics", "prune", "optim",
+          "ratecontrol", "fitstate", "losses", "fit", "refine", "plain", "stepping", "estimate", "y4m", "buffers",
+          "libav", "machine", "survey", "video", "motion", "segment", "plan", "codec", "verify", "compare",
+          "conventional", "adapters", "crops", "suites", "bench", "curves", "console", "plots", "report", "tables",
+          "traffic", "speed", "floor", "options", "cli", "__main__")
 
 
 def imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:

@@ -13,12 +13,12 @@ from torch import Tensor
 from nervcodec import architecture
 from nervcodec.color import Frames
 from nervcodec.config import Block, ColorTags, FitConfig, Grid, ModelConfig
-from nervcodec.entropy import symbol_bits
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Progress
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.model import pack
 from nervcodec.quantize import bounds
+from nervcodec.records import symbol_bits
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.segment import decode_segment, encode_segment
 
