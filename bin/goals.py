@@ -50,7 +50,7 @@ JOBS: dict[str, list[Job]] = {
     "spread": [(clip, (*FAST, "--seed", str(seed))) for clip in THREE for seed in SEEDS],
     "paper": [(clip, ("--preset", "paper-small")) for clip in THREE],
     "points": [("bunny 640x360", ("--preset", "fast", "--size", "113000")),
-               ("bunny", ("--preset", "veryslow", "--size", "65500")),
+               ("bunny", ("--epochs", "1000", "--size", "65500")),
                ("bunny", ("--preset", "slow", "--crf", "34")),
                ("bunny", ("--preset", "veryslow", "--crf", "35")),
                ("carphone", ("--preset", "slow", "--crf", "29")),
