@@ -18,6 +18,7 @@ from .goal import usual_bpp
 
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
+_USUAL_PIXELS = 7.6e6  # of a segment, 132 frames of 320x180
 _LIVELY = 12.0  # temporal information above which frames have little in common
 _LIVELY_VALUES_A_BIT, _STILL_VALUES_A_BIT = 0.4, 0.16  # of finer grids, at most; the latter at the usual rate
 _WAVELET_LEVELS = 2  # of the grids of lively video
@@ -72,7 +73,7 @@ class Sizing:
     """How large a network is and how its width goes from block to block.
 
     Attributes:
-        n_parameters: at 7.6 million pixels.
+        n_parameters: at _USUAL_PIXELS.
         growth: the power of the number of pixels with which they grow.
         octave: the width's factor for an octave of scale.
         five: its factor where the stride is 5, whose upsampling has 25 outputs a channel.
@@ -159,10 +160,14 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
 
     Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights of fine blocks are
     worth more bits than those of the first, but cost more time (docs/ablation.md), and widths that are multiples of 8
-    take the least for what they do (docs/performance.md). The number of parameters follows the rate. Lively video,
-    whose grids hold the picture, needs few, and hardly more as it gets longer.
+    take the least for what they do (docs/performance.md). The number of parameters follows the rate. Larger video,
+    whose grids are no larger, needs more for each bit. Lively video, whose grids hold the picture, needs few, and
+    hardly more as it gets longer.
     """
-    n_usual, growth = (45_000, 0.3) if _is_lively(nature) else (100_000, 0.6)
+    n_usual, growth = 45_000.0, 0.3
+    if not _is_lively(nature):
+        larger = form.width * form.height * n_frames / _USUAL_PIXELS
+        n_usual, growth = 100_000 * min(max(larger, 1.0), 4.0)**0.22, 0.6  # 4: as far as was measured
     sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, growth, multiple=8)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
@@ -224,7 +229,7 @@ def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: 
             scale *= stride
         return tuple(found)
 
-    budget = sizing.n_parameters * (n_frames * form.width * form.height / 7.6e6) ** sizing.growth
+    budget = sizing.n_parameters * (n_frames * form.width * form.height / _USUAL_PIXELS) ** sizing.growth
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
     aside = sum(tensor.size for tensor in tensors(models[0], n_frames) if tensor.kind in KEYED)
     return max((m for m in models if n_parameters(m, n_frames) - aside <= budget), default=models[0],
