@@ -106,7 +106,7 @@ def test_strides_of_known_sizes(size: tuple[int, int], expected: tuple[int, int,
     ((1280, 720), [(5, 40), (2, 48), (2, 40), (2, 32)]),
 ])
 def test_our_models_of_the_known_clip(size: tuple[int, int], blocks: list[tuple[int, int]]) -> None:
-    """132 frames at a rate of 1 get the networks of the benchmarks."""
+    """132 frames at a rate of 1; 320 x 180 is what most figures of the benchmarks are of."""
     model = PRESETS["medium"].model(video(*size), "yuv", 132)
     assert (model.stem_height, model.stem_width) == (9, 16)
     assert [(block.stride, block.width) for block in model.blocks] == blocks
