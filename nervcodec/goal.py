@@ -10,6 +10,7 @@ from .errors import ConfigError
 
 DEFAULT_CRF, MAX_CRF = 30.0, 63.0
 TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}  # loss, and by how much it is worth more than the mse
+USUAL_PIXELS = 7.6e6  # of a segment: 132 frames of 320x180
 NATS_PER_DB = 0.37  # by how much ln(bytes) grows with a decibel, on our own curves
 
 
@@ -83,7 +84,7 @@ def rate_weight_of(crf: float) -> float:
 
 def usual_bpp(n_pixels: int) -> float:
     """Bits a pixel that crf 30 gives on a segment of so many luma pixels, within a factor of two or so."""
-    return 0.067 * math.pow(n_pixels / 7.6e6, -0.3)
+    return 0.067 * math.pow(n_pixels / USUAL_PIXELS, -0.3)
 
 
 def usual_db(temporal_information: float) -> float:

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from .architecture import KEYED, n_parameters, tensors
 from .config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, VideoFormat
 from .errors import ConfigError
-from .goal import usual_bpp
+from .goal import USUAL_PIXELS, usual_bpp
 
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
-_USUAL_PIXELS = 7.6e6  # of a segment, 132 frames of 320x180
 _LIVELY = 12.0  # temporal information above which frames have little in common
 _LIVELY_VALUES_A_BIT, _STILL_VALUES_A_BIT = 0.4, 0.16  # of finer grids, at most; the latter at the usual rate
 _WAVELET_LEVELS = 2  # of the grids of lively video
@@ -73,8 +72,7 @@ class Sizing:
     """How large a network is and how its width goes from block to block.
 
     Attributes:
-        n_parameters: at _USUAL_PIXELS.
-        growth: the power of the number of pixels with which they grow.
+        n_parameters: at most, grids and motion aside.
         octave: the width's factor for an octave of scale.
         five: its factor where the stride is 5, whose upsampling has 25 outputs a channel.
         multiple: widths are multiples of it, or of half of it where they are less than 1.5 times it.
@@ -83,7 +81,6 @@ class Sizing:
     n_parameters: float
     octave: float
     five: float
-    growth: float = 0.6
     multiple: int = 1
 
 
@@ -148,7 +145,8 @@ def small_model(parts: tuple[str, ...]) -> Network:
     """The paper's MLP stem (64 units, 8 channels) and head with such parts of a block, about as large as grid_model."""
     def model(form: VideoFormat, colorspace: str, n_frames: int, _: Nature) -> ModelConfig:
         rows, columns, strides = _stem_cells(form, colorspace)
-        return _widest(form, n_frames, strides, Sizing(200_000, 0.7, 0.525), lambda blocks: ModelConfig(
+        sizing = Sizing(200_000 * _larger(form, n_frames)**0.6, 0.7, 0.525)
+        return _widest(n_frames, strides, sizing, lambda blocks: ModelConfig(
             form.width, form.height, colorspace, "mlp", rows, columns, blocks, stem_hidden=64, stem_channels=8,
             parts=parts))
 
@@ -164,20 +162,26 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     whose grids are no larger, needs more for each bit. Lively video, whose grids hold the picture, needs few, and
     hardly more as it gets longer.
     """
-    n_usual, growth = 45_000.0, 0.3
-    if not _is_lively(nature):
-        larger = form.width * form.height * n_frames / _USUAL_PIXELS
-        n_usual, growth = 100_000 * min(max(larger, 1.0), 4.0)**0.22, 0.6  # 4: as far as was measured
-    sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, growth, multiple=8)
+    larger = _larger(form, n_frames)
+    if _is_lively(nature):
+        n_usual = 45_000 * larger**0.3
+    else:
+        n_usual = 100_000 * larger**0.6 * min(max(larger, 1.0), 4.0)**0.22  # 4: as far as was measured
+    sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, multiple=8)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
     moves = len(grids) > 2 and n_frames > 1
     motion = (-(-rows // 2), -(-columns // 2)) if moves else (0, 0)
     wavelet_levels = _WAVELET_LEVELS if moves and _is_lively(nature) else 0
-    return _widest(form, n_frames, strides, sizing, lambda blocks: ModelConfig(
+    return _widest(n_frames, strides, sizing, lambda blocks: ModelConfig(
         form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
         motion_width=motion[1], wavelet_levels=wavelet_levels, biases="lean", activation="gelu", output="tanh",
         bits=12 if moves else 10))
+
+
+def _larger(form: VideoFormat, n_frames: int) -> float:
+    """The segment's pixels over those that rules are made at."""
+    return n_frames * form.width * form.height / USUAL_PIXELS
 
 
 def _is_lively(nature: Nature) -> bool:
@@ -218,7 +222,7 @@ def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int
     return choose_strides(*plane, min(_CELLS, max(1, plane[0] * plane[1] // 64)))
 
 
-def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: Sizing,
+def _widest(n_frames: int, strides: tuple[int, ...], sizing: Sizing,
             model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
     """The widest model(blocks) within the sizing's number of parameters, grids and motion aside."""
     def blocks(width: float) -> tuple[Block, ...]:
@@ -229,10 +233,9 @@ def _widest(form: VideoFormat, n_frames: int, strides: tuple[int, ...], sizing: 
             scale *= stride
         return tuple(found)
 
-    budget = sizing.n_parameters * (n_frames * form.width * form.height / _USUAL_PIXELS) ** sizing.growth
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
     aside = sum(tensor.size for tensor in tensors(models[0], n_frames) if tensor.kind in KEYED)
-    return max((m for m in models if n_parameters(m, n_frames) - aside <= budget), default=models[0],
+    return max((m for m in models if n_parameters(m, n_frames) - aside <= sizing.n_parameters), default=models[0],
                key=lambda m: n_parameters(m, n_frames))
 
 
