@@ -356,9 +356,12 @@ class FitConfig:
         return self.epochs + self.finetune_epochs
 
     @property
+    def is_refinable(self) -> bool:
+        """Whether symbols may be moved after the fit (refine.py)."""
+        return self.loss == "mse" and self.rate_weight > 0 and not self.prune and self.refinement > 0
+
+    @property
     def n_refinements(self) -> int:
-        """Passes of the refinement; none where they would be too few to be worth its start."""
-        if self.loss != "mse" or not self.rate_weight or self.prune:
-            return 0
+        """Passes of the refinement, a target aside; none where they would be too few to be worth its start."""
         n_passes = int(self.refinement * self.total_epochs)
-        return n_passes if n_passes >= MIN_REFINEMENTS else 0
+        return n_passes if self.is_refinable and n_passes >= MIN_REFINEMENTS else 0

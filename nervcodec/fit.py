@@ -30,7 +30,7 @@ from .losses import l1_ssim, plane_weights
 from .model import Network, is_shared
 from .optim import Optimizer, peak_factor, rate_factor
 from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
-from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, REFINING_RATE, SATURATED, SETTLING_CYCLES,
+from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, REFINABLE, REFINING_RATE, SATURATED, SETTLING_CYCLES,
                           SETTLING_RATE, SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error,
                           settling_factor, size_error)
 from .recorded import Recorder
@@ -180,19 +180,25 @@ class _Stage:
         return self._fitted()
 
     def _settle(self) -> None:
-        """Goes on in short cycles at a low rate until the target is met: to round anew would cost more quality."""
+        """Goes on in short cycles at a low rate until the target is met, or what is left can be met by refinement."""
         end = self.n_epochs + SETTLING_CYCLES * self.settling_epochs
         while self.epoch < end:
             n_cycles, n_into = divmod(self.epoch - self.n_epochs, self.settling_epochs)
             if self.n_batches == 0 and n_into == 0:
                 error = self.fitter.error(self._fitted())
-                if abs(error) <= self.fitter.law.tolerance:
+                is_late = n_cycles >= SETTLING_CYCLES // 2
+                if abs(error) <= self.fitter.law.tolerance or is_late and self._is_refinable(error):
                     break
                 self.fitter.rate_weight *= settling_factor(error)
-                if self.fit.target_bpp and error < (SATURATED if n_cycles < SETTLING_CYCLES // 2 else 0):
+                if self.fit.target_bpp and error < (0 if is_late else SATURATED):
                     self._refine_steps()
             self._epoch()
             self.epoch += 1
+
+    def _is_refinable(self, error: float) -> bool:
+        """Whether moves of single symbols will mend such an error, in ln(bytes)."""
+        least, most = REFINABLE
+        return self.fit.is_refinable and least <= error <= most
 
     def _refine_steps(self) -> None:
         """Makes all steps one code smaller, for the fit to go on from there: no price fills the bytes that are left."""

@@ -31,6 +31,7 @@ _FIRST_SAMPLES, _MORE_SAMPLES = 3.0, 0.5  # of the curvature, a frame: before th
 _DAMPING, _LEAST_DAMPING = 2.5, 1.05  # what curvatures are multiplied by: at first, at least
 _BOLDER, _MORE_CAREFUL = 0.7, 1.3  # what that is multiplied by after moves that were good, or bad
 _MEMORY = 0.97  # what is left a pass later of the curvature that harmful moves met
+_MORE_PASSES = 24  # at most, towards a target
 _ILLEGAL_BITS = 1e6
 _LEAST_BIT_WEIGHT, _MOST_BIT_WEIGHT, _PRICE_PRECISION = 1e-15, 1.0, 0.05  # the last one in nats
 
@@ -59,8 +60,9 @@ class _State:
 class Refiner:
     """Refines what a fitter has fitted, with as many passes over the frames as its configuration says.
 
-    Towards a target the price of a bit is, in each pass, the one at which the moves should just meet it. The fitter's
-    keeper is asked after every batch; what it gets is where the pass began.
+    Towards a target the price of a bit is, in each pass, the one at which the moves should just meet it, and where a
+    fit is beside it passes are added until it is met. The fitter's keeper is asked after every batch; what it gets is
+    where the pass began.
 
     Args:
         fitter: after its fit, or, with a checkpoint of the refinement, without one.
@@ -117,7 +119,9 @@ class Refiner:
         return Checkpoint(numbers, {name: value.cpu().clone() for name, value in arrays.items()})
 
     def run(self) -> Fitted:
-        """What was reached, with parameters as a decoder will see them."""
+        """What was reached, with parameters as a decoder will see them; what was given, where nothing is to be done."""
+        if not self._goes_on():
+            return self.fitted
         with arithmetic(self.fitter.target.device, is_exact=True):
             self._run()
         return self._fitted(self.multiples)
@@ -126,7 +130,7 @@ class Refiner:
         state = self._state(self.multiples)
         if not self.n_samples:
             self._sample_curvature(_FIRST_SAMPLES)
-        while self.n_done < self.n_passes:
+        while self._goes_on():
             self.pass_start, started = self.checkpoint(), time.monotonic()
             moves = self.left
             if not moves.any():
@@ -145,6 +149,10 @@ class Refiner:
             self.n_done += 1
             self.seconds += time.monotonic() - started
             self._report(state)
+
+    def _goes_on(self) -> bool:
+        is_near = abs(self.error) <= self.fitter.law.tolerance
+        return self.n_done < self.n_passes + (0 if is_near else _MORE_PASSES)
 
     def _steer(self, state: _State) -> None:
         """Finds the price of a bit at which moves change the size, or the distortion, by what the target asks for."""
@@ -276,5 +284,6 @@ class Refiner:
 
     def _report(self, state: _State) -> None:
         a_pass = max(self.seconds, 1e-9) / self.n_done
-        self.fitter.on_progress(Progress(REFINE, self.n_done, self.n_passes, self.fitter.n_frames / a_pass,
-                                         state.psnr_db, a_pass * (self.n_passes - self.n_done), state.bits / 8))
+        n_passes = self.n_passes + (_MORE_PASSES if self.n_done > self.n_passes else 0)
+        self.fitter.on_progress(Progress(REFINE, self.n_done, n_passes, self.fitter.n_frames / a_pass, state.psnr_db,
+                                         a_pass * (n_passes - self.n_done), state.bits / 8))

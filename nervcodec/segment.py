@@ -65,7 +65,7 @@ def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: s
         fitted = Refiner.restored(fitter, checkpoint).run()
     else:
         fitted = fitter.run(lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune))
-        if fit.n_refinements:
+        if fit.is_refinable:
             fitted = Refiner(fitter, fitted).run()
     if fit.target_bpp:
         n_bits = fit.target_bpp * fitter.n_pixels

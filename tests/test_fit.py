@@ -197,12 +197,17 @@ def test_the_size_is_looked_at_as_soon_as_weights_are_rounded(clip: Frames, grid
 # --- settling ---
 
 
-@pytest.mark.parametrize(("miss", "n_cycles", "rate"), [(0.0, 0, 0), (0.015, 0, 0), (0.05, SETTLING_CYCLES, 0.03),
-                                                        (-0.1, SETTLING_CYCLES, 0.1)])
+@pytest.mark.parametrize(("miss", "n_cycles", "rate", "refinement"), [
+    (0.0, 0, 0, 0.08), (0.015, 0, 0, 0.08), (0.06, SETTLING_CYCLES, 0.03, 0.08), (-0.1, SETTLING_CYCLES, 0.1, 0.08),
+    (0.045, SETTLING_CYCLES // 2, 0.03, 0.08), (-0.025, SETTLING_CYCLES // 2, 0.03, 0.08),
+    (0.045, SETTLING_CYCLES, 0.03, 0)])
 def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, miss: float, n_cycles: int,
-                                       rate: float) -> None:
-    """After a fit of 40 epochs cycles of 2 follow at a low rate, or a higher one if it is too small for its steps."""
-    fit = replace(PINNED, epochs=40, target_bpp=0.5)
+                                       rate: float, refinement: float) -> None:
+    """After a fit of 40 epochs cycles of 2 follow at a low rate, or a higher one if it is too small for its steps.
+
+    Half of them, where refinement can mend what is left.
+    """
+    fit = replace(PINNED, epochs=40, target_bpp=0.5, refinement=refinement)
     seen: list[Progress] = []
     rates: list[float] = []
     target = torch.from_numpy(pack(clip, grid_model))

@@ -14,13 +14,13 @@ from nervcodec import architecture
 from nervcodec.color import Frames
 from nervcodec.config import Block, ColorTags, FitConfig, Grid, ModelConfig
 from nervcodec.fit import Fitter
-from nervcodec.fitstate import Checkpoint, Fitted, Progress
+from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Progress
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.model import pack
 from nervcodec.quantize import bounds
 from nervcodec.records import symbol_bits
 from nervcodec.refine import REFINE, Refiner
-from nervcodec.segment import decode_segment, encode_segment
+from nervcodec.segment import _gauges, decode_segment, encode_segment, nearest_to
 
 MODEL = ModelConfig(24, 16, "yuv", "grid", 3, 4, (Block(2, 6), Block(2, 4)), biases="lean", bits=10,
                     grids=(Grid(2, 1), Grid(2, 4, 1)), motion_height=2, motion_width=2)
@@ -105,6 +105,35 @@ def test_a_target_stays_met(frames: Frames, fit: FitConfig) -> None:
     else:
         assert abs(db - 27) < 0.2 and abs(plain_db - 27) < 0.2
         assert n_bytes < plain_bytes
+
+
+@pytest.mark.parametrize("miss", [0.04, -0.025])
+def test_a_target_is_met_after_any_fit(case: Case, frames: Frames, miss: float) -> None:
+    """A short fit of another size gets as many passes as it takes, and loses less than by a biased rounding."""
+    gauges = _gauges(frames, MODEL, ColorTags(), "cpu")
+    target_bpp = gauges.bits(case.fitted) * math.exp(-miss) / case.fitter.n_pixels
+    fit = replace(FIT, epochs=20, target_bpp=target_bpp)
+    fitter = Fitter(MODEL, fit, torch.from_numpy(pack(frames, MODEL)), gauges=gauges)
+    assert fit.n_refinements == 0 and fitter.error(case.fitted) == pytest.approx(miss)
+    refiner = Refiner(fitter, case.fitted)
+    refined = refiner.run()
+    assert abs(fitter.error(refined)) <= fitter.law.tolerance and 0 < refiner.n_done <= 24
+    rounded = nearest_to(case.fitted, fitter.sizes, fitter.lags, fitter.error, fitter.law.tolerance, 4)
+    assert decoded_distortion(fitter, refined) < 0.9 * decoded_distortion(fitter, rounded)
+
+
+def decoded_distortion(fitter: Fitter, fitted: Fitted) -> float:
+    """The distortion by parameters as a decoder gets them."""
+    refiner = Refiner(fitter, fitted)
+    return float(distortion(fitter, refiner.multiples * refiner.steps))
+
+
+def test_a_short_fit_that_is_near_its_target_stays_as_it_is(case: Case, frames: Frames) -> None:
+    """And so does one without a target."""
+    target = torch.from_numpy(pack(frames, MODEL))
+    gauges = Gauges(lambda _: 1.01 * case.fitter.n_pixels, lambda _: 30.0)
+    for fit in (replace(FIT, epochs=20), replace(FIT, epochs=20, target_bpp=1.0)):
+        assert Refiner(Fitter(MODEL, fit, target, gauges=gauges), case.fitted).run() is case.fitted
 
 
 # --- what it goes by ---
