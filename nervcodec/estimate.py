@@ -19,7 +19,16 @@ _TIMED_MACS, _GPU_STEPS = 100e9, 30
 
 
 def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu") -> float:
-    """Seconds of one optimizer step: the mean over an epoch on a few of the frames, after one epoch of warm-up."""
+    """Seconds of one optimizer step, the mean over a fit: steps that round are made in float32."""
+    plain = _timed_step(frames, model, replace(fit, round_from=1.0), device)
+    if fit.precision == "float32":
+        return plain
+    share = (1 - fit.round_from) * (fit.finetune_epochs or fit.epochs) / fit.total_epochs
+    return (1 - share) * plain + share * _timed_step(frames, model, replace(fit, round_from=0.0), device)
+
+
+def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str) -> float:
+    """Seconds of a step: the mean over an epoch on a few of the frames, after one epoch of warm-up."""
     macs_a_step = 3 * fit.batch_size * architecture.macs_per_frame(model)
     n_steps = _GPU_STEPS if device.startswith("cuda") else max(1, min(20, int(_TIMED_MACS / macs_a_step)))
     few = frames[:min(frames.n_frames, n_steps * fit.batch_size)]
@@ -29,7 +38,7 @@ def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device:
         ends.setdefault(progress.epoch, time.monotonic())
 
     target = torch.from_numpy(pack(few, model)).to(device)
-    short = replace(fit, epochs=2, finetune_epochs=0, prune=0, round_from=1.0, target_bpp=0, target_psnr=0)
+    short = replace(fit, epochs=2, finetune_epochs=0, prune=0, target_bpp=0, target_psnr=0)
     fitter = Fitter(model, short, target, on_progress)
     fitter.overfit(fitter.start())
     return (ends[2] - ends[1]) / -(-few.n_frames // fit.batch_size)
