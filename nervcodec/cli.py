@@ -335,8 +335,8 @@ def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | N
     device, command = choose_device(device), shlex.join(["nervcodec", *sys.argv[1:]])
     with console.progress_line(as_json) as line:
         on_progress = line.benching if line else lambda *_: None
-        keep_freed_memory()  # as encode and decode do; what others do then profits as well
         if floor:
+            keep_freed_memory()  # as encode and decode do
             results = measure_floor(tuple(cases) or CASES, device, settings["precision"], command, on_progress)
         else:
             chosen = Settings(device=device, seed=seed, **settings)

@@ -1,26 +1,35 @@
-"""Our training beside the reference path (plain.py): same network, batch and number of steps, in one process.
+"""Our training beside the reference path (plain.py): same network, batch and number of steps, in one run.
 
-The two take turns, a round each, so that a machine that slows down shows in the spread of their ratio. Beside the
-steps a second stands the PSNR that each has reached on all frames used: a faster step that learns less is no gain.
+The two take turns, a round each, so that a machine that slows down shows in the spread of their ratio. Each has a
+process of its own, as it has where it is used: ours keeps freed memory, as `encode` does, the reference's leaves memory
+to glibc. Beside the steps a second stands the PSNR that each has reached on all frames used: a faster step that learns
+less is no gain.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .architecture import macs_per_frame, n_parameters
-from .backends import choose_precision, device_label
+from .backends import choose_precision, device_label, set_threads
 from .color import Frames
 from .config import FitConfig
-from .errors import ConfigError
+from .errors import ConfigError, FitError, NervCodecError
 from .machine import machine, now, versions
+from .memory import keep_freed_memory
 from .metrics import Quality, QualityMeter
 from .model import pack
 from .plain import PlainFit
@@ -63,12 +72,61 @@ class Settings:
 
 @dataclass
 class _Contestant:
-    """One training. rounds: seconds of a step in each."""
+    """One training, in the process at the other end of the pipe. rounds: seconds of a step in each."""
 
     name: str
     fit: FitConfig
-    steps: Steps
+    process: multiprocessing.process.BaseProcess
+    pipe: Connection
     rounds: list[float] = field(default_factory=list)
+
+    def run_round(self, n_steps: int) -> None:
+        """Makes the next steps; all but the first few of them are timed."""
+        self.rounds.append(self._answer(n_steps))
+
+    def parameters(self) -> NDArray[np.float32]:
+        """The parameters so far, not quantized, float32 [n_parameters]."""
+        found: NDArray[np.float32] = self._answer(None)
+        return found
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.join()
+
+    def _answer(self, question: int | None) -> Any:
+        with suppress(OSError):  # it may have ended with an error, which is still to be read
+            self.pipe.send(question)
+        try:
+            answer = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            raise FitError(f"the process that trains {self.name!r} has ended") from error
+        if isinstance(answer, NervCodecError):
+            raise answer
+        return answer
+
+
+def _train(pipe: Connection, plan: EncodePlan, name: str, device: str, n_threads: int) -> None:
+    """What a contestant's process does: so many more steps, or parameters, as often as it is asked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
+    set_threads(n_threads)
+    try:
+        steps = _steps(plan, name, device)
+        while True:
+            n_steps = pipe.recv()
+            pipe.send(steps.parameters().numpy() if n_steps is None
+                      else seconds_per_step(steps, WARMUP_STEPS, n_steps - WARMUP_STEPS, device))
+    except NervCodecError as error:
+        pipe.send(error)
+    except EOFError:  # nobody asks any more
+        pass
+
+
+def _steps(plan: EncodePlan, name: str, device: str) -> Steps:
+    host = torch.from_numpy(pack(next(source_frames(plan, plan.lengths)), plan.model))
+    if name == REFERENCE:
+        return PlainFit(plan.model, plan.fit, host, device)
+    keep_freed_memory()
+    return OurFit(plan.model, plan.fit, host.to(device))
 
 
 def compare_speed(clips: Sequence[Path], settings: Settings, command: str = "",
@@ -108,17 +166,18 @@ def _run(path: Path, settings: Settings, names: Sequence[str], tell: Callable[[i
     if min(lengths) <= WARMUP_STEPS:
         raise ConfigError(f"steps are {n_steps} in {settings.n_rounds} rounds; legal: rounds of more than "
                           f"{WARMUP_STEPS}, which are not timed")
-    contestants = _contestants(plan, settings, names)
-    for number, length in enumerate(lengths):
-        for k, contestant in enumerate(contestants):
-            tell(number * len(contestants) + k, f"round {number + 1}/{len(lengths)}, {contestant.name}")
-            contestant.rounds.append(
-                seconds_per_step(contestant.steps, WARMUP_STEPS, length - WARMUP_STEPS, settings.device))
+    with ExitStack() as stack:
+        contestants = [stack.enter_context(closing(_contestant(plan, settings, name))) for name in names]
+        for number, length in enumerate(lengths):
+            for k, contestant in enumerate(contestants):
+                tell(number * len(contestants) + k, f"round {number + 1}/{len(lengths)}, {contestant.name}")
+                contestant.run_round(length)
+        variants = _variants(plan, contestants, settings.device)
     return {"clip": path.stem, "width": plan.format.width, "height": plan.format.height,
             "frames": plan.format.n_frames, "preset": settings.preset,
             "parameters": n_parameters(plan.model, plan.format.n_frames), "gmac_per_frame": _gmac(plan),
             "batch": plan.fit.batch_size, "steps": n_steps,
-            "variants": _variants(plan, contestants, settings.device)}
+            "variants": variants}
 
 
 def _plan(path: Path, settings: Settings) -> EncodePlan:
@@ -130,17 +189,17 @@ def _plan(path: Path, settings: Settings) -> EncodePlan:
     return replace(plan, fit=replace(plan.fit, epochs=epochs, seed=settings.seed))
 
 
-def _contestants(plan: EncodePlan, settings: Settings, names: Sequence[str]) -> list[_Contestant]:
-    host = torch.from_numpy(pack(next(source_frames(plan, plan.lengths)), plan.model))
-    resident = host.to(settings.device)
-    precision = choose_precision(settings.precision, settings.device)
-    found = []
-    for name in names:
-        fit = recipe_fit(name, plan.fit, precision)
-        steps = (PlainFit(plan.model, fit, host, settings.device) if name == REFERENCE
-                 else OurFit(plan.model, fit, resident))
-        found.append(_Contestant(name, fit, steps))
-    return found
+def _contestant(plan: EncodePlan, settings: Settings, name: str) -> _Contestant:
+    """A contestant whose process has begun; forked from one that has imported this module and nothing else."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    fit = recipe_fit(name, plan.fit, choose_precision(settings.precision, settings.device))
+    here, there = context.Pipe()
+    process = context.Process(target=_train, daemon=True, args=(
+        there, replace(plan, fit=fit), name, settings.device, torch.get_num_threads()))
+    process.start()
+    there.close()
+    return _Contestant(name, fit, process, here)
 
 
 def _gmac(plan: EncodePlan) -> float:
@@ -150,7 +209,7 @@ def _gmac(plan: EncodePlan) -> float:
 def _variants(plan: EncodePlan, contestants: Sequence[_Contestant], device: str) -> list[dict[str, Any]]:
     source = Frames.concatenate(list(read_all(plan.source, plan.format)))
     reference = contestants[0]
-    reached = [_quality(plan, source, contestant.steps.parameters(), device) for contestant in contestants]
+    reached = [_quality(plan, source, contestant.parameters(), device) for contestant in contestants]
     return [{
         **_description(contestant),
         "seconds_per_step": contestant.rounds,
@@ -177,10 +236,10 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"min": min(values), "median": median(values), "max": max(values)}
 
 
-def _quality(plan: EncodePlan, source: Frames, flat: torch.Tensor, device: str) -> Quality:
+def _quality(plan: EncodePlan, source: Frames, flat: NDArray[np.float32], device: str) -> Quality:
     """Of float32 planes from parameters as they are, not quantized, against the source's own planes."""
     meter, start = QualityMeter(plan.format.color), 0
-    for frames in reconstruct(flat.numpy(), plan.model, range(source.n_frames), source.n_frames, device):
+    for frames in reconstruct(flat, plan.model, range(source.n_frames), source.n_frames, device):
         meter.add(source[start:start + frames.n_frames], frames)
         start += frames.n_frames
     return meter.result()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nervcodec import floor
-from nervcodec.errors import ConfigError
+from nervcodec import floor, speed
+from nervcodec.errors import ConfigError, FitError, VideoError
 from nervcodec.floor import Work, floor_text, measure_floor, parsed_case
 from nervcodec.speed import Settings, compare_speed, speed_text
 from nervcodec.stepping import RECIPES
@@ -108,6 +108,27 @@ def test_speed_as_json_is_the_table(clip: Shell) -> None:
     assert (result.code, result.err, found["seed"], found["threads"], found["device"]) == (0, "", 3, 1, "cpu")
     assert found["command"].startswith("nervcodec bench --speed in.y4m")
     assert f"{by_name(found['runs'][0])['mse']['psnr_rgb']:.2f}" in speed_text(found)
+
+
+def test_a_training_that_fails_says_why(clip: Shell) -> None:
+    """What a contestant's process raises is raised here, and a process that has ended is an error too."""
+    plan = speed._plan(clip.folder / "in.y4m", SETTINGS)
+    (clip.folder / "in.y4m").unlink()
+    contestant = speed._contestant(plan, SETTINGS, "ours")
+    with pytest.raises(VideoError, match="in.y4m"):
+        contestant.run_round(5)
+    with pytest.raises(FitError, match="the process that trains 'ours' has ended"):
+        contestant.run_round(5)
+    contestant.close()
+    assert contestant.process.exitcode == 0
+
+
+def test_a_contestant_ends_when_it_is_closed(clip: Shell) -> None:
+    """Nothing trains on after a bench that was stopped."""
+    contestant = speed._contestant(speed._plan(clip.folder / "in.y4m", SETTINGS), SETTINGS, "reference")
+    contestant.run_round(4)
+    contestant.close()
+    assert not contestant.process.is_alive()
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
