@@ -30,9 +30,9 @@ from .losses import l1_ssim, plane_weights
 from .model import Network, is_shared
 from .optim import Optimizer, peak_factor, rate_factor
 from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
-from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, REFINABLE, REFINING_RATE, SATURATED, SETTLING_CYCLES,
-                          SETTLING_RATE, SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, psnr_error,
-                          settling_factor, size_error)
+from .ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, REFINING_RATE, SATURATED, SETTLING_CYCLES,
+                          SETTLING_RATE, SETTLING_SHARE, SIZE_LAW, SIZE_LOOKS, RateControl, is_due, is_refinable,
+                          psnr_error, settling_factor, size_error)
 from .recorded import Recorder
 
 MAX_ROLLBACKS = 3
@@ -187,18 +187,14 @@ class _Stage:
             if self.n_batches == 0 and n_into == 0:
                 error = self.fitter.error(self._fitted())
                 is_late = n_cycles >= SETTLING_CYCLES // 2
-                if abs(error) <= self.fitter.law.tolerance or is_late and self._is_refinable(error):
+                is_left_to_refinement = is_late and self.fit.is_refinable and is_refinable(error)
+                if abs(error) <= self.fitter.law.tolerance or is_left_to_refinement:
                     break
                 self.fitter.rate_weight *= settling_factor(error)
                 if self.fit.target_bpp and error < (0 if is_late else SATURATED):
                     self._refine_steps()
             self._epoch()
             self.epoch += 1
-
-    def _is_refinable(self, error: float) -> bool:
-        """Whether moves of single symbols will mend such an error, in ln(bytes)."""
-        least, most = REFINABLE
-        return self.fit.is_refinable and least <= error <= most
 
     def _refine_steps(self) -> None:
         """Makes all steps one code smaller, for the fit to go on from there: no price fills the bytes that are left."""
@@ -262,8 +258,8 @@ class _Stage:
         self.order_state = arrays["order"]
         self.fitter.random.set_state(self.order_state)
         self.fitter.noise.set_state(arrays["noise"])
-        self._set_state(_part(arrays, "now."))
-        self.good = {name: value.to(self.parameters.device) for name, value in _part(arrays, "good.").items()}
+        self._set_state(checkpoint.part("now."))
+        self.good = {name: value.to(self.parameters.device) for name, value in checkpoint.part("good.").items()}
 
     def _epoch(self) -> float:
         """One pass over all frames in random order; returns the mean distortion, without syncing in between."""
@@ -400,7 +396,3 @@ class _Stage:
             name, n_epochs_done = "settle", n_epochs_done - n_epochs
             n_epochs = SETTLING_CYCLES * self.settling_epochs
         return Progress(name, n_epochs_done, n_epochs, frames_fps, self.psnr_db, eta_s, self.n_bytes)
-
-
-def _part(arrays: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -46,6 +46,10 @@ class Checkpoint:
         """Where it stands, for people; without speed and time left."""
         return Progress(**self.numbers["progress"])
 
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The arrays whose names begin with a prefix, by the rest of their names."""
+        return {name.removeprefix(prefix): value for name, value in self.arrays.items() if name.startswith(prefix)}
+
 
 class Keeper(Protocol):
     """Keeps a fit's checkpoints."""

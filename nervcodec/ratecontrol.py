@@ -20,7 +20,7 @@ IDLE_LOOKS = (0.2, 0.5, 0.75, 0.95)  # at the size where nothing is steered by i
 # with such a share of the learning rates: the greater one once steps were made finer, which weights have to follow.
 SETTLING_CYCLES, SETTLING_SHARE, SETTLING_RATE, REFINING_RATE = 8, 0.05, 0.03, 0.1
 _SETTLING_GAIN = 10.0
-REFINABLE = -0.03, 0.05  # errors, in ln(bytes), between which moves of single symbols mend them after a fit (refine.py)
+_LEAST_REFINABLE, _MOST_REFINABLE = -0.03, 0.05
 SATURATED = -0.05  # an error, in ln(bytes), below which a cheaper bit no longer fills a file while weights are rounded
 _PROPORTIONAL = 0.8
 _LATE = 0.7  # from here on weights are rounded and learning rates are low: the size hardly feels the price
@@ -41,6 +41,11 @@ def size_error(bits: float, target_bits: float) -> float:
 def psnr_error(expected_db: float, target_db: float) -> float:
     """How much better than asked for a fit will be, in what its bytes cost: ln(bytes)."""
     return (expected_db - target_db) * NATS_PER_DB
+
+
+def is_refinable(error: float) -> bool:
+    """Whether moves of single symbols after a fit (refine.py) mend such an error, in ln(bytes)."""
+    return _LEAST_REFINABLE <= error <= _MOST_REFINABLE
 
 
 def settling_factor(error: float) -> float:
