@@ -21,7 +21,7 @@ _CELLS = 144  # 9 x 16, the paper's stem
 _LIVELY = 12.0  # temporal information above which frames have little in common
 _LIVELY_VALUES_A_BIT, _STILL_VALUES_A_BIT = 0.4, 0.16  # of finer grids, at most; the latter at the usual rate
 _WAVELET_LEVELS = 2  # of the grids of lively video
-_USUAL_STEPS, _MOST_STEPS = 7_000, 112_000  # of medium and of veryslow for a segment of 150 frames, about
+_USUAL_STEPS, _MOST_STEPS = 30_000, 112_000  # beyond veryslow for 40 frames; veryslow for 150
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
         n_usual = 45_000 * larger**0.3
     else:
         n_usual = 100_000 * larger**0.6 * min(max(larger, 1.0), 4.0)**0.22  # 4: as far as was measured
-        n_usual *= (min(max(nature.n_steps, _USUAL_STEPS), _MOST_STEPS) / _USUAL_STEPS)**0.1
+        n_usual *= (min(max(nature.n_steps, _USUAL_STEPS), _MOST_STEPS) / _USUAL_STEPS)**0.23
     sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, multiple=8)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
