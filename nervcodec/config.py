@@ -20,7 +20,7 @@ BIASES = ("all", "lean")
 LAYOUTS = ("yuv420", "rgb")
 MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 65535, 4096, 2**24
 MAX_BLOCKS, MAX_WAVELET_LEVELS, MAX_EPOCHS = 8, 4, 1_000_000
-MIN_REFINEMENTS = 10  # passes: fewer are not worth their start
+MIN_REFINEMENTS = 7  # passes: fewer are not worth their start
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

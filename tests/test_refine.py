@@ -226,7 +226,8 @@ def test_harmful_moves_are_left_out_next_time(case: Case) -> None:
 
 
 @pytest.mark.parametrize(("fit", "n_passes"), [
-    (FitConfig(epochs=1500), 120), (FitConfig(epochs=300), 24), (FitConfig(epochs=125), 10), (FitConfig(epochs=124), 0),
+    (FitConfig(epochs=1500), 120), (FitConfig(epochs=300), 24), (FitConfig(epochs=90), 7), (FitConfig(epochs=88), 7),
+    (FitConfig(epochs=87), 0),
     (FitConfig(epochs=1500, loss="l1+ssim"), 0), (FitConfig(epochs=1500, rate_weight=0), 0),
     (FitConfig(epochs=1500, finetune_epochs=10, prune=0.2), 0), (FitConfig(epochs=1500, refinement=0), 0)])
 def test_how_many_passes(fit: FitConfig, n_passes: int) -> None:
