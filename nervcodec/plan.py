@@ -94,8 +94,7 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     expected = bpp or (expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels))
     if tune is not None:
         fit = tuned(fit, tune)
-    n_steps = fit.total_epochs * -(-max(lengths) // fit.batch_size)
-    nature = Nature(expected / usual_bpp(n_pixels), liveliness, n_steps)
+    nature = Nature(expected / usual_bpp(n_pixels), liveliness)
     model = chosen.model(form, colorspace, max(lengths), nature)
     if bits is not None:
         model = replace(model, bits=bits)

@@ -21,7 +21,6 @@ _CELLS = 144  # 9 x 16, the paper's stem
 _LIVELY = 12.0  # temporal information above which frames have little in common
 _LIVELY_VALUES_A_BIT, _STILL_VALUES_A_BIT = 0.4, 0.16  # of finer grids, at most; the latter at the usual rate
 _WAVELET_LEVELS = 2  # of the grids of lively video
-_USUAL_STEPS, _MOST_STEPS = 30_000, 112_000  # beyond veryslow for 40 frames; veryslow for 150
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,10 @@ class Nature:
     Attributes:
         rate: its bits over those that are usual for so many pixels (goal.usual_bpp).
         temporal_information: how much changes from frame to frame (motion.py).
-        n_steps: of the fit of a segment.
     """
 
     rate: float = 1.0
     temporal_information: float = 0.0
-    n_steps: int = 0
 
 
 Network = Callable[[VideoFormat, str, int, Nature], ModelConfig]
@@ -162,15 +159,14 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights of fine blocks are
     worth more bits than those of the first, but cost more time (docs/ablation.md), and widths that are multiples of 8
     take the least for what they do (docs/performance.md). The number of parameters follows the rate. Larger video,
-    whose grids are no larger, needs more for each bit, and so does a longer fit, which makes use of them. Lively video,
-    whose grids hold the picture, needs few, and hardly more as it gets longer.
+    whose grids are no larger, needs more for each bit. Lively video, whose grids hold the picture, needs few, and
+    hardly more as it gets longer.
     """
     larger = _larger(form, n_frames)
     if _is_lively(nature):
         n_usual = 45_000 * larger**0.3
     else:
         n_usual = 100_000 * larger**0.6 * min(max(larger, 1.0), 4.0)**0.22  # 4: as far as was measured
-        n_usual *= (min(max(nature.n_steps, _USUAL_STEPS), _MOST_STEPS) / _USUAL_STEPS)**0.23
     sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, multiple=8)
     rows, columns, strides = _stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))

@@ -53,13 +53,6 @@ def test_larger_files_get_larger_networks(source: Path) -> None:
         assert sizes == sorted(sizes) and len(set(sizes)) == 3
 
 
-def test_longer_fits_get_larger_networks(source: Path) -> None:
-    """The steps of a segment's fit count, however many epochs and frames they are made of."""
-    usual, as_usual, longer = (plan_encode(source, epochs=epochs, goal=Goal(crf=15)).n_parameters
-                               for epochs in (20, 3000, 12_000))  # of 10 steps
-    assert usual == as_usual < longer
-
-
 @pytest.mark.parametrize("size", [1.0, 100.0, 10e6])
 def test_absurd_sizes_are_refused(source: Path, size: float) -> None:
     """A file smaller than its container and records, or larger than the network can fill, is refused beforehand."""

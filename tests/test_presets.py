@@ -176,17 +176,6 @@ def test_our_widths_suit_processors(size: tuple[int, int], rate: float) -> None:
     assert all(a <= b for a, b in zip(widths, wider, strict=True)) and (widths != wider or rate in (0.05, 20))
 
 
-@pytest.mark.parametrize(("information", "grows"), [(12.0, True), (12.1, False)])
-def test_networks_of_still_video_grow_with_long_fits(information: float, grows: bool) -> None:
-    """From 30,000 steps on there are more parameters, a third more at most; lively video has as many throughout."""
-    recipe, form = PRESETS["medium"].model, video(352, 288)
-    sizes = {n_steps: n_parameters(recipe(form, "yuv", 120, Nature(1.0, information, n_steps)), 120)
-             for n_steps in (0, 30_000, 112_000, 10**7)}
-    assert sizes[0] == sizes[30_000] and sizes[112_000] == sizes[10**7]
-    assert (sizes[30_000] < sizes[112_000] < 1.36 * sizes[30_000]) == grows
-    assert (sizes[30_000] == sizes[112_000]) != grows
-
-
 def test_compared_networks_are_as_wide_as_they_may_be() -> None:
     """small-* and paper-small, which are compared with others at equal parameters, come within 5 % of theirs."""
     for preset in ("small-nervpp", "small-nerv", "paper-small"):
