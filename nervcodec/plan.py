@@ -21,11 +21,12 @@ from .errors import ConfigError, LimitExceeded
 from .goal import TUNES, Goal, expected_bpp, usual_bpp
 from .limits import Limits
 from .motion import temporal_information
-from .presets import PRESETS, Nature, segment_lengths
+from .presets import PRESETS, Nature, is_lively, segment_lengths
 from .video import probe, read_groups
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies
+_SHORT_PIXELS, _SHORT_FALL = 3e6, 0.17  # still video below it takes fewer bits at a crf than is usual, by this power
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,10 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     fit = _with_options(chosen.fit_for(max(lengths)), {
         **fit_options, "rate_weight": goal.start(form, n_pixels, liveliness), "target_psnr": goal.target_psnr})
     bpp = goal.file_bpp(form)
-    expected = bpp or (expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels))
+    if bpp is not None:
+        expected = bpp if is_lively(liveliness) else bpp / min(1.0, n_pixels / _SHORT_PIXELS)**_SHORT_FALL
+    else:
+        expected = expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels)
     if tune is not None:
         fit = tuned(fit, tune)
     nature = Nature(expected / usual_bpp(n_pixels), liveliness)

@@ -163,7 +163,7 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     hardly more as it gets longer.
     """
     larger = _larger(form, n_frames)
-    if _is_lively(nature):
+    if is_lively(nature.temporal_information):
         n_usual = 45_000 * larger**0.3
     else:
         n_usual = 100_000 * larger**0.6 * min(max(larger, 1.0), 4.0)**0.22  # 4: as far as was measured
@@ -172,7 +172,7 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
     moves = len(grids) > 2 and n_frames > 1
     motion = (-(-rows // 2), -(-columns // 2)) if moves else (0, 0)
-    wavelet_levels = _WAVELET_LEVELS if moves and _is_lively(nature) else 0
+    wavelet_levels = _WAVELET_LEVELS if moves and is_lively(nature.temporal_information) else 0
     return _widest(n_frames, strides, sizing, lambda blocks: ModelConfig(
         form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
         motion_width=motion[1], wavelet_levels=wavelet_levels, biases="lean", activation="gelu", output="tanh",
@@ -184,8 +184,9 @@ def _larger(form: VideoFormat, n_frames: int) -> float:
     return n_frames * form.width * form.height / USUAL_PIXELS
 
 
-def _is_lively(nature: Nature) -> bool:
-    return nature.temporal_information > _LIVELY
+def is_lively(temporal_information: float) -> bool:
+    """Whether frames have so little in common that grids hold the picture."""
+    return temporal_information > _LIVELY
 
 
 def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
@@ -201,7 +202,7 @@ def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
         return ()
     level = max(1, n_blocks - 2)
     most, often = _STILL_VALUES_A_BIT * nature.rate, [Grid(2, 16, level)]
-    if _is_lively(nature):
+    if is_lively(nature.temporal_information):
         most, often = _LIVELY_VALUES_A_BIT, [Grid(2, 4, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)]
     n_pixels = form.width * form.height * n_frames
     n_bits = nature.rate * usual_bpp(n_pixels) * n_pixels
