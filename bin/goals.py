@@ -24,16 +24,20 @@ from typing import Any
 
 from rd import replace_block
 
-from nervcodec.goal import DEFAULT_CRF, rate_weight_of
+from nervcodec.goal import DEFAULT_CRF, NATS_PER_DB, rate_weight_of
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = {"bunny": "bunny_320x180.y4m", "carphone": "lossy_carphone_qcif_176x144.y4m",
          "blackswan": "davis_blackswan_half_416x240.y4m", "akiyo": "akiyo_qcif_176x144.y4m",
-         "bunny 640x360": "bunny_640x360.mkv", "bunny 1280x720": "bigbuckbunny.mp4"}
+         "bus": "bus_cif_352x288.y4m", "park_joy": "park_joy_160x90.y4m", "parkour": "davis_parkour_half_416x240.y4m",
+         "foliage": "vid4_foliage_720x480.y4m", "bunny 640x360": "bunny_640x360.mkv",
+         "bunny 1280x720": "bigbuckbunny.mp4"}
 THREE = ("bunny", "carphone", "blackswan")
 SIZES = {"bunny": (30_000, 60_000, 120_000), "carphone": (12_000, 25_000, 50_000),
          "blackswan": (20_000, 40_000, 80_000), "akiyo": (4_000, 8_000, 16_000)}
 PSNRS = {"bunny": (27, 29), "carphone": (29, 31), "blackswan": (22, 23)}
+USUAL_SIZES = {**{clip: sizes[1] for clip, sizes in SIZES.items()}, "bus": 25_000, "park_joy": 3_500,
+               "parkour": 45_000, "foliage": 100_000, "bunny 640x360": 113_000}
 CRF = (20, 26, 32, 38, 44)
 EPOCHS, SEEDS = (20, 40), range(5)
 Job = tuple[str, tuple[str, ...]]  # clip, arguments of encode
@@ -45,7 +49,7 @@ JOBS: dict[str, list[Job]] = {
     "sizes": [(clip, (*FAST, "--size", str(size))) for clip, sizes in SIZES.items() for size in sizes],
     "crf": [(clip, (*FAST, "--crf", str(crf))) for clip in THREE for crf in CRF],
     "psnr": [(clip, (*FAST, "--target-psnr", str(psnr))) for clip, psnrs in PSNRS.items() for psnr in psnrs],
-    "epochs": [(clip, ("--size", str(SIZES[clip][1]), "--epochs", str(epochs))) for clip in THREE
+    "epochs": [(clip, ("--size", str(size), "--epochs", str(epochs))) for clip, size in USUAL_SIZES.items()
                for epochs in EPOCHS],
     "spread": [(clip, (*FAST, "--seed", str(seed))) for clip in THREE for seed in SEEDS],
     "paper": [(clip, ("--preset", "paper-small")) for clip in THREE],
@@ -154,14 +158,22 @@ def bytes_at(curve: list[Point], psnr_db: float) -> float:
 
 
 def paper_table(measured: Measured) -> str:
-    """The paper's recipe beside our own curve of part crf, at the PSNR of the former."""
+    """The paper's recipe beside our curve of part crf and our points within a decibel, carried to the former's PSNR."""
     curves, rows = dict(measured.by_clip("crf")), []
-    for (clip, _), found in measured["paper"].items():
-        db = found["quality"]["rgb_db"]
-        ours = bytes_at(curves[clip], db)
-        rows.append((clip, f"{found['parameters']:,}", f"{found['bytes']:,}", f"{db:.2f}", f"{found['encode_s']:.0f}",
-                     f"{ours:,.0f}", f"{100 * ours / found['bytes']:.0f} %"))
-    return table(["clip", "parameters", "its bytes", "its RGB dB", "encode s", "our bytes at that PSNR", "share"], rows)
+    for (clip, _), theirs in measured["paper"].items():
+        db = theirs["quality"]["rgb_db"]
+        paper = [clip, f"{theirs['parameters']:,}", f"{theirs['bytes']:,}", f"{db:.2f}"]
+        found = [(f"`{' '.join(FAST)}`, between two crf", "", bytes_at(curves[clip], db))]
+        for (which, arguments), point in measured["points"].items():
+            n_bytes, our_db = point["bytes"], point["quality"]["rgb_db"]
+            if which == clip and abs(db - our_db) <= 1:
+                found.append((f"`{' '.join(arguments)}`", *points_row([(n_bytes, our_db)]),
+                              n_bytes * math.exp(NATS_PER_DB * (db - our_db))))
+        for options, point_text, n_bytes in sorted(found, key=lambda each: each[2]):
+            rows.append([*paper, options, point_text, f"{n_bytes:,.0f}", f"{100 * n_bytes / theirs['bytes']:.1f} %"])
+            paper = [""] * len(paper)
+    return table(["clip", "its parameters", "its bytes", "its RGB dB", "ours", "bytes @ RGB dB", "about, at its PSNR",
+                  "share of its bytes"], rows)
 
 
 def points_table(measured: Measured, part: str = "points") -> str:

@@ -1,8 +1,8 @@
 """Benches codecs side by side and writes the tables and the plots of docs/benchmarks.md and README.md from the results.
 
 Two calls of `nervcodec bench`, both resumable: our default against x264, x265 and SVT-AV1, and NeRV++ against NeRV and
-against itself without each of its parts. Usage: bin/rd [codecs] [nerv] --clips FOLDER [--out FOLDER]; FOLDER holds the
-clips of CLIPS.
+against itself without each of its parts. Usage: bin/rd [codecs] [nerv] --clips FOLDER [--out FOLDER] [--threads N];
+FOLDER holds the clips of CLIPS.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ BENCHES = {
 }
 
 
-def run(name: str, clips: Path, out: Path) -> None:
+def run(name: str, clips: Path, out: Path, threads: int | None) -> None:
     anchor, arguments = BENCHES[name]
+    if threads is not None:
+        arguments = [*arguments, "--threads", str(threads)]
     command = [sys.executable, "-m", "nervcodec", "bench", *(str(clips / clip) for clip in CLIPS), *arguments]
     subprocess.run([*command, "--anchor", anchor, "--out", str(out / name)], check=True)
 
@@ -61,11 +63,12 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(BENCHES)}; default: all")
     parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
     parser.add_argument("--out", type=Path, default=Path("demo-out/rd"))
+    parser.add_argument("--threads", type=int, help="CPUs of each codec; default: all")
     arguments = parser.parse_args()
     for name, (anchor, _) in BENCHES.items():
         if arguments.parts and name not in arguments.parts:
             continue
-        run(name, arguments.clips, arguments.out)
+        run(name, arguments.clips, arguments.out, arguments.threads)
         results = json.loads((arguments.out / name / "results.json").read_text("utf-8"))
         replace_block(ROOT / "docs" / "benchmarks.md", name, markdown(results, anchor))
     codecs = arguments.out / "codecs"
