@@ -26,7 +26,8 @@ from .video import probe, read_groups
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies
-_SHORT_PIXELS, _SHORT_FALL = 3e6, 0.17  # still video below it takes fewer bits at a crf than is usual, by this power
+_SHORT_PIXELS = (2e5, 3e6)  # of a segment of still video: between them
+_SHORT_FALL = 0.17  # a crf gives fewer bits than is usual, by this power
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
         **fit_options, "rate_weight": goal.start(form, n_pixels, liveliness), "target_psnr": goal.target_psnr})
     bpp = goal.file_bpp(form)
     if bpp is not None:
-        expected = bpp if is_lively(liveliness) else bpp / min(1.0, n_pixels / _SHORT_PIXELS)**_SHORT_FALL
+        least, most = _SHORT_PIXELS
+        expected = bpp if is_lively(liveliness) else bpp * (most / min(max(n_pixels, least), most))**_SHORT_FALL
     else:
         expected = expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels)
     if tune is not None:
