@@ -87,6 +87,14 @@ def usual_bpp(n_pixels: int) -> float:
     return 0.067 * math.pow(n_pixels / USUAL_PIXELS, -0.3)
 
 
+def still_share(n_pixels: int) -> float:
+    """What crf 30 gives still video of so many luma pixels, over usual_bpp, which is too much where they are few.
+
+    It falls from 3 million of them to 0.2 million, as far as was measured (docs/ablation.md, "Networks for sizes").
+    """
+    return math.pow(min(max(n_pixels, 2e5), 3e6) / 3e6, 0.17)
+
+
 def usual_db(temporal_information: float) -> float:
     """RGB PSNR that crf 30 gives, within a decibel or two: less the more changes (docs/ablation.md, "Steering")."""
     return 29.5 - 4 * math.log(max(1.0, temporal_information / 7))

@@ -18,7 +18,7 @@ from .bitstream import Header, Segment, StoredQuality, write_file
 from .color import Frames, to_layout
 from .config import MAX_EPOCHS, FitConfig, ModelConfig, VideoFormat
 from .errors import ConfigError, LimitExceeded
-from .goal import TUNES, Goal, expected_bpp, usual_bpp
+from .goal import TUNES, Goal, expected_bpp, still_share, usual_bpp
 from .limits import Limits
 from .motion import temporal_information
 from .presets import PRESETS, Nature, is_lively, segment_lengths
@@ -26,8 +26,6 @@ from .video import probe, read_groups
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies
-_SHORT_PIXELS = (2e5, 3e6)  # of a segment of still video: between them
-_SHORT_FALL = 0.17  # a crf gives fewer bits than is usual, by this power
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,7 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
         **fit_options, "rate_weight": goal.start(form, n_pixels, liveliness), "target_psnr": goal.target_psnr})
     bpp = goal.file_bpp(form)
     if bpp is not None:
-        least, most = _SHORT_PIXELS
-        expected = bpp if is_lively(liveliness) else bpp * (most / min(max(n_pixels, least), most))**_SHORT_FALL
+        expected = bpp if is_lively(liveliness) else bpp / still_share(n_pixels)
     else:
         expected = expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels)
     if tune is not None:

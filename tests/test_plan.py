@@ -12,7 +12,7 @@ from nervcodec.architecture import groups
 from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
 from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
-from nervcodec.goal import Goal, expected_bpp, rate_weight_of
+from nervcodec.goal import Goal, expected_bpp, rate_weight_of, still_share
 from nervcodec.plan import EncodePlan, memory_bytes, plan_encode, with_time_budget
 
 
@@ -53,7 +53,7 @@ def test_larger_files_get_larger_networks(source: Path) -> None:
         assert sizes == sorted(sizes) and len(set(sizes)) == 3
 
 
-@pytest.mark.parametrize(("information", "share"), [(12.0, (2e5 / 3e6)**0.17), (12.1, 1.0)])
+@pytest.mark.parametrize(("information", "share"), [(12.0, still_share(20 * 64 * 48)), (12.1, 1.0)])
 @pytest.mark.parametrize("crf", [18, 24])
 def test_a_size_gets_the_network_of_its_crf(monkeypatch: pytest.MonkeyPatch, source: Path, crf: float,
                                             information: float, share: float) -> None:
