@@ -45,18 +45,18 @@ def random_file(path: Path, preset: str, crf: float | None, size: tuple[int, int
     n_pixels = n_frames * size[0] * size[1]
     rate = expected_bpp(rate_weight_of(crf), n_pixels) / usual_bpp(n_pixels) if crf else 1.0
     chosen = PRESETS[preset]
-    model = chosen.model(form, chosen.colorspace or "yuv", n_frames, Nature(rate))
+    model = chosen.model(form, chosen.colorspace or "yuv", (n_frames,), Nature(rate))
     coded = coded_of(model, n_frames)
-    path.write_bytes(write_file(Header(form, model), [segment_of(coded, model, n_frames)], StoredQuality()))
+    path.write_bytes(write_file(Header(form, model), [segment_of(coded, model, (n_frames,))], StoredQuality()))
 
 
 def coded_of(model: ModelConfig, n_frames: int) -> list[Coded]:
-    network = Network(model, n_frames, torch.device("cpu"))
+    network = Network(model, (n_frames,), torch.device("cpu"))
     values = network.initial_parameters(torch.Generator().manual_seed(0)).numpy()
     code, coded, start = code_from_step(STEP), [], 0
-    for group in architecture.groups(model, n_frames):
+    for group in architecture.groups(model, (n_frames,)):
         own = values[start:start + group.size]
-        coded.append(Coded(quantize(own, step_from_code(code), model.max_symbol, group.lag), code))
+        coded.append(Coded(quantize(own, step_from_code(code), model.max_symbol, group.keys), code))
         start += group.size
     return coded
 

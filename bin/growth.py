@@ -71,7 +71,7 @@ class Point:
 
 def sized(network: str, width: int, height: int) -> ModelConfig:
     preset = PRESETS[network]
-    return preset.model(VideoFormat(width, height, Fraction(25), N_FRAMES), preset.colorspace or "yuv", N_FRAMES)
+    return preset.model(VideoFormat(width, height, Fraction(25), N_FRAMES), preset.colorspace or "yuv", (N_FRAMES,))
 
 
 def widened(model: ModelConfig, factor: float) -> ModelConfig:
@@ -110,7 +110,7 @@ def measured(point: Point, device: str, budget_s: float) -> dict[str, Any]:
     target = synthetic_target(point.model, point.n_frames, device)
     seconds = settled_seconds(OurFit(point.model, replace(fit, epochs=200), target), device, budget_s)
     return {"part": point.part, "network": point.network, "x": point.x, "label": point.label, "batch": fit.batch_size,
-            "parameters": n_parameters(point.model, point.n_frames), "seconds": seconds,
+            "parameters": n_parameters(point.model, (point.n_frames,)), "seconds": seconds,
             "macs": 3 * fit.batch_size * macs_per_frame(point.model), "machine": machine(), "versions": versions()}
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from .config import ModelConfig
+from .config import Keys, ModelConfig, Shots
 
 _BATCH_VALUES = 2_000_000  # values of the widest feature map in a decoded batch: more leave the processor's cache
 _BASE_BYTES = 380 << 20  # Python, torch and its thread pools, measured
 
 MATRIX, DEPTHWISE, GRID, MOTION, BIAS = "matrix", "depthwise", "grid", "motion", "bias"
-KEYED = (GRID, MOTION)  # whose values belong to moments, and are coded as differences from one to the next
+KEYED = (GRID, MOTION)  # whose values belong to moments, and are coded as differences from one to the next of a shot
 MOTION_UNIT = 8  # samples of the head's planes that a motion of 1 moves by
 
 
@@ -33,6 +34,7 @@ class Tensor:
             [frames, 2, height, width].
         cells: at how many positions of a frame it is applied: multiply-adds a frame = cells * size (0 for biases).
         follows: whether its contexts also go by the tensor before it, the next coarser details of the same grid.
+        keys: of a grid or a motion, how many of its keys each shot has.
     """
 
     module: str
@@ -41,6 +43,7 @@ class Tensor:
     shape: tuple[int, ...]
     cells: int = 0
     follows: bool = False
+    keys: Keys = ()
 
     @property
     def size(self) -> int:
@@ -52,7 +55,7 @@ class Group:
     """Consecutive tensors that share one quantization step and are coded together: a weight, or a module's biases.
 
     Attributes:
-        module, name, kind, follows: as of a tensor.
+        module, name, kind, follows, keys: as of a tensor.
         shape: [keys, channels, height, width] of a grid or a motion, [size] of all others.
     """
 
@@ -61,33 +64,29 @@ class Group:
     kind: str
     shape: tuple[int, ...]
     follows: bool = False
+    keys: Keys = ()
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
 
-    @property
-    def lag(self) -> int:
-        """Values a key, where symbols are coded as differences from the key before; 0 for all others."""
-        return math.prod(self.shape[1:]) if self.kind in KEYED else 0
+
+def tensors(model: ModelConfig, shots: Shots) -> list[Tensor]:
+    """All tensors of a segment of such shots in coded order: by module, weights first, then biases."""
+    return [tensor for module in _modules(model, shots) for tensor in sorted(module, key=lambda t: t.kind == BIAS)]
 
 
-def tensors(model: ModelConfig, n_frames: int) -> list[Tensor]:
-    """All tensors of a segment of `n_frames` frames in coded order: by module, weights first, then biases."""
-    return [tensor for module in _modules(model, n_frames) for tensor in sorted(module, key=lambda t: t.kind == BIAS)]
-
-
-def groups(model: ModelConfig, n_frames: int) -> list[Group]:
+def groups(model: ModelConfig, shots: Shots) -> list[Group]:
     """The quantization groups, in coded order; every weight is one, the biases of a module together are one."""
     found: list[Group] = []
-    for tensor in tensors(model, n_frames):
+    for tensor in tensors(model, shots):
         if tensor.kind == BIAS and found and found[-1].kind == BIAS:
             last = found.pop()
             found.append(Group(last.module, last.name, BIAS, (last.size + tensor.size,)))
         else:
             name = f"{tensor.module}.biases" if tensor.kind == BIAS else tensor.name
             shape = tensor.shape if tensor.kind in KEYED else (tensor.size,)
-            found.append(Group(tensor.module, name, tensor.kind, shape, tensor.follows))
+            found.append(Group(tensor.module, name, tensor.kind, shape, tensor.follows, tensor.keys))
     return found
 
 
@@ -96,14 +95,30 @@ def module_names(model: ModelConfig) -> list[str]:
     return ["stem", *(f"block{i}" for i in range(1, len(model.blocks) + 1)), "head"]
 
 
-def n_parameters(model: ModelConfig, n_frames: int) -> int:
-    return sum(tensor.size for tensor in tensors(model, n_frames))
+def n_parameters(model: ModelConfig, shots: Shots) -> int:
+    aside, a_frame, a_key = _sizes(model)
+    grids = sum(size * sum(grid.keys(shots)) for size, grid in zip(a_key, model.grids, strict=True))
+    return aside + a_frame * sum(shots) + grids
+
+
+@lru_cache(maxsize=16)
+def _sizes(model: ModelConfig) -> tuple[int, int, tuple[int, ...]]:
+    """Values that belong to no moment, those of a frame's motion and those of a key of each grid.
+
+    A file may have a million segments, each of other shots: their parameters are not to be counted tensor by tensor.
+    """
+    single = tensors(model, (1,))
+    aside = sum(tensor.size for tensor in single if tensor.kind not in KEYED)
+    a_frame = sum(tensor.size for tensor in single if tensor.kind == MOTION)
+    a_key = (sum(tensor.size for tensor in single if tensor.name.startswith(f"stem.grid{number}"))
+             for number in range(1, len(model.grids) + 1))
+    return aside, a_frame, tuple(a_key)
 
 
 def macs_per_frame(model: ModelConfig) -> int:
     """Multiply-adds to decode one frame; a skip's bilinear upsampling counts 4 a value, a grid's time blend 2, or 10
     and 8 more a cell for the motion field if it moves."""
-    convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, 1))
+    convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, (1,)))
     cells, skips = model.stem_height * model.stem_width, 0
     blends = sum(math.prod(model.cells(grid.level)) * (10 * grid.channels + 8 if grid.level and model.motion_height
                                                        else 2 * grid.channels) for grid in model.grids)
@@ -123,12 +138,13 @@ def decode_batch(model: ModelConfig) -> int:
     return max(1, min(8, _BATCH_VALUES // _widest_map(model)))
 
 
-def decode_memory_bytes(model: ModelConfig, n_frames: int) -> int:
+def decode_memory_bytes(model: ModelConfig, shots: Shots) -> int:
     """About the peak memory of decoding a segment: Python and torch, parameters, tables in time, feature maps."""
-    parameters = 24 * n_parameters(model, n_frames)
-    tables = 12 * n_frames * (2 * model.pe_levels + sum(grid.n_keys(n_frames) for grid in model.grids))
+    parameters = 24 * n_parameters(model, shots)
+    n_frames, n_keys = sum(shots), [sum(grid.keys(shots)) for grid in model.grids]
+    tables = 12 * n_frames * (2 * model.pe_levels + sum(n_keys))
     if model.motion_height:
-        tables += 24 * n_frames * sum(grid.n_keys(n_frames) for grid in model.grids if grid.level)
+        tables += 24 * n_frames * sum(n for n, grid in zip(n_keys, model.grids) if grid.level)
     planes = 12 * model.n_planes * model.covered_width * model.covered_height
     return _BASE_BYTES + parameters + tables + decode_batch(model) * (6 * 4 * _widest_map(model) + planes)
 
@@ -148,9 +164,9 @@ def details_name(number: int, n_halvings: int) -> str:
     return f"stem.grid{number}_details{n_halvings}"
 
 
-def _modules(model: ModelConfig, n_frames: int) -> Iterator[list[Tensor]]:
+def _modules(model: ModelConfig, shots: Shots) -> Iterator[list[Tensor]]:
     cells = model.stem_height * model.stem_width
-    yield list(_mlp_stem(model) if model.stem == "mlp" else _grids(model, n_frames))
+    yield list(_mlp_stem(model) if model.stem == "mlp" else _grids(model, shots))
     channels = model.input_channels
     for number, block in enumerate(model.blocks, 1):
         yield list(_block(f"block{number}", channels, block.width, block.stride, cells, model))
@@ -171,15 +187,16 @@ def _mlp_stem(model: ModelConfig) -> Iterator[Tensor]:
     yield from _layer("stem", "linear2", MATRIX, (outputs, model.stem_hidden), 1)
 
 
-def _grids(model: ModelConfig, n_frames: int) -> Iterator[Tensor]:
+def _grids(model: ModelConfig, shots: Shots) -> Iterator[Tensor]:
     if model.motion_height:
-        yield Tensor("stem", "stem.motion", MOTION, (n_frames, 2, model.motion_height, model.motion_width))
+        shape = sum(shots), 2, model.motion_height, model.motion_width
+        yield Tensor("stem", "stem.motion", MOTION, shape, keys=shots)
     for number, grid in enumerate(model.grids, 1):
-        n_keys, bands = grid.n_keys(n_frames), model.bands(grid.level)
-        yield Tensor("stem", f"stem.grid{number}", GRID, (n_keys, grid.channels, *bands[-1]))
+        keys, bands = grid.keys(shots), model.bands(grid.level)
+        yield Tensor("stem", f"stem.grid{number}", GRID, (sum(keys), grid.channels, *bands[-1]), keys=keys)
         for n_halvings, band in reversed(list(enumerate(bands[1:], 1))):
-            yield Tensor("stem", details_name(number, n_halvings), GRID, (n_keys, 3 * grid.channels, *band),
-                         follows=n_halvings < model.wavelet_levels)
+            yield Tensor("stem", details_name(number, n_halvings), GRID, (sum(keys), 3 * grid.channels, *band),
+                         follows=n_halvings < model.wavelet_levels, keys=keys)
 
 
 def _block(module: str, inputs: int, width: int, stride: int, cells: int, model: ModelConfig) -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ used, and every checksum before what it covers is believed.
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import zlib
@@ -16,10 +17,10 @@ from fractions import Fraction
 from typing import Any
 
 from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
-                     ModelConfig, VideoFormat)
+                     ModelConfig, Shots, VideoFormat)
 from .errors import (BadMagic, BitstreamError, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion,
                      VideoError)
-from .fields import (BLOCK_FIELDS, GRID_FIELDS, HEADER_FIELDS, MOTION_FIELDS, QUALITY_FIELDS, SECTION_LENGTH,
+from .fields import (BLOCK_FIELDS, CUT, GRID_FIELDS, HEADER_FIELDS, MOTION_FIELDS, QUALITY_FIELDS, SECTION_LENGTH,
                      SECTION_TYPE, SEGMENT_FIELDS, STREAM_LENGTH, UNKNOWN, WAVELET_FIELDS, Field)
 
 MAGIC = b"\x89NVPP\r\n\x1a"
@@ -50,11 +51,15 @@ _NO_SUMS = FrameSums(UNKNOWN, (UNKNOWN,) * 3)
 
 @dataclass(frozen=True)
 class Segment:
-    """An independently decodable group of frames: its length, a coded stream per module, its frames' sums if known."""
+    """An independently decodable group of frames: its shots, a coded stream per module, its frames' sums if known."""
 
-    n_frames: int
+    shots: Shots
     streams: tuple[bytes, ...]
     sums: FrameSums | None = None
+
+    @property
+    def n_frames(self) -> int:
+        return sum(self.shots)
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,10 @@ def write_section(kind: int, payload: bytes) -> bytes:
 
 def write_segment(segment: Segment) -> bytes:
     sums = segment.sums or _NO_SUMS
-    values = (segment.n_frames, 0, sums.crc, *sums.planes)
+    cuts = list(itertools.accumulate(segment.shots[:-1]))
+    values = (segment.n_frames, len(cuts), sums.crc, *sums.planes)
     head = b"".join(field.write(value) for field, value in zip(SEGMENT_FIELDS, values, strict=True))
+    head += b"".join(CUT.write(cut) for cut in cuts)
     return head + b"".join(STREAM_LENGTH.write(len(stream)) + stream for stream in segment.streams)
 
 
@@ -357,11 +364,17 @@ def _read_section(reader: _Reader, entry: tuple[int, int]) -> bytes:
 
 def read_segment(payload: bytes, n_streams: int) -> Segment:
     reader = _Reader(payload, "segment")
-    n_frames, _, crc, *planes = (reader.field(field) for field in SEGMENT_FIELDS)
+    n_frames, n_cuts, crc, *planes = (reader.field(field) for field in SEGMENT_FIELDS)
     sums = FrameSums(crc, (planes[0], planes[1], planes[2]))
+    shots, start = [], 0
+    for cut in (reader.field(CUT) for _ in range(n_cuts)):
+        if not start < cut < n_frames:
+            raise InvalidField("cut", cut, f"{start + 1} to {n_frames - 1}")
+        shots.append(cut - start)
+        start = cut
     streams = tuple(reader.take(reader.field(STREAM_LENGTH)) for _ in range(n_streams))
     reader.finish()
-    return Segment(n_frames, streams, None if sums == _NO_SUMS else sums)
+    return Segment((*shots, n_frames - start), streams, None if sums == _NO_SUMS else sums)
 
 
 def read_quality(payload: bytes) -> StoredQuality:

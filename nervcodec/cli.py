@@ -155,6 +155,7 @@ def _print_estimate(plan: EncodePlan, seconds: float, as_json: bool) -> None:
 def _plan_json(plan: EncodePlan) -> dict[str, Any]:
     return {"input": os.fspath(plan.source), "width": plan.format.width, "height": plan.format.height,
             "frames": plan.format.n_frames, "frame_rate": str(plan.format.frame_rate), "segments": plan.lengths,
+            "shots": plan.segments,
             "parameters": plan.n_parameters, "kmac_per_pixel": plan.kmac_per_pixel,
             "model": asdict(plan.model), "fit": asdict(plan.fit), "notes": plan.notes}
 

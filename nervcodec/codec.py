@@ -22,6 +22,7 @@ from .ahead import ahead
 from .bitstream import (File, FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file, salvage,
                         write_file)
 from .color import Frames
+from .config import Shots
 from .errors import ConfigError, Interrupted, OutputError, VideoError
 from .framesums import FrameSummer
 from .journal import Journal, Pace
@@ -112,7 +113,8 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
         on_note: called with what a user should know.
         restart: begin anew, whatever was reached before.
         pace: when checkpoints are taken; None: every minute.
-        map_segments: any ordered, lazy map; with another than `map` only whole segments are kept.
+        map_segments: any ordered, lazy map, as map(function, frames, shots); with another than `map` only whole
+            segments are kept.
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
     """
@@ -146,7 +148,7 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
             raise OutputError(f"{destination} reads back as something else; what was reached is in {journal.folder}")
         journal.remove()
     peaks["measure"] = peak_memory_bytes(device)
-    shares = [architecture.n_parameters(plan.model, length) / plan.n_parameters for length in plan.lengths]
+    shares = [architecture.n_parameters(plan.model, own) / plan.n_parameters for own in plan.segments]
     return EncodeReport(
         plan, destination.stat().st_size, read_file(data).container_bytes,
         sum(summary.entropy_bytes for summary in summaries),
@@ -196,7 +198,8 @@ class _Work:
 
         elsewhere = partial(encode_segment, model=plan.model, fit=plan.fit, device=self.device,
                             color=plan.format.color, weights=self._weights)
-        fitted = iter(map_segments(self._fitted if map_segments is map else elsewhere, left()))
+        shots = (plan.segments[number] for number in numbers if not kept[number])
+        fitted = iter(map_segments(self._fitted if map_segments is map else elsewhere, left(), shots))
         for number, done in kept.items():
             if done:
                 self.on_note(f"segment {number + 1} of {len(plan.lengths)} was fitted before")
@@ -208,14 +211,15 @@ class _Work:
             if self.pace.is_ending:
                 raise KeyboardInterrupt
 
-    def _fitted(self, frames: Frames) -> tuple[Segment, FitSummary]:
+    def _fitted(self, frames: Frames, shots: Shots) -> tuple[Segment, FitSummary]:
         from .fitstate import silent
         from .segment import encode_segment
         on_progress, number = self.on_progress, self._number
         report = (lambda progress: on_progress(number, progress)) if on_progress else silent
         self.pace.taken()
         self.pace.is_fitting = True
-        return encode_segment(frames, self.plan.model, self.plan.fit, self.device, report, self.plan.format.color,
+        plan = self.plan
+        return encode_segment(frames, shots, plan.model, plan.fit, self.device, report, plan.format.color,
                               keeper=self, checkpoint=self._checkpoint(), weights=self._weights)
 
     def _checkpoint(self) -> Checkpoint | None:
@@ -245,7 +249,7 @@ class _Work:
 def _identity(plan: EncodePlan, device: str) -> dict[str, Any]:
     """All that the bytes of an encode depend on."""
     import torch
-    return {"input": _digest(plan.source), "frame rate": str(plan.format.frame_rate), "segments": plan.lengths,
+    return {"input": _digest(plan.source), "frame rate": str(plan.format.frame_rate), "segments": plan.segments,
             "model": asdict(plan.model), "fit": asdict(plan.fit), "device": device, "number of threads": _n_threads(),
             "version of nervcodec": __version__, "version of torch": torch.__version__}
 
@@ -322,7 +326,7 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
             parts.append((segment, wanted))
         start += segment.n_frames
     networks = ahead((decode_parameters(segment, model) for segment, _ in parts), 1)
-    batches = (reconstruct(parameters, model, wanted, segment.n_frames, device)
+    batches = (reconstruct(parameters, model, wanted, segment.shots, device)
                for parameters, (segment, wanted) in zip(networks, parts, strict=True))
     return ahead(itertools.chain.from_iterable(batches), 2)
 

@@ -22,6 +22,9 @@ MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 65535, 4096, 2**24
 MAX_BLOCKS, MAX_WAVELET_LEVELS, MAX_EPOCHS = 8, 4, 1_000_000
 MIN_REFINEMENTS = 7  # passes: fewer are not worth their start
 
+Shots = tuple[int, ...]  # of a segment: the frames of each shot, from one cut to the next
+Keys = tuple[int, ...]  # of a grid or a motion: how many of its keys each shot has; () of all other tensors
+
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
@@ -97,7 +100,7 @@ class VideoFormat:
 
 @dataclass(frozen=True)
 class Grid:
-    """A temporal feature grid: `channels` features a cell, one key every `interval` frames.
+    """A temporal feature grid: `channels` features a cell, one key every `interval` frames of a shot.
 
     Those of level 0 are the stem's feature map; those of level l are appended to what block l gives, at its size.
     """
@@ -111,8 +114,8 @@ class Grid:
         _check("grid interval", self.interval, 1, 65535)
         _check("grid level", self.level, 0, MAX_BLOCKS)
 
-    def n_keys(self, n_frames: int) -> int:
-        return -(-n_frames // self.interval)
+    def keys(self, shots: Shots) -> Keys:
+        return tuple(-(-n_frames // self.interval) for n_frames in shots)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
@@ -136,6 +136,7 @@ def plan_rows(plan: EncodePlan, seconds: float) -> list[tuple[str, str]]:
     form = plan.format
     return [
         ("input", f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s, {form.layout}"),
+        *_shot_rows(plan.segments),
         ("network", _network(asdict(plan.model))),
         ("parameters", f"{plan.n_parameters:,} in {len(plan.lengths)} segments, {plan.kmac_per_pixel:.2f} kMAC/pixel"),
         ("fit", f"{plan.fit.epochs} + {plan.fit.finetune_epochs} epochs, batch {plan.fit.batch_size}, "
@@ -245,6 +246,7 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("colour", f"matrix {color['matrix']}, primaries {color['primaries']}, transfer {color['transfer']}, "
                    f"range {ranges[color['full_range']]}, chroma location {color['chroma_location']} (H.273)"),
         ("segments", f"{len(info['segments'])}: {_runs(info['segments'])} frames"),
+        *_shot_rows(info["shots"]),
         ("network", _network(model)),
         ("parameters", f"{info['parameters']:,}, {info['kmac_per_pixel']:.2f} kMAC/pixel, "
                        f"{info['bits_per_parameter']:.2f} bits a parameter"),
@@ -257,6 +259,12 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("MS-SSIM Y", ms_ssim),
         ("fit", "not stored" if quality["epochs"] is None else f"{quality['epochs']:.0f} epochs"),
     ]
+
+
+def _shot_rows(segments: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
+    """How many shots there are, where a segment is cut."""
+    n_shots, n_cuts = sum(map(len, segments)), sum(len(shots) - 1 for shots in segments)
+    return [("shots", f"{n_shots}, {n_cuts} cuts within segments")] if n_cuts else []
 
 
 def _runs(lengths: list[int]) -> str:

@@ -1,17 +1,19 @@
 """Which symbols of a grid share a table (docs/bitstream.md, 'Contexts'): change goes on where the last key changed.
 
-The activity of a place is what the key before changed around it and, of a wavelet's details, what the next coarser
-details hold there. The file says into how many classes a grid's places fall by it; everything else follows from symbols
-that are already known. Integers only.
+The activity of a place is what the key before in its shot changed around it and, of a wavelet's details, what the next
+coarser details hold there. The file says into how many classes a grid's places fall by it; everything else follows
+from symbols that are already known. Integers only.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .config import Keys
 
 Symbols = NDArray[np.int32]
 Shape = tuple[int, ...]
@@ -20,10 +22,9 @@ Shape = tuple[int, ...]
 THRESHOLDS = ((), (6,), (2, 8), (1, 4, 10), (1, 3, 7, 16), (1, 3, 6, 12, 24))
 
 
-def has_classes(shape: Shape, follows: bool) -> bool:
-    """Whether a group of a shape has them: grids of several keys, [keys, channels, height, width], and what follows
-    coarser details."""
-    return follows or len(shape) == 4 and shape[0] > 1
+def has_classes(keys: Keys, follows: bool) -> bool:
+    """Whether a group has them: grids with several keys in a shot, and what follows coarser details."""
+    return follows or any(n_keys > 1 for n_keys in keys)
 
 
 def activity(symbols: Symbols) -> Symbols:
@@ -39,25 +40,28 @@ class Places:
     """The places of one group, [keys, channels, height, width] or [size], in the order in which they are coded.
 
     Args:
-        shape: the group's.
+        shape, keys: the group's.
         coarser: the symbols [n] of the next coarser details, of half the height and width (rounded up), if the group
             follows them.
     """
 
-    def __init__(self, shape: Shape, coarser: Symbols | None = None) -> None:
+    def __init__(self, shape: Shape, keys: Keys = (), coarser: Symbols | None = None) -> None:
         self.shape = shape
-        self.has_classes = has_classes(shape, coarser is not None)
-        self.n_first = int(coarser is None)  # keys without classes, and tables of these
+        self.has_classes = has_classes(keys, coarser is not None)
+        self.n_first = int(coarser is None)  # tables without classes: one, of the first keys of all shots
+        self._starts = frozenset(itertools.accumulate(keys[:-1], initial=0))
         self._above: Symbols | None = None
         if coarser is not None:
             n_keys, n_channels, height, width = shape
             half = activity(coarser.reshape(n_keys, n_channels, -(-height // 2), -(-width // 2)))
             self._above = half.repeat(2, axis=2).repeat(2, axis=3)[:, :, :height, :width]
 
-    @property
-    def n_without_classes(self) -> int:
-        """Of the first symbols, which have a table for all of them."""
-        return self.n_first * math.prod(self.shape[1:] if self.has_classes else self.shape)
+    def without_classes(self, symbols: Symbols) -> Symbols:
+        """Those that have a table for all of them: of the first key of each shot, or of a group without classes."""
+        if not self.has_classes:
+            return symbols
+        starts = sorted(self._starts) if self.n_first else []
+        return symbols.reshape(self.shape)[starts].ravel()
 
     def runs(self, symbols: Symbols, n_tables: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """What is coded at once, in coded order: (number of its table, places in the flat symbols), none of it empty.
@@ -68,13 +72,15 @@ class Places:
             symbols: [n], contiguous.
             n_tables: of the group, 1 if it has no classes.
         """
-        if self.n_without_classes:
-            yield 0, np.arange(self.n_without_classes)
         if not self.has_classes:
+            yield 0, np.arange(symbols.size)
             return
         keys = symbols.reshape(self.shape)
         thresholds = THRESHOLDS[n_tables - self.n_first - 1]
-        for key in range(self.n_first, len(keys)):
+        for key in range(len(keys)):
+            if self.n_first and key in self._starts:
+                yield 0, np.arange(key * keys[0].size, (key + 1) * keys[0].size)
+                continue
             classes = np.searchsorted(thresholds, self._activity(keys, key).ravel(), side="right")
             for number in range(n_tables - self.n_first):
                 places = np.flatnonzero(classes == number)
@@ -82,8 +88,8 @@ class Places:
                     yield self.n_first + number, key * keys[0].size + places
 
     def _activity(self, keys: Symbols, key: int) -> Symbols:
-        """Of the places of a key, from the key before and from the coarser details of the same key."""
-        before = activity(keys[key - 1]) if key else np.zeros_like(keys[0])
+        """Of the places of a key, from the key before in its shot and from the coarser details of the same key."""
+        before = np.zeros_like(keys[0]) if key in self._starts else activity(keys[key - 1])
         return before if self._above is None else before + self._above[key]
 
     def best_classes(self, symbols: Symbols, max_symbol: int) -> NDArray[np.int64]:
@@ -92,9 +98,10 @@ class Places:
         The number of classes is the one that costs least by _cost_bits, the fewest if several do.
         """
         keys = symbols.reshape(self.shape)
-        activities = np.stack([self._activity(keys, key) for key in range(self.n_first, len(keys))])
+        with_classes = [key for key in range(len(keys)) if not (self.n_first and key in self._starts)]
+        activities = np.stack([self._activity(keys, key) for key in with_classes])
         highest, n_symbols = THRESHOLDS[-1][-1], 2 * max_symbol + 1
-        pairs = np.minimum(activities, highest) * n_symbols + keys[self.n_first:] + max_symbol
+        pairs = np.minimum(activities, highest) * n_symbols + keys[with_classes] + max_symbol
         by_activity = np.bincount(pairs.ravel(), minlength=(highest + 1) * n_symbols).reshape(-1, n_symbols)
         return min((np.add.reduceat(by_activity, (0, *thresholds)) for thresholds in THRESHOLDS), key=_cost_bits)
 

@@ -8,13 +8,15 @@ of constriction, whose coder is exact for integer frequencies that sum to 2^24.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import constriction
 import numpy as np
 
+from .config import Keys
 from .contexts import THRESHOLDS, Places, Shape, Symbols, has_classes
 from .errors import BitstreamError, InvalidField, Truncated
 from .records import EMPTY, fit_table, frequencies, read_record
@@ -37,24 +39,31 @@ class _Part:
     tables: list[bytes]
 
 
-def encode_symbols(groups: Sequence[Coded], shapes: Sequence[Shape], max_symbol: int,
-                   followers: Collection[int] = ()) -> bytes:
-    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream.
+class Form(NamedTuple):
+    """What a stream does not say of a group.
 
-    Args:
-        shapes: the groups'; those of four dimensions are grids, [keys, channels, height, width].
-        followers: the groups (from 0) that follow the one before them, the next coarser details.
+    Attributes:
+        shape: of its symbols; a grid's is [keys, channels, height, width].
+        keys: of each shot, of a grid.
+        follows: whether its contexts go by the group before it, the next coarser details.
     """
+
+    shape: Shape
+    keys: Keys = ()
+    follows: bool = False
+
+
+def encode_symbols(groups: Sequence[Coded], forms: Sequence[Form], max_symbol: int) -> bytes:
+    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream."""
     parts: list[_Part] = []
-    for number, (group, shape) in enumerate(zip(groups, shapes, strict=True)):
-        places = Places(shape, parts[-1].symbols if number in followers else None)
+    for group, form in zip(groups, forms, strict=True):
+        places = Places(form.shape, form.keys, parts[-1].symbols if form.follows else None)
         parts.append(_Part(group.symbols, places, _fit_tables(group.symbols, places, max_symbol)))
     records = [_records(part, group.step_code) for part, group in zip(parts, groups)]
     return b"".join(records) + _encode_bytes(parts, max_symbol)
 
 
-def decode_symbols(stream: bytes, shapes: Sequence[Shape], max_symbol: int,
-                   followers: Collection[int] = ()) -> list[Coded]:
+def decode_symbols(stream: bytes, forms: Sequence[Form], max_symbol: int) -> list[Coded]:
     """The inverse of encode_symbols.
 
     Raises:
@@ -63,16 +72,16 @@ def decode_symbols(stream: bytes, shapes: Sequence[Shape], max_symbol: int,
         BitstreamError: bytes that an encoder of these symbols would not have written.
     """
     records, position = [], 0
-    for number, shape in enumerate(shapes):
-        tables, step_code, position = _read_records(stream, position, shape, max_symbol, number in followers)
+    for form in forms:
+        tables, step_code, position = _read_records(stream, position, form, max_symbol)
         records.append((tables, step_code))
     coded = stream[position:]
     words = np.frombuffer(coded + bytes(8 + -len(coded) % 4), ">u4").astype(np.uint32)
     decoder = constriction.stream.queue.RangeDecoder(words)
     parts: list[_Part] = []
     try:
-        for number, (shape, (tables, _)) in enumerate(zip(shapes, records)):
-            places = Places(shape, parts[-1].symbols if number in followers else None)
+        for form, (tables, _) in zip(forms, records):
+            places = Places(form.shape, form.keys, parts[-1].symbols if form.follows else None)
             parts.append(_Part(_decode_group(decoder, places, tables, max_symbol), places, tables))
     except AssertionError as error:
         raise BitstreamError(f"the range decoder met an impossible state: {error}") from None
@@ -135,14 +144,13 @@ def _records(part: _Part, step_code: int) -> bytes:
     return written
 
 
-def _read_records(stream: bytes, start: int, shape: Shape, max_symbol: int,
-                  follows: bool) -> tuple[list[bytes], int, int]:
+def _read_records(stream: bytes, start: int, form: Form, max_symbol: int) -> tuple[list[bytes], int, int]:
     """The records of a group at `start`: (their tables, the step code or 0, the position after them)."""
     n_tables, position = 1, start
-    if has_classes(shape, follows):
+    if has_classes(form.keys, form.follows):
         if start == len(stream):
             raise Truncated(f"a stream of {len(stream)} bytes ends before a grid's records")
-        n_tables, position = stream[start] + (not follows), start + 1
+        n_tables, position = stream[start] + (not form.follows), start + 1
         if not 1 <= stream[start] <= len(THRESHOLDS):
             raise InvalidField("number of classes", stream[start], f"1 to {len(THRESHOLDS)}")
     tables, step = [], b""
@@ -161,7 +169,7 @@ def _model(table: bytes, max_symbol: int) -> constriction.stream.model.Categoric
 
 def _fit_tables(symbols: Symbols, places: Places, max_symbol: int) -> list[bytes]:
     """The tables of a group, in the order of Places."""
-    own = symbols[:places.n_without_classes]
+    own = places.without_classes(symbols)
     first = [np.bincount(own + max_symbol, minlength=2 * max_symbol + 1)] if own.size else []
     classes = places.best_classes(symbols, max_symbol) if places.has_classes else ()
     return [fit_table(counts, max_symbol) for counts in (*first, *classes)]

@@ -9,7 +9,7 @@ import torch
 
 from . import architecture
 from .color import Frames
-from .config import FitConfig, ModelConfig
+from .config import FitConfig, ModelConfig, Shots
 from .fit import Fitter
 from .fitstate import Progress
 from .model import pack
@@ -44,11 +44,11 @@ def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str)
     return (ends[2] - ends[1]) / -(-few.n_frames // fit.batch_size)
 
 
-def fit_memory_bytes(model: ModelConfig, fit: FitConfig, n_frames: int) -> int:
+def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
     """Peak memory of a fit: the frames as uint8, the parameters with what the optimizer and the rate estimate keep
     of them, and the feature maps that one batch's backward pass needs."""
-    frames = n_frames * model.n_planes * model.plane_height * model.plane_width
-    parameters = 4 * 24 * architecture.n_parameters(model, n_frames)
+    frames = sum(shots) * model.n_planes * model.plane_height * model.plane_width
+    parameters = 4 * 24 * architecture.n_parameters(model, shots)
     value_bytes = 2 if fit.precision == "bfloat16" and fit.round_from == 1 else 4  # rounding is fitted to in float32
     cells, values = model.stem_height * model.stem_width, 0
     for level, block in enumerate(model.blocks, 1):

@@ -102,11 +102,12 @@ SECTION_TYPE = Field("section_type", "u8", 0, 255, "", "1 segment, 129 quality; 
 SECTION_LENGTH = Field("section_length", "u32", 0, 2**32 - 1, "bytes", "of the payload")
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment"),
-    Field("overrides_length", "u16", 0, 0, "bytes", "room for overriding header fields; none are defined yet"),
+    Field("n_cuts", "u16", 0, 65535, "", "cuts within this segment"),
     Field("frames_crc", "u32", 0, 2**32 - 1, "", "CRC-32 of the frames as the encoder decoded them"),
     *(Field(f"plane{k}_sum", "u32", 0, 2**32 - 1, "", f"sum of the samples of their plane {k}, modulo 2^32")
       for k in range(3)),
 )
+CUT = Field("cut", "u32", 1, MAX_FRAMES - 1, "frames", "n_cuts times: the first frame of a new shot")
 STREAM_LENGTH = Field("stream_length", "u32", 1, 2**32 - 1, "bytes", "of one module's stream")
 UNKNOWN = 2**32 - 1
 QUALITY_FIELDS = tuple(
@@ -122,4 +123,4 @@ QUALITY_FIELDS = tuple(
     ))
 FIELD_TABLES = {"Header": HEADER_FIELDS, "Grid": GRID_FIELDS, "Block": BLOCK_FIELDS, "Motion": MOTION_FIELDS,
                 "Wavelets": WAVELET_FIELDS, "Section": (SECTION_TYPE, SECTION_LENGTH), "Segment": SEGMENT_FIELDS,
-                "Stream": (STREAM_LENGTH,), "Quality": QUALITY_FIELDS}
+                "Cut": (CUT,), "Stream": (STREAM_LENGTH,), "Quality": QUALITY_FIELDS}

@@ -16,8 +16,8 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a .nvpp file says of itself, as a JSON-ready dict (docs/usage.md, 'info --json'); without torch."""
     file = load(path)
     form, model = file.header.format, file.header.model
-    lengths = Counter(segment.n_frames for segment in file.segments)
-    n_parameters = sum(n * architecture.n_parameters(model, length) for length, n in lengths.items())
+    segments = Counter(segment.shots for segment in file.segments)
+    n_parameters = sum(n * architecture.n_parameters(model, shots) for shots, n in segments.items())
     names = architecture.module_names(model)
     streams = {name: sum(len(segment.streams[i]) for segment in file.segments) for i, name in enumerate(names)}
     return {
@@ -31,11 +31,12 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "sample_aspect_ratio": str(form.sample_aspect_ratio),
         "layout": form.layout, "color": asdict(form.color),
         "segments": [segment.n_frames for segment in file.segments],
+        "shots": [segment.shots for segment in file.segments],
         "model": asdict(model),
         "parameters": n_parameters,
         "kmac_per_pixel": architecture.kmac_per_pixel(model),
         "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,
-        "decode_memory": memory_bytes(model, max(lengths), file.n_bytes),
+        "decode_memory": memory_bytes(model, segments, file.n_bytes),
         "bytes_by_module": {**streams, "container": file.container_bytes},
         "quality": asdict(file.quality),
     }

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from . import architecture
 from .backends import arithmetic
-from .config import FitConfig, ModelConfig
+from .config import FitConfig, ModelConfig, Shots
 from .errors import FitError
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, Progress, silent
 from .losses import l1_ssim, plane_weights
@@ -51,19 +51,22 @@ class Fitter:
         keeper: takes checkpoints.
         checkpoint: where to go on; the stages before it are skipped.
         weights: what the fit starts from in place of random ones (segment.shared_weights).
+        shots: of the frames; None takes them for one.
     """
 
     def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, on_progress: OnProgress = silent,
                  gauges: Gauges | None = None, keeper: Keeper | None = None,
-                 checkpoint: Checkpoint | None = None, weights: NDArray[np.float32] | None = None) -> None:
+                 checkpoint: Checkpoint | None = None, weights: NDArray[np.float32] | None = None,
+                 shots: Shots | None = None) -> None:
         self.model, self.fit, self.on_progress, self.gauges = model, fit, on_progress, gauges
         self.keeper, self.checkpoint, self.weights = keeper, checkpoint, weights
         self.target = target.contiguous(memory_format=torch.channels_last)
         assert gauges or not fit.has_target
         self.n_frames = len(target)
-        self.network = Network(model, self.n_frames, target.device)
-        groups = architecture.groups(model, self.n_frames)
-        self.sizes, self.lags = [group.size for group in groups], [group.lag for group in groups if group.lag]
+        self.shots = shots or (self.n_frames,)
+        self.network = Network(model, self.shots, target.device)
+        groups = architecture.groups(model, self.shots)
+        self.sizes, self.keys = [group.size for group in groups], [group.keys for group in groups if group.keys]
         self.random = torch.Generator().manual_seed(fit.seed)
         self.noise = torch.Generator(target.device).manual_seed(fit.seed)
         self.plane_weights = plane_weights(model, fit).to(target.device)
@@ -141,7 +144,7 @@ class _Stage:
         self.fitter, self.fit, self.name, self.n_epochs, self.mask = fitter, fitter.fit, name, n_epochs, mask
         self.parameters = start.parameters.detach().clone().requires_grad_()
         self.log_steps = start.log_steps.detach().clone().requires_grad_(self.fit.rate_weight > 0)
-        self.quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, self.log_steps, fitter.lags)
+        self.quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, self.log_steps, fitter.keys)
         self.optimizer = Optimizer(self.fit, self.parameters, self.log_steps, fitter.network.tensors)
         self.steps_an_epoch = -(-fitter.n_frames // self.fit.batch_size)
         self.n_steps = n_epochs * self.steps_an_epoch
@@ -373,7 +376,7 @@ class _Stage:
     def _cover(self) -> None:
         """Sets the steps so that every group's range is just covered."""
         codes = covering_steps(self._masked(self.parameters), self.fitter.sizes, self.fitter.model.max_symbol,
-                               self.fitter.lags)
+                               len(self.fitter.keys))
         with torch.no_grad():
             self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
 

@@ -168,7 +168,7 @@ def measure_floor(cases: tuple[str, ...] = CASES, device: str = "cpu", precision
 def _works(case: str, preset: str, form: VideoFormat, flops: Mapping[str, float], device: str,
            precision: str) -> Iterator[Work]:
     chosen = PRESETS[preset]
-    model = chosen.model(form, chosen.colorspace or "yuv", form.n_frames)
+    model = chosen.model(form, chosen.colorspace or "yuv", (form.n_frames,))
     for recipe in ("preset", "ours"):
         fit = recipe_fit(recipe, chosen.fit, precision)
         yield _step(Work(
@@ -192,8 +192,8 @@ def seconds_per_frame(model: ModelConfig, device: str) -> float:
     """Seconds to decode a frame from parameters, those of a random start; symbols, which come once, are not counted."""
     batch = decode_batch(model)
     n_frames = (1 + _DECODED_BATCHES) * batch
-    start = Network(model, n_frames, torch.device("cpu")).initial_parameters(torch.Generator().manual_seed(0))
-    decoded = reconstruct(start.numpy(), model, range(n_frames), n_frames, device)
+    start = Network(model, (n_frames,), torch.device("cpu")).initial_parameters(torch.Generator().manual_seed(0))
+    decoded = reconstruct(start.numpy(), model, range(n_frames), (n_frames,), device)
     next(decoded)
     n_done, started = 0, time.perf_counter()
     for frames in decoded:

@@ -6,12 +6,12 @@ the container alone, before anything is allocated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from . import architecture
-from .config import ModelConfig, VideoFormat
+from .config import ModelConfig, Shots, VideoFormat
 from .errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -46,33 +46,35 @@ class Limits:
         Raises:
             LimitExceeded: with what is asked for, the limit and the option that raises it.
         """
-        lengths = {segment.n_frames for segment in file.segments}
-        for text in self.exceeded(file.header.format, file.header.model, max(lengths), file.n_bytes):
+        segments = {segment.shots for segment in file.segments}
+        for text in self.exceeded(file.header.format, file.header.model, segments, file.n_bytes):
             raise LimitExceeded(text)
 
-    def exceeded(self, form: VideoFormat, model: ModelConfig, longest: int, n_bytes: int = 0) -> Iterator[str]:
+    def exceeded(self, form: VideoFormat, model: ModelConfig, segments: Collection[Shots],
+                 n_bytes: int = 0) -> Iterator[str]:
         """What is asked for beyond each limit.
 
         Args:
-            longest: frames of the longest segment.
+            segments: the shots of each.
             n_bytes: of the file.
         """
         asked = {
             "side": max(form.width, form.height), "pixels": form.width * form.height, "frames": form.n_frames,
-            "parameters": architecture.n_parameters(model, longest), "kmac": architecture.kmac_per_pixel(model)}
+            "parameters": max(architecture.n_parameters(model, shots) for shots in segments),
+            "kmac": architecture.kmac_per_pixel(model)}
         for name, value in asked.items():
             limit = getattr(self, name)
             if value > limit:
                 yield f"{name} is {value:,.0f}, more than the limit of {limit:,}; --limit {name}=N raises it"
-        need = memory_bytes(model, longest, n_bytes)
+        need = memory_bytes(model, segments, n_bytes)
         if need > self.memory:
             yield (f"decoding takes about {need / 2**20:,.0f} MiB of memory, more than the limit of "
                    f"{self.memory / 2**20:,.0f} MiB; --max-memory raises it")
 
 
-def memory_bytes(model: ModelConfig, longest: int, n_bytes: int) -> int:
-    """About the peak memory of decoding a file of n_bytes whose longest segment has so many frames."""
-    return architecture.decode_memory_bytes(model, longest) + _FILE_COPIES * n_bytes
+def memory_bytes(model: ModelConfig, segments: Iterable[Shots], n_bytes: int) -> int:
+    """About the peak memory of decoding a file of n_bytes with segments of such shots."""
+    return max(architecture.decode_memory_bytes(model, shots) for shots in segments) + _FILE_COPIES * n_bytes
 
 
 NAMES = tuple(field.name for field in fields(Limits) if field.name != "memory")  # memory has an option of its own

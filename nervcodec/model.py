@@ -9,7 +9,7 @@ and the device; nothing here knows of files or of fitting.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from . import architecture
 from .architecture import BIAS, DEPTHWISE, GRID, KEYED, MOTION, MOTION_UNIT
 from .color import Frames
-from .config import ModelConfig
+from .config import ModelConfig, Shots
 from .convolution import conv2d
 from .trajectory import moved, trajectories
 from .wavelets import joined
@@ -40,7 +40,7 @@ def positional_encoding(n_frames: int, levels: int, base: float) -> NDArray[np.f
 def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
     """Weights of a linear interpolation in time; float64 [n_frames, n_keys], rows sum to 1.
 
-    Key k stands at the middle of the k-th of n_keys equal spans of the segment; before the first and after the last
+    Key k stands at the middle of the k-th of n_keys equal spans of the shot; before the first and after the last
     middle the nearest key is held.
     """
     position = np.clip((np.arange(n_frames) + 0.5) * n_keys / n_frames - 0.5, 0, n_keys - 1)
@@ -48,14 +48,24 @@ def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
     return weights
 
 
-def key_moments(n_frames: int, n_keys: int) -> NDArray[np.float64]:
-    """Weights that give the motion at the keys' moments from that of the frames; float64 [n_keys, n_frames].
+def key_moments(n_keys: int, n_frames: int) -> NDArray[np.float64]:
+    """Weights that give the motion at the keys' moments from that of a shot's frames; float64 [n_keys, n_frames].
 
     Key k stands at (k + 1/2) * n_frames / n_keys - 1/2, between two frames or on one.
     """
     moments = (np.arange(n_keys) + 0.5) * n_frames / n_keys - 0.5
     weights: NDArray[np.float64] = np.maximum(0.0, 1 - np.abs(moments[:, None] - np.arange(n_frames)))
     return weights
+
+
+def shot_by_shot(table: Callable[[int, int], NDArray[np.float64]], rows: Shots, columns: Shots) -> NDArray[np.float64]:
+    """The tables table(rows, columns) of each shot on the diagonal, 0 between shots; [sum(rows), sum(columns)]."""
+    found = np.zeros((sum(rows), sum(columns)))
+    row, column = 0, 0
+    for n_rows, n_columns in zip(rows, columns, strict=True):
+        found[row:row + n_rows, column:column + n_columns] = table(n_rows, n_columns)
+        row, column = row + n_rows, column + n_columns
+    return found
 
 
 def sides(blend: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -75,25 +85,26 @@ class Network:
 
     Args:
         model: its configuration.
-        n_frames: frames of the segment.
+        shots: the segment's.
         device: where the constant tables live.
     """
 
-    def __init__(self, model: ModelConfig, n_frames: int, device: torch.device) -> None:
+    def __init__(self, model: ModelConfig, shots: Shots, device: torch.device) -> None:
         self.model = model
-        self.n_frames = n_frames
-        self.tensors = architecture.tensors(model, n_frames)
+        self.shots = shots
+        self.tensors = architecture.tensors(model, shots)
         self._sizes = [tensor.size for tensor in self.tensors]
 
         def table(values: NDArray[np.float64]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(device)
 
-        self._encoding = table(positional_encoding(n_frames, model.pe_levels, model.pe_base_q8 / 256))
-        blends = [blend_matrix(n_frames, grid.n_keys(n_frames)) for grid in model.grids]
+        self._encoding = table(positional_encoding(sum(shots), model.pe_levels, model.pe_base_q8 / 256))
+        keys = [grid.keys(shots) for grid in model.grids]
+        blends = [shot_by_shot(blend_matrix, shots, own) for own in keys]
         self._blends = [table(blend) for blend in blends]
         moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion_height]
         self._sides = {i: [table(side) for side in sides(blends[i])] for i in moving}
-        self._moments = {i: table(key_moments(n_frames, blends[i].shape[1])) for i in moving}
+        self._moments = {i: table(shot_by_shot(key_moments, keys[i], shots)) for i in moving}
         # Bilinear interpolation of a motion field to the cells of a level, as products along rows and columns: on a GPU
         # F.interpolate's gradient, summed into so few cells, takes as long as all the rest of a step.
         motion = model.motion_height, model.motion_width
@@ -129,7 +140,7 @@ class Network:
         """
         parts = [_initial(tensor, generator, self.model.stem) for tensor in self.tensors]
         if target is not None and self.model.motion_height:
-            parts[0] = _estimated_motion(target, self.model).cpu()
+            parts[0] = _estimated_motion(target, self.model, self.shots).cpu()
         return torch.cat([part.flatten() for part in parts])
 
     def __call__(self, parameters: Parameters, frames: Tensor) -> Tensor:
@@ -241,12 +252,13 @@ def _linear(parameters: Parameters, name: str, x: Tensor) -> Tensor:
     return F.linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
 
 
-def _estimated_motion(target: Tensor, model: ModelConfig) -> Tensor:
+def _estimated_motion(target: Tensor, model: ModelConfig, shots: Shots) -> Tensor:
     """The motion of frames as from pack, by block matching: float32 [T, 2, motion_height, motion_width]."""
     luma = target[:, 1] if model.colorspace == "rgb" else target[:, :4].float().mean(dim=1)
     missing = (0, model.covered_width - model.plane_width, 0, model.covered_height - model.plane_height)
     luma = F.pad(luma.float()[:, None], missing, mode="replicate")[:, 0]
-    return trajectories(luma, model.motion_height, model.motion_width) / MOTION_UNIT
+    found = [trajectories(shot, model.motion_height, model.motion_width) for shot in torch.split(luma, list(shots))]
+    return torch.cat(found) / MOTION_UNIT
 
 
 def _initial(tensor: architecture.Tensor, generator: torch.Generator, stem: str) -> Tensor:

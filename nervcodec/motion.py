@@ -1,33 +1,70 @@
-"""How much a video changes from frame to frame: what moves is stored otherwise than what stands still (presets.py)."""
+"""How much a video changes from frame to frame, and where it is cut.
+
+What moves is stored otherwise than what stands still (presets.py), and nothing is blended across a cut (model.py).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .color import Plane
 from .config import VideoFormat
 from .presets import MAX_SEGMENT_FRAMES
 from .video import read_groups
 
+_PICTURE = 18, 32  # rows and columns, at most, of the small pictures that tell a cut from motion
+_NEAR, _RATIO, _LEAST = 3, 2.0, 4.0  # a cut changes so many times as much as what is so near, and so many levels
 
-def temporal_information(source: Path, form: VideoFormat) -> float:
-    """The temporal information (ITU-T P.910, section 7.8) of the first 150 frames, in sample values of 0 to 255.
 
-    The standard deviation over the pixels of what luma (of RGB: green) changes from one frame to the next; the median
-    over frames in place of P.910's maximum, so that a cut or a flash does not count. 0 for a single frame.
+def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
+    """(temporal information, cuts) of a video, from its luma or, of RGB, green.
+
+    The temporal information (ITU-T P.910, section 7.8), in sample values of 0 to 255, is that of the first 150 frames:
+    the standard deviation over the pixels of what changes from one frame to the next; the median over frames in place
+    of P.910's maximum, so that a cut or a flash does not count. 0 for a single frame. The cuts are the first frames of
+    all shots but the first, see find_cuts.
 
     Raises:
         VideoError: damaged, or no longer what probe() saw.
     """
-    n_frames = min(form.n_frames, MAX_SEGMENT_FRAMES)
     main = 0 if form.layout == "yuv420" else 1
-    frames = (group.planes[main][0] for group in read_groups(source, form, [1] * n_frames))
-    changes = [_change(before, after) for before, after in pairwise(frames)]
-    return float(np.median(changes)) if changes else 0.0
+    planes = (group.planes[main][0] for group in read_groups(source, form, [1] * form.n_frames))
+    deviations: list[float] = []
+    changed: list[float] = []
+    for (before, small_before), (after, small) in pairwise((plane, _picture(plane)) for plane in planes):
+        if len(deviations) < MAX_SEGMENT_FRAMES - 1:
+            deviations.append(float(np.subtract(after, before, dtype=np.float32).std()))
+        changed.append(float(np.abs(small - small_before).mean()))
+    return float(np.median(deviations)) if deviations else 0.0, find_cuts(changed)
 
 
-def _change(before: Plane, after: Plane) -> float:
-    return float(np.subtract(after, before, dtype=np.float32).std())
+def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:
+    """Frames, counted from 0, that begin a shot, but the first.
+
+    What changes at a cut stands out from what changes within three frames of it by more than twice; a flash, a wipe or
+    fast motion does not.
+
+    Args:
+        changed: of each frame but the first, by how many levels a small picture of it differs in the mean from that of
+            the frame before.
+    """
+    def stands_out(i: int) -> bool:
+        near = [*changed[max(0, i - _NEAR):i], *changed[i + 1:i + 1 + _NEAR]]
+        return changed[i] > max(_LEAST, _RATIO * max(near, default=np.inf))
+
+    return tuple(i + 1 for i in range(len(changed)) if stands_out(i))
+
+
+def _picture(plane: Plane) -> NDArray[np.float32]:
+    """Means over at most 18 x 32 equal parts of a plane [height, width]."""
+    found: NDArray[np.float32] = plane.astype(np.float32)
+    for axis, (size, most) in enumerate(zip(plane.shape, _PICTURE)):
+        edges = np.linspace(0, size, min(size, most) + 1).astype(np.int64)
+        sizes = np.expand_dims(np.diff(edges), 1 - axis)
+        found = (np.add.reduceat(found, edges[:-1], axis=axis) / sizes).astype(np.float32)
+    return found

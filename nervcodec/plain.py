@@ -202,7 +202,7 @@ class PlainNetwork(nn.Module):
 
     def load_flat(self, flat: Tensor) -> None:
         """Takes over a flat vector of parameters, float32 [n_parameters]."""
-        tensors = architecture.tensors(self.model, self.n_frames)
+        tensors = architecture.tensors(self.model, (self.n_frames,))
         parts = torch.split(flat, [tensor.size for tensor in tensors])
         self.load_state_dict({tensor.name: part.view(tensor.shape) for tensor, part in zip(tensors, parts)})
 
@@ -210,7 +210,7 @@ class PlainNetwork(nn.Module):
         """The parameters as one vector, float32 [n_parameters], a copy."""
         state = self.state_dict()
         return torch.cat([state[tensor.name].flatten()
-                          for tensor in architecture.tensors(self.model, self.n_frames)])
+                          for tensor in architecture.tensors(self.model, (self.n_frames,))])
 
 
 class PlainFit:
@@ -227,7 +227,7 @@ class PlainFit:
         self.fit, self.target, self.device = fit, target.cpu().contiguous(), torch.device(device)
         self.random = torch.Generator().manual_seed(fit.seed)
         self.network = PlainNetwork(model, len(target))
-        ours = Network(model, len(target), torch.device("cpu"))
+        ours = Network(model, (len(target),), torch.device("cpu"))
         self.network.load_flat(ours.initial_parameters(self.random, self.target))
         self.network.to(self.device)
         self.n_steps = fit.epochs * -(-len(target) // fit.batch_size)

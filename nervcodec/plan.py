@@ -16,12 +16,12 @@ from typing import Any
 from . import architecture
 from .bitstream import Header, Segment, StoredQuality, write_file
 from .color import Frames, to_layout
-from .config import MAX_EPOCHS, FitConfig, ModelConfig, VideoFormat
+from .config import MAX_EPOCHS, FitConfig, ModelConfig, Shots, VideoFormat
 from .errors import ConfigError, LimitExceeded
 from .goal import TUNES, Goal, expected_bpp, still_share, usual_bpp
 from .limits import Limits
-from .motion import temporal_information
-from .presets import PRESETS, Nature, is_lively, segment_lengths
+from .motion import changes
+from .presets import PRESETS, Nature, is_lively, segment_lengths, segment_shots
 from .video import probe, read_groups
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
@@ -30,18 +30,23 @@ _TIME_RESERVE = 0.9  # of a time budget, since speed varies
 
 @dataclass(frozen=True)
 class EncodePlan:
-    """All that an encode does. notes: what a user should know about the input."""
+    """All that an encode does. segments: the shots of each; notes: what a user should know about the input."""
 
     source: Path
     format: VideoFormat
     model: ModelConfig
     fit: FitConfig
-    lengths: tuple[int, ...]
+    segments: tuple[Shots, ...]
     notes: tuple[str, ...] = ()
 
     @property
+    def lengths(self) -> tuple[int, ...]:
+        """Frames of each segment."""
+        return tuple(map(sum, self.segments))
+
+    @property
     def n_parameters(self) -> int:
-        return sum(architecture.n_parameters(self.model, length) for length in self.lengths)
+        return sum(architecture.n_parameters(self.model, shots) for shots in self.segments)
 
     @property
     def kmac_per_pixel(self) -> float:
@@ -87,7 +92,7 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     if goal != Goal() and goal.rate_weight is None and not chosen.fit.rate_weight:
         rated = ", ".join(name for name, each in PRESETS.items() if each.fit.rate_weight)
         raise ConfigError(f"preset is {preset!r}, which has no rate to steer; legal with a goal: {rated}")
-    liveliness = temporal_information(Path(source), form)
+    liveliness, cuts = changes(Path(source), form)
     fit = _with_options(chosen.fit_for(max(lengths)), {
         **fit_options, "rate_weight": goal.start(form, n_pixels, liveliness), "target_psnr": goal.target_psnr})
     bpp = goal.file_bpp(form)
@@ -98,19 +103,22 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
     if tune is not None:
         fit = tuned(fit, tune)
     nature = Nature(expected / usual_bpp(n_pixels), liveliness)
-    model = chosen.model(form, colorspace, max(lengths), nature)
+    segments = segment_shots(lengths, cuts)
+    model = chosen.model(form, colorspace, max(segments, key=sum), nature)
+    if model.stem == "mlp":
+        segments = segment_shots(lengths, ())
     if bits is not None:
         model = replace(model, bits=bits)
     notes += tuple(f"decoders will refuse the file unless told otherwise: {text}"
-                   for text in Limits().exceeded(form, model, max(lengths)))
-    plan = EncodePlan(Path(source), form, model, fit, tuple(lengths), notes)
+                   for text in Limits().exceeded(form, model, segments))
+    plan = EncodePlan(Path(source), form, model, fit, tuple(segments), notes)
     container = _container_bytes(plan)  # what the format cannot hold is better known before the fit than after it
     return plan if bpp is None else _towards(plan, bpp * form.n_pixels / 8, container)
 
 
 def _towards(plan: EncodePlan, n_bytes: float, container: int) -> EncodePlan:
     """The plan with the target of a file of n_bytes, `container` of them around its streams."""
-    least = container + sum(len(architecture.groups(plan.model, length)) for length in plan.lengths)
+    least = container + sum(len(architecture.groups(plan.model, shots)) for shots in plan.segments)
     most = container + _MAX_PARAMETER_BITS * plan.n_parameters / 8
     if not least <= n_bytes <= most:
         raise ConfigError(f"size is {n_bytes:,.0f} bytes; legal: {least:,} to {most:,.0f} for this video and preset")
@@ -124,7 +132,7 @@ def _container_bytes(plan: EncodePlan) -> int:
         ConfigError: a video or a network that the format cannot hold.
     """
     streams = (b"\0",) * len(architecture.module_names(plan.model))
-    empty = [Segment(length, streams) for length in plan.lengths]
+    empty = [Segment(shots, streams) for shots in plan.segments]
     return len(write_file(Header(plan.format, plan.model), empty, StoredQuality())) - len(streams) * len(empty)
 
 
@@ -188,8 +196,8 @@ def seconds_an_epoch(plan: EncodePlan, device: str = "cpu") -> float:
 def memory_bytes(plan: EncodePlan) -> int:
     """About the peak memory of encoding: that of the longest segment's fit or of its decoding."""
     from .estimate import fit_memory_bytes
-    longest = max(plan.lengths)
-    return max(fit_memory_bytes(plan.model, plan.fit, longest), architecture.decode_memory_bytes(plan.model, longest))
+    return max(max(fit_memory_bytes(plan.model, plan.fit, shots), architecture.decode_memory_bytes(plan.model, shots))
+               for shots in plan.segments)
 
 
 def check_memory(plan: EncodePlan, device: str, max_bytes: float | None) -> None:

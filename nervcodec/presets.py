@@ -8,11 +8,11 @@ sizes for a CPU. The others are ours (docs/benchmarks.md has what they reach and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from .architecture import KEYED, n_parameters, tensors
-from .config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, VideoFormat
+from .config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, Shots, VideoFormat
 from .errors import ConfigError
 from .goal import USUAL_PIXELS, usual_bpp
 
@@ -36,7 +36,7 @@ class Nature:
     temporal_information: float = 0.0
 
 
-Network = Callable[[VideoFormat, str, int, Nature], ModelConfig]
+Network = Callable[[VideoFormat, str, Shots, Nature], ModelConfig]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Preset:
     Attributes:
         summary: one line for --help.
         colorspace: of the head; None takes 'yuv' for 4:2:0 video and 'rgb' for RGB.
-        network: (format, colorspace, frames of the longest segment, nature) -> network.
+        network: (format, colorspace, shots of the longest segment, nature) -> network.
         fit: how to fit it.
         min_steps: short segments get as many more epochs as it takes to make this many steps.
     """
@@ -57,9 +57,9 @@ class Preset:
     fit: FitConfig
     min_steps: int = 0
 
-    def model(self, form: VideoFormat, colorspace: str, n_frames: int, nature: Nature = Nature()) -> ModelConfig:
-        """The network for segments of at most n_frames frames."""
-        return self.network(form, colorspace, n_frames, nature)
+    def model(self, form: VideoFormat, colorspace: str, shots: Shots, nature: Nature = Nature()) -> ModelConfig:
+        """The network for segments of which the longest has such shots."""
+        return self.network(form, colorspace, shots, nature)
 
     def fit_for(self, n_frames: int) -> FitConfig:
         """The fit for segments of n_frames frames."""
@@ -93,6 +93,16 @@ def segment_lengths(n_frames: int, at_most: int | None = None) -> list[int]:
     return [n_frames * (i + 1) // n_segments - n_frames * i // n_segments for i in range(n_segments)]
 
 
+def segment_shots(lengths: Iterable[int], cuts: Collection[int]) -> list[Shots]:
+    """The shots of each of consecutive segments, from the video's cuts: the first frames of its shots but the first."""
+    found, start = [], 0
+    for length in lengths:
+        ends = [*(cut - start for cut in cuts if start < cut < start + length), length]
+        found.append(tuple(end - begin for begin, end in zip([0, *ends], ends)))
+        start += length
+    return found
+
+
 def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple[int, ...]]:
     """Stem grid (height, width) and strides for a plane of this size: a pure function of its arguments.
 
@@ -114,7 +124,7 @@ def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple
 
 def paper_model(channels: int) -> Network:
     """The paper's network with C = `channels`: MLP stem of 512 units, widths C, 80, 80, ..., at 720p 9 x 16 cells."""
-    def model(form: VideoFormat, colorspace: str, n_frames: int, _: Nature) -> ModelConfig:
+    def model(form: VideoFormat, colorspace: str, shots: Shots, _: Nature) -> ModelConfig:
         rows, columns, strides = choose_strides(*_plane_size(form, colorspace), _CELLS)
         blocks = tuple(Block(stride, 80 if i else channels) for i, stride in enumerate(strides))
         return ModelConfig(form.width, form.height, colorspace, "mlp", rows, columns, blocks,
@@ -128,32 +138,32 @@ def nerv_model(channels: int) -> Network:
 
     Its blocks are 3x3 convolution -> pixel shuffle -> SiLU, arXiv 2110.13903, figure 2.
     """
-    def model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature) -> ModelConfig:
-        theirs = paper_model(channels)(form, colorspace, n_frames, nature)
-        wished = n_parameters(theirs, n_frames)
+    def model(form: VideoFormat, colorspace: str, shots: Shots, nature: Nature) -> ModelConfig:
+        theirs = paper_model(channels)(form, colorspace, shots, nature)
+        wished = n_parameters(theirs, shots)
 
         def nerv(width: int) -> ModelConfig:
             blocks = tuple(Block(block.stride, width if i else channels) for i, block in enumerate(theirs.blocks))
             return replace(theirs, blocks=blocks, parts=())
 
-        return min((nerv(width) for width in range(4, 400)), key=lambda m: abs(n_parameters(m, n_frames) - wished))
+        return min((nerv(width) for width in range(4, 400)), key=lambda m: abs(n_parameters(m, shots) - wished))
 
     return model
 
 
 def small_model(parts: tuple[str, ...]) -> Network:
     """The paper's MLP stem (64 units, 8 channels) and head with such parts of a block, about as large as grid_model."""
-    def model(form: VideoFormat, colorspace: str, n_frames: int, _: Nature) -> ModelConfig:
+    def model(form: VideoFormat, colorspace: str, shots: Shots, _: Nature) -> ModelConfig:
         rows, columns, strides = _stem_cells(form, colorspace)
-        sizing = Sizing(200_000 * _larger(form, n_frames)**0.6, 0.7, 0.525)
-        return _widest(n_frames, strides, sizing, lambda blocks: ModelConfig(
+        sizing = Sizing(200_000 * _larger(form, shots)**0.6, 0.7, 0.525)
+        return _widest(shots, strides, sizing, lambda blocks: ModelConfig(
             form.width, form.height, colorspace, "mlp", rows, columns, blocks, stem_hidden=64, stem_channels=8,
             parts=parts))
 
     return model
 
 
-def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature) -> ModelConfig:
+def grid_model(form: VideoFormat, colorspace: str, shots: Shots, nature: Nature) -> ModelConfig:
     """Our network: temporal feature grids, and widths that suit the segment's number of pixels and its rate.
 
     Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights of fine blocks are
@@ -162,26 +172,26 @@ def grid_model(form: VideoFormat, colorspace: str, n_frames: int, nature: Nature
     whose grids are no larger, needs more for each bit. Lively video, whose grids hold the picture, needs few, and
     hardly more as it gets longer.
     """
-    larger = _larger(form, n_frames)
+    larger = _larger(form, shots)
     if is_lively(nature.temporal_information):
         n_usual = 45_000 * larger**0.3
     else:
         n_usual = 100_000 * larger**0.6 * min(max(larger, 1.0), 4.0)**0.22  # 4: as far as was measured
     sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, multiple=8)
     rows, columns, strides = _stem_cells(form, colorspace)
-    grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, n_frames, nature, rows * columns, strides))
-    moves = len(grids) > 2 and n_frames > 1
+    grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, shots, nature, rows * columns, strides))
+    moves = len(grids) > 2 and sum(shots) > 1
     motion = (-(-rows // 2), -(-columns // 2)) if moves else (0, 0)
     wavelet_levels = _WAVELET_LEVELS if moves and is_lively(nature.temporal_information) else 0
-    return _widest(n_frames, strides, sizing, lambda blocks: ModelConfig(
+    return _widest(shots, strides, sizing, lambda blocks: ModelConfig(
         form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
         motion_width=motion[1], wavelet_levels=wavelet_levels, biases="lean", activation="gelu", output="tanh",
         bits=12 if moves else 10))
 
 
-def _larger(form: VideoFormat, n_frames: int) -> float:
+def _larger(form: VideoFormat, shots: Shots) -> float:
     """The segment's pixels over those that rules are made at."""
-    return n_frames * form.width * form.height / USUAL_PIXELS
+    return sum(shots) * form.width * form.height / USUAL_PIXELS
 
 
 def is_lively(temporal_information: float) -> bool:
@@ -189,7 +199,7 @@ def is_lively(temporal_information: float) -> bool:
     return temporal_information > _LIVELY
 
 
-def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
+def _finer_grids(form: VideoFormat, shots: Shots, nature: Nature, n_cells: int,
                  strides: tuple[int, ...]) -> tuple[Grid, ...]:
     """Grids for detail that convolutions store badly, where there is more than one block; they follow the motion.
 
@@ -204,11 +214,11 @@ def _finer_grids(form: VideoFormat, n_frames: int, nature: Nature, n_cells: int,
     most, often = _STILL_VALUES_A_BIT * nature.rate, [Grid(2, 16, level)]
     if is_lively(nature.temporal_information):
         most, often = _LIVELY_VALUES_A_BIT, [Grid(2, 4, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)]
-    n_pixels = form.width * form.height * n_frames
+    n_pixels = form.width * form.height * sum(shots)
     n_bits = nature.rate * usual_bpp(n_pixels) * n_pixels
 
     def n_values(grid: Grid) -> int:
-        return grid.n_keys(n_frames) * grid.channels * n_cells * math.prod(strides[:grid.level])**2
+        return sum(grid.keys(shots)) * grid.channels * n_cells * math.prod(strides[:grid.level])**2
 
     for times in (1, 2, 4, 8, 16):
         grids = tuple(replace(grid, interval=times * grid.interval) for grid in often)
@@ -223,7 +233,7 @@ def _stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int
     return choose_strides(*plane, min(_CELLS, max(1, plane[0] * plane[1] // 64)))
 
 
-def _widest(n_frames: int, strides: tuple[int, ...], sizing: Sizing,
+def _widest(shots: Shots, strides: tuple[int, ...], sizing: Sizing,
             model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
     """The widest model(blocks) within the sizing's number of parameters, grids and motion aside."""
     def blocks(width: float) -> tuple[Block, ...]:
@@ -235,9 +245,9 @@ def _widest(n_frames: int, strides: tuple[int, ...], sizing: Sizing,
         return tuple(found)
 
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
-    aside = sum(tensor.size for tensor in tensors(models[0], n_frames) if tensor.kind in KEYED)
-    return max((m for m in models if n_parameters(m, n_frames) - aside <= sizing.n_parameters), default=models[0],
-               key=lambda m: n_parameters(m, n_frames))
+    aside = sum(tensor.size for tensor in tensors(models[0], shots) if tensor.kind in KEYED)
+    return max((m for m in models if n_parameters(m, shots) - aside <= sizing.n_parameters), default=models[0],
+               key=lambda m: n_parameters(m, shots))
 
 
 def _multiple(width: float, of: int) -> int:

@@ -1,7 +1,7 @@
 """Tensors <-> symbols and steps, and the differentiable stand-ins for both that the fit uses.
 
 Uniform, symmetric, zero exactly zero: value = symbol * step, |symbol| <= 2^(bits-1) - 1; the symbols of grids are
-differences from one key to the next (`lag`), so that what stands still costs next to nothing. A step is an integer
+differences from one key of a shot to the next, so that what stands still costs next to nothing. A step is an integer
 mantissa times a power of two (docs/bitstream.md, 'Steps'), so that dequantizing is exact in float64 and rounds once to
 float32. The rate estimate is the entropy of a discretised Laplace density of each group's own mean magnitude.
 """
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from .config import Keys
 
 _MANTISSA_BITS = 3
 _MIN_EXPONENT = -23
@@ -44,28 +46,38 @@ def writable_steps(steps: torch.Tensor) -> torch.Tensor:
     return ((bits + (1 << spare - 1)) >> spare << spare).view(torch.float32)
 
 
-def bounds(max_symbol: int, lag: int) -> tuple[int, int]:
+def bounds(max_symbol: int, is_keyed: bool) -> tuple[int, int]:
     """Least and largest multiple of its step that a parameter may be, so that differences too are legal symbols."""
-    return (-(max_symbol // 2), (max_symbol + 1) // 2) if lag else (-max_symbol, max_symbol)
+    return (-(max_symbol // 2), (max_symbol + 1) // 2) if is_keyed else (-max_symbol, max_symbol)
 
 
-def quantize(values: NDArray[np.float32], step: float, max_symbol: int, lag: int = 0) -> NDArray[np.int32]:
-    """Nearest multiples of the step (halves to even), clipped to `bounds`; with a lag their differences.
+def quantize(values: NDArray[np.float32], step: float, max_symbol: int, keys: Keys = ()) -> NDArray[np.int32]:
+    """Nearest multiples of the step (halves to even), clipped to `bounds`; of keys their differences.
 
     Args:
-        values: [n]; with a lag, n is a multiple of it.
-        lag: value i is coded as its difference from value i - lag, the first `lag` values as they are; 0: all are.
+        values: [n]; of keys, n is a multiple of their number.
+        keys: how many of them each shot has; the first of a shot is coded as it is, the others as their difference
+            from the one before. (): values that belong to no keys.
     Returns:
         int32 [n], within +-max_symbol.
     """
-    multiples = np.clip(np.rint(values.astype(np.float64) / step), *bounds(max_symbol, lag)).astype(np.int32)
-    return np.diff(multiples.reshape(-1, lag), axis=0, prepend=np.int32(0)).ravel() if lag else multiples
+    multiples = np.clip(np.rint(values.astype(np.float64) / step), *bounds(max_symbol, bool(keys))).astype(np.int32)
+    if not keys:
+        return multiples
+    return np.concatenate([np.diff(shot, axis=0, prepend=np.int32(0)) for shot in _shots(multiples, keys)]).ravel()
 
 
-def dequantize(symbols: NDArray[np.int32], step: float, lag: int = 0) -> NDArray[np.float32]:
+def dequantize(symbols: NDArray[np.int32], step: float, keys: Keys = ()) -> NDArray[np.float32]:
     """The inverse: multiple * step, computed in float64 and rounded once; float32 [n]."""
-    multiples = symbols.reshape(-1, lag).cumsum(axis=0, dtype=np.int64).ravel() if lag else symbols
+    multiples = symbols.astype(np.int64)
+    if keys:
+        multiples = np.concatenate([shot.cumsum(axis=0) for shot in _shots(multiples, keys)]).ravel()
     return (multiples.astype(np.float64) * step).astype(np.float32)
+
+
+def _shots(values: NDArray[Any], keys: Keys) -> list[NDArray[Any]]:
+    """Values [n] as those of each shot, [keys of it, values a key]."""
+    return np.split(values.reshape(sum(keys), -1), np.cumsum(keys[:-1]))
 
 
 class SoftQuantizer:
@@ -75,13 +87,15 @@ class SoftQuantizer:
         sizes: numbers of parameters of the groups, in the order of the flat parameter vector.
         max_symbol: largest magnitude of a symbol.
         log_steps: natural logarithms of the steps, float32 [n_groups]; a leaf if the steps are learned.
-        lags: of the first groups (see quantize); the others have none.
+        keys: of the first groups (see quantize); the others have none.
     """
 
     def __init__(self, sizes: Sequence[int], max_symbol: int, log_steps: torch.Tensor,
-                 lags: Sequence[int] = ()) -> None:
+                 keys: Sequence[Keys] = ()) -> None:
         device = log_steps.device
-        self._lagged = list(zip(sizes, lags))
+        # (values, values a key) of each shot of each group of keys
+        self._lagged = [(n_keys * (size // sum(own)), size // sum(own)) for size, own in zip(sizes, keys)
+                        for n_keys in own]
         self.log_steps = log_steps
         self.max_symbol = max_symbol
         self.sizes = torch.tensor(sizes, device=device)
@@ -118,8 +132,8 @@ class SoftQuantizer:
     def clip_(self, scaled: torch.Tensor) -> None:
         """Clips multiples of the steps [n_parameters] in place."""
         n_lagged = sum(size for size, _ in self._lagged)
-        scaled[:n_lagged].clamp_(*bounds(self.max_symbol, 1))
-        scaled[n_lagged:].clamp_(*bounds(self.max_symbol, 0))
+        scaled[:n_lagged].clamp_(*bounds(self.max_symbol, True))
+        scaled[n_lagged:].clamp_(*bounds(self.max_symbol, False))
 
     def differences(self, multiples: torch.Tensor) -> torch.Tensor:
         """Symbols as they are coded, [n_parameters]."""
@@ -213,9 +227,8 @@ class _LaplaceBits(torch.autograd.Function):
         return by_symbol * (gradient / math.log(2)), None
 
 
-def covering_steps(values: torch.Tensor, sizes: Sequence[int], max_symbol: int,
-                   lags: Sequence[int] = ()) -> list[int]:
+def covering_steps(values: torch.Tensor, sizes: Sequence[int], max_symbol: int, n_keyed: int = 0) -> list[int]:
     """Step codes that just cover each group's largest magnitude: the plain b-bit quantizer, 2^b - 1 levels."""
     peaks = [float(group.abs().max()) for group in torch.split(values.detach(), list(sizes))]
-    limits = [max(max_symbol // 2, 1)] * len(lags) + [max_symbol] * (len(sizes) - len(lags))
+    limits = [max(max_symbol // 2, 1)] * n_keyed + [max_symbol] * (len(sizes) - n_keyed)
     return [code_from_step(peak / limit, up=True) for peak, limit in zip(peaks, limits, strict=True)]

@@ -76,7 +76,7 @@ class Refiner:
     def __init__(self, fitter: Fitter, fitted: Fitted) -> None:
         device = fitter.target.device
         self.fitter, self.fitted, self.n_passes = fitter, fitted, fitter.fit.n_refinements
-        self.quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, fitted.log_steps, fitter.lags)
+        self.quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, fitted.log_steps, fitter.keys)
         self.steps = self.quantizer.per_parameter(writable_steps(fitted.log_steps.exp()))
         self.random = torch.Generator(device).manual_seed(fitter.fit.seed)
         self.recorder = Recorder(device, [self.random])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +19,8 @@ from . import architecture
 from .backends import arithmetic
 from .bitstream import Segment
 from .color import Frames
-from .config import ColorTags, FitConfig, ModelConfig
-from .entropy import Coded, decode_symbols, encode_symbols
+from .config import ColorTags, FitConfig, ModelConfig, Shots
+from .entropy import Coded, Form, decode_symbols, encode_symbols
 from .fit import Fitter
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from .metrics import frame_rgb_db
@@ -45,22 +45,24 @@ class FitSummary:
     entropy_bytes: float
 
 
-def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu",
+def encode_segment(frames: Frames, shots: Shots | None, model: ModelConfig, fit: FitConfig, device: str = "cpu",
                    on_progress: OnProgress = silent, color: ColorTags = ColorTags(), keeper: Keeper | None = None,
                    checkpoint: Checkpoint | None = None,
                    weights: NDArray[np.float32] | None = None) -> tuple[Segment, FitSummary]:
     """Fits the model to the frames (already in the model's colorspace) and codes it.
 
     Args:
+        shots: of the frames; None takes them for one.
         color: what the RGB of a target_psnr is converted by.
         keeper, checkpoint: takes the fit's checkpoints; where it goes on.
         weights: as from shared_weights; the fit starts from them.
     Raises:
         FitError: the fit kept diverging.
     """
-    gauges = _gauges(frames, model, color, device)
+    shots = shots or (frames.n_frames,)
+    gauges = _gauges(frames, shots, model, color, device)
     target = torch.from_numpy(pack(frames, model)).to(device)
-    fitter = Fitter(model, fit, target, on_progress, gauges, keeper, checkpoint, weights)
+    fitter = Fitter(model, fit, target, on_progress, gauges, keeper, checkpoint, weights, shots)
     if checkpoint and checkpoint.numbers["stage"] == REFINE:
         fitted = Refiner.restored(fitter, checkpoint).run()
     else:
@@ -69,32 +71,36 @@ def encode_segment(frames: Frames, model: ModelConfig, fit: FitConfig, device: s
             fitted = Refiner(fitter, fitted).run()
     if fit.target_bpp:
         n_bits = fit.target_bpp * fitter.n_pixels
-        fitted = nearest_to(fitted, fitter.sizes, fitter.lags, lambda found: gauges.bits(found) / n_bits - 1,
+        fitted = nearest_to(fitted, fitter.sizes, len(fitter.keys), lambda found: gauges.bits(found) / n_bits - 1,
                             _SIZE_TOLERANCE, _MAX_CODES)
     elif fit.target_psnr:
         goal = fit.target_psnr
-        fitted = nearest_to(fitted, fitter.sizes, fitter.lags, lambda found: gauges.rgb_db(found) - goal,
+        fitted = nearest_to(fitted, fitter.sizes, len(fitter.keys), lambda found: gauges.rgb_db(found) - goal,
                             _PSNR_TOLERANCE)
-    coded = quantized(fitted, model, frames.n_frames)
+    coded = quantized(fitted, model, shots)
     zeros = sum(int((group.symbols == 0).sum()) for group in coded)
-    return segment_of(coded, model, frames.n_frames), FitSummary(
-        fitted.n_rollbacks, zeros / fitted.parameters.numel(), entropy_bytes(model, frames.n_frames, coded))
+    return segment_of(coded, model, shots), FitSummary(
+        fitted.n_rollbacks, zeros / fitted.parameters.numel(), entropy_bytes(model, shots, coded))
 
 
-def segment_of(coded: list[Coded], model: ModelConfig, n_frames: int) -> Segment:
+def segment_of(coded: list[Coded], model: ModelConfig, shots: Shots) -> Segment:
     """The symbols of all groups coded, a stream for each module."""
-    by_module = itertools.groupby(zip(architecture.groups(model, n_frames), coded, strict=True),
+    by_module = itertools.groupby(zip(architecture.groups(model, shots), coded, strict=True),
                                   key=lambda pair: pair[0].module)
     modules = (list(pairs) for _, pairs in by_module)
-    return Segment(n_frames, tuple(
-        encode_symbols([own for _, own in pairs], [group.shape for group, _ in pairs], model.max_symbol,
-                       [number for number, (group, _) in enumerate(pairs) if group.follows]) for pairs in modules))
+    return Segment(shots, tuple(
+        encode_symbols([own for _, own in pairs], _forms(group for group, _ in pairs), model.max_symbol)
+        for pairs in modules))
 
 
-def _gauges(frames: Frames, model: ModelConfig, color: ColorTags, device: str) -> Gauges:
+def _forms(groups: Iterable[architecture.Group]) -> list[Form]:
+    return [Form(group.shape, group.keys, group.follows) for group in groups]
+
+
+def _gauges(frames: Frames, shots: Shots, model: ModelConfig, color: ColorTags, device: str) -> Gauges:
     """What a fit's segment would take and how near its frames would be, got by coding and by decoding it."""
     def segment(fitted: Fitted) -> Segment:
-        return segment_of(quantized(fitted, model, frames.n_frames), model, frames.n_frames)
+        return segment_of(quantized(fitted, model, shots), model, shots)
 
     def rgb_db(fitted: Fitted) -> float:
         decoded = Frames.concatenate(list(decode_segment(segment(fitted), model, device=device)))
@@ -103,7 +109,7 @@ def _gauges(frames: Frames, model: ModelConfig, color: ColorTags, device: str) -
     return Gauges(lambda fitted: 8.0 * sum(map(len, segment(fitted).streams)), rgb_db)
 
 
-def nearest_to(fitted: Fitted, sizes: Sequence[int], lags: Sequence[int], error_of: Callable[[Fitted], float],
+def nearest_to(fitted: Fitted, sizes: Sequence[int], n_keyed: int, error_of: Callable[[Fitted], float],
                tolerance: float, max_codes: int = 0) -> Fitted:
     """The fit with its rounding biased towards or away from zero, so that it meets its target.
 
@@ -112,7 +118,7 @@ def nearest_to(fitted: Fitted, sizes: Sequence[int], lags: Sequence[int], error_
     some codes larger or smaller, which rounds everything anew.
 
     Args:
-        sizes, lags: the groups', as SoftQuantizer has them.
+        sizes: the groups'; n_keyed: how many of the first of them have keys.
         error_of: by how much a fit is too large or too good; it falls as the bias and the steps grow.
         tolerance: the error that is good enough.
         max_codes: by how many codes steps may move.
@@ -124,7 +130,7 @@ def nearest_to(fitted: Fitted, sizes: Sequence[int], lags: Sequence[int], error_
         for bias in _BIASES:
             if abs(best_error) <= tolerance:
                 return best
-            trial = biased(stepped, sizes, lags, direction * bias)
+            trial = biased(stepped, sizes, n_keyed, direction * bias)
             error = error_of(trial)
             if abs(error) < abs(best_error):
                 best, best_error = trial, error
@@ -138,33 +144,33 @@ def with_steps(fitted: Fitted, codes: int) -> Fitted:
     return replace(fitted, log_steps=torch.tensor(steps).log())
 
 
-def biased(fitted: Fitted, sizes: Sequence[int], lags: Sequence[int], bias: float) -> Fitted:
+def biased(fitted: Fitted, sizes: Sequence[int], n_keyed: int, bias: float) -> Fitted:
     """The fit with the parameters of all groups but grids moved towards zero, at most to it, by a share of a step."""
     sizes_, steps = torch.tensor(sizes), writable_steps(fitted.log_steps.exp()).cpu()
-    steps[:len(lags)] = 0.0
+    steps[:n_keyed] = 0.0
     parameters = fitted.parameters.cpu()
     magnitudes = parameters.abs() - bias * torch.repeat_interleave(steps, sizes_)
     return replace(fitted, parameters=parameters.sign() * magnitudes.clamp_min(0))
 
 
-def quantized(fitted: Fitted, model: ModelConfig, n_frames: int) -> list[Coded]:
+def quantized(fitted: Fitted, model: ModelConfig, shots: Shots) -> list[Coded]:
     """Symbols and step code of every group, in coded order."""
     values = fitted.parameters.cpu().numpy()
     steps = writable_steps(fitted.log_steps.exp()).cpu().tolist()
     coded, start = [], 0
-    for group, step in zip(architecture.groups(model, n_frames), steps, strict=True):
+    for group, step in zip(architecture.groups(model, shots), steps, strict=True):
         code = code_from_step(step)
-        symbols = quantize(values[start:start + group.size], step_from_code(code), model.max_symbol, group.lag)
+        symbols = quantize(values[start:start + group.size], step_from_code(code), model.max_symbol, group.keys)
         coded.append(Coded(symbols, code))
         start += group.size
     return coded
 
 
-def entropy_bytes(model: ModelConfig, n_frames: int, coded: list[Coded]) -> float:
+def entropy_bytes(model: ModelConfig, shots: Shots, coded: list[Coded]) -> float:
     """Sum over all parameter tensors of their own empirical order-0 entropy, the yardstick of the entropy coder."""
     symbols = np.concatenate([group.symbols for group in coded])
     bits, start = 0.0, 0
-    for tensor in architecture.tensors(model, n_frames):
+    for tensor in architecture.tensors(model, shots):
         counts = np.unique(symbols[start:start + tensor.size], return_counts=True)[1]
         bits -= float(counts @ np.log2(counts / tensor.size))
         start += tensor.size
@@ -178,11 +184,10 @@ def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
         BitstreamError: streams that no encoder writes.
     """
     coded: list[Coded] = []
-    groups = architecture.groups(model, segment.n_frames)
+    groups = architecture.groups(model, segment.shots)
     for module, stream in zip(architecture.module_names(model), segment.streams, strict=True):
-        own = [group for group in groups if group.module == module]
-        coded += decode_symbols(stream, [group.shape for group in own], model.max_symbol,
-                                [number for number, group in enumerate(own) if group.follows])
+        own = _forms(group for group in groups if group.module == module)
+        coded += decode_symbols(stream, own, model.max_symbol)
     return coded
 
 
@@ -192,7 +197,7 @@ def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") ->
     Raises:
         BitstreamError: streams that no encoder writes.
     """
-    return reconstruct(decode_parameters(segment, model), model, range(segment.n_frames), segment.n_frames, device)
+    return reconstruct(decode_parameters(segment, model), model, range(segment.n_frames), segment.shots, device)
 
 
 def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float32]:
@@ -201,8 +206,8 @@ def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float3
     Raises:
         BitstreamError: streams that no encoder writes.
     """
-    groups = architecture.groups(model, segment.n_frames)
-    return np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.lag)
+    groups = architecture.groups(model, segment.shots)
+    return np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.keys)
                            for part, group in zip(decode_symbols_of(segment, model), groups, strict=True)])
 
 
@@ -213,16 +218,16 @@ def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] 
     """
     if model.stem == "mlp":
         return None
-    return decode_parameters(segment, model)[is_shared(architecture.tensors(model, segment.n_frames))]
+    return decode_parameters(segment, model)[is_shared(architecture.tensors(model, segment.shots))]
 
 
-def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, n_frames: int,
+def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, shots: Shots,
                 device: str = "cpu") -> Iterator[Frames]:
-    """The wanted ones of a segment's n_frames frames, in the model's colorspace, a batch at a time.
+    """The wanted ones of a segment's frames, in the model's colorspace, a batch at a time.
 
     Batches always start at multiples of the batch size, so a frame does not depend on which others are asked for.
     """
-    network, recorder = Network(model, n_frames, torch.device(device)), Recorder(torch.device(device))
+    network, recorder = Network(model, shots, torch.device(device)), Recorder(torch.device(device))
     named = network.split(torch.from_numpy(parameters).to(device))
 
     def planes_of(numbers: torch.Tensor) -> torch.Tensor:
@@ -230,7 +235,7 @@ def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: ran
 
     size = architecture.decode_batch(model)
     for start in range(wanted.start - wanted.start % size, wanted.stop, size):
-        numbers = torch.arange(start, min(start + size, n_frames), device=device)
+        numbers = torch.arange(start, min(start + size, sum(shots)), device=device)
         with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):
             planes = recorder.call(len(numbers), planes_of, numbers)
         yield unpack(planes[max(wanted.start - start, 0):wanted.stop - start], model)

@@ -175,7 +175,7 @@ def _run(path: Path, settings: Settings, names: Sequence[str], tell: Callable[[i
         variants = _variants(plan, contestants, settings.device)
     return {"clip": path.stem, "width": plan.format.width, "height": plan.format.height,
             "frames": plan.format.n_frames, "preset": settings.preset,
-            "parameters": n_parameters(plan.model, plan.format.n_frames), "gmac_per_frame": _gmac(plan),
+            "parameters": n_parameters(plan.model, (plan.format.n_frames,)), "gmac_per_frame": _gmac(plan),
             "batch": plan.fit.batch_size, "steps": n_steps,
             "variants": variants}
 
@@ -239,7 +239,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def _quality(plan: EncodePlan, source: Frames, flat: NDArray[np.float32], device: str) -> Quality:
     """Of float32 planes from parameters as they are, not quantized, against the source's own planes."""
     meter, start = QualityMeter(plan.format.color), 0
-    for frames in reconstruct(flat, plan.model, range(source.n_frames), source.n_frames, device):
+    for frames in reconstruct(flat, plan.model, range(source.n_frames), (source.n_frames,), device):
         meter.add(source[start:start + frames.n_frames], frames)
         start += frames.n_frames
     return meter.result()

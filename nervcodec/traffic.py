@@ -77,7 +77,7 @@ def step_bytes(model: ModelConfig, n_frames: int, batch: int, precision: str) ->
     item = ITEM_BYTES[precision]
     maps = item * sum(map(_step_values, inner)) + item * 2 * head.takes
     planes = 4 * 4 * head.gives + model.n_planes * model.plane_height * model.plane_width
-    return batch * (maps + planes) + (2 * item + 8 * 4) * n_parameters(model, n_frames)
+    return batch * (maps + planes) + (2 * item + 8 * 4) * n_parameters(model, (n_frames,))
 
 
 def _step_values(layer: Layer) -> int:
@@ -89,7 +89,7 @@ def frame_bytes(model: ModelConfig, n_frames: int) -> int:
     *inner, head = layers(model)
     maps = 4 * (sum(layer.takes + sum(layer.adds) + layer.gives for layer in inner) + head.takes)
     planes = model.n_planes * model.plane_height * model.plane_width
-    return maps + planes + 4 * n_parameters(model, n_frames) // decode_batch(model)
+    return maps + planes + 4 * n_parameters(model, (n_frames,)) // decode_batch(model)
 
 
 def largest_map(model: ModelConfig) -> int:

@@ -81,6 +81,6 @@ def small_file() -> bytes:
     frames = Frames.empty("yuv420", 2, 4, 2)
     for plane in frames.planes:
         plane[:] = np.arange(plane.size).reshape(plane.shape) * 7
-    segment, _ = encode_segment(frames, model, FitConfig(epochs=2))
+    segment, _ = encode_segment(frames, None, model, FitConfig(epochs=2))
     header = Header(VideoFormat(4, 2, Fraction(25), 2), model)
     return write_file(header, [segment], StoredQuality(psnr_y=30.5))

@@ -22,15 +22,15 @@ import numpy as np
 from hostile import CASES, GOOD, MLP, file_of, header, segment
 from nervcodec import architecture, fileinfo
 from nervcodec.bitstream import File, read_file, read_segment, salvage, write_file, write_segment
-from nervcodec.config import Block, Grid, ModelConfig
+from nervcodec.config import Block, Grid, ModelConfig, Shots
 from nervcodec.console import info_rows
-from nervcodec.contexts import Shape
-from nervcodec.entropy import Coded, decode_symbols, encode_symbols
+from nervcodec.entropy import Coded, Form, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError
 from nervcodec.limits import Limits
 
 DATA = Path(__file__).parent / "data"
 MAX_PARAMETERS = 4000  # of a network whose streams are decoded
+SHOTS: tuple[Shots, ...] = ((1,), (2,), (5,), (8,), (1, 1), (2, 3), (3, 1, 1), (1, 1, 1))  # of what is no whole segment
 
 # Stem grids of one, two and several keys, finer ones, both stems, few and many levels.
 MODELS = (
@@ -106,31 +106,31 @@ def decode_sections(data: bytes) -> None:
     try:
         if number == len(names):
             read = read_segment(data[2:], len(names))
-            n_frames, streams = read.n_frames, dict(zip(names, read.streams, strict=True))
+            shots, streams = read.shots, dict(zip(names, read.streams, strict=True))
             assert write_segment(read) == data[2:]
         else:
-            n_frames, streams = 1 + data[1] // (len(names) + 1) % 8, {names[number]: data[2:]}
+            shots, streams = SHOTS[data[1] // (len(names) + 1) % len(SHOTS)], {names[number]: data[2:]}
     except BitstreamError:
         return
-    if architecture.n_parameters(model, n_frames) <= MAX_PARAMETERS:
+    if architecture.n_parameters(model, shots) <= MAX_PARAMETERS:
         for name, stream in streams.items():
-            decode(stream, *shapes_of(model, name, n_frames), model.max_symbol)
+            decode(stream, forms_of(model, name, shots), model.max_symbol)
 
 
-def shapes_of(model: ModelConfig, module: str, n_frames: int) -> tuple[list[Shape], list[int]]:
-    """The shapes of a module's groups, and which of them follow the one before."""
-    own = [group for group in architecture.groups(model, n_frames) if group.module == module]
-    return [group.shape for group in own], [number for number, group in enumerate(own) if group.follows]
+def forms_of(model: ModelConfig, module: str, shots: Shots) -> list[Form]:
+    """Those of a module's groups."""
+    return [Form(group.shape, group.keys, group.follows) for group in architecture.groups(model, shots)
+            if group.module == module]
 
 
-def decode(stream: bytes, shapes: list[Shape], followers: list[int], max_symbol: int) -> None:
+def decode(stream: bytes, forms: list[Form], max_symbol: int) -> None:
     """Decodes a stream, or finds it wrong; there are as many symbols as there should be, in their range."""
     try:
-        groups = decode_symbols(stream, shapes, max_symbol, followers)
+        groups = decode_symbols(stream, forms, max_symbol)
     except BitstreamError:
         return
-    for group, shape in zip(groups, shapes, strict=True):
-        assert group.symbols.shape == (math.prod(shape),) and np.abs(group.symbols).max() <= max_symbol
+    for group, form in zip(groups, forms, strict=True):
+        assert group.symbols.shape == (math.prod(form.shape),) and np.abs(group.symbols).max() <= max_symbol
 
 
 # --- what they begin with ---
@@ -147,17 +147,19 @@ def parser_seeds() -> Iterator[bytes]:
 def section_seeds() -> Iterator[bytes]:
     """For every model and module: streams of zeros, of small and of large symbols, alone and as a whole segment."""
     rng = np.random.default_rng(0)
-    for (number, model), n_frames, spread in itertools.product(enumerate(MODELS), (1, 2, 5), (0.0, 0.5, 1.5, 40.0)):
+    models, spreads = enumerate(MODELS), (0.0, 0.5, 1.5, 40.0)
+    for (number, model), (choice, shots), spread in itertools.product(models, enumerate(SHOTS), spreads):
         names = architecture.module_names(model)
-        payload = struct.pack("<IH4I", n_frames, 0, 1, 2, 3, 4)
+        cuts = list(itertools.accumulate(shots[:-1]))
+        payload = struct.pack(f"<IH4I{len(cuts)}I", sum(shots), len(cuts), 1, 2, 3, 4, *cuts)
         for place, name in enumerate(names):
-            shapes, followers = shapes_of(model, name, n_frames)
-            drawn = (np.rint(rng.laplace(0, spread, math.prod(shape))) for shape in shapes)
+            forms = forms_of(model, name, shots)
+            drawn = (np.rint(rng.laplace(0, spread, math.prod(form.shape))) for form in forms)
             groups = [Coded(np.clip(values, -model.max_symbol, model.max_symbol).astype(np.int32), 90)
                       for values in drawn]
-            stream = encode_symbols(groups, shapes, model.max_symbol, followers)
+            stream = encode_symbols(groups, forms, model.max_symbol)
             payload += struct.pack("<I", len(stream)) + stream
-            yield bytes([number, place + (n_frames - 1) * (len(names) + 1)]) + stream
+            yield bytes([number, place + choice * (len(names) + 1)]) + stream
         yield bytes([number, len(names)]) + payload
     for case in CASES:
         if case.stage == "streams":  # the stems' own: of one, of two keys

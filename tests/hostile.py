@@ -91,11 +91,12 @@ def halved(wavelet_levels: int, grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (
     return header(grids, more=struct.pack("<HHB", 1, 1, wavelet_levels), architecture=2, **changes)
 
 
-def segment(streams: Sequence[bytes] = STREAMS_OF_ZEROS, n_frames: int = 1, overrides: int = 0,
-            lengths: Sequence[int] | None = None) -> tuple[int, bytes]:
-    """A segment's type and payload. lengths: what stream_length says, if not the truth."""
+def segment(streams: Sequence[bytes] = STREAMS_OF_ZEROS, n_frames: int = 1, cuts: Sequence[int] = (),
+            n_cuts: int | None = None, lengths: Sequence[int] | None = None) -> tuple[int, bytes]:
+    """A segment's type and payload. n_cuts, lengths: what n_cuts and stream_length say, if not the truth."""
     said = [len(stream) for stream in streams] if lengths is None else lengths
-    return SEGMENT, struct.pack("<IH4I", n_frames, overrides, U32, U32, U32, U32) + b"".join(
+    return SEGMENT, struct.pack(
+        f"<IH4I{len(cuts)}I", n_frames, len(cuts) if n_cuts is None else n_cuts, U32, U32, U32, U32, *cuts) + b"".join(
         struct.pack("<I", length) + stream for length, stream in zip(said, streams, strict=True))
 
 
@@ -295,8 +296,14 @@ def _sections() -> Iterator[Case]:
                "segment_n_frames is 0; legal: 1 to 16777216")
     yield Case("segment-frames-negative", file_of(segment(n_frames=U32)), InvalidField,
                "segment_n_frames is 4294967295; legal: 1 to 16777216")
-    yield Case("segment-with-overrides", file_of(segment(overrides=1)), InvalidField,
-               "overrides_length is 1; legal: 0 to 0")
+    for cuts, message in (((0,), "cut is 0; legal: 1 to 16777215"), ((9,), "cut is 9; legal: 1 to 8"),
+                          ((U32,), "cut is 4294967295; legal: 1 to 16777215"),
+                          ((4, 4), "cut is 4; legal: 5 to 8"), ((4, 3), "cut is 3; legal: 5 to 8")):
+        name = "-".join(map(str, cuts))
+        yield Case(f"segment-cut-at-{name}", file_of(segment(n_frames=9, cuts=cuts)), InvalidField, message)
+    yield Case("segment-of-one-frame-is-cut", file_of(segment(cuts=(1,))), InvalidField, "cut is 1; legal: 1 to 0")
+    yield Case("segment-with-more-cuts-than-bytes", file_of(segment(n_frames=9, n_cuts=65535)), InvalidField,
+               "cut is 512; legal: 2 to 8")
     yield Case("no-segment", file_of((QUALITY, bytes(32))), InvalidField,
                "n_frames is 1; legal: 0, the sum over the segments")
     yield Case("only-unknown-sections", file_of(*[(200, b"")] * 60), InvalidField,

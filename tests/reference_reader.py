@@ -34,8 +34,9 @@ BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
 MOTION: list[Field] = [("motion_height", 2, 1, 4096), ("motion_width", 2, 1, 4096)]
 WAVELETS: list[Field] = [("wavelet_levels", 1, 1, 4)]
 SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
-SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("overrides_length", 2, 0, 0),
+SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("n_cuts", 2, 0, U16),
                         ("frames_crc", 4, 0, U32), *((f"plane{k}_sum", 4, 0, U32) for k in range(3))]
+CUT: list[Field] = [("cut", 4, 1, 16777215)]
 STREAM: list[Field] = [("stream_length", 4, 1, U32)]
 QUALITY: list[Field] = [(name, 4, 0, U32) for name in
                         ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "psnr_min", "ms_ssim", "epochs")]
@@ -48,10 +49,14 @@ THRESHOLDS: dict[int, tuple[int, ...]] = {1: (), 2: (6,), 3: (2, 8), 4: (1, 4, 1
 
 @dataclass
 class Segment:
-    """Section "Segment": the number of frames and a stream for each module, in order."""
+    """Section "Segment": the numbers of frames of its shots and a stream for each module, in order."""
 
-    n_frames: int
+    shots: list[int]
     streams: list[bytes]
+
+    @property
+    def n_frames(self) -> int:
+        return sum(self.shots)
 
 
 @dataclass
@@ -139,10 +144,14 @@ def read(data: bytes) -> File:
         kind = entry["section_type"]
         if kind == 1:
             section = Cursor(payload, f"section {number}")
-            n_frames = section.fields(SEGMENT)["segment_n_frames"]
+            fields = section.fields(SEGMENT)
+            cuts = [section.fields(CUT)["cut"] for _ in range(fields["n_cuts"])]
+            shots = [end - start for start, end in zip([0, *cuts], [*cuts, fields["segment_n_frames"]])]
+            if min(shots) < 1:
+                raise ValueError(f"the cuts of section {number} do not rise, or not below its number of frames")
             streams = [section.take(section.fields(STREAM)["stream_length"]) for _ in range(2 + len(file.blocks))]
             section.finish()
-            file.segments.append(Segment(n_frames, streams))
+            file.segments.append(Segment(shots, streams))
         elif kind == 129:
             if file.quality is not None:
                 raise ValueError("there is more than one quality section")
@@ -205,7 +214,12 @@ def grid_sizes(file: File, level: int) -> list[tuple[int, int]]:
     return found
 
 
-def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
+def n_keys(shots: Sequence[int], interval: int) -> list[int]:
+    """Section "Tensors": the keys of a grid that each shot has."""
+    return [-(-n_frames // interval) for n_frames in shots]
+
+
+def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]]:
     """Section "Tensors": for each module its name, and the names and shapes of its weights and of its biases."""
     header = file.header
     height, width, encoding = header["stem_height"], header["stem_width"], 2 * header["pe_levels"]
@@ -218,11 +232,11 @@ def tensors(file: File, n_frames: int) -> list[tuple[str, Shapes, Shapes]]:
     else:
         channels = level_channels(file, 0)
         if file.motion:
-            weights.append(("motion", (n_frames, 2, *file.motion)))
+            weights.append(("motion", (sum(shots), 2, *file.motion)))
         for k, (grid_channels, interval, level) in enumerate(file.grids, 1):
-            n_keys, sizes = -(-n_frames // interval), grid_sizes(file, level)
-            weights.append((f"grid{k}", (n_keys, grid_channels, *sizes[-1])))
-            weights += [(f"grid{k}_details{i}", (n_keys, 3 * grid_channels, *sizes[i]))
+            n, sizes = sum(n_keys(shots, interval)), grid_sizes(file, level)
+            weights.append((f"grid{k}", (n, grid_channels, *sizes[-1])))
+            weights += [(f"grid{k}_details{i}", (n, 3 * grid_channels, *sizes[i]))
                         for i in range(len(sizes) - 1, 0, -1)]
     modules = [("stem", weights, biases)]
     for i, (stride, wide) in enumerate(file.blocks, 1):
@@ -347,16 +361,19 @@ def read_records(cursor: Cursor, n_records: int, max_symbol: int) -> tuple[int, 
 
 
 def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: int,
-                  followers: Collection[int] = ()) -> list[tuple[Ints, int]]:
+                  followers: Collection[int] = (), keys: Sequence[Sequence[int]] = ()) -> list[tuple[Ints, int]]:
     """Section "Streams": symbols and step code of each group, given [K, C, h, w] of a grid, [size] of others.
 
-    The groups with the numbers in followers, from 0, follow the group before them.
+    The groups with the numbers in followers, from 0, follow the group before them. The first groups have so many keys
+    in each shot; where keys are not given all of a grid belong to one.
     """
+    by_shot = list(keys) or [shape[:1] if len(shape) == 4 else () for shape in shapes]
+    by_shot += [()] * (len(shapes) - len(by_shot))
     cursor = Cursor(stream, "a stream")
     records = []
     for number, shape in enumerate(shapes):
         n_records = 1
-        if number in followers or (len(shape) == 4 and shape[0] > 1):
+        if number in followers or any(n > 1 for n in by_shot[number]):
             n_classes = cursor.integer(1)
             if not 1 <= n_classes <= 6:
                 raise ValueError(f"a grid has {n_classes} classes")
@@ -367,11 +384,9 @@ def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: 
     for number, (shape, (step, tables)) in enumerate(zip(shapes, records, strict=True)):
         if number in followers:
             followed = found[number - 1][0].reshape(shapes[number - 1])
-            symbols = decode_grid(decoder, np.zeros(shape, np.int32), tables, followed)
+            symbols = decode_grid(decoder, shape, by_shot[number], None, tables, followed)
         elif len(tables) > 1:
-            grid = np.zeros(shape, np.int32)
-            grid[0] = decoder.decode(tables[0], grid[0].size).reshape(grid[0].shape)
-            symbols = decode_grid(decoder, grid, tables[1:])
+            symbols = decode_grid(decoder, shape, by_shot[number], tables[0], tables[1:])
         else:
             symbols = decoder.decode(tables[0], math.prod(shape))
         found.append((symbols, step))
@@ -379,11 +394,15 @@ def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: 
     return found
 
 
-def decode_grid(decoder: "RangeDecoder", d: Ints, classes: list[Table], followed: Ints | None = None) -> Ints:
-    """Section "Contexts": the symbols of a grid, given its key 0 or the symbols of the details it follows."""
-    seen = set()
-    for k in range(1 if followed is None else 0, len(d)):
-        activity = around(d[k - 1]) if k else np.zeros(d[k].shape, np.int32)
+def decode_grid(decoder: "RangeDecoder", shape: tuple[int, ...], keys: Sequence[int], first: Table,
+                classes: list[Table], followed: Ints | None = None) -> Ints:
+    """Section "Contexts": the symbols of a grid, given the table of first keys or the details that it follows."""
+    d, starts, seen = np.zeros(shape, np.int32), {sum(keys[:i]) for i in range(len(keys))}, set()
+    for k in range(len(d)):
+        if k in starts and followed is None:
+            d[k] = decoder.decode(first, d[k].size).reshape(d[k].shape)
+            continue
+        activity = np.zeros(d[k].shape, np.int32) if k in starts else around(d[k - 1])
         if followed is not None:
             rows, columns = np.arange(d.shape[2]) // 2, np.arange(d.shape[3]) // 2
             activity += around(followed[k])[:, rows[:, None], columns]
@@ -456,18 +475,29 @@ class RangeDecoder:
         return found
 
 
+def is_keyed(name: str) -> bool:
+    """Whether a tensor of the stem is a motion, a grid or its details."""
+    return name.startswith(("grid", "motion"))
+
+
+def keys_of(file: File, shots: Sequence[int], name: str) -> list[int]:
+    """Section "Tensors": how many keys of such a tensor belong to each shot."""
+    return n_keys(shots, 1 if name == "motion" else file.grids[int(name[4]) - 1][1])
+
+
 def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
     """Sections "Tensors" and "Streams": name, symbols and step code of each group in coded order."""
     segment = file.segments[segment_index]
     found = []
-    for (module, weights, biases), stream in zip(tensors(file, segment.n_frames), segment.streams, strict=True):
+    for (module, weights, biases), stream in zip(tensors(file, segment.shots), segment.streams, strict=True):
         names = [name for name, _ in weights]
-        shapes = [shape if name.startswith(("grid", "motion")) else (math.prod(shape),) for name, shape in weights]
+        shapes = [shape if is_keyed(name) else (math.prod(shape),) for name, shape in weights]
         if biases:
             names, shapes = [*names, "biases"], [*shapes, (sum(math.prod(shape) for _, shape in biases),)]
         highest = f"details{file.wavelet_levels}"
         followers = [i for i, name in enumerate(names) if "details" in name and not name.endswith(highest)]
-        decoded = decode_stream(stream, shapes, file.max_symbol, followers)
+        decoded = decode_stream(stream, shapes, file.max_symbol, followers,
+                                [keys_of(file, segment.shots, name) for name in names if is_keyed(name)])
         found += [(f"{module}.{name}", *group) for name, group in zip(names, decoded, strict=True)]
     return found
 
@@ -484,12 +514,16 @@ def step_codes(file: File, segment_index: int) -> list[int]:
 
 def parameters(file: File, segment_index: int) -> dict[str, Floats]:
     """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and head.conv.bias."""
-    n_frames = file.segments[segment_index].n_frames
-    modules = tensors(file, n_frames)
-    keys = {f"stem.{name}": shape[0] for name, shape in modules[0][1] if name.startswith(("grid", "motion"))}
+    shots = file.segments[segment_index].shots
+    modules = tensors(file, shots)
     values = {}
     for name, found, code in groups(file, segment_index):
-        summed = found.reshape(keys[name], -1).cumsum(0).ravel() if name in keys else found
+        module, _, own_name = name.partition(".")
+        summed = found
+        if module == "stem" and is_keyed(own_name):
+            keys = keys_of(file, shots, own_name)
+            by_shot = np.split(found.reshape(sum(keys), -1), np.cumsum(keys)[:-1])
+            summed = np.concatenate([part.cumsum(0) for part in by_shot]).ravel()
         values[name] = (summed * math.ldexp(8 + code % 8, code // 8 - 23)).astype(np.float32)
     tensor = {}
     for module, weights, biases in modules:
@@ -539,7 +573,7 @@ class Network:
     """Section "Reconstruction"."""
 
     def __init__(self, file: File, segment_index: int) -> None:
-        self.file, self.header, self.n_frames = file, file.header, file.segments[segment_index].n_frames
+        self.file, self.header, self.shots = file, file.header, file.segments[segment_index].shots
         self.tensor = parameters(file, segment_index)
 
     def linear(self, name: str, v: Floats) -> Floats:
@@ -563,7 +597,7 @@ class Network:
 
     def encoding(self, t: int) -> Floats:
         base = self.header["pe_base"] / 256
-        angles = np.array([base**i * math.pi * t / self.n_frames for i in range(self.header["pe_levels"])])
+        angles = np.array([base**i * math.pi * t / sum(self.shots) for i in range(self.header["pe_levels"])])
         return np.concatenate([np.sin(angles), np.cos(angles)]).astype(np.float32)
 
     def stem(self, t: int) -> Floats:
@@ -574,14 +608,17 @@ class Network:
         return self.grids(t, 0)
 
     def grids(self, t: int, level: int) -> Floats:
-        """The channels of the grids of a level, which has some."""
-        found = []
+        """The channels of the grids of a level, which has some, in frame t of the segment."""
+        found, ends = [], list(itertools.accumulate(self.shots))
+        shot = bisect.bisect_right(ends, t)
+        n_frames, first = self.shots[shot], ends[shot] - self.shots[shot]
         for k in (k for k, grid in enumerate(self.file.grids, 1) if grid[2] == level):
-            keys = self.keys(k, level)
-            u = min(max((t + 0.5) * len(keys) / self.n_frames - 0.5, 0), len(keys) - 1)
+            n = n_keys(self.shots, self.file.grids[k - 1][1])
+            keys = self.keys(k, level)[sum(n[:shot]):sum(n[:shot + 1])]
+            u = min(max((t - first + 0.5) * len(keys) / n_frames - 0.5, 0), len(keys) - 1)
             weights = np.maximum(0, 1 - np.abs(u - np.arange(len(keys)))).astype(np.float32)
             if level and self.file.motion:
-                keys = np.stack([self.moved(key, t, (k + 0.5) * self.n_frames / len(keys) - 0.5, level)
+                keys = np.stack([self.moved(key, t, first, (k + 0.5) * n_frames / len(keys) - 0.5, level)
                                  if weights[k] else key for k, key in enumerate(keys)])
             found.append(np.tensordot(weights, keys, 1))
         return np.concatenate(found)
@@ -601,12 +638,13 @@ class Network:
             a = found[:, :, :rows, :columns]
         return a
 
-    def moved(self, key: Floats, t: int, moment: float, level: int) -> Floats:
-        """Section "Motion": a key [C, H, W] that stands at a moment, as frame t shows it."""
-        motion, n = self.tensor["stem.motion.weight"], math.floor(moment)
-        then = np.float32(1 - (moment - n)) * motion[n]
-        if moment > n:
-            then = then + np.float32(moment - n) * motion[n + 1]
+    def moved(self, key: Floats, t: int, first: int, moment: float, level: int) -> Floats:
+        """Section "Motion": a key [C, H, W] at a moment of the shot from frame `first` on, as frame t shows it."""
+        motion, n = self.tensor["stem.motion.weight"], first + math.floor(moment)
+        share = moment - math.floor(moment)
+        then = np.float32(1 - share) * motion[n]
+        if share:
+            then = then + np.float32(share) * motion[n + 1]
         channels, height, width = key.shape
         strides = [stride for stride, _ in self.file.blocks]
         by = 8 * stretched(motion[t] - then, height, width) * math.prod(strides[:level]) / math.prod(strides)

@@ -20,8 +20,8 @@ MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grid
                     biases="lean", activation="gelu-tanh", output="linear")
 FORM = VideoFormat(10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15))
 HEADER = Header(FORM, MODEL)
-SEGMENTS = (Segment(4, (b"\0", b"ab", b"c", b"defg"), FrameSums(0x01234567, (2, 3, 4))),
-            Segment(3, (b"1", b"2", b"3", b"45")))
+SEGMENTS = (Segment((4,), (b"\0", b"ab", b"c", b"defg"), FrameSums(0x01234567, (2, 3, 4))),
+            Segment((3,), (b"1", b"2", b"3", b"45")))
 
 
 # --- round trips ---
@@ -68,7 +68,7 @@ def headers(draw: st.DrawFn) -> Header:
 
 
 def segment_of(header: Header, n_frames: int) -> Segment:
-    return Segment(n_frames, tuple(bytes([i + 1]) * (i + 1) for i in range(len(header.model.blocks) + 2)))
+    return Segment((n_frames,), tuple(bytes([i + 1]) * (i + 1) for i in range(len(header.model.blocks) + 2)))
 
 
 @given(headers())
@@ -126,11 +126,14 @@ u32 = st.integers(0, 2**32 - 1)
 sums = st.none() | st.builds(FrameSums, u32, st.tuples(u32, u32, u32))
 
 
-@given(st.lists(st.tuples(st.integers(1, 1000), st.lists(st.binary(min_size=1, max_size=40), min_size=4, max_size=4),
+shots = st.lists(st.integers(1, 1000), min_size=1, max_size=4).map(tuple)
+
+
+@given(st.lists(st.tuples(shots, st.lists(st.binary(min_size=1, max_size=40), min_size=4, max_size=4),
                           sums), min_size=1, max_size=5))
-def test_segments_come_back(contents: list[tuple[int, list[bytes], FrameSums | None]]) -> None:
-    """Segments keep their frames, their streams, their sums and their order."""
-    segments = tuple(Segment(n_frames, tuple(streams), own) for n_frames, streams, own in contents)
+def test_segments_come_back(contents: list[tuple[tuple[int, ...], list[bytes], FrameSums | None]]) -> None:
+    """Segments keep their shots, their streams, their sums and their order."""
+    segments = tuple(Segment(own_shots, tuple(streams), own) for own_shots, streams, own in contents)
     form = replace(FORM, n_frames=sum(segment.n_frames for segment in segments))
     assert read_file(write_file(Header(form, MODEL), segments, StoredQuality())).segments == segments
 
@@ -145,7 +148,7 @@ def test_n_bytes_and_container_bytes() -> None:
 def test_container_is_at_most_250_bytes(size: tuple[int, int]) -> None:
     """One segment of the default preset has at most 250 bytes around its streams."""
     form = VideoFormat(*size, Fraction(25), 132)
-    header = Header(form, PRESETS["medium"].model(form, "yuv", 132))
+    header = Header(form, PRESETS["medium"].model(form, "yuv", (132,)))
     data = write_file(header, [segment_of(header, 132)], StoredQuality())
     assert read_file(data).container_bytes <= 250
 

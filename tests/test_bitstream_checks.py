@@ -10,12 +10,12 @@ from nervcodec.bitstream import (QUALITY, SEGMENT, Header, Segment, StoredQualit
                                  write_quality, write_segment)
 from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
 from nervcodec.errors import BadMagic, Checksum, InvalidField, Truncated, UnsupportedVersion
-from nervcodec.fields import (BLOCK_FIELDS, GRID_FIELDS, HEADER_FIELDS, QUALITY_FIELDS, SEGMENT_FIELDS, STREAM_LENGTH,
-                              Field)
+from nervcodec.fields import (BLOCK_FIELDS, CUT, GRID_FIELDS, HEADER_FIELDS, QUALITY_FIELDS, SEGMENT_FIELDS,
+                              STREAM_LENGTH, Field)
 
 MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300)))
 HEADER = Header(VideoFormat(10, 6, Fraction(30000, 1001), 7), MODEL)
-SEGMENTS = (Segment(4, (b"\0", b"ab", b"c", b"defg")), Segment(3, (b"1", b"2", b"3", b"45")))
+SEGMENTS = (Segment((4,), (b"\0", b"ab", b"c", b"defg")), Segment((3,), (b"1", b"2", b"3", b"45")))
 SIZES = {"u8": 1, "u16": 2, "u32": 4}
 
 
@@ -220,7 +220,12 @@ def test_networks_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
 @pytest.mark.parametrize(("payload", "name", "value"), [
     (struct.pack("<IH", 0, 0), "segment_n_frames", 0),
     (struct.pack("<IH", (1 << 24) + 1, 0), "segment_n_frames", (1 << 24) + 1),
-    (struct.pack("<IH", 1, 1), "overrides_length", 1),
+    (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 0), "cut", 0),
+    (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 9), "cut", 9),
+    (struct.pack("<IH4II", 1, 1, 1, 2, 3, 4, 1), "cut", 1),
+    (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 1 << 24), "cut", 1 << 24),
+    (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 5), "cut", 5),
+    (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 4), "cut", 4),
     (struct.pack("<IH4II", 1, 0, 1, 2, 3, 4, 0), "stream_length", 0),
 ])
 def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, value: int) -> None:
@@ -232,6 +237,6 @@ def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, valu
 
 def test_every_field_fits_its_type() -> None:
     """No legal value is larger than its bytes hold, and no header field's name comes twice."""
-    fields = [*HEADER_FIELDS, *GRID_FIELDS, *BLOCK_FIELDS, *SEGMENT_FIELDS, STREAM_LENGTH, *QUALITY_FIELDS]
+    fields = [*HEADER_FIELDS, *GRID_FIELDS, *BLOCK_FIELDS, *SEGMENT_FIELDS, CUT, STREAM_LENGTH, *QUALITY_FIELDS]
     assert all(0 <= field.low <= field.high < 1 << 8 * SIZES[field.type] for field in fields)
     assert len({field.name for field in fields}) == len(fields)

@@ -340,7 +340,7 @@ def test_decode_refuses_a_bomb(shell: Shell) -> None:
     """A valid file of under 200 bytes that stands for terabytes of parameters is refused before any are allocated."""
     model = ModelConfig(8192, 8192, "yuv", "grid", 4096, 4096, (Block(1, 4096),), grids=(Grid(255, 1),))
     form = VideoFormat(8192, 8192, Fraction(25), 1000)
-    data = write_file(Header(form, model), [Segment(1000, (b"\0",) * 3)], StoredQuality())
+    data = write_file(Header(form, model), [Segment((1000,), (b"\0",) * 3)], StoredQuality())
     assert len(data) < 200
     (shell.folder / "bomb.nvpp").write_bytes(data)
     result = shell("decode", "bomb.nvpp", "out.y4m")

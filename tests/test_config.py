@@ -148,9 +148,9 @@ def test_bands_are_halves_rounded_up() -> None:
 
 
 @pytest.mark.parametrize(("n_frames", "interval", "n_keys"), [(1, 4, 1), (4, 4, 1), (5, 4, 2), (9, 1, 9), (3, 99, 1)])
-def test_n_keys(n_frames: int, interval: int, n_keys: int) -> None:
-    """A grid has a key for every interval that is begun."""
-    assert Grid(1, interval).n_keys(n_frames) == n_keys
+def test_keys(n_frames: int, interval: int, n_keys: int) -> None:
+    """A grid has a key for every interval of a shot that is begun."""
+    assert Grid(1, interval).keys((n_frames, 1, n_frames)) == (n_keys, 1, n_keys)
 
 
 def test_configs_are_frozen() -> None:

@@ -40,7 +40,7 @@ def files(small_file: bytes) -> Mapping[str, bytes]:
     for k, plane in enumerate(frames.planes):
         plane[:] = np.arange(16).reshape(2, 2, 4) * (9 + k)
     rgb = write_file(Header(VideoFormat(4, 2, Fraction(25), 2, "rgb"), mlp),
-                     [encode_segment(frames, mlp, FitConfig(epochs=2))[0]], StoredQuality(psnr_rgb=20.0))
+                     [encode_segment(frames, None, mlp, FitConfig(epochs=2))[0]], StoredQuality(psnr_rgb=20.0))
     one = read_file(small_file)
     header = Header(replace(one.header.format, n_frames=4), one.header.model)
     return {"grid": small_file, "mlp": rgb, "two": write_file(header, one.segments * 2, StoredQuality(ms_ssim=0.9))}
@@ -242,7 +242,7 @@ def test_damaged_streams_give_symbols_or_an_error(files: Mapping[str, bytes], na
         for at in range(len(stream)):
             for change in (0x01, 0x80, 0xFF):
                 wrong = stream[:at] + bytes([stream[at] ^ change]) + stream[at + 1:]
-                segment = Segment(file.segments[0].n_frames, (*streams[:i], wrong, *streams[i + 1:]))
+                segment = Segment((file.segments[0].n_frames,), (*streams[:i], wrong, *streams[i + 1:]))
                 try:
                     coded = decode_symbols_of(segment, file.header.model)
                 except BitstreamError:

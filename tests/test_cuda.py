@@ -42,7 +42,7 @@ def clip(model: ModelConfig, n_frames: int = 9) -> Frames:
 
 def first_plane_mse(model: ModelConfig, fit: FitConfig, device: str) -> float:
     frames = clip(model)
-    segment, _ = encode_segment(frames, model, fit, device)
+    segment, _ = encode_segment(frames, None, model, fit, device)
     decoded = Frames.concatenate(list(decode_segment(segment, model)))
     return float(np.square(decoded.planes[0].astype(float) - frames.planes[0]).mean())
 
@@ -95,7 +95,7 @@ def test_a_replayed_fit_goes_on_from_its_checkpoint() -> None:
 @pytest.mark.parametrize(("model", "fit"), CASES)
 def test_a_gpu_decodes_to_the_same_frames(model: ModelConfig, fit: FitConfig) -> None:
     """Every sample is within one level of the CPU's, in batches that are replayed and in the shorter last one."""
-    segment, _ = encode_segment(clip(model, 26), model, replace(fit, epochs=10))
+    segment, _ = encode_segment(clip(model, 26), None, model, replace(fit, epochs=10))
     on_cpu, on_gpu, again = (Frames.concatenate(list(decode_segment(segment, model, device=name)))
                              for name in ("cpu", "cuda", "cuda"))
     for a, b, c in zip(on_cpu.planes, on_gpu.planes, again.planes, strict=True):

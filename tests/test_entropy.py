@@ -9,6 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from forms import forms
+
 from nervcodec.contexts import Shape, Symbols
 from nervcodec.entropy import Coded, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError, InvalidField, Truncated
@@ -23,7 +25,7 @@ def coded(values: list[int] | NDArray[np.float64], step_code: int = 0) -> Coded:
 
 def encoded(groups: list[Coded], max_symbol: int) -> bytes:
     """The stream of groups that are no grids."""
-    return encode_symbols(groups, [group.symbols.shape for group in groups], max_symbol)
+    return encode_symbols(groups, forms([group.symbols.shape for group in groups]), max_symbol)
 
 
 def n_buckets(max_symbol: int) -> int:
@@ -43,7 +45,7 @@ def assert_round_trip(groups: list[Coded], max_symbol: int) -> None:
 
 
 def assert_comes_back(groups: list[Coded], shapes: list[tuple[int, ...]], max_symbol: int) -> None:
-    decoded = decode_symbols(encode_symbols(groups, shapes, max_symbol), shapes, max_symbol)
+    decoded = decode_symbols(encode_symbols(groups, forms(shapes), max_symbol), forms(shapes), max_symbol)
     assert len(decoded) == len(groups)
     for before, after in zip(groups, decoded):
         np.testing.assert_array_equal(after.symbols, before.symbols)
@@ -118,7 +120,7 @@ def test_golden_stream_is_written() -> None:
 
 def test_golden_stream_is_read() -> None:
     """These bytes give exactly these groups for ever."""
-    decoded = decode_symbols(GOLDEN, [(3,), (30,), (32,), (8,), (8,)], 7)
+    decoded = decode_symbols(GOLDEN, forms([(3,), (30,), (32,), (8,), (8,)]), 7)
     assert [group.symbols.tolist() for group in decoded] == [group.symbols.tolist() for group in GOLDEN_GROUPS]
     assert [group.step_code for group in decoded] == [0, 0x12, 0x02, 0xAB, 0xCD]
 
@@ -276,20 +278,20 @@ def test_every_number_of_classes_comes_back(n_classes: int, max_symbol: int, mon
     """Whatever number of classes the encoder takes, it stands in the stream and the symbols come back."""
     monkeypatch.setattr("nervcodec.contexts._cost_bits", lambda counts: abs(len(counts) - n_classes))
     group, shape = restless((5, 2, 6, 7), max_symbol), (5, 2, 6, 7)
-    assert encode_symbols([group], [shape], max_symbol)[0] == n_classes
+    assert encode_symbols([group], forms([shape]), max_symbol)[0] == n_classes
     assert_comes_back([group, group], [shape, shape], max_symbol)
 
 
 def test_a_grid_of_one_key_is_coded_as_any_group() -> None:
     """Without a key before there are no classes."""
     group = restless((1, 2, 6, 7), 127)
-    assert encode_symbols([group], [(1, 2, 6, 7)], 127) == encoded([group], 127)
+    assert encode_symbols([group], forms([(1, 2, 6, 7)]), 127) == encoded([group], 127)
 
 
 def test_a_grid_of_zeros_takes_three_bytes() -> None:
     """One class, two empty records, no step."""
     groups = [coded([0] * 84, 77)]
-    assert encode_symbols(groups, [(7, 3, 2, 2)], 127) == b"\1\0\0"
+    assert encode_symbols(groups, forms([(7, 3, 2, 2)]), 127) == b"\1\0\0"
     assert_comes_back(groups, [(7, 3, 2, 2)], 127)
 
 
@@ -324,8 +326,8 @@ def test_followers_come_back(n_keys: int, size: tuple[int, int], max_symbol: int
     """Details that follow coarser ones come back, of one key and of several, of any size, before and after others."""
     groups, shapes = wavelet(n_keys, size, max_symbol, seed)
     groups, shapes = [*groups, groups[0], *groups], [*shapes, shapes[0], *shapes]
-    stream = encode_symbols(groups, shapes, max_symbol, (1, 2, 5, 6))
-    for group, found in zip(groups, decode_symbols(stream, shapes, max_symbol, (1, 2, 5, 6)), strict=True):
+    stream = encode_symbols(groups, forms(shapes, (1, 2, 5, 6)), max_symbol)
+    for group, found in zip(groups, decode_symbols(stream, forms(shapes, (1, 2, 5, 6)), max_symbol), strict=True):
         assert found.symbols.tolist() == group.symbols.tolist()
         assert found.step_code == (group.step_code if group.symbols.any() else 0)
 
@@ -333,13 +335,14 @@ def test_followers_come_back(n_keys: int, size: tuple[int, int], max_symbol: int
 def test_followers_pay_where_details_lie_together() -> None:
     """Details that are lively where coarser ones are take 5 % less than by themselves."""
     groups, shapes = wavelet(1, (40, 60), 127, 0)
-    assert len(encode_symbols(groups, shapes, 127, (1, 2))) < 0.95 * len(encode_symbols(groups, shapes, 127))
+    alone = len(encode_symbols(groups, forms(shapes), 127))
+    assert len(encode_symbols(groups, forms(shapes, (1, 2)), 127)) < 0.95 * alone
 
 
 def test_followers_of_zeros_take_two_bytes() -> None:
     """One class, an empty record."""
     groups = [coded([0] * 3, 77), coded([0] * 12, 77)]
-    assert encode_symbols(groups, [(1, 3, 1, 1), (1, 3, 2, 2)], 127, (1,)) == b"\0" + b"\1\0"
+    assert encode_symbols(groups, forms([(1, 3, 1, 1), (1, 3, 2, 2)], (1,)), 127) == b"\0" + b"\1\0"
 
 
 # Coarser details of eight cells in a row whose last two are 3 and -3: the activities are 0 five times, then 3, 9 and 9.
@@ -356,8 +359,8 @@ GOLDEN_DETAILS_BYTES = bytes.fromhex(
 
 def test_golden_followers() -> None:
     """These details give exactly these bytes for ever, and these bytes give them."""
-    assert encode_symbols(GOLDEN_DETAILS, GOLDEN_SHAPES, 3, (1,)).hex(" ") == GOLDEN_DETAILS_BYTES.hex(" ")
-    found = decode_symbols(GOLDEN_DETAILS_BYTES, GOLDEN_SHAPES, 3, (1,))
+    assert encode_symbols(GOLDEN_DETAILS, forms(GOLDEN_SHAPES, (1,)), 3).hex(" ") == GOLDEN_DETAILS_BYTES.hex(" ")
+    found = decode_symbols(GOLDEN_DETAILS_BYTES, forms(GOLDEN_SHAPES, (1,)), 3)
     assert [(group.symbols.tolist(), group.step_code) for group in found] == [
         (group.symbols.tolist(), group.step_code) for group in GOLDEN_DETAILS]
 
@@ -375,12 +378,12 @@ GOLDEN_GRID_BYTES = bytes.fromhex(
 
 def test_golden_grid_is_written() -> None:
     """This grid gives exactly these bytes for ever."""
-    assert encode_symbols([GOLDEN_GRID], [(2, 1, 1, 16)], 3).hex(" ") == GOLDEN_GRID_BYTES.hex(" ")
+    assert encode_symbols([GOLDEN_GRID], forms([(2, 1, 1, 16)]), 3).hex(" ") == GOLDEN_GRID_BYTES.hex(" ")
 
 
 def test_golden_grid_is_read() -> None:
     """These bytes give exactly this grid for ever."""
-    found, = decode_symbols(GOLDEN_GRID_BYTES, [(2, 1, 1, 16)], 3)
+    found, = decode_symbols(GOLDEN_GRID_BYTES, forms([(2, 1, 1, 16)]), 3)
     assert (found.symbols.tolist(), found.step_code) == (GOLDEN_GRID.symbols.tolist(), 0x5A)
 
 
@@ -388,13 +391,13 @@ def test_golden_grid_is_read() -> None:
 def test_contexts_pay_where_change_goes_on(seed: int) -> None:
     """A grid whose parts differ in how much they change takes five sixths of its plain symbols' bytes."""
     group = restless((20, 2, 12, 16), 127, seed)
-    assert len(encode_symbols([group], [(20, 2, 12, 16)], 127)) < 5 / 6 * len(encoded([group], 127))
+    assert len(encode_symbols([group], forms([(20, 2, 12, 16)]), 127)) < 5 / 6 * len(encoded([group], 127))
 
 
 def test_contexts_cost_next_to_nothing_where_they_do_not_pay() -> None:
     """Symbols without any order take one class, and no more than eight bytes above a plain group's."""
     group = coded(np.random.default_rng(0).laplace(0, 3, 20 * 2 * 12 * 16))
-    stream = encode_symbols([group], [(20, 2, 12, 16)], 127)
+    stream = encode_symbols([group], forms([(20, 2, 12, 16)]), 127)
     assert stream[0] == 1 and len(stream) <= len(encoded([group], 127)) + 8
 
 
@@ -403,10 +406,10 @@ def test_the_number_of_classes_is_a_good_one(shape: tuple[int, ...], max_symbol:
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     """No other number of classes gives a stream that is more than 2 % and 4 bytes shorter."""
     group = restless(shape, max_symbol)
-    chosen, others = len(encode_symbols([group], [shape], max_symbol)), []
+    chosen, others = len(encode_symbols([group], forms([shape]), max_symbol)), []
     for n_classes in range(1, 7):
         monkeypatch.setattr("nervcodec.contexts._cost_bits", lambda counts, n=n_classes: abs(len(counts) - n))
-        others.append(len(encode_symbols([group], [shape], max_symbol)))
+        others.append(len(encode_symbols([group], forms([shape]), max_symbol)))
     assert len(set(others)) > 1 and chosen <= 1.02 * min(others) + 4
 
 
@@ -419,27 +422,27 @@ STREAM = encoded([coded(ONE_SIDED, 9)], 127)
 def test_a_record_cut_short_is_refused(n_bytes: int) -> None:
     """A stream that ends inside a record is truncated, also if it is empty."""
     with pytest.raises(Truncated, match=f"a stream of {n_bytes} bytes ends inside a record"):
-        decode_symbols(STREAM[:n_bytes], [(30,)], 127)
+        decode_symbols(STREAM[:n_bytes], forms([(30,)]), 127)
 
 
 def test_a_histogram_cut_short_is_refused() -> None:
     """A histogram's record is as long as there are buckets."""
     with pytest.raises(Truncated):
-        decode_symbols(b"\xff\0" + b"\1" * (n_buckets(127) - 1), [(8,)], 127)
+        decode_symbols(b"\xff\0" + b"\1" * (n_buckets(127) - 1), forms([(8,)]), 127)
 
 
 @pytest.mark.parametrize("kind", [128, 240, 254])
 def test_unknown_kinds_of_record_are_refused(kind: int) -> None:
     """First bytes of 128 and 240 to 254 stand for nothing."""
     with pytest.raises(InvalidField) as error:
-        decode_symbols(bytes([kind, 0, 1, 1]) + b"\0" * 8, [(8,)], 127)
+        decode_symbols(bytes([kind, 0, 1, 1]) + b"\0" * 8, forms([(8,)]), 127)
     assert (error.value.field, error.value.value) == ("kind of record", kind)
 
 
 def test_a_plain_record_cut_short_is_refused() -> None:
     """A plain record is two bytes."""
     with pytest.raises(Truncated):
-        decode_symbols(b"\x83", [(8,)], 127)
+        decode_symbols(b"\x83", forms([(8,)]), 127)
 
 
 def test_small_symmetric_groups_take_two_bytes_of_record() -> None:
@@ -452,7 +455,7 @@ def test_small_symmetric_groups_take_two_bytes_of_record() -> None:
 def test_tails_out_of_range_are_refused(tails: tuple[int, int]) -> None:
     """Tails are 0 to 64 and not both 64."""
     with pytest.raises(InvalidField) as error:
-        decode_symbols(bytes([64, 0, *tails]) + b"\0" * 8, [(8,)], 127)
+        decode_symbols(bytes([64, 0, *tails]) + b"\0" * 8, forms([(8,)]), 127)
     assert (error.value.field, error.value.value) == ("tails", tails)
 
 
@@ -460,28 +463,28 @@ def test_tails_out_of_range_are_refused(tails: tuple[int, int]) -> None:
 def test_an_empty_histogram_is_refused(max_symbol: int) -> None:
     """A histogram without any mass gives no table."""
     with pytest.raises(InvalidField) as error:
-        decode_symbols(b"\xff\0" + bytes(n_buckets(max_symbol)) + b"\0" * 8, [(8,)], max_symbol)
+        decode_symbols(b"\xff\0" + bytes(n_buckets(max_symbol)) + b"\0" * 8, forms([(8,)]), max_symbol)
     assert error.value.field == "histogram"
 
 
 def test_an_impossible_state_is_refused() -> None:
     """Bytes that no encoder writes, whose quotient is 2^24 or more, are refused."""
     with pytest.raises(BitstreamError, match="impossible state"):
-        decode_symbols(b"\x40\0\x10\x10" + b"\xff" * 8, [(3,)], 127)
+        decode_symbols(b"\x40\0\x10\x10" + b"\xff" * 8, forms([(3,)]), 127)
 
 
 @pytest.mark.parametrize("surplus", [b"\0", b"\0" * 4, b"\1", b"\0" * 40])
 def test_surplus_bytes_are_refused(surplus: bytes) -> None:
     """More bytes than the symbols use up are refused."""
     with pytest.raises(BitstreamError, match="not those of its symbols"):
-        decode_symbols(STREAM + surplus, [(30,)], 127)
+        decode_symbols(STREAM + surplus, forms([(30,)]), 127)
 
 
 @pytest.mark.parametrize("n_bytes", [1, 4, 8])
 def test_bytes_without_coded_groups_are_refused(n_bytes: int) -> None:
     """In a stream of which no group is coded the records are all."""
     with pytest.raises(BitstreamError, match="not those of its symbols"):
-        decode_symbols(b"\0\0" + b"\1" * n_bytes, [(8,), (8,)], 127)
+        decode_symbols(b"\0\0" + b"\1" * n_bytes, forms([(8,), (8,)]), 127)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -511,7 +514,7 @@ def decodes_to(data: bytes, table: bytes, symbols: NDArray[np.int32]) -> bool:
 def test_missing_bytes_never_give_the_same_symbols(n_bytes: int) -> None:
     """A stream without its last bytes is refused, or is that of other symbols."""
     try:
-        groups = decode_symbols(STREAM[:-n_bytes], [(30,)], 127)
+        groups = decode_symbols(STREAM[:-n_bytes], forms([(30,)]), 127)
     except BitstreamError:
         return
     assert groups[0].symbols.tolist() != ONE_SIDED
@@ -522,7 +525,7 @@ def test_missing_bytes_never_give_the_same_symbols(n_bytes: int) -> None:
 def test_any_bytes_decode_or_are_refused(stream: bytes, max_symbol: int) -> None:
     """Arbitrary bytes give symbols within range or a BitstreamError, nothing else."""
     try:
-        groups = decode_symbols(stream, [(5,), (1,), (3, 2, 2, 2)], max_symbol)
+        groups = decode_symbols(stream, forms([(5,), (1,), (3, 2, 2, 2)]), max_symbol)
     except BitstreamError:
         return
     assert all(abs(group.symbols).max() <= max_symbol for group in groups)
@@ -532,23 +535,23 @@ def test_any_bytes_decode_or_are_refused(stream: bytes, max_symbol: int) -> None
 def test_illegal_numbers_of_classes_are_refused(n_classes: int) -> None:
     """A grid has one to six classes."""
     with pytest.raises(InvalidField) as error:
-        decode_symbols(bytes([n_classes]) + bytes(40), [(2, 1, 3, 3)], 127)
+        decode_symbols(bytes([n_classes]) + bytes(40), forms([(2, 1, 3, 3)]), 127)
     assert (error.value.field, error.value.value) == ("number of classes", n_classes)
 
 
 def test_a_class_without_symbols_has_no_table() -> None:
     """After a key of zeros every activity is 0: a second class is legal if its record is empty, and only then."""
     shape, symbols = (2, 1, 2, 3), [0] * 6 + [1, -1, 0, 2, 0, 1]
-    stream = encode_symbols([coded(symbols, 9)], [shape], 7)
+    stream = encode_symbols([coded(symbols, 9)], forms([shape]), 7)
     assert stream[:2] == b"\1\0" and 129 <= stream[2] <= 239 and stream[3] == 9
-    found, = decode_symbols(b"\2" + stream[1:4] + b"\0" + stream[4:], [shape], 7)
+    found, = decode_symbols(b"\2" + stream[1:4] + b"\0" + stream[4:], forms([shape]), 7)
     assert found.symbols.tolist() == symbols
     with pytest.raises(BitstreamError, match="a class without symbols has a table"):
-        decode_symbols(b"\2" + stream[1:4] + b"\x83" + stream[4:], [shape], 7)
+        decode_symbols(b"\2" + stream[1:4] + b"\x83" + stream[4:], forms([shape]), 7)
 
 
 GRID_SHAPE = (6, 2, 5, 12)
-GRID_STREAM = encode_symbols([restless(GRID_SHAPE, 127)], [GRID_SHAPE], 127)
+GRID_STREAM = encode_symbols([restless(GRID_SHAPE, 127)], forms([GRID_SHAPE]), 127)
 
 
 def test_a_grid_cut_short_is_refused() -> None:
@@ -558,7 +561,7 @@ def test_a_grid_cut_short_is_refused() -> None:
         position = read_record(GRID_STREAM, position, 127, has_step=number == 0)[2]
     for n_bytes in range(position):
         with pytest.raises(Truncated):
-            decode_symbols(GRID_STREAM[:n_bytes], [GRID_SHAPE], 127)
+            decode_symbols(GRID_STREAM[:n_bytes], forms([GRID_SHAPE]), 127)
 
 
 def test_damaged_grids_give_symbols_or_an_error() -> None:
@@ -569,7 +572,7 @@ def test_damaged_grids_give_symbols_or_an_error() -> None:
         changed = [bytes([GRID_STREAM[at] ^ mask]) + GRID_STREAM[at + 1:] for mask in (1, 16, 128, 255)]
         for damaged in (GRID_STREAM[:at] + rest for rest in (b"", *changed)):
             try:
-                found, = decode_symbols(damaged, [GRID_SHAPE], 127)
+                found, = decode_symbols(damaged, forms([GRID_SHAPE]), 127)
             except BitstreamError:
                 n_refused += 1
             else:

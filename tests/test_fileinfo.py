@@ -11,11 +11,12 @@ import nervcodec
 from nervcodec.architecture import kmac_per_pixel, n_parameters
 from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
 from nervcodec.config import ColorTags, ModelConfig, VideoFormat
+from nervcodec.console import info_rows
 from nervcodec.errors import BadMagic, VideoError
 from nervcodec.fileinfo import info
 
 FORM = VideoFormat(16, 12, Fraction(30000, 1001), 7, "yuv420", ColorTags(1, 1, 1, False, 1), Fraction(4, 3))
-SEGMENTS = (Segment(4, (b"12345", b"123", b"1")), Segment(3, (b"1234", b"12", b"1")))
+SEGMENTS = (Segment((1, 3), (b"12345", b"123", b"1")), Segment((3,), (b"1234", b"12", b"1")))
 
 
 @pytest.fixture
@@ -35,11 +36,18 @@ def found(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(("key", "value"), [
     ("schema", "nervcodec.info/1"), ("width", 16), ("height", 12), ("frames", 7), ("frame_rate", "30000/1001"),
     ("sample_aspect_ratio", "4/3"), ("layout", "yuv420"), ("segments", [4, 3]),
+    ("shots", [(1, 3), (3,)]),
     ("color", {"matrix": 1, "primaries": 1, "transfer": 1, "full_range": False, "chroma_location": 1}),
 ])
 def test_info_repeats_the_header(found: dict[str, Any], key: str, value: object) -> None:
     """The header's facts are told as they stand in the file."""
     assert found[key] == value
+
+
+def test_cuts_are_told(found: dict[str, Any]) -> None:
+    """People read how many shots there are, where a segment is cut, and nothing of it elsewhere."""
+    assert dict(info_rows(found))["shots"] == "3, 1 cuts within segments"
+    assert "shots" not in dict(info_rows({**found, "shots": [(4,), (3,)]}))
 
 
 def test_info_gives_the_rate(found: dict[str, Any], path: Path) -> None:
@@ -60,7 +68,7 @@ def test_bytes_are_told_by_module(found: dict[str, Any]) -> None:
 
 def test_parameters_are_those_of_all_segments(found: dict[str, Any], grid_model: ModelConfig) -> None:
     """Every segment has its own network; bits a parameter count the streams."""
-    assert found["parameters"] == n_parameters(grid_model, 4) + n_parameters(grid_model, 3)
+    assert found["parameters"] == n_parameters(grid_model, (1, 3)) + n_parameters(grid_model, (3,))
     assert found["bits_per_parameter"] == 8 * 16 / found["parameters"]
 
 

@@ -117,7 +117,7 @@ def test_without_rate_the_steps_cover(clip: Frames, grid_model: ModelConfig) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "covering_steps", spy)
         fitted = fitter.overfit(start)
-    codes = covering_steps(seen[0], fitter.sizes, 127, fitter.lags)
+    codes = covering_steps(seen[0], fitter.sizes, 127, len(fitter.keys))
     torch.testing.assert_close(fitted.log_steps.exp(), torch.tensor([step_from_code(code) for code in codes]))
 
 
@@ -150,7 +150,7 @@ def test_pruned_weights_stay_zero(clip: Frames, grid_model: ModelConfig, monkeyp
     fit = FitConfig(epochs=3, finetune_epochs=3, prune=0.4, optimizer=optimizer, rate_weight=rate_weight)
     fitter = fitter_of(clip, grid_model, fit)
     first = fitter.overfit(fitter.start())
-    mask = magnitude_mask(first.parameters, tensors(grid_model, 4), 0.4)
+    mask = magnitude_mask(first.parameters, tensors(grid_model, (4,)), 0.4)
     seen: list[Tensor] = []
     original = fitter.network.split
 

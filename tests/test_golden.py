@@ -25,6 +25,7 @@ SYMBOLS = {
     "grid_yuv": "bccc0ba98a0a561511965ac1363143defad84307a0747c1248fc89a29f634eba",
     "moving_yuv": "779d99196c1a0382fece39b271d3df01bf5abdc952036f8f767ae6a06de2a15b",
     "wavelets_yuv": "0b1923f729e492715f209692eadaaf705dac3127abefc3ac38176c0dcebb0534",
+    "shots_yuv": "27ccc7a3422026db82a41d624654eecbc31c45fb83de0f00aa282ed5024e56f0",
     "mlp_rgb": "82068117415c16ce923193e11ed762e7d6186887a647c1938f08de912f1f3065",
 }
 
@@ -76,6 +77,9 @@ def _write(names: list[str]) -> None:
         "wavelets_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
                                     grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
                                     wavelet_levels=2, biases="lean", output="linear", bits=12),
+        "shots_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
+                                 grids=(Grid(2, 1), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
+                                 wavelet_levels=1, biases="lean", output="linear", bits=12),
         "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
     }
     fits = {**{name: FitConfig(epochs=40) for name in models},
@@ -86,7 +90,9 @@ def _write(names: list[str]) -> None:
         if model.colorspace == "yuv":
             frames = Frames("yuv420", (luma, chroma, 255 - chroma))
         form = VideoFormat(27, 21, Fraction(30000, 1001), 7, frames.layout)
-        segments = [encode_segment(part, model, fits[name])[0] for part in (frames[:4], frames[4:])]
+        shots = {"shots_yuv": ((1, 3), (2, 1))}.get(name, (None, None))
+        segments = [encode_segment(part, own, model, fits[name])[0]
+                    for part, own in zip((frames[:4], frames[4:]), shots)]
         path = DATA / f"{name}.nvpp"
         path.write_bytes(write_file(Header(form, model), segments, StoredQuality(psnr_y=30.5)))
         file = load(path)

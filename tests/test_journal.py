@@ -19,7 +19,7 @@ from nervcodec.errors import ConfigError, OutputError, OutputExists
 from nervcodec.journal import Journal, Pace, folder_of, stored_identity
 
 IDENTITY = {"input": "abc", "fit": {"epochs": 20, "betas": (0.9, 0.99)}}
-SEGMENT = Segment(7, (b"one", b"two", b"\0\xff"))
+SEGMENT = Segment((7,), (b"one", b"two", b"\0\xff"))
 NUMBERS = {"epoch": 3, "best": float("inf"), "rate": 0.1, "name": "fit"}
 ARRAYS: dict[str, NDArray[Any]] = {
     "now.x": np.arange(5, dtype=np.float32), "noise": np.arange(9, dtype=np.uint8), "sums": np.zeros(())}

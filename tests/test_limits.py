@@ -19,11 +19,11 @@ from shell import Shell, write_clip
 
 MODEL = ModelConfig(64, 48, "yuv", "grid", 24, 32, (Block(1, 4),), grids=(Grid(2, 1),), output="linear")
 FORM = VideoFormat(64, 48, Fraction(25), 30)
-NEED = {"side": 64, "pixels": 64 * 48, "frames": 30, "parameters": n_parameters(MODEL, 20)}
+NEED = {"side": 64, "pixels": 64 * 48, "frames": 30, "parameters": n_parameters(MODEL, (20,))}
 
 
 def file_of(form: VideoFormat = FORM, model: ModelConfig = MODEL) -> File:
-    return File(Header(form, model), (Segment(10, (b"\0",) * 3), Segment(20, (b"\0",) * 3)), StoredQuality(), 500)
+    return File(Header(form, model), (Segment((10,), (b"\0",) * 3), Segment((20,), (b"\0",) * 3)), StoredQuality(), 500)
 
 
 @pytest.mark.parametrize("name", NEED)
@@ -48,8 +48,8 @@ def test_multiply_adds_are_limited() -> None:
 
 def test_memory_is_that_of_the_longest_segment_and_the_file() -> None:
     """The estimate that is refused is printed, and counts the file's own bytes."""
-    need = memory_bytes(MODEL, 20, 500)
-    assert memory_bytes(MODEL, 20, 1500) == need + 3000
+    need = memory_bytes(MODEL, [(20,)], 500)
+    assert memory_bytes(MODEL, [(20,), (3,)], 1500) == need + 3000
     Limits(memory=need).check(file_of())
     with pytest.raises(LimitExceeded, match="^decoding takes about [0-9]+ MiB of memory, more than the limit of "
                                             "[0-9]+ MiB; --max-memory raises it$"):
@@ -73,7 +73,7 @@ def large(tmp_path: Path) -> Path:
     model = ModelConfig(20_000, 2, "yuv", "grid", 1, 2500, (Block(4, 1),), grids=(Grid(1, 1),), output="linear")
     header = Header(VideoFormat(20_000, 2, Fraction(25), 1), model)
     path = tmp_path / "large.nvpp"
-    path.write_bytes(write_file(header, [Segment(1, (b"\0", bytes(9), bytes(2)))], StoredQuality()))
+    path.write_bytes(write_file(header, [Segment((1,), (b"\0", bytes(9), bytes(2)))], StoredQuality()))
     return path
 
 

@@ -39,7 +39,7 @@ def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
 
 def start_of(model: ModelConfig) -> dict[str, Tensor]:
     """What a fit starts from, as named tensors."""
-    network = Network(model, N_FRAMES, CPU)
+    network = Network(model, (N_FRAMES,), CPU)
     return network.split(network.initial_parameters(torch.Generator().manual_seed(0)))
 
 
@@ -58,7 +58,7 @@ def start_of(model: ModelConfig) -> dict[str, Tensor]:
                               "SCRBs alone", "no skip", "no scrb1", "no scrb2"])
 def test_network_is_the_figure(model: ModelConfig) -> None:
     """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""
-    network, figure = Network(model, N_FRAMES, CPU), PlainNetwork(model, N_FRAMES)
+    network, figure = Network(model, (N_FRAMES,), CPU), PlainNetwork(model, N_FRAMES)
     flat, frames = random_flat(network), torch.arange(N_FRAMES)
     figure.load_flat(flat)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_network_is_the_figure(model: ModelConfig) -> None:
 @pytest.mark.parametrize("model", [PAPER, OURS, MOVING, replace(MOVING, wavelet_levels=2)])
 def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
     """A frame decoded alone, or in another order, is the same to 1e-5."""
-    network = Network(model, N_FRAMES, CPU)
+    network = Network(model, (N_FRAMES,), CPU)
     parameters = random_parameters(network)
     with torch.no_grad():
         together = network(parameters, torch.tensor([5, 0, 3, 1, 4, 2]))
@@ -79,7 +79,7 @@ def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
 
 def test_tanh_output_stays_in_range() -> None:
     """The paper's head gives values in [0, 1], however large the weights."""
-    network = Network(PAPER, N_FRAMES, CPU)
+    network = Network(PAPER, (N_FRAMES,), CPU)
     parameters = {name: 50 * value for name, value in random_parameters(network).items()}
     planes = network(parameters, torch.arange(N_FRAMES))
     assert 0 <= float(planes.min()) and float(planes.max()) <= 1
@@ -87,7 +87,7 @@ def test_tanh_output_stays_in_range() -> None:
 
 def test_bfloat16_parameters_give_float32_planes() -> None:
     """Arithmetic follows the parameters, the planes are float32 and near those of float32 arithmetic."""
-    network = Network(OURS, N_FRAMES, CPU)
+    network = Network(OURS, (N_FRAMES,), CPU)
     parameters = random_parameters(network)
     with torch.no_grad():
         exact = network(parameters, torch.arange(N_FRAMES))
@@ -101,7 +101,7 @@ def test_bfloat16_parameters_give_float32_planes() -> None:
 
 def test_split_gives_views_in_coded_order() -> None:
     """Named tensors are the flat vector cut in coded order; to change one is to change the vector."""
-    network = Network(PAPER, N_FRAMES, CPU)
+    network = Network(PAPER, (N_FRAMES,), CPU)
     flat = torch.zeros(sum(tensor.size for tensor in network.tensors))
     parts = network.split(flat)
     for number, tensor in enumerate(network.tensors):
@@ -145,7 +145,7 @@ def test_our_depthwise_kernels_start_by_passing_on() -> None:
 
 def test_start_depends_on_the_seed_alone() -> None:
     """The same seed gives the same start, another one another."""
-    network = Network(OURS, N_FRAMES, CPU)
+    network = Network(OURS, (N_FRAMES,), CPU)
     first, again, other = (network.initial_parameters(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -204,7 +204,7 @@ def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
     grids = (Grid(1, 1), Grid(1, -(-len(motion) // len(keys)), 1))
     model = ModelConfig(6, 4, "rgb", "grid", 2, 3, (Block(2, 1),), grids=grids, parts=(), biases="lean",
                         output="linear", motion_height=motion.shape[2], motion_width=motion.shape[3])
-    network = Network(model, len(motion), CPU)
+    network = Network(model, (len(motion),), CPU)
     parameters = {name: torch.zeros_like(value) for name, value in random_parameters(network).items()}
     parameters["stem.motion"], parameters["stem.grid2"] = motion, keys
     parameters["head.conv.weight"][0, 1, 1, 1] = 1  # red is the grid
@@ -233,8 +233,8 @@ def test_only_differences_of_motion_count() -> None:
 
 def test_no_motion_is_a_blend() -> None:
     """Grids that could move and do not are those of a network without motion."""
-    network = Network(MOVING, N_FRAMES, CPU)
-    still = Network(replace(MOVING, motion_height=0, motion_width=0), N_FRAMES, CPU)
+    network = Network(MOVING, (N_FRAMES,), CPU)
+    still = Network(replace(MOVING, motion_height=0, motion_width=0), (N_FRAMES,), CPU)
     parameters = random_parameters(network)
     parameters["stem.motion"] = torch.ones_like(parameters["stem.motion"])
     with torch.no_grad():
@@ -244,11 +244,49 @@ def test_no_motion_is_a_blend() -> None:
 
 def test_motion_keeps_its_precision() -> None:
     """In bfloat16 all parameters are rounded but the motion, of which a thousandth of a sample counts."""
-    network = Network(MOVING, N_FRAMES, CPU)
+    network = Network(MOVING, (N_FRAMES,), CPU)
     flat = torch.full((sum(tensor.size for tensor in network.tensors),), 3.001)
     named = network.split(flat, torch.bfloat16)
     assert named["stem.motion"].dtype == torch.float32 and float(named["stem.motion"].max()) == float(flat[0])
     assert all(value.dtype == torch.bfloat16 for name, value in named.items() if name != "stem.motion")
+
+
+# --- shots ---
+
+
+SHOTS = (2, 3, 1)
+
+
+@pytest.mark.parametrize("model", [OURS, MOVING, replace(MOVING, wavelet_levels=2)], ids=["still", "moves", "halved"])
+def test_a_shot_knows_nothing_of_the_others(model: ModelConfig) -> None:
+    """A shot's frames are those of a segment that has this shot alone, with its keys and the same weights."""
+    network = Network(model, SHOTS, CPU)
+    generator = torch.Generator().manual_seed(3)
+    flat = [0.5 * torch.randn(tensor.shape, generator=generator) for tensor in network.tensors]
+    with torch.no_grad():
+        whole = network(network.split(torch.cat([value.flatten() for value in flat])), torch.arange(sum(SHOTS)))
+    for shot, length in enumerate(SHOTS):
+        alone = Network(model, (length,), CPU)
+        own = [torch.split(value, list(tensor.keys))[shot] if tensor.keys else value
+               for value, tensor in zip(flat, network.tensors, strict=True)]
+        first = sum(SHOTS[:shot])
+        with torch.no_grad():
+            found = alone(alone.split(torch.cat([value.flatten() for value in own])), torch.arange(length))
+        torch.testing.assert_close(found, whole[first:first + length], rtol=0, atol=1e-4)
+
+
+def test_motion_starts_anew_with_each_shot() -> None:
+    """The motion that a fit starts from is that of each shot by itself."""
+    rng = np.random.default_rng(4)
+    scene = rng.integers(0, 256, (2, MOVING.n_planes, 8 * MOVING.plane_height, 8 * MOVING.plane_width), np.uint8)
+    target = torch.from_numpy(np.concatenate([
+        np.stack([scene[i, :, t:t + MOVING.plane_height, :MOVING.plane_width] for t in range(length)])
+        for i, length in enumerate((4, 2))]))
+    both, first, second = (Network(MOVING, shots, CPU).initial_parameters(torch.Generator().manual_seed(0), frames)
+                           for shots, frames in (((4, 2), target), ((4,), target[:4]), ((2,), target[4:])))
+    size = 2 * MOVING.motion_height * MOVING.motion_width
+    torch.testing.assert_close(both[:6 * size], torch.cat([first[:4 * size], second[:2 * size]]))
+    assert both[:4 * size].any() and both[4 * size:6 * size].any()
 
 
 # --- planes ---

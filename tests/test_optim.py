@@ -231,7 +231,7 @@ def test_restored_state_continues_bit_for_bit(name: str) -> None:
 
 def test_a_state_can_be_restored_twice(mlp_model: ModelConfig) -> None:
     """Steps after a restore do not change the saved copy."""
-    parts = tensors(mlp_model, 4)
+    parts = tensors(mlp_model, (4,))
     flat = randn(sum(tensor.size for tensor in parts)).requires_grad_()
     optimizer = Optimizer(FitConfig(), flat, torch.zeros(1), parts)
     run(optimizer, [flat], range(2))

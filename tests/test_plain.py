@@ -29,7 +29,7 @@ def targets(make_clip: MakeClip) -> dict[ModelConfig, torch.Tensor]:
 
 
 def start(model: ModelConfig, seed: int = FIT.seed) -> torch.Tensor:
-    network = Network(model, N_FRAMES, torch.device("cpu"))
+    network = Network(model, (N_FRAMES,), torch.device("cpu"))
     return network.initial_parameters(torch.Generator().manual_seed(seed))
 
 
@@ -44,7 +44,7 @@ def test_a_flat_vector_goes_in_and_out(model: ModelConfig) -> None:
 @both_stems
 def test_both_start_from_the_same_planes(model: ModelConfig, targets: dict[ModelConfig, torch.Tensor]) -> None:
     """At the start the reference gives the planes of our network to 1e-5."""
-    ours, frames = Network(model, N_FRAMES, torch.device("cpu")), torch.arange(N_FRAMES)
+    ours, frames = Network(model, (N_FRAMES,), torch.device("cpu")), torch.arange(N_FRAMES)
     plain = PlainFit(model, FIT, targets[model])
     torch.testing.assert_close(plain.network(frames), ours(ours.split(start(model)), frames), rtol=0, atol=1e-5)
 

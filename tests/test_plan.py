@@ -39,10 +39,19 @@ def test_a_size_counts_the_whole_file(source: Path, goal: Goal, segment_frames: 
     plan = plan_encode(source, goal=goal, segment_frames=segment_frames)
     streams = plan.fit.target_bpp * plan.format.n_pixels / 8
     n_modules = 2 + len(plan.model.blocks)
-    segments = [Segment(length, (b"\0" * 10,) * n_modules) for length in plan.lengths]
+    segments = [Segment((length,), (b"\0" * 10,) * n_modules) for length in plan.lengths]
     data = write_file(Header(plan.format, plan.model), segments, StoredQuality())
     assert streams + len(data) - 10 * n_modules * len(segments) == pytest.approx(3000, abs=0.1)
     assert plan.target_bytes == 3000
+
+
+def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    """Each cut stands in its segment, one between two segments in none, and the paper's networks know of none."""
+    monkeypatch.setattr(plan_module, "changes", lambda *_: (1.0, (3, 10, 11)))
+    assert plan_encode(source).segments == ((3, 7, 1, 9),)
+    assert plan_encode(source, segment_frames=10).segments == ((3, 7), (1, 9))
+    assert plan_encode(source, segment_frames=10, n_frames=11).segments == ((3, 2), (5, 1))
+    assert plan_encode(source, preset="paper-xs").segments == ((20,),)
 
 
 def test_larger_files_get_larger_networks(source: Path) -> None:
@@ -58,7 +67,7 @@ def test_larger_files_get_larger_networks(source: Path) -> None:
 def test_a_size_gets_the_network_of_its_crf(monkeypatch: pytest.MonkeyPatch, source: Path, crf: float,
                                             information: float, share: float) -> None:
     """Short still video takes fewer bits than the rule says of a crf: so many get its network, as many a larger one."""
-    monkeypatch.setattr(plan_module, "temporal_information", lambda *_: information)
+    monkeypatch.setattr(plan_module, "changes", lambda *_: (information, ()))
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
     by_crf, by_share, by_rule = (plan_encode(source, goal=goal).n_parameters
                                  for goal in (Goal(crf=crf), Goal(bpp=share * bpp), Goal(bpp=bpp)))
@@ -78,7 +87,7 @@ def test_the_least_size_is_legal(source: Path) -> None:
         plan_encode(source, goal=Goal(size=1))
     least = int(str(refusal.value).split("legal: ")[1].split(" ")[0])
     plan = plan_encode(source, goal=Goal(size=least))
-    assert plan.fit.target_bpp * plan.format.n_pixels / 8 == pytest.approx(len(groups(plan.model, 20)))
+    assert plan.fit.target_bpp * plan.format.n_pixels / 8 == pytest.approx(len(groups(plan.model, (20,))))
 
 
 def test_recipes_without_a_rate_have_no_goal(source: Path) -> None:
@@ -122,7 +131,7 @@ def test_too_short_a_time_is_refused(plan: EncodePlan, fit: FitConfig) -> None:
 
 def test_time_and_memory_of_a_plan(plan: EncodePlan) -> None:
     """An epoch over two segments takes as many steps as both have; memory is at least that of the interpreter."""
-    halves = replace(plan, lengths=(10, 9))
+    halves = replace(plan, segments=((10,), (4, 5)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nervcodec.estimate.seconds_per_step", lambda *_: 0.5)
         assert plan_module.seconds_an_epoch(halves) == 5.0

@@ -25,7 +25,7 @@ def random_values(parts: list[Tensor]) -> torch.Tensor:
 @pytest.fixture(params=["mlp", "grid"])
 def parts(request: pytest.FixtureRequest, mlp_model: ModelConfig, grid_model: ModelConfig) -> list[Tensor]:
     """The tensors of a small network."""
-    return tensors({"mlp": mlp_model, "grid": grid_model}[request.param], 4)
+    return tensors({"mlp": mlp_model, "grid": grid_model}[request.param], (4,))
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

@@ -113,17 +113,24 @@ def test_dequantize_rounds_once(code: int, symbol: int) -> None:
 @given(st.lists(st.floats(-3, 3, width=32), min_size=12, max_size=12), st.sampled_from([1, 2, 3, 4, 6]),
        st.sampled_from([1, 3, 7, 511]))
 def test_differences_come_back(values: list[float], lag: int, max_symbol: int) -> None:
-    """With a lag the symbols are differences, none beyond the largest symbol, and their sums what is quantized."""
-    symbols = quantize(np.array(values, np.float32), 0.25, max_symbol, lag)
+    """The symbols of keys are differences, none beyond the largest symbol, and their sums what is quantized."""
+    keys = (1, 12 // lag - 1)
+    symbols = quantize(np.array(values, np.float32), 0.25, max_symbol, keys)
     assert symbols.dtype == np.int32 and np.abs(symbols).max() <= max_symbol
     multiples = np.clip(np.rint(np.array(values, np.float32) / 0.25), -(max_symbol // 2), (max_symbol + 1) // 2)
-    assert dequantize(symbols, 0.25, lag).tolist() == (multiples * 0.25).tolist()
+    assert dequantize(symbols, 0.25, keys).tolist() == (multiples * 0.25).tolist()
 
 
 def test_what_stands_still_is_zero() -> None:
     """A grid whose keys are all alike has symbols in its first key alone."""
     key = np.array([0.5, -1.0, 0.25], np.float32)
-    assert quantize(np.tile(key, 4), 0.25, 7, 3).tolist() == [2, -3, 1] + [0] * 9
+    assert quantize(np.tile(key, 4), 0.25, 7, (4,)).tolist() == [2, -3, 1] + [0] * 9
+
+
+def test_a_shot_is_coded_without_the_one_before() -> None:
+    """The first key of each shot has symbols of its own, whatever the last key before it was."""
+    key = np.array([0.5, -1.0], np.float32)
+    assert quantize(np.tile(key, 5), 0.25, 7, (2, 1, 2)).tolist() == [2, -3, 0, 0, 2, -3, 2, -3, 0, 0]
 
 
 # --- stand-ins ---
@@ -143,21 +150,24 @@ def test_rounded_is_what_the_file_will_say() -> None:
 
 
 def test_rounded_differences_are_what_the_file_will_say() -> None:
-    """With lags too, the forward pass sees the values that quantize and dequantize give."""
+    """With keys too, the forward pass sees the values that quantize and dequantize give."""
     values = torch.randn(60, generator=torch.Generator().manual_seed(0))
     steps = torch.tensor([0.25, 0.5, 0.125])
-    found, _ = SoftQuantizer([20, 24, 16], 7, steps.log(), [5, 6]).rounded(values)
-    groups = [(values[:20], 0.25, 5), (values[20:44], 0.5, 6), (values[44:], 0.125, 0)]
-    coded = [quantize(part.numpy(), step, 7, lag) for part, step, lag in groups]
-    decoded = [dequantize(part, step, lag) for part, (_, step, lag) in zip(coded, groups, strict=True)]
+    found, _ = SoftQuantizer([20, 24, 16], 7, steps.log(), [(4,), (3, 1)]).rounded(values)
+    groups = [(values[:20], 0.25, (4,)), (values[20:44], 0.5, (3, 1)), (values[44:], 0.125, ())]
+    coded = [quantize(part.numpy(), step, 7, keys) for part, step, keys in groups]
+    decoded = [dequantize(part, step, keys) for part, (_, step, keys) in zip(coded, groups, strict=True)]
     assert found.tolist() == np.concatenate(decoded).tolist()
 
 
 def test_the_rate_while_rounding_is_that_of_what_is_rounded() -> None:
     """Symbols for the rate are the values in steps, clipped, as differences where coded so, but not rounded."""
     values = torch.tensor([0.3, 0.0, 0.45, 0.1, 0.1, 99.0])
-    _, symbols = SoftQuantizer([4, 2], 7, torch.tensor([0.25, 0.5]).log(), [2]).rounded(values)
+    steps = torch.tensor([0.25, 0.5])
+    _, symbols = SoftQuantizer([4, 2], 7, steps.log(), [(2,)]).rounded(values)
     torch.testing.assert_close(symbols, torch.tensor([1.2, 0.0, 0.6, 0.4, 0.2, 7.0]))
+    _, symbols = SoftQuantizer([4, 2], 7, steps.log(), [(1, 1)]).rounded(values)
+    torch.testing.assert_close(symbols, torch.tensor([1.2, 0.0, 1.8, 0.4, 0.2, 7.0]))
 
 
 def test_what_rounds_to_zero_is_drawn_to_it() -> None:
@@ -173,7 +183,7 @@ def test_a_noisy_difference_has_one_noise() -> None:
     """Values that stand still give noise of one step, and the same noise is on the values themselves."""
     noise = torch.rand(12, generator=torch.Generator().manual_seed(0)) - 0.5
     values = torch.tensor([0.5, -1.0, 0.25]).repeat(4)
-    found, symbols = SoftQuantizer([12], 7, torch.tensor([0.25]).log(), [3]).noisy(values, noise)
+    found, symbols = SoftQuantizer([12], 7, torch.tensor([0.25]).log(), [(4,)]).noisy(values, noise)
     torch.testing.assert_close(symbols[3:], noise[3:])
     torch.testing.assert_close(found, values.clamp(-0.75, 1.0) + 0.25 * noise)
 
@@ -204,14 +214,14 @@ def test_noise_teaches_the_step() -> None:
 
 
 def test_gradients_are_the_slopes() -> None:
-    """Under noise values, symbols and their gradients agree with finite differences in float64, lags included."""
+    """Under noise values, symbols and their gradients agree with finite differences in float64, keys included."""
     generator = torch.Generator().manual_seed(0)
     values = 2 * torch.randn(19, generator=generator, dtype=torch.float64)  # some beyond the bounds
     noise = torch.rand(19, generator=generator, dtype=torch.float64) - 0.5
     log_steps = torch.tensor([0.1, -0.5, 0.3], dtype=torch.float64)
 
     def noisy(values: torch.Tensor, log_steps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return SoftQuantizer([8, 6, 5], 7, log_steps, [2, 3]).noisy(values, noise)
+        return SoftQuantizer([8, 6, 5], 7, log_steps, [(2, 2), (2,)]).noisy(values, noise)
 
     assert torch.autograd.gradcheck(noisy, [values.requires_grad_(), log_steps.requires_grad_()])
 
@@ -220,7 +230,7 @@ def test_rounding_has_the_gradients_of_what_is_rounded() -> None:
     """The straight-through gradient of values and symbols is that of the unrounded ones, also over differences."""
     values = torch.tensor([0.3, 5.0, -0.2, 0.1, 0.4, -9.0], requires_grad=True)
     by_value, by_symbol = torch.arange(1.0, 7), torch.tensor([3.0, -1, 4, 1, -5, 9])
-    found, symbols = SoftQuantizer([4, 2], 7, torch.tensor([0.5, 0.25]).log(), [2]).rounded(values)
+    found, symbols = SoftQuantizer([4, 2], 7, torch.tensor([0.5, 0.25]).log(), [(2,)]).rounded(values)
     gradient, = torch.autograd.grad([found, symbols], [values], [by_value, by_symbol])
     scaled_gradient = torch.tensor([3.0 - 4, 0.0, 4, 1, -5, 0])  # 5.0 and -9.0 are out of range
     expected = torch.where(scaled_gradient == 0, 0, by_value + scaled_gradient / torch.tensor([0.5] * 4 + [0.25] * 2))
@@ -313,9 +323,9 @@ def test_covering_steps_never_clip(values: list[float], max_symbol: int) -> None
 
 
 def test_covering_steps_leave_room_for_differences() -> None:
-    """A group with a lag is covered by half the symbols, the others by all."""
+    """A group of keys is covered by half the symbols, the others by all."""
     values = torch.tensor([3.0, -3.0, 0.1, 3.0])
-    codes = covering_steps(values, [2, 2], 126, [1])
+    codes = covering_steps(values, [2, 2], 126, 1)
     assert codes == [code_from_step(3 / 63, up=True), code_from_step(3 / 126, up=True)]
 
 

@@ -1,7 +1,9 @@
 """The codec against the reader written from docs/bitstream.md alone."""
 
+import itertools
 import math
 import os
+import struct
 import subprocess
 import sys
 import zlib
@@ -12,26 +14,31 @@ import numpy.typing as npt
 import pytest
 
 import reference_reader
+from forms import forms
+
 from nervcodec.bitstream import read_file
-from nervcodec.entropy import Coded, encode_symbols
+from nervcodec.entropy import Coded, Form, encode_symbols
 from nervcodec.segment import decode_segment, decode_symbols_of
 
 N_FRAMES = 5
+CUT = 2  # the first frame of another scene in clip "cut"
 CLIPS = {
+    "cut": (24, 18, "--preset medium --epochs 3"),
     "odd": (19, 13, "--preset medium --epochs 3"),
     "segments": (24, 18, "--preset medium --epochs 3 --segment-frames 3"),
     "mlp rgb": (19, 13, "--preset paper-xs --colorspace rgb --epochs 2 --bits 4"),
 }
 
 
-def write_y4m(path: Path, width: int, height: int) -> None:
-    """Moving gradients, 4:2:0."""
+def write_y4m(path: Path, width: int, height: int, cut: int = N_FRAMES) -> None:
+    """Moving gradients, 4:2:0, from the cut on as a negative."""
     data = b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % (width, height)
     for t in range(N_FRAMES):
         data += b"FRAME\n"
         for k, (rows, columns) in enumerate([(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]):
             y, x = np.mgrid[:rows, :columns]
-            data += np.uint8(128 + 90 * np.sin((x * (k + 1) + y * (3 - k) + 4 * t) / 9)).tobytes()
+            contrast = 90 if t < cut else -90
+            data += np.uint8(128 + contrast * np.sin((x * (k + 1) + y * (3 - k) + 4 * t) / 9)).tobytes()
     path.write_bytes(data)
 
 
@@ -69,7 +76,7 @@ def encoded(request: pytest.FixtureRequest, folder: Path) -> Path:
     """A small .nvpp file for each of CLIPS."""
     width, height, options = CLIPS[request.param]
     path = folder / f"{request.param}.nvpp"
-    write_y4m(path.with_suffix(".y4m"), width, height)
+    write_y4m(path.with_suffix(".y4m"), width, height, CUT if request.param == "cut" else N_FRAMES)
     nervcodec("encode", path.with_suffix(".y4m"), path, *options.split(), "-y")
     return path
 
@@ -106,6 +113,7 @@ def test_frames_agree(encoded: Path) -> None:
     file = reference_reader.read(data)
     lengths = [segment.n_frames for segment in file.segments]
     assert sorted(lengths) == ([2, 3] if encoded.stem == "segments" else [N_FRAMES])
+    assert len(file.segments[0].shots) == (2 if encoded.stem == "cut" else 1)
     found = [plane for i, length in enumerate(lengths)
              for planes in reference_reader.frames(file, i, range(length)) for plane in planes]
     assert_close(found, decoded_planes(data))
@@ -144,7 +152,8 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
         [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)], [(3, 4), (2, 5)]),
 }
 MOTION, WAVELET_LEVELS = (2, 3), 3
-LENGTHS = [7, 1]
+SHOTS = [[7], [3, 1, 5], [1]]  # of each segment of the random networks
+LENGTHS = [sum(shots) for shots in SHOTS]
 
 
 def packed(table: list[reference_reader.Field], values: dict[str, int]) -> bytes:
@@ -180,9 +189,10 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     file = reference_reader.File(header, grids, blocks, MOTION if header["architecture"] else None,
                                  WAVELET_LEVELS if header["architecture"] == 2 else 0)
     sections = [(129, bytes(32)), (200, b"skip me")]
-    for length in LENGTHS:
-        payload = length.to_bytes(4, "little") + bytes(2 + 16)
-        for module, weights, biases in reference_reader.tensors(file, length):
+    for shots in SHOTS:
+        cuts = list(itertools.accumulate(shots[:-1]))
+        payload = struct.pack(f"<IH16x{len(cuts)}I", sum(shots), len(cuts), *cuts)
+        for module, weights, biases in reference_reader.tensors(file, shots):
             coded, shapes = [], []
             for tensor, shape in [*weights, *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else [])]:
                 is_keyed = tensor.startswith(("grid", "motion"))
@@ -196,9 +206,11 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
                 shapes.append(shape if is_keyed else (symbols.size,))
             if module == "block1":
                 coded[0].symbols[:] = 0 if name.startswith("mlp yuv") else coded[0].symbols
-            followers = [number for number in range(1, len(weights))
-                         if all("details" in tensor for tensor, _ in weights[number - 1:number + 1])]
-            stream = encode_symbols(coded, shapes, file.max_symbol, followers)
+            keys = [tuple(reference_reader.keys_of(file, shots, tensor)) if len(shape) == 4 else ()
+                    for (tensor, _), shape in zip([*weights, ("biases", ())], shapes)]
+            follows = [all("details" in tensor for tensor, _ in weights[max(number - 1, 0):number + 1])
+                       for number in range(len(shapes))]
+            stream = encode_symbols(coded, list(map(Form, shapes, keys, follows)), file.max_symbol)
             payload += len(stream).to_bytes(4, "little") + stream
         sections.append((1, payload))
     return header_fields(header, grids, blocks), sections
@@ -281,7 +293,7 @@ def test_streams_are_equal(max_symbol: int) -> None:
         coded = [Coded(draw(rng, distribution, max_symbol), int(rng.integers(256)))
                  for distribution in distributions]
         shapes = [(len(group.symbols),) for group in coded]
-        stream = encode_symbols(coded, shapes, max_symbol)
+        stream = encode_symbols(coded, forms(shapes), max_symbol)
         found = reference_reader.decode_stream(stream, shapes, max_symbol)
         for (symbols, step_code), group in zip(found, coded, strict=True):
             assert np.array_equal(symbols, group.symbols)
@@ -293,16 +305,17 @@ def test_grids_are_equal(n_classes: int, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("nervcodec.contexts._cost_bits", lambda counts: abs(len(counts) - n_classes))
     rng = np.random.default_rng(n_classes)
     for max_symbol in (1, 7, 127):
-        shapes = [(1, 2, 4, 3), (4, 2, 5, 7), (9,), (3, 1, 1, 6), (7, 1, 6, 1)]
+        shapes = [(1, 2, 4, 3), (4, 2, 5, 7), (9,), (3, 1, 1, 6), (7, 1, 6, 1), (2, 1, 3, 3)]
+        keys = [(1,), (1, 3), (), (3,), (4, 1, 2), (1, 1)]
         coded = []
         for shape in shapes:
             values = rng.laplace(0, 1, shape) * np.exp(rng.normal(-0.5, 2, shape[1:]))
             values[0] *= rng.integers(2)
             symbols = np.clip(np.rint(values), -max_symbol, max_symbol).astype(np.int32).ravel()
             coded.append(Coded(symbols, int(rng.integers(256))))
-        stream = encode_symbols(coded, shapes, max_symbol)
-        for (symbols, step_code), group in zip(reference_reader.decode_stream(stream, shapes, max_symbol), coded,
-                                               strict=True):
+        stream = encode_symbols(coded, list(map(Form, shapes, keys)), max_symbol)
+        found = reference_reader.decode_stream(stream, shapes, max_symbol, keys=keys)
+        for (symbols, step_code), group in zip(found, coded, strict=True):
             assert np.array_equal(symbols, group.symbols)
             assert not symbols.any() or step_code == group.step_code
 

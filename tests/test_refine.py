@@ -54,7 +54,7 @@ def distortion(fitter: Fitter, values: Tensor) -> Tensor:
 
 def size_and_db(frames: Frames, fit: FitConfig) -> tuple[int, float]:
     """Bytes and RGB PSNR of a segment as it is coded."""
-    segment, _ = encode_segment(frames, MODEL, fit)
+    segment, _ = encode_segment(frames, None, MODEL, fit)
     decoded = Frames.concatenate(list(decode_segment(segment, MODEL)))
     return sum(map(len, segment.streams)), float(frame_rgb_db(frames, decoded, ColorTags()).mean())
 
@@ -79,8 +79,8 @@ def test_refined_parameters_are_multiples_of_their_steps(case: Case) -> None:
     refined = refiner.run()
     multiples = refined.parameters / refiner.steps
     assert torch.equal(multiples, multiples.round())
-    n_keyed = sum(group.size for group in architecture.groups(MODEL, case.fitter.n_frames) if group.lag)
-    low, high = bounds(MODEL.max_symbol, 1)
+    n_keyed = sum(group.size for group in architecture.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
+    low, high = bounds(MODEL.max_symbol, True)
     assert low <= multiples[:n_keyed].min() and multiples[:n_keyed].max() <= high
     assert torch.equal(refined.log_steps, case.fitted.log_steps)
     assert torch.equal(again.run().parameters, refined.parameters)
@@ -110,7 +110,7 @@ def test_a_target_stays_met(frames: Frames, fit: FitConfig) -> None:
 @pytest.mark.parametrize("miss", [0.04, -0.025])
 def test_a_target_is_met_after_any_fit(case: Case, frames: Frames, miss: float) -> None:
     """A short fit of another size gets as many passes as it takes, and loses less than by a biased rounding."""
-    gauges = _gauges(frames, MODEL, ColorTags(), "cpu")
+    gauges = _gauges(frames, (frames.n_frames,), MODEL, ColorTags(), "cpu")
     target_bpp = gauges.bits(case.fitted) * math.exp(-miss) / case.fitter.n_pixels
     fit = replace(FIT, epochs=20, target_bpp=target_bpp)
     fitter = Fitter(MODEL, fit, torch.from_numpy(pack(frames, MODEL)), gauges=gauges)
@@ -118,7 +118,7 @@ def test_a_target_is_met_after_any_fit(case: Case, frames: Frames, miss: float) 
     refiner = Refiner(fitter, case.fitted)
     refined = refiner.run()
     assert abs(fitter.error(refined)) <= fitter.law.tolerance and 0 < refiner.n_done <= 24
-    rounded = nearest_to(case.fitted, fitter.sizes, fitter.lags, fitter.error, fitter.law.tolerance, 4)
+    rounded = nearest_to(case.fitted, fitter.sizes, len(fitter.keys), fitter.error, fitter.law.tolerance, 4)
     assert decoded_distortion(fitter, refined) < 0.9 * decoded_distortion(fitter, rounded)
 
 
@@ -193,8 +193,8 @@ def test_no_move_leaves_the_range(case: Case) -> None:
     refiner._sample_curvature(1.0)
     refiner.damping = 0.0
     state = refiner._state(refiner.multiples)
-    n_keyed = sum(group.size for group in architecture.groups(MODEL, case.fitter.n_frames) if group.lag)
-    low, high = bounds(MODEL.max_symbol, 1)
+    n_keyed = sum(group.size for group in architecture.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
+    low, high = bounds(MODEL.max_symbol, True)
     at_the_end = torch.where(torch.arange(len(state.multiples)) < n_keyed, float(high), float(MODEL.max_symbol))
     upwards = replace(state, multiples=at_the_end, slopes=torch.full_like(state.slopes, -1e9))
     assert not refiner._moves(upwards).any()
@@ -254,7 +254,7 @@ class _Often:
 def test_a_refinement_goes_on_from_any_pass(frames: Frames, fit: FitConfig) -> None:
     """Whichever checkpoint it goes on from, the same streams come out; the fit before it is not made again."""
     keeper, seen = _Often(), list[Progress]()
-    whole, _ = encode_segment(frames, MODEL, fit, keeper=keeper, on_progress=seen.append)
+    whole, _ = encode_segment(frames, None, MODEL, fit, keeper=keeper, on_progress=seen.append)
     kept = [checkpoint for checkpoint in keeper.kept if checkpoint.progress.stage == REFINE]
     assert len({checkpoint.progress.epoch for checkpoint in kept}) > 5
     reports = [progress for progress in seen if progress.stage == REFINE]
@@ -262,6 +262,6 @@ def test_a_refinement_goes_on_from_any_pass(frames: Frames, fit: FitConfig) -> N
     assert all(math.isfinite(progress.psnr_db or math.inf) for progress in reports)
     for checkpoint in kept[::4]:
         again: list[Progress] = []
-        segment, _ = encode_segment(frames, MODEL, fit, checkpoint=checkpoint, on_progress=again.append)
+        segment, _ = encode_segment(frames, None, MODEL, fit, checkpoint=checkpoint, on_progress=again.append)
         assert segment.streams == whole.streams
         assert {progress.stage for progress in again} == {REFINE}

@@ -19,7 +19,7 @@ LENGTHS = (3, 3, 4)
 
 @pytest.fixture(scope="module")
 def segments(grid_model: ModelConfig) -> tuple[Segment, ...]:
-    return tuple(Segment(n, tuple(bytes([10 * i + k]) * (k + 4) for k in range(len(grid_model.blocks) + 2)))
+    return tuple(Segment((n,), tuple(bytes([10 * i + k]) * (k + 4) for k in range(len(grid_model.blocks) + 2)))
                  for i, n in enumerate(LENGTHS))
 
 

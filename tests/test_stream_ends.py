@@ -9,6 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from forms import forms
+
 from nervcodec.contexts import Places
 from nervcodec.entropy import _encode_bytes, _Part, _shortest, decode_symbols
 
@@ -65,6 +67,6 @@ def test_many_symbols_from_few_bytes_take_a_moment(first: int) -> None:
     symbols[0] = first
     started = time.monotonic()
     data = _encode_bytes([_Part(symbols, Places(symbols.shape), [TABLE])], 127)
-    found, = decode_symbols(RECORD + data, [symbols.shape], 127)
+    found, = decode_symbols(RECORD + data, forms([symbols.shape]), 127)
     assert len(data) <= 8 and time.monotonic() - started < MAX_SECONDS
     np.testing.assert_array_equal(found.symbols, symbols)

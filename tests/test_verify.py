@@ -97,7 +97,7 @@ def test_streams_of_no_encoder_are_found(coded: Shell) -> None:
     """Streams whose checksums were forged are damage too."""
     file = load("out.nvpp")
     first, second = file.segments
-    wrong = Segment(second.n_frames, (second.streams[0] + b"\1", *second.streams[1:]), second.sums)
+    wrong = Segment((second.n_frames,), (second.streams[0] + b"\1", *second.streams[1:]), second.sums)
     Path("out.nvpp").write_bytes(write_file(file.header, [first, wrong], file.quality))
     result = coded("verify", "out.nvpp")
     assert (result.code, result.err.splitlines()[-1]) == (

@@ -34,12 +34,12 @@ def plan(tmp_path: Path) -> EncodePlan:
 
 def test_a_fit_starts_from_the_weights(clip: Frames, grid_model: ModelConfig) -> None:
     """All but grids and motion are those of the other segment, of another length; the rest is as without them."""
-    weights = shared_weights(encode_segment(clip[:3], grid_model, QUICK)[0], grid_model)
+    weights = shared_weights(encode_segment(clip[:3], None, grid_model, QUICK)[0], grid_model)
     assert weights is not None
     target = torch.from_numpy(pack(clip, grid_model))
     cold, warm = (Fitter(grid_model, QUICK, target, weights=given).start().parameters for given in (None, weights))
     position, n_shared = 0, 0
-    for tensor in tensors(grid_model, clip.n_frames):
+    for tensor in tensors(grid_model, (clip.n_frames,)):
         own = slice(position, position + tensor.size)
         if tensor.kind in KEYED:
             assert torch.equal(warm[own], cold[own])
@@ -53,11 +53,12 @@ def test_a_fit_starts_from_the_weights(clip: Frames, grid_model: ModelConfig) ->
 def test_the_papers_recipe_starts_at_random(make_clip: Callable[..., Frames], mlp_model: ModelConfig) -> None:
     """Its segments share nothing."""
     layout = "rgb" if mlp_model.colorspace == "rgb" else "yuv420"
-    segment, _ = encode_segment(make_clip(layout), mlp_model, QUICK)
+    segment, _ = encode_segment(make_clip(layout), None, mlp_model, QUICK)
     assert shared_weights(segment, mlp_model) is None
 
 
-@pytest.mark.parametrize("work_map", [map, lambda work, items: (work(item) for item in items)], ids=["map", "another"])
+@pytest.mark.parametrize("work_map", [map, lambda work, *items: (work(*each) for each in zip(*items))],
+                         ids=["map", "another"])
 def test_all_but_the_first_segment_get_its_weights(
         plan: EncodePlan, tmp_path: Path, work_map: Callable[..., Iterable[Any]],
         monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +90,7 @@ def test_warm_segments_are_better(make_clip: Callable[..., Frames], grid_model: 
 
     frames = make_clip("yuv420", 12)
     target = torch.from_numpy(pack(frames[6:], grid_model))
-    first, _ = encode_segment(frames[:6], grid_model, FitConfig(epochs=60))
+    first, _ = encode_segment(frames[:6], None, grid_model, FitConfig(epochs=60))
     fit = FitConfig(epochs=15)
     assert error(shared_weights(first, grid_model), fit) < 0.9 * error(None, fit)
 
@@ -99,11 +100,11 @@ def test_frames_of_kept_segments_are_passed_over(plan: EncodePlan, tmp_path: Pat
     whole, part = tmp_path / "whole.nvpp", tmp_path / "part.nvpp"
     encode(plan, whole)
 
-    def two(work: Callable[[Frames], Any], items: Iterable[Frames]) -> Iterator[Any]:
-        for number, frames in enumerate(items):
+    def two(work: Callable[[Frames, Any], Any], items: Iterable[Frames], shots: Iterable[Any]) -> Iterator[Any]:
+        for number, each in enumerate(zip(items, shots)):
             if number == 1:
                 raise KeyboardInterrupt
-            yield work(frames)
+            yield work(*each)
 
     with pytest.raises(Exception, match="interrupted"):
         encode(plan, part, map_segments=two)
