@@ -263,8 +263,9 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _shot_rows(segments: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
     """How many shots there are, where a segment is cut."""
-    n_shots, n_cuts = sum(map(len, segments)), sum(len(shots) - 1 for shots in segments)
-    return [("shots", f"{n_shots}, {n_cuts} cuts within segments")] if n_cuts else []
+    lengths = [length for shots in segments for length in shots]
+    is_cut = len(lengths) > len(segments)
+    return [("shots", f"{len(lengths)} of {min(lengths)} to {max(lengths)} frames")] if is_cut else []
 
 
 def _runs(lengths: list[int]) -> str:

@@ -50,6 +50,7 @@ class Places:
         self.has_classes = has_classes(keys, coarser is not None)
         self.n_first = int(coarser is None)  # tables without classes: one, of the first keys of all shots
         self._starts = frozenset(itertools.accumulate(keys[:-1], initial=0))
+        self._bare = self._starts if coarser is None else frozenset()  # keys without classes
         self._above: Symbols | None = None
         if coarser is not None:
             n_keys, n_channels, height, width = shape
@@ -58,10 +59,7 @@ class Places:
 
     def without_classes(self, symbols: Symbols) -> Symbols:
         """Those that have a table for all of them: of the first key of each shot, or of a group without classes."""
-        if not self.has_classes:
-            return symbols
-        starts = sorted(self._starts) if self.n_first else []
-        return symbols.reshape(self.shape)[starts].ravel()
+        return symbols.reshape(self.shape)[sorted(self._bare)].ravel() if self.has_classes else symbols
 
     def runs(self, symbols: Symbols, n_tables: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """What is coded at once, in coded order: (number of its table, places in the flat symbols), none of it empty.
@@ -78,7 +76,7 @@ class Places:
         keys = symbols.reshape(self.shape)
         thresholds = THRESHOLDS[n_tables - self.n_first - 1]
         for key in range(len(keys)):
-            if self.n_first and key in self._starts:
+            if key in self._bare:
                 yield 0, np.arange(key * keys[0].size, (key + 1) * keys[0].size)
                 continue
             classes = np.searchsorted(thresholds, self._activity(keys, key).ravel(), side="right")
@@ -98,7 +96,7 @@ class Places:
         The number of classes is the one that costs least by _cost_bits, the fewest if several do.
         """
         keys = symbols.reshape(self.shape)
-        with_classes = [key for key in range(len(keys)) if not (self.n_first and key in self._starts)]
+        with_classes = [key for key in range(len(keys)) if key not in self._bare]
         activities = np.stack([self._activity(keys, key) for key in with_classes])
         highest, n_symbols = THRESHOLDS[-1][-1], 2 * max_symbol + 1
         pairs = np.minimum(activities, highest) * n_symbols + keys[with_classes] + max_symbol

@@ -46,7 +46,7 @@ def test_info_repeats_the_header(found: dict[str, Any], key: str, value: object)
 
 def test_cuts_are_told(found: dict[str, Any]) -> None:
     """People read how many shots there are, where a segment is cut, and nothing of it elsewhere."""
-    assert dict(info_rows(found))["shots"] == "3, 1 cuts within segments"
+    assert dict(info_rows(found))["shots"] == "3 of 1 to 3 frames"
     assert "shots" not in dict(info_rows({**found, "shots": [(4,), (3,)]}))
 
 
