@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from forms import forms
-
 from nervcodec.contexts import Shape, Symbols
 from nervcodec.entropy import Coded, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError, InvalidField, Truncated

@@ -15,7 +15,6 @@ import pytest
 
 import reference_reader
 from forms import forms
-
 from nervcodec.bitstream import read_file
 from nervcodec.entropy import Coded, Form, encode_symbols
 from nervcodec.segment import decode_segment, decode_symbols_of

@@ -10,7 +10,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forms import forms
-
 from nervcodec.contexts import Places
 from nervcodec.entropy import _encode_bytes, _Part, _shortest, decode_symbols
 
