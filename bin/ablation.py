@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goals import CLIPS, ROOT, THREE, table
-from rd import replace_block
+from rd import arguments_of, replace_block
 
 from nervcodec import Goal, encode, plan_encode
 from nervcodec.backends import choose_precision, set_threads
@@ -106,16 +106,8 @@ class Cell:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variants", nargs="*", help=f"some of {', '.join(VARIANTS)}; default: all")
-    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in bin/goals.py")
-    parser.add_argument("--out", type=Path, default=Path("demo-out/ablation"))
-    given = parser.parse_args()
-    unknown = sorted(set(given.variants) - set(VARIANTS))
-    if unknown:
-        parser.error(f"variant is {unknown[0]}; legal: {', '.join(VARIANTS)}")
-    given.out.mkdir(parents=True, exist_ok=True)
-    variants = [PLAIN, *(name for name in given.variants or VARIANTS if name != PLAIN)]
+    given = arguments_of(argparse.ArgumentParser(description=__doc__), VARIANTS, "ablation")
+    variants = [PLAIN, *(name for name in given.names or VARIANTS if name != PLAIN)]
     columns = [(clip, crf) for clip in THREE for crf in CRF]
     cells = [Cell(*column, variant, given.clips, given.out) for variant in variants for column in columns]
     with ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("spawn")) as pool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goals import CLIPS, ROOT, table
-from rd import replace_block
+from rd import arguments_of, replace_block
 
 from nervcodec import Goal, encode, plan_encode
 from nervcodec.backends import choose_precision, set_threads
@@ -84,16 +84,8 @@ class Cell:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("videos", nargs="*", help=f"some of {', '.join(VIDEOS)}; default: all")
-    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in bin/goals.py")
-    parser.add_argument("--out", type=Path, default=Path("demo-out/cuts"))
-    given = parser.parse_args()
-    unknown = sorted(set(given.videos) - set(VIDEOS))
-    if unknown:
-        parser.error(f"video is {unknown[0]}; legal: {', '.join(VIDEOS)}")
-    given.out.mkdir(parents=True, exist_ok=True)
-    videos = given.videos or list(VIDEOS)
+    given = arguments_of(argparse.ArgumentParser(description=__doc__), VIDEOS, "cuts")
+    videos = given.names or list(VIDEOS)
     for video in videos:
         joined(video, given.clips, given.out)
     lines = [(preset, video) for preset, own in PRESETS.items() for video in own if video in videos]

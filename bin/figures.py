@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rd import arguments_of
+
 from nervcodec.color import Frames
 from nervcodec.metrics import QualityMeter
 from nervcodec.video import open_writer, probe, read_all, read_groups
@@ -103,12 +105,7 @@ def row(name: str, result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"cases (default: all): {', '.join(CASES)}")
-    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CASES")
-    parser.add_argument("--out", type=Path, default=Path("demo-out/figures"))
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    arguments = arguments_of(argparse.ArgumentParser(description=__doc__), CASES, "figures")
     print("| case | frames | epochs | parameters | bytes (container) | bpp | paper's bpp | PSNR Y / U / V | RGB | "
           "encode s | decode s | off by dB | decodes equal | bytes over 1.03 x entropy |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")

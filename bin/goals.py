@@ -22,7 +22,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rd import replace_block
+from rd import arguments_of, replace_block
 
 from nervcodec.goal import DEFAULT_CRF, NATS_PER_DB, rate_weight_of
 
@@ -193,16 +193,9 @@ TABLES: dict[str, Callable[[Measured], str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(JOBS)}; default: all but gpu")
-    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
-    parser.add_argument("--out", type=Path, default=Path("demo-out/goals"))
     parser.add_argument("--at-once", type=int, default=1, help="encodes at a time, a thread each if more than one")
-    given = parser.parse_args()
-    unknown = sorted(set(given.parts) - set(JOBS))
-    if unknown:
-        parser.error(f"part is {unknown[0]}; legal: {', '.join(JOBS)}")
-    given.out.mkdir(parents=True, exist_ok=True)
-    clips, out, parts = given.clips.resolve(), given.out.resolve(), given.parts or DEFAULT_PARTS
+    given = arguments_of(parser, JOBS, "goals", "all but gpu")
+    clips, out, parts = given.clips.resolve(), given.out.resolve(), given.names or DEFAULT_PARTS
     if given.at_once > 1:
         with ThreadPoolExecutor(given.at_once) as pool:
             list(pool.map(lambda job: encoded(job, clips, out, ("--threads", "1")), (

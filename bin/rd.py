@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from nervcodec.report import markdown
@@ -58,16 +59,27 @@ def replace_block(document: Path, name: str, text: str) -> None:
     document.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
+def arguments_of(parser: argparse.ArgumentParser, legal: Collection[str], out: str,
+                 default: str = "all") -> argparse.Namespace:
+    """What the command line says: `names`, some of the legal ones or none; `clips` and `out`, a folder that is made."""
+    listed = ", ".join(legal)
+    parser.add_argument("names", nargs="*", help=f"some of {listed}; default: {default}".replace("%", "%%"))
+    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips, by the names they have here")
+    parser.add_argument("--out", type=Path, default=Path("demo-out") / out)
+    given = parser.parse_args()
+    for name in given.names:
+        if name not in legal:
+            parser.error(f"there is no {name}; legal: {listed}")
+    given.out.mkdir(parents=True, exist_ok=True)
+    return given
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(BENCHES)}; default: all")
-    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips named in CLIPS")
-    parser.add_argument("--out", type=Path, default=Path("demo-out/rd"))
     parser.add_argument("--threads", type=int, help="CPUs of each codec; default: all")
-    arguments = parser.parse_args()
-    for name, (anchor, _) in BENCHES.items():
-        if arguments.parts and name not in arguments.parts:
-            continue
+    arguments = arguments_of(parser, BENCHES, "rd")
+    for name in arguments.names or BENCHES:
+        anchor, _ = BENCHES[name]
         run(name, arguments.clips, arguments.out, arguments.threads)
         results = json.loads((arguments.out / name / "results.json").read_text("utf-8"))
         replace_block(ROOT / "docs" / "benchmarks.md", name, markdown(results, anchor))

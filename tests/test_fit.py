@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec import fit as fit_module
+from nervcodec import stage as stage_module
 from nervcodec.architecture import tensors
 from nervcodec.color import Frames
 from nervcodec.config import FitConfig, ModelConfig
 from nervcodec.errors import FitError
-from nervcodec.fit import MAX_ROLLBACKS, Fitter
+from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted, Gauges, Progress, silent
 from nervcodec.model import pack
 from nervcodec.optim import Optimizer
@@ -115,7 +115,7 @@ def test_without_rate_the_steps_cover(clip: Frames, grid_model: ModelConfig) -> 
         return covering_steps(values, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "covering_steps", spy)
+        patch.setattr(stage_module, "covering_steps", spy)
         fitted = fitter.overfit(start)
     codes = covering_steps(seen[0], fitter.sizes, 127, len(fitter.keys))
     torch.testing.assert_close(fitted.log_steps.exp(), torch.tensor([step_from_code(code) for code in codes]))
@@ -254,14 +254,14 @@ def test_a_fit_that_settles_stops(clip: Frames, grid_model: ModelConfig) -> None
 
 def patch_distortion(patch: pytest.MonkeyPatch, is_bad: Callable[[int], bool], bad: float = math.nan) -> list[int]:
     """Makes the n-th distortion bad wherever is_bad(n); returns a list that grows with every one computed."""
-    original = fit_module._Stage._distortion
+    original = stage_module.Stage._distortion
     calls: list[int] = []
 
-    def distortion(stage: fit_module._Stage, *tensors: Tensor) -> Tensor:
+    def distortion(stage: stage_module.Stage, *tensors: Tensor) -> Tensor:
         calls.append(len(calls))
         return original(stage, *tensors) * (bad if is_bad(calls[-1]) else 1)
 
-    patch.setattr(fit_module._Stage, "_distortion", distortion)
+    patch.setattr(stage_module.Stage, "_distortion", distortion)
     return calls
 
 
@@ -297,7 +297,7 @@ def test_steady_divergence_gives_up(clip: Frames, grid_model: ModelConfig, monke
     calls = patch_distortion(monkeypatch, lambda n: n >= 2)
     with pytest.raises(FitError, match="diverged 4 times, last in epoch 2 of 4"):
         fitted_to(clip, grid_model, QUICK)
-    assert len(calls) == 2 * (1 + MAX_ROLLBACKS + 1)
+    assert len(calls) == 2 * (1 + stage_module.MAX_ROLLBACKS + 1)
 
 
 # --- progress ---
@@ -319,7 +319,7 @@ def test_progress_is_reported(clip: Frames, grid_model: ModelConfig) -> None:
 
 def test_long_epochs_report_their_steps(clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where steps take a second each, every one is reported, with the epochs done so far and the time left."""
-    monkeypatch.setattr(fit_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    monkeypatch.setattr(stage_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
     reports: list[Progress] = []
     fitter = fitter_of(clip, grid_model, FitConfig(epochs=2, batch_size=1), reports.append)
     fitter.overfit(fitter.start())

@@ -8,7 +8,7 @@ import torch
 from conftest import MakeClip
 from torch import Tensor
 
-from nervcodec import fit as fit_module
+from nervcodec import stage as stage_module
 from nervcodec.color import Frames
 from nervcodec.config import Block, FitConfig, Grid, ModelConfig
 from nervcodec.fit import Fitter
@@ -26,16 +26,16 @@ def run(frames: Frames, model: ModelConfig, fit: FitConfig) -> Fitted:
 
 def distortions(frames: Frames, model: ModelConfig, fit: FitConfig) -> list[tuple[Tensor, Tensor, Tensor]]:
     """(output, target, distortion) of every step of a fit."""
-    original = fit_module._Stage._distortion
+    original = stage_module.Stage._distortion
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def spy(stage: fit_module._Stage, output: Tensor, target: Tensor, plane_errors: Tensor) -> Tensor:
+    def spy(stage: stage_module.Stage, output: Tensor, target: Tensor, plane_errors: Tensor) -> Tensor:
         value = original(stage, output, target, plane_errors)
         seen.append((output.detach(), target, value.detach()))
         return value
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module._Stage, "_distortion", spy)
+        patch.setattr(stage_module.Stage, "_distortion", spy)
         run(frames, model, fit)
     assert len(seen) == 2 * fit.epochs
     return seen

@@ -15,8 +15,8 @@ FOLDER = Path(nervcodec.__file__).parent
 FLOORS = ("ahead", "memory", "errors", "config", "architecture", "goal", "presets", "fields", "bitstream", "limits",
           "fileinfo", "color", "framesums", "output", "journal", "contexts", "records", "entropy", "quantize",
           "backends", "recorded", "convolution", "wavelets", "trajectory", "model", "metrics", "prune", "optim",
-          "ratecontrol", "fitstate", "losses", "fit", "refine", "plain", "stepping", "estimate", "y4m", "buffers",
-          "libav", "machine", "survey", "video", "motion", "segment", "plan", "codec", "verify", "compare",
+          "ratecontrol", "fitstate", "losses", "stage", "fit", "refine", "plain", "stepping", "estimate", "y4m",
+          "buffers", "libav", "machine", "survey", "video", "motion", "segment", "plan", "codec", "verify", "compare",
           "conventional", "adapters", "crops", "suites", "bench", "curves", "console", "plots", "report", "tables",
           "traffic", "speed", "floor", "options", "cli", "__main__")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nervcodec import fit as fit_module
+from nervcodec import stage as stage_module
 from nervcodec.color import Frames
 from nervcodec.config import FitConfig, ModelConfig
 from nervcodec.fit import Fitter
@@ -73,13 +73,13 @@ def test_a_fit_that_was_rolled_back_goes_on(clip: Frames, grid_model: ModelConfi
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint also knows what to fall back to, and how often that has happened."""
     fit = replace(OURS, epochs=12, target_bpp=0.5)
-    original = fit_module._Stage._distortion
+    original = stage_module.Stage._distortion
 
-    def distortion(stage: fit_module._Stage, *tensors: torch.Tensor) -> torch.Tensor:
+    def distortion(stage: stage_module.Stage, *tensors: torch.Tensor) -> torch.Tensor:
         is_bad = stage.epoch in (4, 7) and stage.n_rollbacks == (stage.epoch == 7) and stage.n_batches == 1
         return original(stage, *tensors) * (float("nan") if is_bad else 1)
 
-    monkeypatch.setattr(fit_module._Stage, "_distortion", distortion)
+    monkeypatch.setattr(stage_module.Stage, "_distortion", distortion)
     keeper = Every()
     whole = fitted(clip, grid_model, fit, keeper)
     assert whole.n_rollbacks == 2
