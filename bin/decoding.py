@@ -28,7 +28,7 @@ from nervcodec.color import Frames
 from nervcodec.config import ModelConfig, VideoFormat
 from nervcodec.entropy import Coded
 from nervcodec.goal import expected_bpp, rate_weight_of, usual_bpp
-from nervcodec.model import Network
+from nervcodec.model import Network, initial_parameters
 from nervcodec.presets import PRESETS, Nature
 from nervcodec.quantize import code_from_step, quantize, step_from_code
 from nervcodec.segment import segment_of
@@ -52,7 +52,7 @@ def random_file(path: Path, preset: str, crf: float | None, size: tuple[int, int
 
 def coded_of(model: ModelConfig, n_frames: int) -> list[Coded]:
     network = Network(model, (n_frames,), torch.device("cpu"))
-    values = network.initial_parameters(torch.Generator().manual_seed(0)).numpy()
+    values = initial_parameters(network, torch.Generator().manual_seed(0)).numpy()
     code, coded, start = code_from_step(STEP), [], 0
     for group in architecture.groups(model, (n_frames,)):
         own = values[start:start + group.size]

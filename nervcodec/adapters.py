@@ -185,11 +185,15 @@ def _colorspace(variant: str, options: Sequence[str]) -> str:
 
 
 def _source_digest() -> str:
-    """A hash of all our source that an encode or a decode may run."""
-    outside = {"adapters", "bench", "cli", "compare", "console", "conventional", "crops", "curves", "plots", "report",
-               "suites"}
-    files = sorted(path for path in Path(__file__).parent.glob("*.py") if path.stem not in outside)
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    """A hash of all our source: a list of names of what an encode or a decode may run would lose the next module."""
+    return source_digest(Path(__file__).parent)[:12]
+
+
+def source_digest(folder: Path) -> str:
+    """A hash of all Python files in a folder and below it, with their names."""
+    files = sorted(folder.rglob("*.py"))
+    return hashlib.sha256(b"".join(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"
+                                   for path in files)).hexdigest()
 
 
 _TEXTS = ("name", "variant", "encode", "decode", "suffix", "version", "setting_name")

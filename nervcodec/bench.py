@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
-from .adapters import Adapter, filled
+from .adapters import Adapter, filled, source_digest
 from .compare import compare, tools_here
 from .config import VideoFormat
 from .crops import make_crops
@@ -227,10 +227,8 @@ def _handed_over(clip: Clip, adapter: Adapter, folder: Path) -> Path:
 @cache
 def _measuring() -> str:
     """A hash of all that figures come from but the codecs: our source, SSIM's package, the tools for XPSNR and VMAF."""
-    names = ("color", "compare", "conventional", "libav", "metrics", "survey", "video", "y4m")
-    source = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in names]
-    others = [FFMPEG_VERSION, version("pytorch-msssim"), *tools_here()]
-    return hashlib.sha256(b"".join(source) + repr(others).encode()).hexdigest()
+    others = [source_digest(Path(__file__).parent), FFMPEG_VERSION, version("pytorch-msssim"), *tools_here()]
+    return hashlib.sha256(repr(others).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

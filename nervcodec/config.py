@@ -18,8 +18,12 @@ OUTPUTS = ("tanh", "linear")
 PARTS = ("pw", "scrb1", "scrb2", "skip")
 BIASES = ("all", "lean")
 LAYOUTS = ("yuv420", "rgb")
-MAX_SIDE, MAX_STEM_SIDE, MAX_FRAMES = 65535, 4096, 2**24
-MAX_BLOCKS, MAX_WAVELET_LEVELS, MAX_EPOCHS = 8, 4, 1_000_000
+MAX_SIDE = 65535
+MAX_FRAMES = 2**24
+MAX_STEM_SIDE = 4096
+MAX_BLOCKS = 8
+MAX_WAVELET_LEVELS = 4
+MAX_EPOCHS = 1_000_000
 MIN_REFINEMENTS = 7  # passes: fewer are not worth their start
 
 Shots = tuple[int, ...]  # of a segment: the frames of each shot, from one cut to the next

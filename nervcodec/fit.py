@@ -21,7 +21,7 @@ from .backends import arithmetic
 from .config import FitConfig, ModelConfig, Shots
 from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from .losses import plane_weights
-from .model import Network, is_shared
+from .model import Network, initial_parameters, is_shared
 from .ratecontrol import PSNR_LAW, SIZE_LAW, psnr_error, size_error
 from .stage import Stage
 
@@ -65,7 +65,7 @@ class Fitter:
 
     def start(self) -> Fitted:
         """Random parameters or the given weights, the motion of the frames and the configured initial steps."""
-        parameters = self.network.initial_parameters(self.random, self.target)
+        parameters = initial_parameters(self.network, self.random, self.target)
         if self.weights is not None:
             parameters[torch.from_numpy(is_shared(self.network.tensors))] = torch.from_numpy(self.weights)
         parameters = parameters.to(self.target.device)

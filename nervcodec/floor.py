@@ -23,7 +23,7 @@ from .backends import choose_precision, device_label
 from .config import FitConfig, ModelConfig, VideoFormat
 from .errors import ConfigError
 from .machine import machine, now, versions
-from .model import Network
+from .model import Network, initial_parameters
 from .presets import PRESETS
 from .segment import reconstruct
 from .stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
@@ -192,7 +192,8 @@ def seconds_per_frame(model: ModelConfig, device: str) -> float:
     """Seconds to decode a frame from parameters, those of a random start; symbols, which come once, are not counted."""
     batch = decode_batch(model)
     n_frames = (1 + _DECODED_BATCHES) * batch
-    start = Network(model, (n_frames,), torch.device("cpu")).initial_parameters(torch.Generator().manual_seed(0))
+    network = Network(model, (n_frames,), torch.device("cpu"))
+    start = initial_parameters(network, torch.Generator().manual_seed(0))
     decoded = reconstruct(start.numpy(), model, range(n_frames), (n_frames,), device)
     next(decoded)
     n_done, started = 0, time.perf_counter()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from .config import VideoFormat
 from .errors import ConfigError
 
-DEFAULT_CRF, MAX_CRF = 30.0, 63.0
+DEFAULT_CRF = 30.0
+MAX_CRF = 63.0
 TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}  # loss, and by how much it is worth more than the mse
 USUAL_PIXELS = 7.6e6  # of a segment: 132 frames of 320x180
 NATS_PER_DB = 0.37  # by how much ln(bytes) grows with a decibel, on our own curves

@@ -26,7 +26,10 @@ from .trajectory import moved, trajectories
 from .wavelets import joined
 
 Parameters = Mapping[str, Tensor]
-_GRID_DEVIATION, _ORTHOGONAL_GAIN, _PASSING_GAIN = 0.04, 0.7, 1.5  # of a start: docs/ablation.md, 'Where weights start'
+# Of a start: docs/ablation.md, 'Where weights start'.
+_GRID_DEVIATION = 0.04
+_ORTHOGONAL_GAIN = 0.7
+_PASSING_GAIN = 1.5
 
 
 def positional_encoding(n_frames: int, levels: int, base: float) -> NDArray[np.float64]:
@@ -127,21 +130,6 @@ class Network:
                 details = named.pop(architecture.details_name(number, n_halvings))
                 named[f"stem.grid{number}"] = joined(named[f"stem.grid{number}"], details, size)
         return named
-
-    def initial_parameters(self, generator: torch.Generator, target: Tensor | None = None) -> Tensor:
-        """A random start, float32 [n_parameters] on the CPU: small grids, zero biases, weights by the stem.
-
-        With grids depthwise kernels pass on what they take, and matrices are orthogonal; with the paper's stem they all
-        start uniform within +-1/sqrt(fan in), as torch's own layers do.
-
-        Args:
-            target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose motion is estimated;
-                without them it is 0.
-        """
-        parts = [_initial(tensor, generator, self.model.stem) for tensor in self.tensors]
-        if target is not None and self.model.motion_height:
-            parts[0] = _estimated_motion(target, self.model, self.shots).cpu()
-        return torch.cat([part.flatten() for part in parts])
 
     def __call__(self, parameters: Parameters, frames: Tensor) -> Tensor:
         """Planes of the frames numbered in `frames` (int64 [B]).
@@ -250,6 +238,22 @@ def _upsampled(parameters: Parameters, name: str, x: Tensor, stride: int) -> Ten
 
 def _linear(parameters: Parameters, name: str, x: Tensor) -> Tensor:
     return F.linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+
+
+def initial_parameters(network: Network, generator: torch.Generator, target: Tensor | None = None) -> Tensor:
+    """A random start, float32 [n_parameters] on the CPU: small grids, zero biases, weights by the stem.
+
+    With grids depthwise kernels pass on what they take, and matrices are orthogonal; with the paper's stem they all
+    start uniform within +-1/sqrt(fan in), as torch's own layers do.
+
+    Args:
+        target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose motion is estimated;
+            without them it is 0.
+    """
+    parts = [_initial(tensor, generator, network.model.stem) for tensor in network.tensors]
+    if target is not None and network.model.motion_height:
+        parts[0] = _estimated_motion(target, network.model, network.shots).cpu()
+    return torch.cat([part.flatten() for part in parts])
 
 
 def _estimated_motion(target: Tensor, model: ModelConfig, shots: Shots) -> Tensor:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from .color import Plane
 from .config import VideoFormat
-from .presets import MAX_SEGMENT_FRAMES
 from .video import read_groups
 
 _PICTURE = 18, 32  # rows and columns, at most, of the small pictures that tell a cut from motion
+_MEASURED_FRAMES = 150  # from the first on, of which temporal information is measured
 _NEAR, _RATIO, _LEAST = 3, 2.0, 4.0  # a cut changes so many times as much as what is so near, and so many levels
 
 
@@ -37,7 +37,7 @@ def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
     deviations: list[float] = []
     changed: list[float] = []
     for (before, small_before), (after, small) in pairwise((plane, _picture(plane)) for plane in planes):
-        if len(deviations) < MAX_SEGMENT_FRAMES - 1:
+        if len(deviations) < _MEASURED_FRAMES - 1:
             deviations.append(float(np.subtract(after, before, dtype=np.float32).std()))
         changed.append(float(np.abs(small - small_before).mean()))
     return float(np.median(deviations)) if deviations else 0.0, find_cuts(changed)

@@ -18,7 +18,7 @@ from . import architecture
 from .architecture import MOTION_UNIT
 from .config import Block, FitConfig, Grid, ModelConfig
 from .losses import l1_ssim
-from .model import Network
+from .model import Network, initial_parameters
 from .optim import peak_factor, rate_factor
 
 
@@ -228,7 +228,7 @@ class PlainFit:
         self.random = torch.Generator().manual_seed(fit.seed)
         self.network = PlainNetwork(model, len(target))
         ours = Network(model, (len(target),), torch.device("cpu"))
-        self.network.load_flat(ours.initial_parameters(self.random, self.target))
+        self.network.load_flat(initial_parameters(ours, self.random, self.target))
         self.network.to(self.device)
         self.n_steps = fit.epochs * -(-len(target) // fit.batch_size)
         self.peak = fit.learning_rate * peak_factor(self.n_steps, fit.rate_fall)

@@ -19,7 +19,9 @@ from .goal import USUAL_PIXELS, usual_bpp
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem
 _LIVELY = 12.0  # temporal information above which frames have little in common
-_LIVELY_VALUES_A_BIT, _STILL_VALUES_A_BIT = 0.4, 0.16  # of finer grids, at most; the latter at the usual rate
+# Values of finer grids for each bit of the file, at most; of still video at the usual rate.
+_LIVELY_VALUES_A_BIT = 0.4
+_STILL_VALUES_A_BIT = 0.16
 _WAVELET_LEVELS = 2  # of the grids of lively video
 
 

@@ -33,7 +33,8 @@ from .refine import REFINE, Refiner
 # How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
 # step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
-_BIASES, _MAX_CODES = tuple(0.0025 * 1.5**k for k in range(12)), 4
+_MAX_CODES = 4
+_BIASES = tuple(0.0025 * 1.5**k for k in range(12))
 
 
 @dataclass(frozen=True)

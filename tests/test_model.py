@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nervcodec.architecture import MOTION_UNIT
 from nervcodec.config import COLORSPACES, PARTS, Block, Grid, ModelConfig
-from nervcodec.model import Network, blend_matrix, pack, positional_encoding, to_uint8, unpack
+from nervcodec.model import Network, blend_matrix, initial_parameters, pack, positional_encoding, to_uint8, unpack
 from nervcodec.plain import PlainNetwork
 
 N_FRAMES = 6
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 def random_flat(network: Network, seed: int = 0) -> Tensor:
     """The parameters of a random network, biases random too."""
     generator = torch.Generator().manual_seed(seed)
-    start = network.initial_parameters(generator)
+    start = initial_parameters(network, generator)
     return start + 0.1 * torch.randn(start.shape, generator=generator)
 
 
@@ -40,7 +40,7 @@ def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
 def start_of(model: ModelConfig) -> dict[str, Tensor]:
     """What a fit starts from, as named tensors."""
     network = Network(model, (N_FRAMES,), CPU)
-    return network.split(network.initial_parameters(torch.Generator().manual_seed(0)))
+    return network.split(initial_parameters(network, torch.Generator().manual_seed(0)))
 
 
 # --- the network ---
@@ -146,7 +146,7 @@ def test_our_depthwise_kernels_start_by_passing_on() -> None:
 def test_start_depends_on_the_seed_alone() -> None:
     """The same seed gives the same start, another one another."""
     network = Network(OURS, (N_FRAMES,), CPU)
-    first, again, other = (network.initial_parameters(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    first, again, other = (initial_parameters(network, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -282,7 +282,7 @@ def test_motion_starts_anew_with_each_shot() -> None:
     target = torch.from_numpy(np.concatenate([
         np.stack([scene[i, :, t:t + MOVING.plane_height, :MOVING.plane_width] for t in range(length)])
         for i, length in enumerate((4, 2))]))
-    both, first, second = (Network(MOVING, shots, CPU).initial_parameters(torch.Generator().manual_seed(0), frames)
+    both, first, second = (initial_parameters(Network(MOVING, shots, CPU), torch.Generator().manual_seed(0), frames)
                            for shots, frames in (((4, 2), target), ((4,), target[:4]), ((2,), target[4:])))
     size = 2 * MOVING.motion_height * MOVING.motion_width
     torch.testing.assert_close(both[:6 * size], torch.cat([first[:4 * size], second[:2 * size]]))

@@ -23,7 +23,7 @@ import nervcodec
 from nervcodec.journal import Journal
 from shell import Shell, write_clip
 
-SOURCES = sorted(Path(nervcodec.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(nervcodec.__file__).parent.rglob("*.py"))
 DATA = Path(__file__).parent / "data"
 FORBIDDEN: tuple[tuple[Any, str], ...] = (
     (pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (shelve, "open"),

@@ -8,7 +8,7 @@ from conftest import MakeClip
 
 from nervcodec.config import Block, FitConfig, Grid, ModelConfig
 from nervcodec.fit import Fitter
-from nervcodec.model import Network, pack
+from nervcodec.model import Network, initial_parameters, pack
 from nervcodec.plain import PlainFit, PlainNetwork
 from nervcodec.stepping import OurFit
 
@@ -30,7 +30,7 @@ def targets(make_clip: MakeClip) -> dict[ModelConfig, torch.Tensor]:
 
 def start(model: ModelConfig, seed: int = FIT.seed) -> torch.Tensor:
     network = Network(model, (N_FRAMES,), torch.device("cpu"))
-    return network.initial_parameters(torch.Generator().manual_seed(seed))
+    return initial_parameters(network, torch.Generator().manual_seed(seed))
 
 
 @both_stems
