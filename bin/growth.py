@@ -33,7 +33,7 @@ from nervcodec.plots import growth
 from nervcodec.presets import PRESETS
 from nervcodec.speed import speed_text
 from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
-from nervcodec.tables import aligned
+from nervcodec.util.text import aligned
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 NETWORKS = ("paper-xs", "medium")

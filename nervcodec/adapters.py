@@ -18,11 +18,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .conventional import CONVENTIONAL
-from .errors import ConfigError
-from .libav import FFMPEG_VERSION
-from .presets import PRESETS
+from nervcodec import __version__
+from nervcodec.conventional import CONVENTIONAL
+from nervcodec.errors import ConfigError
+from nervcodec.libav import FFMPEG_VERSION
+from nervcodec.presets import PRESETS
 
 BUILT_IN = ("nervcodec", *CONVENTIONAL)
 _PAPER_SIZES = ("xs", "s", "m", "l")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .config import Keys, ModelConfig, Shots
+from nervcodec.config import Keys, ModelConfig, Shots
 
 _BATCH_VALUES = 2_000_000  # values of the widest feature map in a decoded batch: more leave the processor's cache
 _BASE_BYTES = 380 << 20  # Python, torch and its thread pools, measured

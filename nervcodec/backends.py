@@ -9,8 +9,8 @@ from typing import Any
 import torch
 import torch.utils.deterministic
 
-from .errors import BackendError, ConfigError
-from .memory import available_bytes, peak_bytes
+from nervcodec.errors import BackendError, ConfigError
+from nervcodec.util.memory import available_bytes, peak_bytes
 
 
 def choose_device(name: str) -> str:

@@ -24,15 +24,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
-from .adapters import Adapter, filled, source_digest
-from .compare import compare, tools_here
-from .config import VideoFormat
-from .crops import make_crops
-from .errors import CommandFailed, ConfigError, NervCodecError, OutputError
-from .libav import FFMPEG_VERSION, lossy_bytes
-from .machine import machine, now, versions
-from .output import whole_file
-from .video import open_writer, probe, read_all
+from nervcodec.adapters import Adapter, filled, source_digest
+from nervcodec.compare import compare, tools_here
+from nervcodec.config import VideoFormat
+from nervcodec.crops import make_crops
+from nervcodec.errors import CommandFailed, ConfigError, NervCodecError, OutputError
+from nervcodec.libav import FFMPEG_VERSION, lossy_bytes
+from nervcodec.machine import machine, now, versions
+from nervcodec.util.files import whole_file
+from nervcodec.video import open_writer, probe, read_all
 
 SCHEMA = "nervcodec.bench/1"
 _POINT_SCHEMA = "nervcodec.bench-point/1"

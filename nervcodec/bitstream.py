@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
-                     ModelConfig, Shots, VideoFormat)
-from .errors import (BadMagic, BitstreamError, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion,
-                     VideoError)
-from .fields import (BLOCK_FIELDS, CUT, GRID_FIELDS, HEADER_FIELDS, MOTION_FIELDS, QUALITY_FIELDS, SECTION_LENGTH,
-                     SECTION_TYPE, SEGMENT_FIELDS, STREAM_LENGTH, UNKNOWN, WAVELET_FIELDS, Field)
+from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags,
+                              Grid, ModelConfig, Shots, VideoFormat)
+from nervcodec.errors import (BadMagic, BitstreamError, Checksum, ConfigError, InvalidField, Truncated,
+                              UnsupportedVersion, VideoError)
+from nervcodec.fields import (BLOCK_FIELDS, CUT, GRID_FIELDS, HEADER_FIELDS, MOTION_FIELDS, QUALITY_FIELDS,
+                              SECTION_LENGTH, SECTION_TYPE, SEGMENT_FIELDS, STREAM_LENGTH, UNKNOWN, WAVELET_FIELDS,
+                              Field)
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .color import Plane, Planes, chroma_size, shrink_plane
-from .errors import VideoError
+from nervcodec.color import Plane, Planes, chroma_size, shrink_plane
+from nervcodec.errors import VideoError
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

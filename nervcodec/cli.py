@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from . import __version__, console
-from .config import COLORSPACES
-from .errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
-from .goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
-from .options import (Amount, Duration, FrameRange, Measure, Rational, by_codec, common_options, device_options,
-                      limited, limits_of, names, speed_options, version_option)
-from .presets import PRESETS
+from nervcodec import __version__, console
+from nervcodec.config import COLORSPACES
+from nervcodec.errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
+from nervcodec.goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
+from nervcodec.options import (Amount, Duration, FrameRange, Measure, Rational, by_codec, common_options,
+                               device_options, limited, limits_of, names, speed_options, version_option)
+from nervcodec.presets import PRESETS
 
 if TYPE_CHECKING:
-    from .codec import EncodeReport
-    from .journal import Pace
-    from .plan import EncodePlan
+    from nervcodec.codec import EncodeReport
+    from nervcodec.journal import Pace
+    from nervcodec.plan import EncodePlan
 
 
 _VIDEO_SUFFIXES = (".y4m", ".mp4", ".mkv", ".mov", ".webm", ".avi", ".png")  # of what is no output of encode
@@ -75,12 +75,12 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
            precision: str, dry_run: bool, time_budget: float | None, restart: bool, checkpoint_every: float,
            max_memory: float | None, **options: Any) -> None:
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input) into OUTPUT.nvpp."""
-    from . import codec
-    from .journal import Pace, stored_identity
-    from .memory import keep_freed_memory
-    from .output import check_output
-    from .plan import check_memory, plan_encode, with_epochs, with_precision
-    from .video import spooled
+    from nervcodec import codec
+    from nervcodec.journal import Pace, stored_identity
+    from nervcodec.util.memory import keep_freed_memory
+    from nervcodec.util.files import check_output
+    from nervcodec.plan import check_memory, plan_encode, with_epochs, with_precision
+    from nervcodec.video import spooled
     overwrite = overwrite or dry_run or _asks_to_overwrite(destination)
     check_output(destination, overwrite=overwrite, source=source)
     suffix = Path(destination).suffix.lower()
@@ -92,7 +92,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     keep_freed_memory()
     source = click.get_current_context().with_resource(spooled(source))
     plan = plan_encode(source, goal=goal, **options)
-    from .backends import choose_device, choose_precision, set_threads
+    from nervcodec.backends import choose_device, choose_precision, set_threads
     device = choose_device(device)
     plan = with_precision(plan, choose_precision(precision, device))
     set_threads(threads)
@@ -135,14 +135,14 @@ def _ended_by_signals(pace: Pace) -> Iterator[None]:
 
 def _timed(plan: EncodePlan, device: str, time_budget: float | None) -> tuple[EncodePlan, float]:
     """The plan, with the epochs that its time budget allows if it has one, and the seconds that it will take."""
-    from .plan import seconds_an_epoch, with_time_budget
+    from nervcodec.plan import seconds_an_epoch, with_time_budget
     an_epoch = seconds_an_epoch(plan, device)
     plan = plan if time_budget is None else with_time_budget(plan, time_budget, an_epoch)
     return plan, (plan.fit.total_epochs + plan.fit.n_refinements) * an_epoch
 
 
 def _print_estimate(plan: EncodePlan, seconds: float, as_json: bool) -> None:
-    from .plan import memory_bytes
+    from nervcodec.plan import memory_bytes
     n_bytes = memory_bytes(plan)
     if as_json:
         console.show(json.dumps({"schema": "nervcodec.estimate/1", **_plan_json(plan), "seconds": seconds,
@@ -184,8 +184,8 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
            overwrite: bool, as_json: bool, raised: dict[str, int], max_memory: float, **options: Any) -> None:
     """Decode INPUT.nvpp to OUTPUT: .y4m, - (.y4m on standard output) or a folder of PNG (exact), .mp4, .mkv, .mov or
     .webm."""
-    from . import codec
-    from .memory import keep_freed_memory
+    from nervcodec import codec
+    from nervcodec.util.memory import keep_freed_memory
     overwrite = overwrite or _asks_to_overwrite(destination)
     keep_freed_memory()
     with console.progress_line(as_json) as line:
@@ -212,8 +212,8 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
 def verify(source: str, *, device: str, threads: int | None, as_json: bool, raised: dict[str, int],
            max_memory: float) -> None:
     """Check INPUT.nvpp: container, streams, and that it decodes to what its encoder saw."""
-    from .memory import keep_freed_memory
-    from .verify import verify as check
+    from nervcodec.util.memory import keep_freed_memory
+    from nervcodec.verify import verify as check
     keep_freed_memory()
     with console.progress_line(as_json) as line:
         found = check(source, limits=limits_of(raised, max_memory), device=device, n_threads=threads,
@@ -234,7 +234,7 @@ def verify(source: str, *, device: str, threads: int | None, as_json: bool, rais
 @version_option
 def info(source: str, *, as_json: bool) -> None:
     """Show what is in a .nvpp file: video, network, where the bytes go, stored quality."""
-    from .fileinfo import info as read_info
+    from nervcodec.fileinfo import info as read_info
     found = read_info(source)
     console.show(json.dumps(found) if as_json else console.table(console.info_rows(found)))
 
@@ -250,9 +250,9 @@ def info(source: str, *, as_json: bool) -> None:
 def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path: Path | None, overwrite: bool,
             as_json: bool) -> None:
     """Measure the video DIST against REF: PSNR, SSIM, MS-SSIM, XPSNR, and VMAF where it can be had."""
-    from .compare import compare as measure
-    from .compare import write_csv
-    from .output import check_output
+    from nervcodec.compare import compare as measure
+    from nervcodec.compare import write_csv
+    from nervcodec.util.files import check_output
     if csv_path:
         overwrite = overwrite or _asks_to_overwrite(str(csv_path))
         for source in (reference, distorted):
@@ -297,12 +297,12 @@ def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list
     if speed_options["speed"] or speed_options["floor"]:
         _bench_speed(clips, n_frames, threads, seed, as_json, **speed_options)
         return
-    from .adapters import chosen_adapters
-    from .backends import set_threads
-    from .bench import Bench, check_folder, open_clip, write_csv
-    from .curves import choose_anchor
-    from .report import write_report
-    from .suites import suite_clips
+    from nervcodec.adapters import chosen_adapters
+    from nervcodec.backends import set_threads
+    from nervcodec.bench import Bench, check_folder, open_clip, write_csv
+    from nervcodec.curves import choose_anchor
+    from nervcodec.report import write_report
+    from nervcodec.suites import suite_clips
     paths = [*clips, *(suite_clips(suite, folder) if suite else ())]
     if not paths:
         raise ConfigError("no clips; legal: files, folders of PNG, or --suite NAME")
@@ -326,10 +326,10 @@ def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | N
                  speed: bool, floor: bool, cases: list[str], device: str, variants: list[str],
                  **settings: Any) -> None:
     """Prints our training beside plain PyTorch's, or our times beside the least that they could be."""
-    from .backends import choose_device, set_threads
-    from .floor import CASES, floor_text, measure_floor
-    from .memory import keep_freed_memory
-    from .speed import Settings, compare_speed, speed_text
+    from nervcodec.backends import choose_device, set_threads
+    from nervcodec.floor import CASES, floor_text, measure_floor
+    from nervcodec.util.memory import keep_freed_memory
+    from nervcodec.speed import Settings, compare_speed, speed_text
     if speed == floor or bool(clips) != speed:
         raise ConfigError(f"{len(clips)} clips are given; legal: --speed with clips, or --floor without")
     set_threads(threads)

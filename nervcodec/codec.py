@@ -17,27 +17,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, architecture
-from .ahead import ahead
-from .bitstream import (File, FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file, salvage,
-                        write_file)
-from .color import Frames
-from .config import Shots
-from .errors import ConfigError, Interrupted, OutputError, VideoError
-from .framesums import FrameSummer
-from .journal import Journal, Pace
-from .limits import Limits
-from .metrics import Quality, QualityMeter
-from .output import check_output, os_errors, whole_file
-from .plan import EncodePlan, source_frames
-from .video import check_target, open_writer, read_groups, source_files
+from nervcodec import __version__, architecture
+from nervcodec.util.prefetch import ahead
+from nervcodec.bitstream import (File, FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file,
+                                 salvage, write_file)
+from nervcodec.color import Frames
+from nervcodec.config import Shots
+from nervcodec.errors import ConfigError, Interrupted, OutputError, VideoError
+from nervcodec.framesums import FrameSummer
+from nervcodec.journal import Journal, Pace
+from nervcodec.limits import Limits
+from nervcodec.metrics import Quality, QualityMeter
+from nervcodec.util.files import check_output, os_errors, whole_file
+from nervcodec.plan import EncodePlan, source_frames
+from nervcodec.video import check_target, open_writer, read_groups, source_files
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .fitstate import Checkpoint, Progress
-    from .segment import FitSummary
+    from nervcodec.fitstate import Checkpoint, Progress
+    from nervcodec.segment import FitSummary
 
 _SIZE_PROMISE, _PSNR_PROMISE_DB = 0.02, 0.2
 
@@ -118,7 +118,7 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
     """
-    from .backends import device_label, peak_memory_bytes
+    from nervcodec.backends import device_label, peak_memory_bytes
     destination = Path(destination)
     check_output(destination, overwrite=overwrite, source=plan.source)
     started = time.monotonic()
@@ -172,7 +172,7 @@ class _Work:
 
     def segments(self, map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
         """All segments in order. The first one is fitted before the others, which start from its weights."""
-        from .segment import shared_weights
+        from nervcodec.segment import shared_weights
         numbered = enumerate(source_frames(self.plan, self.plan.lengths))
         n_segments = len(self.plan.lengths)
         first, = self._part(range(1), numbered, map_segments)
@@ -184,7 +184,7 @@ class _Work:
     def _part(self, numbers: range, numbered: Iterator[tuple[int, Frames]],
               map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
         """Those segments; `numbered` has the frames of all that were not read yet, and is read as far as they go."""
-        from .segment import FitSummary, encode_segment
+        from nervcodec.segment import FitSummary, encode_segment
         plan = self.plan
         n_streams = len(architecture.module_names(plan.model))
         kept = {number: self.journal.segment(number, n_streams) for number in numbers}
@@ -212,8 +212,8 @@ class _Work:
                 raise KeyboardInterrupt
 
     def _fitted(self, frames: Frames, shots: Shots) -> tuple[Segment, FitSummary]:
-        from .fitstate import silent
-        from .segment import encode_segment
+        from nervcodec.fitstate import silent
+        from nervcodec.segment import encode_segment
         on_progress, number = self.on_progress, self._number
         report = (lambda progress: on_progress(number, progress)) if on_progress else silent
         self.pace.taken()
@@ -225,7 +225,7 @@ class _Work:
     def _checkpoint(self) -> Checkpoint | None:
         import torch
 
-        from .fitstate import Checkpoint
+        from nervcodec.fitstate import Checkpoint
         found = self.journal.checkpoint()
         if found is None or found[0].pop("segment") != self._number:
             return None
@@ -290,7 +290,7 @@ def measure(path: Path, plan: EncodePlan, device: str = "cpu",
 
     The sums are one for each segment.
     """
-    from .segment import decode_segment
+    from nervcodec.segment import decode_segment
     file = load(path)
     sources = read_groups(plan.source, plan.format, _batch_lengths(file))
     meter, sums, n_done = QualityMeter(plan.format.color), [], 0
@@ -318,7 +318,7 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
 
     The next segment's streams are decoded while this one's frames are made, and these while others are used.
     """
-    from .segment import decode_parameters, reconstruct
+    from nervcodec.segment import decode_parameters, reconstruct
     model, parts, start = file.header.model, [], 0
     for segment in file.segments:
         wanted = range(max(first - start, 0), min(stop - start, segment.n_frames))
@@ -354,7 +354,7 @@ def decode(source: str | os.PathLike[str], destination: str | os.PathLike[str], 
     stop = form.n_frames if stop is None else stop
     if not 0 <= first < stop <= form.n_frames:
         raise ConfigError(f"frames are {first}:{stop}; legal: A:B with 0 <= A < B <= {form.n_frames}")
-    from .backends import choose_device, set_threads
+    from nervcodec.backends import choose_device, set_threads
     device = choose_device(device)
     set_threads(n_threads)
     started = time.monotonic()

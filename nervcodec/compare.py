@@ -14,13 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from .color import Frames, to_layout
-from .config import VideoFormat
-from .errors import ConfigError
-from .libav import FilterStats, has_filter
-from .metrics import CAP_DB, Quality, QualityMeter
-from .output import whole_file
-from .video import open_writer, probe, read_all
+from nervcodec.color import Frames, to_layout
+from nervcodec.config import VideoFormat
+from nervcodec.errors import ConfigError
+from nervcodec.libav import FilterStats, has_filter
+from nervcodec.metrics import CAP_DB, Quality, QualityMeter
+from nervcodec.util.files import whole_file
+from nervcodec.video import open_writer, probe, read_all
 
 SCHEMA = "nervcodec.compare/1"
 # FFmpeg's xpsnr divides by its block size, 4 x round(32 sqrt(pixels / (3840 x 2160))), which is 0 below this.

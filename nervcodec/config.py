@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from .errors import ConfigError
+from nervcodec.errors import ConfigError
+from nervcodec.util.validation import check_choice, check_range
 
 COLORSPACES = ("rgb", "yuv")
 STEMS = ("mlp", "grid")
@@ -28,16 +29,6 @@ MIN_REFINEMENTS = 7  # passes: fewer are not worth their start
 
 Shots = tuple[int, ...]  # of a segment: the frames of each shot, from one cut to the next
 Keys = tuple[int, ...]  # of a grid or a motion: how many of its keys each shot has; () of all other tensors
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name} is {value}; legal: {low} to {high}")
-
-
-def _choice(name: str, value: str, legal: tuple[str, ...]) -> None:
-    if value not in legal:
-        raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
 
 
 @dataclass(frozen=True)
@@ -76,10 +67,10 @@ class VideoFormat:
     sample_aspect_ratio: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
-        _check("width", self.width, 1, MAX_SIDE)
-        _check("height", self.height, 1, MAX_SIDE)
-        _check("number of frames", self.n_frames, 1, MAX_FRAMES)
-        _choice("layout", self.layout, LAYOUTS)
+        check_range("width", self.width, 1, MAX_SIDE)
+        check_range("height", self.height, 1, MAX_SIDE)
+        check_range("number of frames", self.n_frames, 1, MAX_FRAMES)
+        check_choice("layout", self.layout, LAYOUTS)
         for name in ("frame_rate", "sample_aspect_ratio"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name.replace('_', ' ')} is {getattr(self, name)}; legal: above 0")
@@ -114,9 +105,9 @@ class Grid:
     level: int = 0
 
     def __post_init__(self) -> None:
-        _check("grid channels", self.channels, 1, 255)
-        _check("grid interval", self.interval, 1, 65535)
-        _check("grid level", self.level, 0, MAX_BLOCKS)
+        check_range("grid channels", self.channels, 1, 255)
+        check_range("grid interval", self.interval, 1, 65535)
+        check_range("grid level", self.level, 0, MAX_BLOCKS)
 
     def keys(self, shots: Shots) -> Keys:
         return tuple(-(-n_frames // self.interval) for n_frames in shots)
@@ -130,8 +121,8 @@ class Block:
     width: int
 
     def __post_init__(self) -> None:
-        _check("stride", self.stride, 1, 16)
-        _check("block width", self.width, 1, 4096)
+        check_range("stride", self.stride, 1, 16)
+        check_range("block width", self.width, 1, 4096)
 
 
 @dataclass(frozen=True)
@@ -181,41 +172,41 @@ class ModelConfig:
     bits: int = 8
 
     def __post_init__(self) -> None:
-        _check("width", self.width, 1, MAX_SIDE)
-        _check("height", self.height, 1, MAX_SIDE)
-        _choice("colorspace", self.colorspace, COLORSPACES)
-        _choice("stem", self.stem, STEMS)
-        _choice("activation", self.activation, ACTIVATIONS)
-        _choice("output", self.output, OUTPUTS)
-        _choice("biases", self.biases, BIASES)
+        check_range("width", self.width, 1, MAX_SIDE)
+        check_range("height", self.height, 1, MAX_SIDE)
+        check_choice("colorspace", self.colorspace, COLORSPACES)
+        check_choice("stem", self.stem, STEMS)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("output", self.output, OUTPUTS)
+        check_choice("biases", self.biases, BIASES)
         if self.parts != tuple(part for part in PARTS if part in self.parts):
             raise ConfigError(f"parts are {', '.join(self.parts)}; legal: some of {', '.join(PARTS)}, in this order")
         if "skip" in self.parts and "pw" not in self.parts:
             raise ConfigError(f"parts are {', '.join(self.parts)}; legal: a skip only with pw, whose output it takes")
-        _check("stem height", self.stem_height, 1, MAX_STEM_SIDE)
-        _check("stem width", self.stem_width, 1, MAX_STEM_SIDE)
-        _check("number of blocks", len(self.blocks), 1, MAX_BLOCKS)
-        _check("positional encoding levels", self.pe_levels, 1, 64)
-        _check("positional encoding base * 256", self.pe_base_q8, 257, 1024)
-        _check("bits", self.bits, 2, 12)
+        check_range("stem height", self.stem_height, 1, MAX_STEM_SIDE)
+        check_range("stem width", self.stem_width, 1, MAX_STEM_SIDE)
+        check_range("number of blocks", len(self.blocks), 1, MAX_BLOCKS)
+        check_range("positional encoding levels", self.pe_levels, 1, 64)
+        check_range("positional encoding base * 256", self.pe_base_q8, 257, 1024)
+        check_range("bits", self.bits, 2, 12)
         if self.stem == "mlp":
-            _check("stem hidden units", self.stem_hidden, 1, 65535)
-            _check("stem channels", self.stem_channels, 1, 4096)
-            _check("number of grids with an MLP stem", len(self.grids), 0, 0)
-            _check("motion height with an MLP stem", self.motion_height, 0, 0)
+            check_range("stem hidden units", self.stem_hidden, 1, 65535)
+            check_range("stem channels", self.stem_channels, 1, 4096)
+            check_range("number of grids with an MLP stem", len(self.grids), 0, 0)
+            check_range("motion height with an MLP stem", self.motion_height, 0, 0)
         else:
-            _check("stem hidden units of a grid stem", self.stem_hidden, 0, 0)
-            _check("stem channels of a grid stem", self.stem_channels, 0, 0)
-            _check("number of grids", len(self.grids), 1, 8)
-            _check("number of grids of level 0", sum(grid.level == 0 for grid in self.grids), 1, 8)
-            _check("highest grid level", max(grid.level for grid in self.grids), 0, len(self.blocks))
-            _check("motion height", self.motion_height, 0, MAX_STEM_SIDE)
+            check_range("stem hidden units of a grid stem", self.stem_hidden, 0, 0)
+            check_range("stem channels of a grid stem", self.stem_channels, 0, 0)
+            check_range("number of grids", len(self.grids), 1, 8)
+            check_range("number of grids of level 0", sum(grid.level == 0 for grid in self.grids), 1, 8)
+            check_range("highest grid level", max(grid.level for grid in self.grids), 0, len(self.blocks))
+            check_range("motion height", self.motion_height, 0, MAX_STEM_SIDE)
         if self.motion_height:
-            _check("motion width", self.motion_width, 1, MAX_STEM_SIDE)
-            _check("number of grids that move", sum(grid.level > 0 for grid in self.grids), 1, 8)
+            check_range("motion width", self.motion_width, 1, MAX_STEM_SIDE)
+            check_range("number of grids that move", sum(grid.level > 0 for grid in self.grids), 1, 8)
         else:
-            _check("motion width without a height", self.motion_width, 0, 0)
-        _check("wavelet levels", self.wavelet_levels, 0, MAX_WAVELET_LEVELS if self.motion_height else 0)
+            check_range("motion width without a height", self.motion_width, 0, 0)
+        check_range("wavelet levels", self.wavelet_levels, 0, MAX_WAVELET_LEVELS if self.motion_height else 0)
         if self.covered_height < self.plane_height or self.covered_width < self.plane_width:
             raise ConfigError(f"the network gives {self.covered_width}x{self.covered_height}, "
                               f"less than the {self.plane_width}x{self.plane_height} it must cover")
@@ -330,23 +321,23 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check("epochs", self.epochs, 1, MAX_EPOCHS)
-        _check("fine-tuning epochs", self.finetune_epochs, 0, MAX_EPOCHS)
-        _check("batch size", self.batch_size, 1, 1024)
-        _choice("loss", self.loss, ("mse", "l1+ssim"))
-        _choice("optimizer", self.optimizer, ("adam", "muon"))
-        _choice("precision", self.precision, ("float32", "bfloat16"))
+        check_range("epochs", self.epochs, 1, MAX_EPOCHS)
+        check_range("fine-tuning epochs", self.finetune_epochs, 0, MAX_EPOCHS)
+        check_range("batch size", self.batch_size, 1, 1024)
+        check_choice("loss", self.loss, ("mse", "l1+ssim"))
+        check_choice("optimizer", self.optimizer, ("adam", "muon"))
+        check_choice("precision", self.precision, ("float32", "bfloat16"))
         for name in ("learning_rate", "muon_rate", "finetune_rate", "rate_weight", "max_gradient"):
-            _check(name.replace("_", " "), getattr(self, name), 0, 1000)
-        _check("initial step", self.initial_step, 1e-6, 1000)
-        _check("fall of rates", self.rate_fall, 0, 1)
-        _check("warm-up", self.warmup, 0, 1)
-        _check("start of rounding", self.round_from, 0, 1)
-        _check("refinement", self.refinement, 0, 1)
-        _check("prune ratio", self.prune, 0, 0.99)
-        _check("seed", self.seed, 0, 2**63 - 1)
-        _check("target bpp", self.target_bpp, 0, 1000)
-        _check("target PSNR", self.target_psnr, 0, 100)
+            check_range(name.replace("_", " "), getattr(self, name), 0, 1000)
+        check_range("initial step", self.initial_step, 1e-6, 1000)
+        check_range("fall of rates", self.rate_fall, 0, 1)
+        check_range("warm-up", self.warmup, 0, 1)
+        check_range("start of rounding", self.round_from, 0, 1)
+        check_range("refinement", self.refinement, 0, 1)
+        check_range("prune ratio", self.prune, 0, 0.99)
+        check_range("seed", self.seed, 0, 2**63 - 1)
+        check_range("target bpp", self.target_bpp, 0, 1000)
+        check_range("target PSNR", self.target_psnr, 0, 100)
         if self.target_bpp and self.target_psnr:
             raise ConfigError(f"targets are {self.target_bpp:g} bpp and {self.target_psnr:g} dB; legal: one of them")
         if self.has_target and not self.rate_weight:

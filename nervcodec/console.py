@@ -11,17 +11,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .errors import OutputError
+from nervcodec.errors import OutputError
+from nervcodec.util.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from .codec import EncodeReport
-    from .compare import Comparison
-    from .fitstate import Progress
-    from .plan import EncodePlan
-    from .verify import Verification
+    from nervcodec.codec import EncodeReport
+    from nervcodec.compare import Comparison
+    from nervcodec.fitstate import Progress
+    from nervcodec.plan import EncodePlan
+    from nervcodec.verify import Verification
 
 _PLAIN_EVERY_S = 10.0
 
@@ -60,11 +61,6 @@ def open_streams() -> None:
 def _mute(stream: TextIO) -> None:
     """What is still in a stream goes nowhere, at the latest when the interpreter ends and flushes it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped: names come from files and command lines."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ProgressLine:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import Keys
+from nervcodec.config import Keys
 
 Symbols = NDArray[np.int32]
 Shape = tuple[int, ...]

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .color import to_layout
-from .config import VideoFormat
-from .errors import ConfigError, NervCodecError
-from .libav import ELEMENTARY, read_elementary, write_elementary
-from .video import open_writer, probe, read_all, tags_420
+from nervcodec.color import to_layout
+from nervcodec.config import VideoFormat
+from nervcodec.errors import ConfigError, NervCodecError
+from nervcodec.libav import ELEMENTARY, read_elementary, write_elementary
+from nervcodec.video import open_writer, probe, read_all, tags_420
 
 
 @dataclass(frozen=True)

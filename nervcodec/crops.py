@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .color import Frames, to_layout
-from .config import ColorTags, VideoFormat
-from .output import FRAME_NAME
-from .video import open_writer, probe, read_groups
+from nervcodec.color import Frames, to_layout
+from nervcodec.config import ColorTags, VideoFormat
+from nervcodec.util.files import FRAME_NAME
+from nervcodec.video import open_writer, probe, read_groups
 
 _WIDTH, _HEIGHT = 160, 120
 _ANY_RATE = Fraction(25)

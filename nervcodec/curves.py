@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from .errors import BackendError, ConfigError
+from nervcodec.errors import BackendError, ConfigError
 
 OURS = "nervcodec"
 METHODS = ("pchip", "akima")

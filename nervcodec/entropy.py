@@ -16,10 +16,10 @@ from typing import NamedTuple
 import constriction
 import numpy as np
 
-from .config import Keys
-from .contexts import THRESHOLDS, Places, Shape, Symbols, has_classes
-from .errors import BitstreamError, InvalidField, Truncated
-from .records import EMPTY, fit_table, frequencies, read_record
+from nervcodec.config import Keys
+from nervcodec.contexts import THRESHOLDS, Places, Shape, Symbols, has_classes
+from nervcodec.errors import BitstreamError, InvalidField, Truncated
+from nervcodec.records import EMPTY, fit_table, frequencies, read_record
 
 
 @dataclass(frozen=True)

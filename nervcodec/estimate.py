@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import torch
 
-from . import architecture
-from .color import Frames
-from .config import FitConfig, ModelConfig, Shots
-from .fit import Fitter
-from .fitstate import Progress
-from .model import pack
+from nervcodec import architecture
+from nervcodec.color import Frames
+from nervcodec.config import FitConfig, ModelConfig, Shots
+from nervcodec.fit import Fitter
+from nervcodec.fitstate import Progress
+from nervcodec.model import pack
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured
 _TIMED_MACS, _GPU_STEPS = 100e9, 30

@@ -6,9 +6,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_BLOCKS, MAX_FRAMES, MAX_SIDE, MAX_WAVELET_LEVELS,
-                     OUTPUTS, STEMS)
-from .errors import ConfigError, InvalidField
+from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_BLOCKS, MAX_FRAMES, MAX_SIDE,
+                              MAX_WAVELET_LEVELS, OUTPUTS, STEMS)
+from nervcodec.errors import ConfigError, InvalidField
 
 _FORMATS = {"u8": "<B", "u16": "<H", "u32": "<I"}
 

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from . import architecture
-from .bitstream import load
-from .limits import memory_bytes
+from nervcodec import architecture
+from nervcodec.bitstream import load
+from nervcodec.limits import memory_bytes
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import architecture
-from .backends import arithmetic
-from .config import FitConfig, ModelConfig, Shots
-from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
-from .losses import plane_weights
-from .model import Network, initial_parameters, is_shared
-from .ratecontrol import PSNR_LAW, SIZE_LAW, psnr_error, size_error
-from .stage import Stage
+from nervcodec import architecture
+from nervcodec.backends import arithmetic
+from nervcodec.config import FitConfig, ModelConfig, Shots
+from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
+from nervcodec.losses import plane_weights
+from nervcodec.model import Network, initial_parameters, is_shared
+from nervcodec.ratecontrol import PSNR_LAW, SIZE_LAW, psnr_error, size_error
+from nervcodec.stage import Stage
 
 _FIRST, _SECOND = "fit", "finetune"
 

@@ -6,8 +6,8 @@ import zlib
 
 import numpy as np
 
-from .bitstream import FrameSums
-from .color import Frames
+from nervcodec.bitstream import FrameSums
+from nervcodec.color import Frames
 
 
 class FrameSummer:

@@ -30,9 +30,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .bitstream import Segment, read_segment, write_segment
-from .errors import BitstreamError, ConfigError, OutputError, OutputExists
-from .output import gone_on_error, os_errors, sync, sync_folder
+from nervcodec.bitstream import Segment, read_segment, write_segment
+from nervcodec.errors import BitstreamError, ConfigError, OutputError, OutputExists
+from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 
 _FIT, _BEFORE = "fit", "fit.before"
 _DIGEST = 32

@@ -19,11 +19,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame as VideoFrame
 from av.video.stream import VideoStream as VideoStream
 
-from .buffers import plane_view, planes_of
-from .color import Frames, Planes
-from .config import VideoFormat
-from .errors import ConfigError, OutputError, VideoError
-from .output import FRAME_NAME
+from nervcodec.buffers import plane_view, planes_of
+from nervcodec.color import Frames, Planes
+from nervcodec.config import VideoFormat
+from nervcodec.errors import ConfigError, OutputError, VideoError
+from nervcodec.util.files import FRAME_NAME
 
 # PyAV is silent from the start, but only until somebody has asked for its log.
 av.logging.set_level(None)

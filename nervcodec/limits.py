@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from . import architecture
-from .config import ModelConfig, Shots, VideoFormat
-from .errors import LimitExceeded
+from nervcodec import architecture
+from nervcodec.config import ModelConfig, Shots, VideoFormat
+from nervcodec.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from .bitstream import File
+    from nervcodec.bitstream import File
 
 _FILE_COPIES = 3  # of a file's bytes that are held at once: as read, as sections, as streams
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .config import FitConfig, ModelConfig
+from nervcodec.config import FitConfig, ModelConfig
 
 
 def plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:

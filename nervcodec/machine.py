@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .libav import FFMPEG_VERSION
+from nervcodec import __version__
+from nervcodec.libav import FFMPEG_VERSION
 
 
 def now() -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .color import Frames, Plane, to_layout
-from .config import ColorTags
+from nervcodec.color import Frames, Plane, to_layout
+from nervcodec.config import ColorTags
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import architecture
-from .architecture import BIAS, DEPTHWISE, GRID, KEYED, MOTION, MOTION_UNIT
-from .color import Frames
-from .config import ModelConfig, Shots
-from .convolution import conv2d
-from .trajectory import moved, trajectories
-from .wavelets import joined
+from nervcodec import architecture
+from nervcodec.architecture import BIAS, DEPTHWISE, GRID, KEYED, MOTION, MOTION_UNIT
+from nervcodec.color import Frames
+from nervcodec.config import ModelConfig, Shots
+from nervcodec.convolution import conv2d
+from nervcodec.trajectory import moved, trajectories
+from nervcodec.wavelets import joined
 
 Parameters = Mapping[str, Tensor]
 # Of a start: docs/ablation.md, 'Where weights start'.

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from . import __version__, limits
-from .presets import PRESETS
+from nervcodec import __version__, limits
+from nervcodec.presets import PRESETS
 
 
 class Rational(click.ParamType[Fraction]):

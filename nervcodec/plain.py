@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import architecture
-from .architecture import MOTION_UNIT
-from .config import Block, FitConfig, Grid, ModelConfig
-from .losses import l1_ssim
-from .model import Network, initial_parameters
-from .optim import peak_factor, rate_factor
+from nervcodec import architecture
+from nervcodec.architecture import MOTION_UNIT
+from nervcodec.config import Block, FitConfig, Grid, ModelConfig
+from nervcodec.losses import l1_ssim
+from nervcodec.model import Network, initial_parameters
+from nervcodec.optim import peak_factor, rate_factor
 
 
 class MlpStem(nn.Module):

@@ -13,16 +13,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from . import architecture
-from .bitstream import Header, Segment, StoredQuality, write_file
-from .color import Frames, to_layout
-from .config import MAX_EPOCHS, FitConfig, ModelConfig, Shots, VideoFormat
-from .errors import ConfigError, LimitExceeded
-from .goal import TUNES, Goal, expected_bpp, still_share, usual_bpp
-from .limits import Limits
-from .motion import changes
-from .presets import PRESETS, Nature, is_lively, segment_lengths, segment_shots
-from .video import probe, read_groups
+from nervcodec import architecture
+from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
+from nervcodec.color import Frames, to_layout
+from nervcodec.config import MAX_EPOCHS, FitConfig, ModelConfig, Shots, VideoFormat
+from nervcodec.errors import ConfigError, LimitExceeded
+from nervcodec.goal import TUNES, Goal, expected_bpp, still_share, usual_bpp
+from nervcodec.limits import Limits
+from nervcodec.motion import changes
+from nervcodec.presets import PRESETS, Nature, is_lively, segment_lengths, segment_shots
+from nervcodec.video import probe, read_groups
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies
@@ -187,7 +187,7 @@ def with_time_budget(plan: EncodePlan, seconds: float, seconds_an_epoch: float) 
 
 def seconds_an_epoch(plan: EncodePlan, device: str = "cpu") -> float:
     """Seconds that an epoch over all segments would take here: some steps of the first one are made and timed."""
-    from .estimate import seconds_per_step
+    from nervcodec.estimate import seconds_per_step
     frames = next(source_frames(plan, plan.lengths[:1]))
     n_steps = sum(-(-length // plan.fit.batch_size) for length in plan.lengths)
     return n_steps * seconds_per_step(frames, plan.model, plan.fit, device)
@@ -195,7 +195,7 @@ def seconds_an_epoch(plan: EncodePlan, device: str = "cpu") -> float:
 
 def memory_bytes(plan: EncodePlan) -> int:
     """About the peak memory of encoding: that of the longest segment's fit or of its decoding."""
-    from .estimate import fit_memory_bytes
+    from nervcodec.estimate import fit_memory_bytes
     return max(max(fit_memory_bytes(plan.model, plan.fit, shots), architecture.decode_memory_bytes(plan.model, shots))
                for shots in plan.segments)
 
@@ -208,7 +208,7 @@ def check_memory(plan: EncodePlan, device: str, max_bytes: float | None) -> None
     Raises:
         LimitExceeded: with the estimate.
     """
-    from .backends import free_memory_bytes
+    from nervcodec.backends import free_memory_bytes
     need, limit = memory_bytes(plan), free_memory_bytes(device) if max_bytes is None else max_bytes
     if limit is not None and need > limit:
         raise LimitExceeded(

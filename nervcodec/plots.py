@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from .console import printable
-from .crops import nearest_points
-from .curves import OURS, Point, by_label
-from .errors import BackendError
+from nervcodec.util.text import printable
+from nervcodec.crops import nearest_points
+from nervcodec.curves import OURS, Point, by_label
+from nervcodec.errors import BackendError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

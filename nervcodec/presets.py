@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from .architecture import KEYED, n_parameters, tensors
-from .config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, Shots, VideoFormat
-from .errors import ConfigError
-from .goal import USUAL_PIXELS, usual_bpp
+from nervcodec.architecture import KEYED, n_parameters, tensors
+from nervcodec.config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, Shots, VideoFormat
+from nervcodec.errors import ConfigError
+from nervcodec.goal import USUAL_PIXELS, usual_bpp
 
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem

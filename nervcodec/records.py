@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .contexts import Symbols
-from .errors import InvalidField, Truncated
+from nervcodec.contexts import Symbols
+from nervcodec.errors import InvalidField, Truncated
 
 TOTAL_BITS = 24
 # First bytes of a record: EMPTY, 1 to 127 the zero odds of a geometric one, _PLAIN + a tail, _NORMAL + a width, ...

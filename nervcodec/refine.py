@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .backends import arithmetic
-from .fit import Fitter
-from .fitstate import Checkpoint, Fitted, Progress
-from .goal import NATS_PER_DB
-from .quantize import SoftQuantizer, writable_steps
-from .recorded import Recorder
-from .records import symbol_bits
+from nervcodec.backends import arithmetic
+from nervcodec.fit import Fitter
+from nervcodec.fitstate import Checkpoint, Fitted, Progress
+from nervcodec.goal import NATS_PER_DB
+from nervcodec.quantize import SoftQuantizer, writable_steps
+from nervcodec.recorded import Recorder
+from nervcodec.records import symbol_bits
 
 REFINE = "refine"  # the stage's name
 _FIRST_SAMPLES, _MORE_SAMPLES = 3.0, 0.5  # of the curvature, a frame: before the first moves, after each good ones

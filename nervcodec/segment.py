@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from . import architecture
-from .backends import arithmetic
-from .bitstream import Segment
-from .color import Frames
-from .config import ColorTags, FitConfig, ModelConfig, Shots
-from .entropy import Coded, Form, decode_symbols, encode_symbols
-from .fit import Fitter
-from .fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
-from .metrics import frame_rgb_db
-from .model import Network, is_shared, pack, to_uint8, unpack
-from .prune import magnitude_mask
-from .quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
-from .recorded import Recorder
-from .refine import REFINE, Refiner
+from nervcodec import architecture
+from nervcodec.backends import arithmetic
+from nervcodec.bitstream import Segment
+from nervcodec.color import Frames
+from nervcodec.config import ColorTags, FitConfig, ModelConfig, Shots
+from nervcodec.entropy import Coded, Form, decode_symbols, encode_symbols
+from nervcodec.fit import Fitter
+from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
+from nervcodec.metrics import frame_rgb_db
+from nervcodec.model import Network, is_shared, pack, to_uint8, unpack
+from nervcodec.prune import magnitude_mask
+from nervcodec.quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
+from nervcodec.recorded import Recorder
+from nervcodec.refine import REFINE, Refiner
 
 # How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
 # step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.

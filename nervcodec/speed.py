@@ -23,21 +23,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .architecture import macs_per_frame, n_parameters
-from .backends import choose_precision, device_label, set_threads
-from .color import Frames
-from .config import FitConfig
-from .errors import ConfigError, FitError, NervCodecError
-from .machine import machine, now, versions
-from .memory import keep_freed_memory
-from .metrics import Quality, QualityMeter
-from .model import pack
-from .plain import PlainFit
-from .plan import EncodePlan, plan_encode, source_frames
-from .segment import reconstruct
-from .stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
-from .tables import aligned
-from .video import probe, read_all
+from nervcodec.architecture import macs_per_frame, n_parameters
+from nervcodec.backends import choose_precision, device_label, set_threads
+from nervcodec.color import Frames
+from nervcodec.config import FitConfig
+from nervcodec.errors import ConfigError, FitError, NervCodecError
+from nervcodec.machine import machine, now, versions
+from nervcodec.util.memory import keep_freed_memory
+from nervcodec.metrics import Quality, QualityMeter
+from nervcodec.model import pack
+from nervcodec.plain import PlainFit
+from nervcodec.plan import EncodePlan, plan_encode, source_frames
+from nervcodec.segment import reconstruct
+from nervcodec.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
+from nervcodec.util.text import aligned
+from nervcodec.video import probe, read_all
 
 SCHEMA = "nervcodec.speed/1"
 MAX_LOSS_DB = 0.1  # by how much RGB PSNR may be below the reference's for a ratio to count

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .errors import FitError
-from .fitstate import Checkpoint, Fitted, Progress
-from .losses import l1_ssim
-from .optim import Optimizer, peak_factor, rate_factor
-from .quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
-from .ratecontrol import (IDLE_LOOKS, PSNR_LOOKS, REFINING_RATE, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
-                          SETTLING_SHARE, SIZE_LOOKS, RateControl, is_due, is_refinable, psnr_error, settling_factor,
-                          size_error)
-from .recorded import Recorder
+from nervcodec.errors import FitError
+from nervcodec.fitstate import Checkpoint, Fitted, Progress
+from nervcodec.losses import l1_ssim
+from nervcodec.optim import Optimizer, peak_factor, rate_factor
+from nervcodec.quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
+from nervcodec.ratecontrol import (IDLE_LOOKS, PSNR_LOOKS, REFINING_RATE, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
+                                   SETTLING_SHARE, SIZE_LOOKS, RateControl, is_due, is_refinable, psnr_error,
+                                   settling_factor, size_error)
+from nervcodec.recorded import Recorder
 
 if TYPE_CHECKING:
-    from .fit import Fitter
+    from nervcodec.fit import Fitter
 
 MAX_ROLLBACKS = 3
 _DROP = 10.0  # a distortion this many times the best since the warm-up (10 dB) is a divergence

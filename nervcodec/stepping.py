@@ -14,10 +14,10 @@ from typing import NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from .config import FitConfig, ModelConfig
-from .errors import ConfigError
-from .fit import Fitter
-from .fitstate import Checkpoint
+from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.errors import ConfigError
+from nervcodec.fit import Fitter
+from nervcodec.fitstate import Checkpoint
 
 REFERENCE = "reference"
 WARMUP_STEPS = 2  # before what is timed: on a GPU the second one is recorded (recorded.py)

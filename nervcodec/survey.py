@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from . import libav
-from .buffers import PLANAR_8BIT, layout_of
-from .config import ColorTags
-from .errors import VideoError
-from .libav import InputContainer, VideoFrame, VideoStream
+from nervcodec import libav
+from nervcodec.buffers import PLANAR_8BIT, layout_of
+from nervcodec.config import ColorTags
+from nervcodec.errors import VideoError
+from nervcodec.libav import InputContainer, VideoFrame, VideoStream
 
 # RGB formats whose 8-bit samples are only reordered.
 _SAME_RGB = ("rgb24", "bgr24", "gbrp", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrap")

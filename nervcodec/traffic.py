@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from .architecture import decode_batch, n_parameters
-from .config import ModelConfig
+from nervcodec.architecture import decode_batch, n_parameters
+from nervcodec.config import ModelConfig
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .ahead import ahead
-from .bitstream import FrameSums, load
-from .framesums import FrameSummer
-from .limits import Limits
+from nervcodec.util.prefetch import ahead
+from nervcodec.bitstream import FrameSums, load
+from nervcodec.framesums import FrameSummer
+from nervcodec.limits import Limits
 
 # Levels by which a plane's samples may be off in the mean: another order of summation moves a few samples in a million
 # by one, so that this leaves room for arithmetic some thousand times less exact.
@@ -74,8 +74,8 @@ def verify(source: str | os.PathLike[str], *, limits: Limits = Limits(), device:
     """
     file = load(source)
     limits.check(file)
-    from .backends import choose_device, set_threads
-    from .segment import decode_segment
+    from nervcodec.backends import choose_device, set_threads
+    from nervcodec.segment import decode_segment
     device = choose_device(device)
     set_threads(n_threads)
     verdicts, n_done = [], 0

@@ -19,13 +19,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from . import bitstream, libav, y4m
-from .color import Frames, Planes, resolve_matrix, to_layout
-from .config import ColorTags, VideoFormat
-from .errors import ConfigError, OutputError, VideoError
-from .limits import Limits
-from .output import check_output, os_errors, whole_file, whole_folder
-from .survey import Survey, survey_container, survey_pngs
+from nervcodec import bitstream, libav, y4m
+from nervcodec.color import Frames, Planes, resolve_matrix, to_layout
+from nervcodec.config import ColorTags, VideoFormat
+from nervcodec.errors import ConfigError, OutputError, VideoError
+from nervcodec.limits import Limits
+from nervcodec.util.files import check_output, os_errors, whole_file, whole_folder
+from nervcodec.survey import Survey, survey_container, survey_pngs
 
 __all__ = ["Writer", "check_target", "open_writer", "output_kind", "probe", "read_all", "read_groups",
            "source_files", "spooled", "tags_420"]

@@ -17,9 +17,9 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from .color import Frames, Planes, chroma_size, shrink_plane
-from .config import ColorTags, VideoFormat
-from .errors import VideoError
+from nervcodec.color import Frames, Planes, chroma_size, shrink_plane
+from nervcodec.config import ColorTags, VideoFormat
+from nervcodec.errors import VideoError
 
 MAGIC = b"YUV4MPEG2 "
 # Longest header or FRAME line we read; FFmpeg writes at most 128 bytes.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nervcodec.ahead import ahead
+from nervcodec.util.prefetch import ahead
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 50])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nervcodec.bitstream import (FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file, read_quality,
                                  write_file, write_header, write_quality)
-from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags, Grid,
-                              ModelConfig, VideoFormat)
+from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags,
+                              Grid, ModelConfig, VideoFormat)
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.fields import HEADER_FIELDS, QUALITY_FIELDS
 from nervcodec.presets import PRESETS

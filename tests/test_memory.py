@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nervcodec
-from nervcodec.memory import available_bytes, keep_freed_memory, peak_bytes
+from nervcodec.util.memory import available_bytes, keep_freed_memory, peak_bytes
 from shell import Shell, write_clip
 
 

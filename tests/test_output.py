@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nervcodec.errors import OutputError, OutputExists
-from nervcodec.output import FRAME_NAME, check_output, whole_file, whole_folder
+from nervcodec.util.files import FRAME_NAME, check_output, whole_file, whole_folder
 
 
 def listing(folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import OutputError, OutputExists
+from nervcodec.errors import OutputError, OutputExists
 
 # The names we give to the frames in a folder; a folder that holds anything else is never replaced.
 FRAME_NAME = "{:08d}.png"

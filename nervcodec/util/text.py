@@ -1,10 +1,13 @@
-"""Rows of cells as a Markdown table that also reads well in a terminal."""
+"""Text for people: control characters escaped, rows of cells as a Markdown table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .console import printable
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: names come from files and command lines."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], n_texts: int = 1) -> str:

@@ -1,0 +1,4 @@
+"""What every package may use: files, memory, text, checks of values.
+
+Standard library only.
+"""
