@@ -202,9 +202,9 @@ class PlainNetwork(nn.Module):
 
     def load_flat(self, flat: Tensor) -> None:
         """Takes over a flat vector of parameters, float32 [n_parameters]."""
-        tensors = architecture.tensors(self.model, (self.n_frames,))
-        parts = torch.split(flat, [tensor.size for tensor in tensors])
-        self.load_state_dict({tensor.name: part.view(tensor.shape) for tensor, part in zip(tensors, parts)})
+        own = architecture.tensors(self.model, (self.n_frames,))
+        parts = torch.split(flat, [tensor.size for tensor in own])
+        self.load_state_dict({tensor.name: part.view(tensor.shape) for tensor, part in zip(own, parts)})
 
     def flat(self) -> Tensor:
         """The parameters as one vector, float32 [n_parameters], a copy."""

@@ -27,13 +27,11 @@ from nervcodec.limits import Limits
 from nervcodec.util.files import check_output, os_errors, whole_file, whole_folder
 from nervcodec.survey import Survey, survey_container, survey_pngs
 
-__all__ = ["Writer", "check_target", "open_writer", "output_kind", "probe", "read_all", "read_groups",
-           "source_files", "spooled", "tags_420"]
-
 STANDARD = "-"  # in place of a name: standard input or output
 _GROUP = 8
 # FFmpeg keeps rates as ratios of 32-bit integers.
-_LARGEST_TERM, _RATES = 2**31 - 1, "a positive ratio of 32-bit integers"
+_LARGEST_TERM = 2**31 - 1
+_RATES = "a positive ratio of 32-bit integers"
 _PNG_FRAME_RATE = Fraction(25)
 
 

@@ -12,10 +12,10 @@ import av
 import numpy as np
 import pytest
 
-from nervcodec import video
 from nervcodec.color import Frames, rgb_to_yuv420, yuv420_to_rgb
 from nervcodec.config import ColorTags, VideoFormat
 from nervcodec.errors import ConfigError, NervCodecError, OutputError, OutputExists, VideoError
+from nervcodec.video import check_target, open_writer, output_kind, probe, read_groups
 
 NTSC = Fraction(30000, 1001)
 RED = ColorTags(matrix=1, primaries=1, transfer=1, full_range=True, chroma_location=1)
@@ -37,15 +37,15 @@ def format_of(frames: Frames, rate: Fraction = NTSC, color: ColorTags = ColorTag
 def write(path: Path, frames: Frames, **options: object) -> tuple[str, ...]:
     color = options.pop("color", ColorTags())
     assert isinstance(color, ColorTags)
-    with video.open_writer(path, format_of(frames, color=color), **options) as writer:  # type: ignore[arg-type]
+    with open_writer(path, format_of(frames, color=color), **options) as writer:  # type: ignore[arg-type]
         writer.write(frames[:1])
         writer.write(frames[1:])
     return writer.notes
 
 
 def read(path: Path) -> Frames:
-    fmt, _ = video.probe(path)
-    return Frames.concatenate(list(video.read_groups(path, fmt, [fmt.n_frames])))
+    fmt, _ = probe(path)
+    return Frames.concatenate(list(read_groups(path, fmt, [fmt.n_frames])))
 
 
 def same(a: Frames, b: Frames) -> bool:
@@ -113,7 +113,7 @@ def test_containers_keep_rate_count_and_tags(tmp_path: Path, suffix: str) -> Non
     """Every container gives back the frame rate, the frame count and the colour tags."""
     frames = clip(5, 64, 48)
     write(tmp_path / f"a{suffix}", frames, color=replace(RED, full_range=False))
-    fmt, notes = video.probe(tmp_path / f"a{suffix}")
+    fmt, notes = probe(tmp_path / f"a{suffix}")
     assert (fmt.frame_rate, fmt.n_frames, fmt.width, fmt.height) == (NTSC, 5, 64, 48)
     assert fmt.color == replace(RED, full_range=False, chroma_location=0)
     assert notes == ()
@@ -123,9 +123,9 @@ def test_containers_keep_rate_count_and_tags(tmp_path: Path, suffix: str) -> Non
 def test_mp4_carries_the_exact_rate(tmp_path: Path, rate: Fraction) -> None:
     """mp4 states the frame rate exactly, with B-frames and all."""
     frames = clip(12, 32, 32)
-    with video.open_writer(tmp_path / "a.mp4", format_of(frames, rate)) as writer:
+    with open_writer(tmp_path / "a.mp4", format_of(frames, rate)) as writer:
         writer.write(frames)
-    fmt, _ = video.probe(tmp_path / "a.mp4")
+    fmt, _ = probe(tmp_path / "a.mp4")
     assert (fmt.frame_rate, fmt.n_frames) == (rate, 12)
 
 
@@ -134,9 +134,9 @@ def test_pixel_aspect_survives(tmp_path: Path, suffix: str) -> None:
     """The shape of a pixel is kept."""
     frames = clip(2)
     fmt = replace(format_of(frames), sample_aspect_ratio=Fraction(16, 15))
-    with video.open_writer(tmp_path / f"a{suffix}", fmt) as writer:
+    with open_writer(tmp_path / f"a{suffix}", fmt) as writer:
         writer.write(frames)
-    assert video.probe(tmp_path / f"a{suffix}")[0].sample_aspect_ratio == Fraction(16, 15)
+    assert probe(tmp_path / f"a{suffix}")[0].sample_aspect_ratio == Fraction(16, 15)
 
 
 def test_interlaced_is_noted(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_interlaced_is_noted(tmp_path: Path) -> None:
             frame.pts = t
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert "interlaced frames, coded as they are without deinterlacing: 2" in video.probe(tmp_path / "a.mkv")[1]
+    assert "interlaced frames, coded as they are without deinterlacing: 2" in probe(tmp_path / "a.mkv")[1]
 
 
 def test_full_range_survives_mp4(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_full_range_survives_mp4(tmp_path: Path) -> None:
     frames = clip(2, 64, 64)
     frames.planes[0][:], frames.planes[1][:], frames.planes[2][:] = 250, 128, 128
     write(tmp_path / "a.mp4", frames, color=RED, quality=0)
-    assert video.probe(tmp_path / "a.mp4")[0].color.full_range is True
+    assert probe(tmp_path / "a.mp4")[0].color.full_range is True
     assert same(read(tmp_path / "a.mp4"), frames)
 
 
@@ -191,9 +191,9 @@ def test_y4m_keeps_its_tags(tmp_path: Path) -> None:
     frames = clip()
     fmt = replace(format_of(frames), color=ColorTags(full_range=True, chroma_location=3))
     fmt = replace(fmt, sample_aspect_ratio=Fraction(4, 3))
-    with video.open_writer(tmp_path / "a.y4m", fmt) as writer:
+    with open_writer(tmp_path / "a.y4m", fmt) as writer:
         writer.write(frames)
-    assert video.probe(tmp_path / "a.y4m") == (fmt, ())
+    assert probe(tmp_path / "a.y4m") == (fmt, ())
 
 
 def test_y4m_is_read_by_ffmpeg_as_by_us(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_rgb_goes_into_y4m_converted_and_tagged(tmp_path: Path) -> None:
     frames = clip(2, 32, 32, "rgb")
     notes = write(tmp_path / "a.y4m", frames)
     assert same(read(tmp_path / "a.y4m"), rgb_to_yuv420(frames, ColorTags()))
-    color = video.probe(tmp_path / "a.y4m")[0].color
+    color = probe(tmp_path / "a.y4m")[0].color
     assert (color.full_range, color.chroma_location) == (False, 2)
     assert notes[0] == "RGB converted to 4:2:0 (matrix 6 of H.273, limited range)"
 
@@ -232,8 +232,8 @@ def test_groups_are_consecutive(tmp_path: Path, kind: str) -> None:
     frames = clip(6, 16, 16, "rgb" if kind == "folder" else "yuv420")
     path = tmp_path / ("frames" if kind == "folder" else f"a.{kind}")
     write(path, frames, **({"codec": "ffv1"} if kind == "mkv" else {}))
-    fmt, _ = video.probe(path)
-    groups = list(video.read_groups(path, fmt, [1, 3, 1]))
+    fmt, _ = probe(path)
+    groups = list(read_groups(path, fmt, [1, 3, 1]))
     assert [group.n_frames for group in groups] == [1, 3, 1]
     assert same(Frames.concatenate(groups), frames[:5])
 
@@ -242,8 +242,8 @@ def test_groups_are_read_lazily(tmp_path: Path) -> None:
     """A group is read when it is asked for, so damage behind it does no harm, and closing early is quiet."""
     frames = clip(4, 16, 16)
     write(tmp_path / "a.y4m", frames)
-    fmt, _ = video.probe(tmp_path / "a.y4m")
-    groups = video.read_groups(tmp_path / "a.y4m", fmt, [1, 1, 2])
+    fmt, _ = probe(tmp_path / "a.y4m")
+    groups = read_groups(tmp_path / "a.y4m", fmt, [1, 1, 2])
     assert same(next(groups), frames[:1])
     groups.close()  # type: ignore[attr-defined]
 
@@ -251,9 +251,9 @@ def test_groups_are_read_lazily(tmp_path: Path) -> None:
 def test_fewer_frames_than_promised(tmp_path: Path) -> None:
     """A source that lost frames since it was probed is refused with the number of the first missing one."""
     write(tmp_path / "a.y4m", clip(2))
-    fmt, _ = video.probe(tmp_path / "a.y4m")
+    fmt, _ = probe(tmp_path / "a.y4m")
     with pytest.raises(VideoError, match="frame 3 is missing"):
-        list(video.read_groups(tmp_path / "a.y4m", fmt, [2, 2]))
+        list(read_groups(tmp_path / "a.y4m", fmt, [2, 2]))
 
 
 # y4m headers
@@ -265,21 +265,21 @@ def test_fewer_frames_than_promised(tmp_path: Path) -> None:
 def test_y4m_chroma_location(tmp_path: Path, tag: str, location: int) -> None:
     """Each 4:2:0 tag says where chroma lies; no tag says nothing."""
     path = y4m(tmp_path / "a.y4m", f"W4 H2 {tag}F25:1")
-    assert video.probe(path)[0].color.chroma_location == location
+    assert probe(path)[0].color.chroma_location == location
 
 
 @pytest.mark.parametrize("tag, full", [("XCOLORRANGE=FULL", True), ("XCOLORRANGE=LIMITED", False), ("XOTHER=1", None)])
 def test_y4m_range(tmp_path: Path, tag: str, full: bool | None) -> None:
     """XCOLORRANGE gives the range; other X tags are ignored."""
     path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}")
-    assert video.probe(path)[0].color.full_range is full
+    assert probe(path)[0].color.full_range is full
 
 
 def test_y4m_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     """A y4m file is read as one whatever its name, with parameters after FRAME."""
     path = tmp_path / "a.mp4"
     path.write_bytes(b"YUV4MPEG2 H2 W4 F30:1 A0:0\nFRAME Xhello\n" + bytes(range(12)))
-    fmt, notes = video.probe(path)
+    fmt, notes = probe(path)
     assert (fmt, notes) == (VideoFormat(4, 2, Fraction(30), 1), ())
     planes = read(path).planes
     assert [plane.flatten().tolist() for plane in planes] == [list(range(8)), [8, 9], [10, 11]]
@@ -296,16 +296,16 @@ def test_y4m_is_known_by_its_first_bytes(tmp_path: Path) -> None:
 def test_y4m_other_sampling_is_converted(tmp_path: Path, tag: str, frame_bytes: int, note: str, chroma: int) -> None:
     """8-bit 4:4:4, 4:2:2 and gray become 4:2:0 with a note."""
     path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}", frame_bytes=frame_bytes)
-    assert video.probe(path)[1] == (note,)
+    assert probe(path)[1] == (note,)
     assert read(path).planes[1].tolist()[1] == [[chroma, chroma]]
 
 
 def test_frame_rate_can_be_given(tmp_path: Path) -> None:
     """A rate given by the caller replaces a missing one, and one that stands there with a note."""
     path = y4m(tmp_path / "a.y4m", "W4 H2 F0:0")
-    assert video.probe(path, frame_rate=NTSC)[0].frame_rate == NTSC
+    assert probe(path, frame_rate=NTSC)[0].frame_rate == NTSC
     path = y4m(tmp_path / "b.y4m")
-    assert video.probe(path, frame_rate=NTSC)[1] == ("frame rate 30000/1001 as asked, the source says 25",)
+    assert probe(path, frame_rate=NTSC)[1] == ("frame rate 30000/1001 as asked, the source says 25",)
 
 
 @pytest.mark.parametrize(
@@ -330,13 +330,13 @@ def test_frame_rate_can_be_given(tmp_path: Path) -> None:
 def test_y4m_bad_header(tmp_path: Path, header: str, message: str) -> None:
     """A header we cannot honour is refused with the tag's name."""
     with pytest.raises(VideoError, match=message):
-        video.probe(y4m(tmp_path / "a.y4m", header))
+        probe(y4m(tmp_path / "a.y4m", header))
 
 
 def test_y4m_too_large(tmp_path: Path) -> None:
     """Frames over 16384 pixels a side are refused."""
     with pytest.raises(VideoError, match="16386x2; up to 16384"):
-        video.probe(y4m(tmp_path / "a.y4m", "W16386 H2 F25:1", 1, 16386 * 3))
+        probe(y4m(tmp_path / "a.y4m", "W16386 H2 F25:1", 1, 16386 * 3))
 
 
 @pytest.mark.parametrize("lost", [1, 11, 12, 13, 17])
@@ -345,7 +345,7 @@ def test_y4m_cut_in_the_last_frame(tmp_path: Path, lost: int) -> None:
     path = y4m(tmp_path / "a.y4m")
     path.write_bytes(path.read_bytes()[:-lost])
     with pytest.raises(VideoError, match="frame 2 is cut short"):
-        video.probe(path)
+        probe(path)
 
 
 def test_y4m_with_a_damaged_marker(tmp_path: Path) -> None:
@@ -353,13 +353,13 @@ def test_y4m_with_a_damaged_marker(tmp_path: Path) -> None:
     path = y4m(tmp_path / "a.y4m")
     path.write_bytes(path.read_bytes() + b"garbage\n")
     with pytest.raises(VideoError, match="frame 3 does not begin with a FRAME line"):
-        video.probe(path)
+        probe(path)
 
 
 def test_y4m_without_frames(tmp_path: Path) -> None:
     """A header alone is no video."""
     with pytest.raises(VideoError, match="has no frames"):
-        video.probe(y4m(tmp_path / "a.y4m", n_frames=0))
+        probe(y4m(tmp_path / "a.y4m", n_frames=0))
 
 
 # Containers
@@ -380,7 +380,7 @@ def test_luma_is_never_touched(tmp_path: Path, pix_fmt: str) -> None:
 def test_other_sampling_is_noted(tmp_path: Path, pix_fmt: str) -> None:
     """Every 8-bit format that is not 4:2:0 is converted with a note of its name."""
     raw(tmp_path / "a.nut", pix_fmt)
-    assert video.probe(tmp_path / "a.nut")[1] == (f"{pix_fmt} converted to 4:2:0",)
+    assert probe(tmp_path / "a.nut")[1] == (f"{pix_fmt} converted to 4:2:0",)
 
 
 def test_yuv444_chroma_is_the_mean(tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_yuv444_chroma_is_the_mean(tmp_path: Path) -> None:
 def test_rgb_sources_stay_rgb(tmp_path: Path, pix_fmt: str, order: str) -> None:
     """RGB in any packing gives layout 'rgb' with exact samples and no matrix tag; alpha is dropped with a note."""
     sent = raw(tmp_path / "a.nut", pix_fmt)
-    fmt, notes = video.probe(tmp_path / "a.nut")
+    fmt, notes = probe(tmp_path / "a.nut")
     assert (fmt.layout, fmt.color.matrix, fmt.color.full_range) == ("rgb", 2, None)
     assert notes == (("rgba: alpha dropped",) if pix_fmt == "rgba" else ())
     pixels = sent[1].to_ndarray()
@@ -409,7 +409,7 @@ def test_more_than_eight_bits_is_refused(tmp_path: Path, pix_fmt: str) -> None:
     """Formats of more than 8 bits are refused with their name."""
     raw(tmp_path / "a.nut", pix_fmt)
     with pytest.raises(VideoError, match=f"{pix_fmt}.; 8-bit only in this version"):
-        video.probe(tmp_path / "a.nut")
+        probe(tmp_path / "a.nut")
 
 
 def test_size_change_is_refused(tmp_path: Path) -> None:
@@ -423,7 +423,7 @@ def test_size_change_is_refused(tmp_path: Path) -> None:
         stream += b"".join(bytes(packet) for packet in packets)
     (tmp_path / "a.h264").write_bytes(stream)
     with pytest.raises(VideoError, match="frame 2 is 32x32, the first is 64x64"):
-        video.probe(tmp_path / "a.h264")
+        probe(tmp_path / "a.h264")
 
 
 def test_other_streams_are_noted(tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ def test_other_streams_are_noted(tmp_path: Path) -> None:
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.int16), format="s16", layout="stereo")
         sound.sample_rate, sound.pts = 48000, 0
         container.mux([*audio.encode(sound), *audio.encode(None)])
-    fmt, notes = video.probe(tmp_path / "a.mkv")
+    fmt, notes = probe(tmp_path / "a.mkv")
     assert (fmt.n_frames, notes) == (1, ("1 audio stream left out",))
 
 
@@ -453,7 +453,7 @@ def test_variable_frame_rate_is_noted(tmp_path: Path) -> None:
             frame.pts, frame.time_base = pts, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    fmt, notes = video.probe(tmp_path / "a.mkv")
+    fmt, notes = probe(tmp_path / "a.mkv")
     assert fmt.n_frames == 4
     assert len(notes) == 1 and notes[0].startswith("variable frame rate")
 
@@ -465,7 +465,7 @@ def test_cut_mp4_is_refused(tmp_path: Path, keep: float) -> None:
     data = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(data[: int(len(data) * keep)])
     with pytest.raises(VideoError, match="cannot read .*a.mp4: Invalid data"):
-        video.probe(tmp_path / "a.mp4")
+        probe(tmp_path / "a.mp4")
 
 
 def test_cut_mkv_gives_the_frames_that_are_there(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_cut_mkv_gives_the_frames_that_are_there(tmp_path: Path) -> None:
     write(tmp_path / "a.mkv", clip(6, 64, 64), codec="ffv1")
     data = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 2])
-    fmt, notes = video.probe(tmp_path / "a.mkv")
+    fmt, notes = probe(tmp_path / "a.mkv")
     assert fmt.n_frames == read(tmp_path / "a.mkv").n_frames < 6
     assert notes == (f"the file promises 0.20 s, its frames end at {float(fmt.n_frames / fmt.frame_rate):.2f} s",)
 
@@ -486,7 +486,7 @@ def test_empty_file(tmp_path: Path, name: str) -> None:
     """An empty file is called empty."""
     (tmp_path / name).touch()
     with pytest.raises(VideoError, match="the file is empty"):
-        video.probe(tmp_path / name)
+        probe(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["text.mp4", "text.y4m", "text.txt", "text.png"])
@@ -494,7 +494,7 @@ def test_text_file(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str])
     """A text file is refused in one line, and FFmpeg's own log stays away from stderr."""
     (tmp_path / name).write_text("hello\n" * 100)
     with pytest.raises(VideoError) as caught:
-        video.probe(tmp_path / name)
+        probe(tmp_path / name)
     assert "\n" not in str(caught.value) and name in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -512,7 +512,7 @@ def test_cut_mp4_with_its_index_in_front_is_noted(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     data = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(data[: len(data) * 2 // 3])
-    fmt, notes = video.probe(tmp_path / "a.mp4")
+    fmt, notes = probe(tmp_path / "a.mp4")
     assert fmt.n_frames < 8
     assert f"the file promises 8 frames, {fmt.n_frames} are in it" in notes
 
@@ -520,13 +520,13 @@ def test_cut_mp4_with_its_index_in_front_is_noted(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """A file that does not exist is called so."""
     with pytest.raises(VideoError, match="there is no such file"):
-        video.probe(tmp_path / "none.mp4")
+        probe(tmp_path / "none.mp4")
 
 
 def test_device_is_no_source() -> None:
     """A device is neither a file nor a folder."""
     with pytest.raises(VideoError, match="neither a file nor a folder"):
-        video.probe("/dev/null")
+        probe("/dev/null")
 
 
 def test_audio_alone_is_no_video(tmp_path: Path) -> None:
@@ -537,7 +537,7 @@ def test_audio_alone_is_no_video(tmp_path: Path) -> None:
         sound.sample_rate, sound.pts = 48000, 0
         container.mux([*audio.encode(sound), *audio.encode(None)])
     with pytest.raises(VideoError, match="there is no video in it"):
-        video.probe(tmp_path / "a.mka")
+        probe(tmp_path / "a.mka")
 
 
 # Folders of PNG
@@ -557,7 +557,7 @@ def test_png_order_is_natural(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         png(tmp_path / f"shot{number}.png", "rgb24", value=number)
     (tmp_path / "notes.txt").write_text("x")
-    fmt, notes = video.probe(tmp_path)
+    fmt, notes = probe(tmp_path)
     assert (fmt.layout, fmt.frame_rate, fmt.n_frames) == ("rgb", Fraction(25), 3)
     assert notes == ("other entries of the folder, left out: 1", "a folder of PNG has no frame rate: 25 assumed")
     assert read(tmp_path).planes[0][:, 0, 0].tolist() == [1, 2, 10]
@@ -566,7 +566,7 @@ def test_png_order_is_natural(tmp_path: Path) -> None:
 def test_png_frame_rate_can_be_given(tmp_path: Path) -> None:
     """A rate given by the caller is taken."""
     png(tmp_path / "1.png", "rgb24")
-    fmt, notes = video.probe(tmp_path, frame_rate=NTSC)
+    fmt, notes = probe(tmp_path, frame_rate=NTSC)
     assert (fmt.frame_rate, notes) == (NTSC, ("frame rate 30000/1001 as asked",))
 
 
@@ -574,7 +574,7 @@ def test_png_frame_rate_can_be_given(tmp_path: Path) -> None:
 def test_png_of_other_kinds(tmp_path: Path, pix_fmt: str, note: str) -> None:
     """Gray and RGBA pictures are read as RGB with a note."""
     png(tmp_path / "1.png", pix_fmt, value=77)
-    assert note in video.probe(tmp_path)[1]
+    assert note in probe(tmp_path)[1]
     assert all((plane == 77).all() for plane in read(tmp_path).planes)
 
 
@@ -589,7 +589,7 @@ def test_png_of_16_bits_is_refused(tmp_path: Path) -> None:
     """16-bit pictures are refused."""
     png(tmp_path / "1.png", "rgb48be")
     with pytest.raises(VideoError, match="frame 1 has 16 bits"):
-        video.probe(tmp_path)
+        probe(tmp_path)
 
 
 def test_png_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -597,7 +597,7 @@ def test_png_of_another_size_is_refused(tmp_path: Path) -> None:
     png(tmp_path / "1.png", "rgb24")
     png(tmp_path / "2.png", "rgb24", 6, 4)
     with pytest.raises(VideoError, match="frame 2 is 6x4, the first is 4x4"):
-        video.probe(tmp_path)
+        probe(tmp_path)
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:40], lambda data: b"hello" * 20])
@@ -607,14 +607,14 @@ def test_damaged_png_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]
     png(tmp_path / "2.png", "rgb24")
     (tmp_path / "2.png").write_bytes(damage((tmp_path / "2.png").read_bytes()))
     with pytest.raises(VideoError, match=r"cannot read .*2\.png"):
-        video.probe(tmp_path)
+        probe(tmp_path)
 
 
 def test_folder_without_png(tmp_path: Path) -> None:
     """A folder without any PNG is refused."""
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(VideoError, match="no .png files"):
-        video.probe(tmp_path)
+        probe(tmp_path)
 
 
 # Outputs
@@ -625,7 +625,7 @@ def test_folder_without_png(tmp_path: Path) -> None:
 )
 def test_output_kind(name: str, kind: str) -> None:
     """The name decides what is written."""
-    assert video.output_kind(name) == kind
+    assert output_kind(name) == kind
 
 
 @pytest.mark.parametrize(
@@ -660,7 +660,7 @@ def test_nothing_half_written_stays(tmp_path: Path, name: str, n_written: int) -
     """An exception between frames leaves no file of any kind."""
     frames = clip()
     with pytest.raises(ZeroDivisionError):
-        with video.open_writer(tmp_path / name, format_of(frames)) as writer:
+        with open_writer(tmp_path / name, format_of(frames)) as writer:
             writer.write(frames[:n_written])
             raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
@@ -692,7 +692,7 @@ def test_check_target_finds_the_input(tmp_path: Path) -> None:
     """An output that is the source is refused even with overwrite."""
     path = y4m(tmp_path / "a.y4m")
     with pytest.raises(OutputExists, match="is the input itself"):
-        video.check_target(path, overwrite=True, source=path)
+        check_target(path, overwrite=True, source=path)
 
 
 def test_encoder_that_refuses_the_size(tmp_path: Path) -> None:
