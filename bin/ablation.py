@@ -22,7 +22,7 @@ from rd import arguments_of, replace_block
 
 from nervcodec import Goal, encode, plan_encode
 from nervcodec.backends import choose_precision, set_threads
-from nervcodec.config import ModelConfig
+from nervcodec.format.model_config import ModelConfig
 from nervcodec.goal import rate_weight_of
 from nervcodec.plan import EncodePlan
 

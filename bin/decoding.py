@@ -22,11 +22,13 @@ import torch
 from goals import ROOT, table
 from rd import replace_block
 
-from nervcodec import architecture, info
-from nervcodec.bitstream import Header, StoredQuality, write_file
+from nervcodec import info
 from nervcodec.color import Frames
-from nervcodec.config import ModelConfig, VideoFormat
 from nervcodec.entropy import Coded
+from nervcodec.format import tensors
+from nervcodec.format.container import Header, StoredQuality, write_file
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.goal import expected_bpp, rate_weight_of, usual_bpp
 from nervcodec.model import Network, initial_parameters
 from nervcodec.presets import PRESETS, Nature
@@ -54,7 +56,7 @@ def coded_of(model: ModelConfig, n_frames: int) -> list[Coded]:
     network = Network(model, (n_frames,), torch.device("cpu"))
     values = initial_parameters(network, torch.Generator().manual_seed(0)).numpy()
     code, coded, start = code_from_step(STEP), [], 0
-    for group in architecture.groups(model, (n_frames,)):
+    for group in tensors.groups(model, (n_frames,)):
         own = values[start:start + group.size]
         coded.append(Coded(quantize(own, step_from_code(code), model.max_symbol, group.keys), code))
         start += group.size

@@ -24,10 +24,11 @@ from typing import Any
 
 from rd import replace_block
 
-from nervcodec.architecture import macs_per_frame, n_parameters
 from nervcodec.backends import choose_device, choose_precision, device_label, set_threads
-from nervcodec.config import Block, ModelConfig, VideoFormat
 from nervcodec.floor import floor_text
+from nervcodec.format.model_config import Block, ModelConfig
+from nervcodec.format.tensors import macs_per_frame, n_parameters
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.machine import machine, versions
 from nervcodec.plots import growth
 from nervcodec.presets import PRESETS

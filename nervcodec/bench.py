@@ -26,9 +26,9 @@ from typing import Any
 
 from nervcodec.adapters import Adapter, filled, source_digest
 from nervcodec.compare import compare, tools_here
-from nervcodec.config import VideoFormat
 from nervcodec.crops import make_crops
 from nervcodec.errors import CommandFailed, ConfigError, NervCodecError, OutputError
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.libav import FFMPEG_VERSION, lossy_bytes
 from nervcodec.machine import machine, now, versions
 from nervcodec.util.files import whole_file

@@ -16,11 +16,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from nervcodec import __version__, console
-from nervcodec.config import COLORSPACES
 from nervcodec.errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
+from nervcodec.format.model_config import COLORSPACES
 from nervcodec.goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
-from nervcodec.options import (Amount, Duration, FrameRange, Measure, Rational, by_codec, common_options,
-                               device_options, limited, limits_of, names, speed_options, version_option)
+from nervcodec.options import (
+    Amount,
+    Duration,
+    FrameRange,
+    Measure,
+    Rational,
+    by_codec,
+    common_options,
+    device_options,
+    limited,
+    limits_of,
+    names,
+    speed_options,
+    version_option,
+)
 from nervcodec.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -77,9 +90,9 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input) into OUTPUT.nvpp."""
     from nervcodec import codec
     from nervcodec.journal import Pace, stored_identity
-    from nervcodec.util.memory import keep_freed_memory
-    from nervcodec.util.files import check_output
     from nervcodec.plan import check_memory, plan_encode, with_epochs, with_precision
+    from nervcodec.util.files import check_output
+    from nervcodec.util.memory import keep_freed_memory
     from nervcodec.video import spooled
     overwrite = overwrite or dry_run or _asks_to_overwrite(destination)
     check_output(destination, overwrite=overwrite, source=source)
@@ -234,7 +247,7 @@ def verify(source: str, *, device: str, threads: int | None, as_json: bool, rais
 @version_option
 def info(source: str, *, as_json: bool) -> None:
     """Show what is in a .nvpp file: video, network, where the bytes go, stored quality."""
-    from nervcodec.fileinfo import info as read_info
+    from nervcodec.format.info import info as read_info
     found = read_info(source)
     console.show(json.dumps(found) if as_json else console.table(console.info_rows(found)))
 
@@ -328,8 +341,8 @@ def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | N
     """Prints our training beside plain PyTorch's, or our times beside the least that they could be."""
     from nervcodec.backends import choose_device, set_threads
     from nervcodec.floor import CASES, floor_text, measure_floor
-    from nervcodec.util.memory import keep_freed_memory
     from nervcodec.speed import Settings, compare_speed, speed_text
+    from nervcodec.util.memory import keep_freed_memory
     if speed == floor or bool(clips) != speed:
         raise ConfigError(f"{len(clips)} clips are given; legal: --speed with clips, or --floor without")
     set_threads(threads)

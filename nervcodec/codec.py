@@ -1,4 +1,4 @@
-"""Encode and decode over whole files: the straight lines of docs/architecture.md.
+"""Encode and decode over whole files: the straight lines of docs/tensors.md.
 
 encode: probe -> map encode_segment -> write -> decode that very file -> report what came out of it.
 decode: read -> decode_segment for the segments that are needed -> video writer.
@@ -17,19 +17,30 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nervcodec import __version__, architecture
-from nervcodec.util.prefetch import ahead
-from nervcodec.bitstream import (File, FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file,
-                                 salvage, write_file)
+from nervcodec import __version__
 from nervcodec.color import Frames
-from nervcodec.config import Shots
 from nervcodec.errors import ConfigError, Interrupted, OutputError, VideoError
+from nervcodec.format import tensors
+from nervcodec.format.container import (
+    File,
+    FrameSums,
+    Header,
+    Segment,
+    StoredQuality,
+    load,
+    read_bytes,
+    read_file,
+    write_file,
+)
+from nervcodec.format.limits import Limits
+from nervcodec.format.model_config import Shots
+from nervcodec.format.salvage import salvage
 from nervcodec.framesums import FrameSummer
 from nervcodec.journal import Journal, Pace
-from nervcodec.limits import Limits
 from nervcodec.metrics import Quality, QualityMeter
-from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.plan import EncodePlan, source_frames
+from nervcodec.util.files import check_output, os_errors, whole_file
+from nervcodec.util.prefetch import ahead
 from nervcodec.video import check_target, open_writer, read_groups, source_files
 
 if TYPE_CHECKING:
@@ -148,7 +159,7 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
             raise OutputError(f"{destination} reads back as something else; what was reached is in {journal.folder}")
         journal.remove()
     peaks["measure"] = peak_memory_bytes(device)
-    shares = [architecture.n_parameters(plan.model, own) / plan.n_parameters for own in plan.segments]
+    shares = [tensors.n_parameters(plan.model, own) / plan.n_parameters for own in plan.segments]
     return EncodeReport(
         plan, destination.stat().st_size, read_file(data).container_bytes,
         sum(summary.entropy_bytes for summary in summaries),
@@ -186,7 +197,7 @@ class _Work:
         """Those segments; `numbered` has the frames of all that were not read yet, and is read as far as they go."""
         from nervcodec.segment import FitSummary, encode_segment
         plan = self.plan
-        n_streams = len(architecture.module_names(plan.model))
+        n_streams = len(tensors.module_names(plan.model))
         kept = {number: self.journal.segment(number, n_streams) for number in numbers}
 
         def left() -> Iterator[Frames]:
@@ -308,7 +319,7 @@ def measure(path: Path, plan: EncodePlan, device: str = "cpu",
 
 def _batch_lengths(file: File) -> list[int]:
     """Frames of each batch that decoded_frames yields for a whole file."""
-    size = architecture.decode_batch(file.header.model)
+    size = tensors.decode_batch(file.header.model)
     return [min(size, segment.n_frames - start)
             for segment in file.segments for start in range(0, segment.n_frames, size)]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.config import ColorTags
+from nervcodec.format.video_format import ColorTags
 
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]

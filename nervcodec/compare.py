@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from nervcodec.color import Frames, to_layout
-from nervcodec.config import VideoFormat
 from nervcodec.errors import ConfigError
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.libav import FilterStats, has_filter
 from nervcodec.metrics import CAP_DB, Quality, QualityMeter
 from nervcodec.util.files import whole_file

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.config import Keys
+from nervcodec.format.model_config import Keys
 
 Symbols = NDArray[np.int32]
 Shape = tuple[int, ...]

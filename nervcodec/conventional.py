@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nervcodec.color import to_layout
-from nervcodec.config import VideoFormat
 from nervcodec.errors import ConfigError, NervCodecError
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.libav import ELEMENTARY, read_elementary, write_elementary
 from nervcodec.video import open_writer, probe, read_all, tags_420
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nervcodec.color import Frames, to_layout
-from nervcodec.config import ColorTags, VideoFormat
+from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video import open_writer, probe, read_groups
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import constriction
 import numpy as np
 
-from nervcodec.config import Keys
 from nervcodec.contexts import THRESHOLDS, Places, Shape, Symbols, has_classes
 from nervcodec.errors import BitstreamError, InvalidField, Truncated
+from nervcodec.format.model_config import Keys
 from nervcodec.records import EMPTY, fit_table, frequencies, read_record
 
 

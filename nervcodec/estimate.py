@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import torch
 
-from nervcodec import architecture
 from nervcodec.color import Frames
-from nervcodec.config import FitConfig, ModelConfig, Shots
+from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Progress
+from nervcodec.format import tensors
+from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.model import pack
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured
@@ -29,7 +30,7 @@ def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device:
 
 def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str) -> float:
     """Seconds of a step: the mean over an epoch on a few of the frames, after one epoch of warm-up."""
-    macs_a_step = 3 * fit.batch_size * architecture.macs_per_frame(model)
+    macs_a_step = 3 * fit.batch_size * tensors.macs_per_frame(model)
     n_steps = _GPU_STEPS if device.startswith("cuda") else max(1, min(20, int(_TIMED_MACS / macs_a_step)))
     few = frames[:min(frames.n_frames, n_steps * fit.batch_size)]
     ends: dict[int, float] = {}
@@ -48,7 +49,7 @@ def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
     """Peak memory of a fit: the frames as uint8, the parameters with what the optimizer and the rate estimate keep
     of them, and the feature maps that one batch's backward pass needs."""
     frames = sum(shots) * model.n_planes * model.plane_height * model.plane_width
-    parameters = 4 * 24 * architecture.n_parameters(model, shots)
+    parameters = 4 * 24 * tensors.n_parameters(model, shots)
     value_bytes = 2 if fit.precision == "bfloat16" and fit.round_from == 1 else 4  # rounding is fitted to in float32
     cells, values = model.stem_height * model.stem_width, 0
     for level, block in enumerate(model.blocks, 1):

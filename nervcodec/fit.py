@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec import architecture
 from nervcodec.backends import arithmetic
-from nervcodec.config import FitConfig, ModelConfig, Shots
+from nervcodec.config import FitConfig
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
+from nervcodec.format import tensors
+from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.losses import plane_weights
 from nervcodec.model import Network, initial_parameters, is_shared
 from nervcodec.ratecontrol import PSNR_LAW, SIZE_LAW, psnr_error, size_error
@@ -53,7 +54,7 @@ class Fitter:
         self.n_frames = len(target)
         self.shots = shots or (self.n_frames,)
         self.network = Network(model, self.shots, target.device)
-        groups = architecture.groups(model, self.shots)
+        groups = tensors.groups(model, self.shots)
         self.sizes, self.keys = [group.size for group in groups], [group.keys for group in groups if group.keys]
         self.random = torch.Generator().manual_seed(fit.seed)
         self.noise = torch.Generator(target.device).manual_seed(fit.seed)

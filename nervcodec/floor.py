@@ -18,17 +18,19 @@ from typing import Any
 
 import torch
 
-from nervcodec.architecture import decode_batch, macs_per_frame
 from nervcodec.backends import choose_precision, device_label
-from nervcodec.config import FitConfig, ModelConfig, VideoFormat
+from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import decode_batch, macs_per_frame
+from nervcodec.format.traffic import ITEM_BYTES, frame_bytes, largest_map, step_bytes
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.machine import machine, now, versions
 from nervcodec.model import Network, initial_parameters
 from nervcodec.presets import PRESETS
 from nervcodec.segment import reconstruct
 from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.util.text import aligned
-from nervcodec.traffic import ITEM_BYTES, frame_bytes, largest_map, step_bytes
 
 SCHEMA = "nervcodec.floor/1"
 CASES = ("paper-xs@1280x720", "medium@640x360")

@@ -6,8 +6,8 @@ import zlib
 
 import numpy as np
 
-from nervcodec.bitstream import FrameSums
 from nervcodec.color import Frames
+from nervcodec.format.container import FrameSums
 
 
 class FrameSummer:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from nervcodec.config import VideoFormat
 from nervcodec.errors import ConfigError
+from nervcodec.format.video_format import VideoFormat
 
 DEFAULT_CRF = 30.0
 MAX_CRF = 63.0

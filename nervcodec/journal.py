@@ -30,8 +30,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.bitstream import Segment, read_segment, write_segment
 from nervcodec.errors import BitstreamError, ConfigError, OutputError, OutputExists
+from nervcodec.format.container import Segment, read_segment, write_segment
 from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 
 _FIT, _BEFORE = "fit", "fit.before"

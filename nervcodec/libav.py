@@ -21,8 +21,8 @@ from av.video.stream import VideoStream as VideoStream
 
 from nervcodec.buffers import plane_view, planes_of
 from nervcodec.color import Frames, Planes
-from nervcodec.config import VideoFormat
 from nervcodec.errors import ConfigError, OutputError, VideoError
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.util.files import FRAME_NAME
 
 # PyAV is silent from the start, but only until somebody has asked for its log.

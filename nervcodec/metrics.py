@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nervcodec.color import Frames, Plane, to_layout
-from nervcodec.config import ColorTags
+from nervcodec.format.video_format import ColorTags
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec import architecture
-from nervcodec.architecture import BIAS, DEPTHWISE, GRID, KEYED, MOTION, MOTION_UNIT
 from nervcodec.color import Frames
-from nervcodec.config import ModelConfig, Shots
 from nervcodec.convolution import conv2d
+from nervcodec.format import tensors
+from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, KEYED, MOTION, MOTION_UNIT
 from nervcodec.trajectory import moved, trajectories
 from nervcodec.wavelets import joined
 
@@ -78,7 +78,7 @@ def sides(blend: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return parts if parts[1].any() else parts[:1]
 
 
-def is_shared(tensors: Sequence[architecture.Tensor]) -> NDArray[np.bool_]:
+def is_shared(tensors: Sequence[tensors.Tensor]) -> NDArray[np.bool_]:
     """Which parameters belong to no moment, so that another segment has them too; bool [n_parameters]."""
     return np.concatenate([np.full(tensor.size, tensor.kind not in KEYED) for tensor in tensors])
 
@@ -95,7 +95,7 @@ class Network:
     def __init__(self, model: ModelConfig, shots: Shots, device: torch.device) -> None:
         self.model = model
         self.shots = shots
-        self.tensors = architecture.tensors(model, shots)
+        self.tensors = tensors.tensors(model, shots)
         self._sizes = [tensor.size for tensor in self.tensors]
 
         def table(values: NDArray[np.float64]) -> Tensor:
@@ -127,7 +127,7 @@ class Network:
         for number, grid in enumerate(self.model.grids, 1):
             *finer, _ = self.model.bands(grid.level)
             for n_halvings, size in reversed(list(enumerate(finer, 1))):
-                details = named.pop(architecture.details_name(number, n_halvings))
+                details = named.pop(tensors.details_name(number, n_halvings))
                 named[f"stem.grid{number}"] = joined(named[f"stem.grid{number}"], details, size)
         return named
 
@@ -265,7 +265,7 @@ def _estimated_motion(target: Tensor, model: ModelConfig, shots: Shots) -> Tenso
     return torch.cat(found) / MOTION_UNIT
 
 
-def _initial(tensor: architecture.Tensor, generator: torch.Generator, stem: str) -> Tensor:
+def _initial(tensor: tensors.Tensor, generator: torch.Generator, stem: str) -> Tensor:
     if tensor.kind in (BIAS, MOTION):
         return torch.zeros(tensor.shape)
     if tensor.kind == GRID:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervcodec.color import Plane
-from nervcodec.config import VideoFormat
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.video import read_groups
 
 _PICTURE = 18, 32  # rows and columns, at most, of the small pictures that tell a cut from motion

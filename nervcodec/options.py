@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from nervcodec import __version__, limits
+from nervcodec import __version__
+from nervcodec.format import limits
 from nervcodec.presets import PRESETS
 
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nervcodec import architecture
-from nervcodec.architecture import MOTION_UNIT
-from nervcodec.config import Block, FitConfig, Grid, ModelConfig
+from nervcodec.config import FitConfig
+from nervcodec.format import tensors
+from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.losses import l1_ssim
 from nervcodec.model import Network, initial_parameters
 from nervcodec.optim import peak_factor, rate_factor
@@ -172,7 +173,7 @@ class Head(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """The network of a segment as a torch.nn module; its state dict has the names of architecture.tensors.
+    """The network of a segment as a torch.nn module; its state dict has the names of tensors.tensors.
 
     Args:
         model: its configuration, with either stem.
@@ -202,7 +203,7 @@ class PlainNetwork(nn.Module):
 
     def load_flat(self, flat: Tensor) -> None:
         """Takes over a flat vector of parameters, float32 [n_parameters]."""
-        own = architecture.tensors(self.model, (self.n_frames,))
+        own = tensors.tensors(self.model, (self.n_frames,))
         parts = torch.split(flat, [tensor.size for tensor in own])
         self.load_state_dict({tensor.name: part.view(tensor.shape) for tensor, part in zip(own, parts)})
 
@@ -210,7 +211,7 @@ class PlainNetwork(nn.Module):
         """The parameters as one vector, float32 [n_parameters], a copy."""
         state = self.state_dict()
         return torch.cat([state[tensor.name].flatten()
-                          for tensor in architecture.tensors(self.model, (self.n_frames,))])
+                          for tensor in tensors.tensors(self.model, (self.n_frames,))])
 
 
 class PlainFit:

@@ -13,13 +13,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from nervcodec import architecture
-from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
 from nervcodec.color import Frames, to_layout
-from nervcodec.config import MAX_EPOCHS, FitConfig, ModelConfig, Shots, VideoFormat
+from nervcodec.config import MAX_EPOCHS, FitConfig
 from nervcodec.errors import ConfigError, LimitExceeded
+from nervcodec.format import tensors
+from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.limits import Limits
+from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.goal import TUNES, Goal, expected_bpp, still_share, usual_bpp
-from nervcodec.limits import Limits
 from nervcodec.motion import changes
 from nervcodec.presets import PRESETS, Nature, is_lively, segment_lengths, segment_shots
 from nervcodec.video import probe, read_groups
@@ -46,11 +48,11 @@ class EncodePlan:
 
     @property
     def n_parameters(self) -> int:
-        return sum(architecture.n_parameters(self.model, shots) for shots in self.segments)
+        return sum(tensors.n_parameters(self.model, shots) for shots in self.segments)
 
     @property
     def kmac_per_pixel(self) -> float:
-        return architecture.kmac_per_pixel(self.model)
+        return tensors.kmac_per_pixel(self.model)
 
     @property
     def target_bytes(self) -> int | None:
@@ -118,7 +120,7 @@ def plan_encode(source: str | Path, *, preset: str = "medium", goal: Goal = Goal
 
 def _towards(plan: EncodePlan, n_bytes: float, container: int) -> EncodePlan:
     """The plan with the target of a file of n_bytes, `container` of them around its streams."""
-    least = container + sum(len(architecture.groups(plan.model, shots)) for shots in plan.segments)
+    least = container + sum(len(tensors.groups(plan.model, shots)) for shots in plan.segments)
     most = container + _MAX_PARAMETER_BITS * plan.n_parameters / 8
     if not least <= n_bytes <= most:
         raise ConfigError(f"size is {n_bytes:,.0f} bytes; legal: {least:,} to {most:,.0f} for this video and preset")
@@ -131,7 +133,7 @@ def _container_bytes(plan: EncodePlan) -> int:
     Raises:
         ConfigError: a video or a network that the format cannot hold.
     """
-    streams = (b"\0",) * len(architecture.module_names(plan.model))
+    streams = (b"\0",) * len(tensors.module_names(plan.model))
     empty = [Segment(shots, streams) for shots in plan.segments]
     return len(write_file(Header(plan.format, plan.model), empty, StoredQuality())) - len(streams) * len(empty)
 
@@ -196,7 +198,7 @@ def seconds_an_epoch(plan: EncodePlan, device: str = "cpu") -> float:
 def memory_bytes(plan: EncodePlan) -> int:
     """About the peak memory of encoding: that of the longest segment's fit or of its decoding."""
     from nervcodec.estimate import fit_memory_bytes
-    return max(max(fit_memory_bytes(plan.model, plan.fit, shots), architecture.decode_memory_bytes(plan.model, shots))
+    return max(max(fit_memory_bytes(plan.model, plan.fit, shots), tensors.decode_memory_bytes(plan.model, shots))
                for shots in plan.segments)
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from nervcodec.util.text import printable
 from nervcodec.crops import nearest_points
 from nervcodec.curves import OURS, Point, by_label
 from nervcodec.errors import BackendError
+from nervcodec.util.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,11 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from nervcodec.architecture import KEYED, n_parameters, tensors
-from nervcodec.config import MAX_STEM_SIDE, PARTS, Block, FitConfig, Grid, ModelConfig, Shots, VideoFormat
+from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
+from nervcodec.format.model_config import MAX_STEM_SIDE, PARTS, Block, Grid, ModelConfig, Shots
+from nervcodec.format.tensors import KEYED, n_parameters, tensors
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.goal import USUAL_PIXELS, usual_bpp
 
 MAX_SEGMENT_FRAMES = 150

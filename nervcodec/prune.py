@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from nervcodec.architecture import DEPTHWISE, GRID, MATRIX, Tensor
+from nervcodec.format.tensors import DEPTHWISE, GRID, MATRIX, Tensor
 
 
 def magnitude_mask(values: torch.Tensor, tensors: Sequence[Tensor], ratio: float) -> torch.Tensor:

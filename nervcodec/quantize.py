@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec.config import Keys
+from nervcodec.format.model_config import Keys
 
 _MANTISSA_BITS = 3
 _MIN_EXPONENT = -23

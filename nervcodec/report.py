@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from nervcodec.bench import SCHEMA
-from nervcodec.util.text import printable
 from nervcodec.curves import Delta, Point, choose_anchor, deltas
 from nervcodec.errors import ConfigError
-from nervcodec.util.files import whole_file
 from nervcodec.plots import Results, overview, psnr_by_frame, rate_distortion, rate_time
+from nervcodec.util.files import whole_file
+from nervcodec.util.text import printable
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # headings and rows of plain text, escaped where it is shown
 

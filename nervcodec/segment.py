@@ -15,14 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec import architecture
 from nervcodec.backends import arithmetic
-from nervcodec.bitstream import Segment
 from nervcodec.color import Frames
-from nervcodec.config import ColorTags, FitConfig, ModelConfig, Shots
+from nervcodec.config import FitConfig
 from nervcodec.entropy import Coded, Form, decode_symbols, encode_symbols
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
+from nervcodec.format import tensors
+from nervcodec.format.container import Segment
+from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.model import Network, is_shared, pack, to_uint8, unpack
 from nervcodec.prune import magnitude_mask
@@ -86,7 +88,7 @@ def encode_segment(frames: Frames, shots: Shots | None, model: ModelConfig, fit:
 
 def segment_of(coded: list[Coded], model: ModelConfig, shots: Shots) -> Segment:
     """The symbols of all groups coded, a stream for each module."""
-    by_module = itertools.groupby(zip(architecture.groups(model, shots), coded, strict=True),
+    by_module = itertools.groupby(zip(tensors.groups(model, shots), coded, strict=True),
                                   key=lambda pair: pair[0].module)
     modules = (list(pairs) for _, pairs in by_module)
     return Segment(shots, tuple(
@@ -94,7 +96,7 @@ def segment_of(coded: list[Coded], model: ModelConfig, shots: Shots) -> Segment:
         for pairs in modules))
 
 
-def _forms(groups: Iterable[architecture.Group]) -> list[Form]:
+def _forms(groups: Iterable[tensors.Group]) -> list[Form]:
     return [Form(group.shape, group.keys, group.follows) for group in groups]
 
 
@@ -159,7 +161,7 @@ def quantized(fitted: Fitted, model: ModelConfig, shots: Shots) -> list[Coded]:
     values = fitted.parameters.cpu().numpy()
     steps = writable_steps(fitted.log_steps.exp()).cpu().tolist()
     coded, start = [], 0
-    for group, step in zip(architecture.groups(model, shots), steps, strict=True):
+    for group, step in zip(tensors.groups(model, shots), steps, strict=True):
         code = code_from_step(step)
         symbols = quantize(values[start:start + group.size], step_from_code(code), model.max_symbol, group.keys)
         coded.append(Coded(symbols, code))
@@ -171,7 +173,7 @@ def entropy_bytes(model: ModelConfig, shots: Shots, coded: list[Coded]) -> float
     """Sum over all parameter tensors of their own empirical order-0 entropy, the yardstick of the entropy coder."""
     symbols = np.concatenate([group.symbols for group in coded])
     bits, start = 0.0, 0
-    for tensor in architecture.tensors(model, shots):
+    for tensor in tensors.tensors(model, shots):
         counts = np.unique(symbols[start:start + tensor.size], return_counts=True)[1]
         bits -= float(counts @ np.log2(counts / tensor.size))
         start += tensor.size
@@ -185,8 +187,8 @@ def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
         BitstreamError: streams that no encoder writes.
     """
     coded: list[Coded] = []
-    groups = architecture.groups(model, segment.shots)
-    for module, stream in zip(architecture.module_names(model), segment.streams, strict=True):
+    groups = tensors.groups(model, segment.shots)
+    for module, stream in zip(tensors.module_names(model), segment.streams, strict=True):
         own = _forms(group for group in groups if group.module == module)
         coded += decode_symbols(stream, own, model.max_symbol)
     return coded
@@ -207,7 +209,7 @@ def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float3
     Raises:
         BitstreamError: streams that no encoder writes.
     """
-    groups = architecture.groups(model, segment.shots)
+    groups = tensors.groups(model, segment.shots)
     return np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.keys)
                            for part, group in zip(decode_symbols_of(segment, model), groups, strict=True)])
 
@@ -219,7 +221,7 @@ def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] 
     """
     if model.stem == "mlp":
         return None
-    return decode_parameters(segment, model)[is_shared(architecture.tensors(model, segment.shots))]
+    return decode_parameters(segment, model)[is_shared(tensors.tensors(model, segment.shots))]
 
 
 def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, shots: Shots,
@@ -234,7 +236,7 @@ def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: ran
     def planes_of(numbers: torch.Tensor) -> torch.Tensor:
         return to_uint8(network(named, numbers))
 
-    size = architecture.decode_batch(model)
+    size = tensors.decode_batch(model)
     for start in range(wanted.start - wanted.start % size, wanted.stop, size):
         numbers = torch.arange(start, min(start + size, sum(shots)), device=device)
         with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):

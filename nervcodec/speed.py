@@ -23,19 +23,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec.architecture import macs_per_frame, n_parameters
 from nervcodec.backends import choose_precision, device_label, set_threads
 from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError, FitError, NervCodecError
+from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.machine import machine, now, versions
-from nervcodec.util.memory import keep_freed_memory
 from nervcodec.metrics import Quality, QualityMeter
 from nervcodec.model import pack
 from nervcodec.plain import PlainFit
 from nervcodec.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.segment import reconstruct
 from nervcodec.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
+from nervcodec.util.memory import keep_freed_memory
 from nervcodec.util.text import aligned
 from nervcodec.video import probe, read_all
 

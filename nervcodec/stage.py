@@ -22,9 +22,22 @@ from nervcodec.fitstate import Checkpoint, Fitted, Progress
 from nervcodec.losses import l1_ssim
 from nervcodec.optim import Optimizer, peak_factor, rate_factor
 from nervcodec.quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
-from nervcodec.ratecontrol import (IDLE_LOOKS, PSNR_LOOKS, REFINING_RATE, SATURATED, SETTLING_CYCLES, SETTLING_RATE,
-                                   SETTLING_SHARE, SIZE_LOOKS, RateControl, is_due, is_refinable, psnr_error,
-                                   settling_factor, size_error)
+from nervcodec.ratecontrol import (
+    IDLE_LOOKS,
+    PSNR_LOOKS,
+    REFINING_RATE,
+    SATURATED,
+    SETTLING_CYCLES,
+    SETTLING_RATE,
+    SETTLING_SHARE,
+    SIZE_LOOKS,
+    RateControl,
+    is_due,
+    is_refinable,
+    psnr_error,
+    settling_factor,
+    size_error,
+)
 from nervcodec.recorded import Recorder
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from nervcodec import libav
 from nervcodec.buffers import PLANAR_8BIT, layout_of
-from nervcodec.config import ColorTags
 from nervcodec.errors import VideoError
+from nervcodec.format.video_format import ColorTags
 from nervcodec.libav import InputContainer, VideoFrame, VideoStream
 
 # RGB formats whose 8-bit samples are only reordered.

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nervcodec.util.prefetch import ahead
-from nervcodec.bitstream import FrameSums, load
+from nervcodec.format.container import FrameSums, load
+from nervcodec.format.limits import Limits
 from nervcodec.framesums import FrameSummer
-from nervcodec.limits import Limits
+from nervcodec.util.prefetch import ahead
 
 # Levels by which a plane's samples may be off in the mean: another order of summation moves a few samples in a million
 # by one, so that this leaves room for arithmetic some thousand times less exact.

@@ -19,13 +19,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from nervcodec import bitstream, libav, y4m
+from nervcodec import libav, y4m
 from nervcodec.color import Frames, Planes, resolve_matrix, to_layout
-from nervcodec.config import ColorTags, VideoFormat
 from nervcodec.errors import ConfigError, OutputError, VideoError
-from nervcodec.limits import Limits
-from nervcodec.util.files import check_output, os_errors, whole_file, whole_folder
+from nervcodec.format import container
+from nervcodec.format.limits import Limits
+from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.survey import Survey, survey_container, survey_pngs
+from nervcodec.util.files import check_output, os_errors, whole_file, whole_folder
 
 STANDARD = "-"  # in place of a name: standard input or output
 _GROUP = 8
@@ -111,7 +112,7 @@ def _kind(path: Path) -> str:
         raise VideoError(f"cannot read {path}: {error.strerror or error}") from error
     if not start:
         raise VideoError(f"cannot read {path}: the file is empty")
-    if start.startswith(bitstream.MAGIC):
+    if start.startswith(container.MAGIC):
         raise VideoError(f"cannot read {path}: it is a .nvpp file; 'decode' makes a video of it")
     # Cut or damaged behind the name of the format, it is still a y4m file, and better refused as one.
     return "y4m" if y4m.MAGIC.startswith(start[:len(y4m.MAGIC) - 1]) else "container"

@@ -18,8 +18,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from nervcodec.color import Frames, Planes, chroma_size, shrink_plane
-from nervcodec.config import ColorTags, VideoFormat
 from nervcodec.errors import VideoError
+from nervcodec.format.video_format import ColorTags, VideoFormat
 
 MAGIC = b"YUV4MPEG2 "
 # Longest header or FRAME line we read; FFmpeg writes at most 128 bytes.

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-
-from nervcodec.bitstream import Header, StoredQuality, write_file
-from nervcodec.color import Frames
-from nervcodec.config import Block, FitConfig, Grid, ModelConfig, VideoFormat
-from nervcodec.segment import encode_segment
 from shell import Shell, write_clip
+
+from nervcodec.color import Frames
+from nervcodec.config import FitConfig
+from nervcodec.format.container import Header, StoredQuality, write_file
+from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.video_format import VideoFormat
+from nervcodec.segment import encode_segment
 
 MakeClip = Callable[..., Frames]
 

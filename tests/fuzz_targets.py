@@ -18,15 +18,17 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-
 from hostile import CASES, GOOD, MLP, file_of, header, segment
-from nervcodec import architecture, fileinfo
-from nervcodec.bitstream import File, read_file, read_segment, salvage, write_file, write_segment
-from nervcodec.config import Block, Grid, ModelConfig, Shots
+
 from nervcodec.console import info_rows
 from nervcodec.entropy import Coded, Form, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError
-from nervcodec.limits import Limits
+from nervcodec.format import info, tensors
+from nervcodec.format import info as fileinfo
+from nervcodec.format.container import File, read_file, read_segment, write_file, write_segment
+from nervcodec.format.limits import Limits
+from nervcodec.format.model_config import Block, Grid, ModelConfig, Shots
+from nervcodec.format.salvage import salvage
 
 DATA = Path(__file__).parent / "data"
 MAX_PARAMETERS = 4000  # of a network whose streams are decoded
@@ -61,7 +63,7 @@ def parse(data: bytes) -> None:
 def describe(file: File) -> None:
     """Everything that is said of an accepted file can be said, and it comes back if it is written anew."""
     with mock.patch.object(fileinfo, "load", lambda _: file):
-        found = fileinfo.info("a.nvpp")
+        found = info.info("a.nvpp")
     assert json.loads(json.dumps(found))["bytes"] == file.n_bytes and info_rows(found)
     again = read_file(write_file(file.header, file.segments, file.quality))
     assert (again.header, again.segments, again.quality) == (file.header, file.segments, file.quality)
@@ -101,7 +103,7 @@ def decode_sections(data: bytes) -> None:
     if len(data) < 2:
         return
     model = MODELS[data[0] % len(MODELS)]
-    names = architecture.module_names(model)
+    names = tensors.module_names(model)
     number = data[1] % (len(names) + 1)
     try:
         if number == len(names):
@@ -112,14 +114,14 @@ def decode_sections(data: bytes) -> None:
             shots, streams = SHOTS[data[1] // (len(names) + 1) % len(SHOTS)], {names[number]: data[2:]}
     except BitstreamError:
         return
-    if architecture.n_parameters(model, shots) <= MAX_PARAMETERS:
+    if tensors.n_parameters(model, shots) <= MAX_PARAMETERS:
         for name, stream in streams.items():
             decode(stream, forms_of(model, name, shots), model.max_symbol)
 
 
 def forms_of(model: ModelConfig, module: str, shots: Shots) -> list[Form]:
     """Those of a module's groups."""
-    return [Form(group.shape, group.keys, group.follows) for group in architecture.groups(model, shots)
+    return [Form(group.shape, group.keys, group.follows) for group in tensors.groups(model, shots)
             if group.module == module]
 
 
@@ -149,7 +151,7 @@ def section_seeds() -> Iterator[bytes]:
     rng = np.random.default_rng(0)
     models, spreads = enumerate(MODELS), (0.0, 0.5, 1.5, 40.0)
     for (number, model), (choice, shots), spread in itertools.product(models, enumerate(SHOTS), spreads):
-        names = architecture.module_names(model)
+        names = tensors.module_names(model)
         cuts = list(itertools.accumulate(shots[:-1]))
         payload = struct.pack(f"<IH4I{len(cuts)}I", sum(shots), len(cuts), 1, 2, 3, 4, *cuts)
         for place, name in enumerate(names):

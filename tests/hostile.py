@@ -15,8 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nervcodec.errors import (BadMagic, BitstreamError, Checksum, InvalidField, LimitExceeded, Truncated,
-                              UnsupportedVersion)
+from nervcodec.errors import (
+    BadMagic,
+    BitstreamError,
+    Checksum,
+    InvalidField,
+    LimitExceeded,
+    Truncated,
+    UnsupportedVersion,
+)
 
 MAGIC = bytes.fromhex("894E5650500D0A1A")
 SEGMENT, QUALITY = 1, 129

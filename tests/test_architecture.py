@@ -6,9 +6,22 @@ from fractions import Fraction
 
 import pytest
 
-from nervcodec.architecture import (BIAS, DEPTHWISE, GRID, MATRIX, decode_batch, decode_memory_bytes, groups,
-                                    kmac_per_pixel, macs_per_frame, module_names, n_parameters, tensors)
-from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
+from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.tensors import (
+    BIAS,
+    DEPTHWISE,
+    GRID,
+    MATRIX,
+    decode_batch,
+    decode_memory_bytes,
+    groups,
+    kmac_per_pixel,
+    macs_per_frame,
+    module_names,
+    n_parameters,
+    tensors,
+)
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.presets import PRESETS
 
 MLP = ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(4, 5),), stem_hidden=7, stem_channels=2, pe_levels=3)

@@ -16,9 +16,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from shell import Result, Shell, write_clip
 
 from nervcodec.video import probe
-from shell import Result, Shell, write_clip
 
 OLD = b"an earlier encode"
 CHROMA = "C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, Cmono"

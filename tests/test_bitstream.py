@@ -8,12 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.bitstream import (FrameSums, Header, Segment, StoredQuality, load, read_bytes, read_file, read_quality,
-                                 write_file, write_header, write_quality)
-from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags,
-                              Grid, ModelConfig, VideoFormat)
 from nervcodec.errors import ConfigError, VideoError
-from nervcodec.fields import HEADER_FIELDS, QUALITY_FIELDS
+from nervcodec.format.container import (
+    FrameSums,
+    Header,
+    Segment,
+    StoredQuality,
+    load,
+    read_bytes,
+    read_file,
+    read_quality,
+    write_file,
+    write_header,
+    write_quality,
+)
+from nervcodec.format.fields import HEADER_FIELDS, QUALITY_FIELDS
+from nervcodec.format.model_config import (
+    ACTIVATIONS,
+    BIASES,
+    COLORSPACES,
+    OUTPUTS,
+    PARTS,
+    STEMS,
+    Block,
+    Grid,
+    ModelConfig,
+)
+from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
 from nervcodec.presets import PRESETS
 
 MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300, 1)),

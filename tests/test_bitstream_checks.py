@@ -6,12 +6,30 @@ from fractions import Fraction
 
 import pytest
 
-from nervcodec.bitstream import (QUALITY, SEGMENT, Header, Segment, StoredQuality, read_file, write_header,
-                                 write_quality, write_segment)
-from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
 from nervcodec.errors import BadMagic, Checksum, InvalidField, Truncated, UnsupportedVersion
-from nervcodec.fields import (BLOCK_FIELDS, CUT, GRID_FIELDS, HEADER_FIELDS, QUALITY_FIELDS, SEGMENT_FIELDS,
-                              STREAM_LENGTH, Field)
+from nervcodec.format.container import (
+    QUALITY,
+    SEGMENT,
+    Header,
+    Segment,
+    StoredQuality,
+    read_file,
+    write_header,
+    write_quality,
+    write_segment,
+)
+from nervcodec.format.fields import (
+    BLOCK_FIELDS,
+    CUT,
+    GRID_FIELDS,
+    HEADER_FIELDS,
+    QUALITY_FIELDS,
+    SEGMENT_FIELDS,
+    STREAM_LENGTH,
+    Field,
+)
+from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.video_format import VideoFormat
 
 MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300)))
 HEADER = Header(VideoFormat(10, 6, Fraction(30000, 1001), 7), MODEL)

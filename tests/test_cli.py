@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shell import Result, Shell, write_clip
 
-from nervcodec import __version__
-from nervcodec import options
-from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
+from nervcodec import __version__, options
 from nervcodec.color import Frames
-from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
 from nervcodec.entropy import Coded
+from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.metrics import QualityMeter
 from nervcodec.video import probe, read_groups
-from shell import Result, Shell, write_clip
 
 
 def read(path: Path) -> Frames:
@@ -146,7 +146,7 @@ def test_prune_and_bits_reach_the_file(shell: Shell) -> None:
     write_clip(shell.folder / "in.y4m")
     shell("encode", "in.y4m", "out.nvpp", "--preset", "paper-xs", "--frames", "2", "--epochs", "1", "--prune", "0.5",
           "--bits", "5")
-    from nervcodec.bitstream import load
+    from nervcodec.format.container import load
     from nervcodec.segment import decode_symbols_of
     file = load(shell.folder / "out.nvpp")
     symbols = np.concatenate([group.symbols for group in decode_symbols_of(file.segments[0], file.header.model)])

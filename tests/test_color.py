@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nervcodec.color import Frames, chroma_size, resolve_matrix, rgb_to_yuv420, shrink_plane, to_layout, yuv420_to_rgb
-from nervcodec.config import ColorTags
+from nervcodec.format.video_format import ColorTags
 
 BT601 = ColorTags(matrix=6, full_range=False)
 BT601_FULL = ColorTags(matrix=6, full_range=True)

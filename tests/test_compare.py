@@ -22,8 +22,8 @@ from pytorch_msssim import ms_ssim, ssim
 from nervcodec import compare as module
 from nervcodec.color import Frames, yuv420_to_rgb
 from nervcodec.compare import Comparison, compare, write_csv
-from nervcodec.config import ColorTags, VideoFormat
 from nervcodec.errors import ConfigError, OutputExists
+from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.libav import FilterStats
 from nervcodec.video import open_writer
 

@@ -12,9 +12,9 @@ import pytest
 from conftest import MakeClip
 
 from nervcodec.color import Frames, rgb_to_yuv420
-from nervcodec.config import ColorTags, VideoFormat
 from nervcodec.conventional import CONVENTIONAL, decode, encode, main
 from nervcodec.errors import ConfigError, VideoError
+from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.libav import ELEMENTARY, write_elementary
 from nervcodec.video import open_writer, probe, read_groups
 

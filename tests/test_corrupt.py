@@ -15,17 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from fresh import assert_refused, assert_refused_cheaply
-from nervcodec.bitstream import Header, Segment, StoredQuality, read_file, salvage, write_file
+from shell import Shell
+
 from nervcodec.color import Frames
-from nervcodec.config import Block, FitConfig, ModelConfig, VideoFormat
+from nervcodec.config import FitConfig
 from nervcodec.console import info_rows
 from nervcodec.errors import BadMagic, BitstreamError, InvalidField, LimitExceeded, Truncated
-from nervcodec.fileinfo import info
-from nervcodec.limits import Limits
+from nervcodec.format.container import Header, Segment, StoredQuality, read_file, write_file
+from nervcodec.format.info import info
+from nervcodec.format.limits import Limits
+from nervcodec.format.model_config import Block, ModelConfig
+from nervcodec.format.salvage import salvage
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.segment import decode_symbols_of, encode_segment
-from shell import Shell
 
 NAMES = ("grid", "mlp", "two")
 COMMANDS = (["decode", "a.nvpp", "out.y4m"], ["verify", "a.nvpp"], ["info", "a.nvpp"])

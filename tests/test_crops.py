@@ -13,8 +13,8 @@ import pytest
 from conftest import MakeClip
 
 from nervcodec.color import Frames
-from nervcodec.config import VideoFormat
 from nervcodec.crops import make_crops, nearest_points, worst_box
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.video import open_writer, probe, read_groups
 
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from nervcodec.color import Frames
-from nervcodec.config import Block, FitConfig, Grid, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted
+from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.model import pack
 from nervcodec.recorded import Recorder
 from nervcodec.refine import Refiner

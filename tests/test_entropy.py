@@ -5,11 +5,11 @@ from collections.abc import Callable
 import constriction
 import numpy as np
 import pytest
+from forms import forms
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from forms import forms
 from nervcodec.contexts import Shape, Symbols
 from nervcodec.entropy import Coded, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError, InvalidField, Truncated

@@ -6,7 +6,8 @@ import pytest
 
 from nervcodec import estimate
 from nervcodec.color import Frames
-from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.config import FitConfig
+from nervcodec.format.model_config import ModelConfig
 
 
 @pytest.mark.parametrize(("fit", "seconds"), [

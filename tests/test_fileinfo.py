@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 import nervcodec
-from nervcodec.architecture import kmac_per_pixel, n_parameters
-from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
-from nervcodec.config import ColorTags, ModelConfig, VideoFormat
 from nervcodec.console import info_rows
 from nervcodec.errors import BadMagic, VideoError
-from nervcodec.fileinfo import info
+from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.info import info
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import kmac_per_pixel, n_parameters
+from nervcodec.format.video_format import ColorTags, VideoFormat
 
 FORM = VideoFormat(16, 12, Fraction(30000, 1001), 7, "yuv420", ColorTags(1, 1, 1, False, 1), Fraction(4, 3))
 SEGMENTS = (Segment((1, 3), (b"12345", b"123", b"1")), Segment((3,), (b"1234", b"12", b"1")))

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from nervcodec import stage as stage_module
-from nervcodec.architecture import tensors
 from nervcodec.color import Frames
-from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.errors import FitError
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted, Gauges, Progress, silent
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import tensors
 from nervcodec.model import pack
 from nervcodec.optim import Optimizer
 from nervcodec.prune import magnitude_mask

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from nervcodec import stage as stage_module
 from nervcodec.color import Frames
-from nervcodec.config import Block, FitConfig, Grid, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted
+from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.losses import ssim
 from nervcodec.model import pack
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
-from nervcodec.bitstream import FrameSums
 from nervcodec.color import Frames
+from nervcodec.format.container import FrameSums
 from nervcodec.framesums import FrameSummer
 
 

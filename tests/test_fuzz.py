@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-
 from fuzz_targets import decode_sections, parse, parser_seeds, section_seeds, with_checksums, write_seeds
 from hostile import CASES, GOOD, flipped
-from nervcodec.bitstream import read_file
+
 from nervcodec.errors import InvalidField
+from nervcodec.format.container import read_file
 
 
 def changed(seeds: Iterable[bytes], n: int) -> Iterator[bytes]:

@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.config import VideoFormat
 from nervcodec.errors import ConfigError
-from nervcodec.goal import (DEFAULT_CRF, MAX_CRF, NATS_PER_DB, Goal, expected_bpp, expected_rate_weight,
-                            rate_weight_of, still_share, usual_bpp, usual_db)
+from nervcodec.format.video_format import VideoFormat
+from nervcodec.goal import (
+    DEFAULT_CRF,
+    MAX_CRF,
+    NATS_PER_DB,
+    Goal,
+    expected_bpp,
+    expected_rate_weight,
+    rate_weight_of,
+    still_share,
+    usual_bpp,
+    usual_db,
+)
 from nervcodec.presets import PRESETS
 
 FORM = VideoFormat(320, 180, Fraction(25), 100)  # 4 seconds

@@ -9,14 +9,15 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-
 from fresh import assert_refused, assert_refused_cheaply
 from hostile import CASES, CONTAINER, GOOD, LIMITS, STREAMS, Case, file_of, flipped, header, segment, write_all
-from nervcodec.bitstream import load, salvage
-from nervcodec.errors import BitstreamError, Truncated
-from nervcodec.limits import Limits
-from nervcodec.segment import decode_symbols_of
 from shell import Shell
+
+from nervcodec.errors import BitstreamError, Truncated
+from nervcodec.format.container import load
+from nervcodec.format.limits import Limits
+from nervcodec.format.salvage import salvage
+from nervcodec.segment import decode_symbols_of
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nervcodec import journal as journal_module
-from nervcodec.bitstream import Segment
 from nervcodec.errors import ConfigError, OutputError, OutputExists
+from nervcodec.format.container import Segment
 from nervcodec.journal import Journal, Pace, folder_of, stored_identity
 
 IDENTITY = {"input": "abc", "fit": {"epochs": 20, "betas": (0.9, 0.99)}}

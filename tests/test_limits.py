@@ -8,14 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from shell import Shell, write_clip
 from test_floors import run
 
-from nervcodec.architecture import kmac_per_pixel, n_parameters
-from nervcodec.bitstream import File, Header, Segment, StoredQuality, write_file
-from nervcodec.config import Block, Grid, ModelConfig, VideoFormat
 from nervcodec.errors import LimitExceeded
-from nervcodec.limits import NAMES, Limits, memory_bytes
-from shell import Shell, write_clip
+from nervcodec.format.container import File, Header, Segment, StoredQuality, write_file
+from nervcodec.format.limits import NAMES, Limits, memory_bytes
+from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.tensors import kmac_per_pixel, n_parameters
+from nervcodec.format.video_format import VideoFormat
 
 MODEL = ModelConfig(64, 48, "yuv", "grid", 24, 32, (Block(1, 4),), grids=(Grid(2, 1),), output="linear")
 FORM = VideoFormat(64, 48, Fraction(25), 30)

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from shell import Shell, write_clip
 
 import nervcodec
 from nervcodec.util.memory import available_bytes, keep_freed_memory, peak_bytes
-from shell import Shell, write_clip
 
 
 def test_the_scarcer_of_machine_and_group_counts(tmp_path: Path) -> None:

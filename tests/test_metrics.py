@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nervcodec.color import Frames, Plane, rgb_to_yuv420, yuv420_to_rgb
-from nervcodec.config import ColorTags
+from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import QualityMeter, frame_mse, psnr_db
 
 TAGS = ColorTags(matrix=6, full_range=False)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from conftest import MakeClip
 from torch import Tensor
 
-from nervcodec.architecture import MOTION_UNIT
-from nervcodec.config import COLORSPACES, PARTS, Block, Grid, ModelConfig
+from nervcodec.format.model_config import COLORSPACES, PARTS, Block, Grid, ModelConfig
+from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.model import Network, blend_matrix, initial_parameters, pack, positional_encoding, to_uint8, unpack
 from nervcodec.plain import PlainNetwork
 

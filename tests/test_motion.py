@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nervcodec.color import Frames
-from nervcodec.config import VideoFormat
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.motion import changes, find_cuts
 from nervcodec.video import open_writer
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from shell import Shell, write_clip
 
 import nervcodec
 from nervcodec.journal import Journal
-from shell import Shell, write_clip
 
 SOURCES = sorted(Path(nervcodec.__file__).parent.rglob("*.py"))
 DATA = Path(__file__).parent / "data"

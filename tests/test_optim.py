@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from nervcodec.architecture import BIAS, DEPTHWISE, GRID, MATRIX, Tensor, tensors
-from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.config import FitConfig
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MATRIX, Tensor, tensors
 from nervcodec.optim import Muon, Optimizer, orthogonalised, peak_factor, rate_factor
 
 SMALL = [

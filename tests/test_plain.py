@@ -6,8 +6,9 @@ import pytest
 import torch
 from conftest import MakeClip
 
-from nervcodec.config import Block, FitConfig, Grid, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
+from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.model import Network, initial_parameters, pack
 from nervcodec.plain import PlainFit, PlainNetwork
 from nervcodec.stepping import OurFit

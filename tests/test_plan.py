@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nervcodec import plan as plan_module
-from nervcodec.architecture import groups
-from nervcodec.bitstream import Header, Segment, StoredQuality, write_file
 from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
+from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.tensors import groups
 from nervcodec.goal import Goal, expected_bpp, rate_weight_of, still_share
 from nervcodec.plan import EncodePlan, memory_bytes, plan_encode, with_time_budget
 

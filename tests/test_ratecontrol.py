@@ -9,9 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nervcodec.goal import NATS_PER_DB
-from nervcodec.ratecontrol import (IDLE_LOOKS, PSNR_LAW, PSNR_LOOKS, SIZE_LAW, SIZE_LOOKS, Law, RateControl, is_due,
-                                   psnr_error, size_error, usual_gain_db)
-
+from nervcodec.ratecontrol import (
+    IDLE_LOOKS,
+    PSNR_LAW,
+    PSNR_LOOKS,
+    SIZE_LAW,
+    SIZE_LOOKS,
+    Law,
+    RateControl,
+    is_due,
+    psnr_error,
+    size_error,
+    usual_gain_db,
+)
 
 N_EPOCHS = 60
 WEIGHT = 0.01

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-
 import reference_reader
 from forms import forms
-from nervcodec.bitstream import read_file
+
 from nervcodec.entropy import Coded, Form, encode_symbols
+from nervcodec.format.container import read_file
 from nervcodec.segment import decode_segment, decode_symbols_of
 
 N_FRAMES = 5

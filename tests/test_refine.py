@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec import architecture
 from nervcodec.color import Frames
-from nervcodec.config import Block, ColorTags, FitConfig, Grid, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Progress
+from nervcodec.format import tensors
+from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.model import pack
 from nervcodec.quantize import bounds
@@ -79,7 +81,7 @@ def test_refined_parameters_are_multiples_of_their_steps(case: Case) -> None:
     refined = refiner.run()
     multiples = refined.parameters / refiner.steps
     assert torch.equal(multiples, multiples.round())
-    n_keyed = sum(group.size for group in architecture.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
+    n_keyed = sum(group.size for group in tensors.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
     low, high = bounds(MODEL.max_symbol, True)
     assert low <= multiples[:n_keyed].min() and multiples[:n_keyed].max() <= high
     assert torch.equal(refined.log_steps, case.fitted.log_steps)
@@ -193,7 +195,7 @@ def test_no_move_leaves_the_range(case: Case) -> None:
     refiner._sample_curvature(1.0)
     refiner.damping = 0.0
     state = refiner._state(refiner.multiples)
-    n_keyed = sum(group.size for group in architecture.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
+    n_keyed = sum(group.size for group in tensors.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
     low, high = bounds(MODEL.max_symbol, True)
     at_the_end = torch.where(torch.arange(len(state.multiples)) < n_keyed, float(high), float(MODEL.max_symbol))
     upwards = replace(state, multiples=at_the_end, slopes=torch.full_like(state.slopes, -1e9))

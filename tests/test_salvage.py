@@ -7,12 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-
-from nervcodec.bitstream import Header, Segment, StoredQuality, read_file, salvage, write_file, write_header
-from nervcodec.config import ModelConfig, VideoFormat
-from nervcodec.errors import BitstreamError, Truncated
-from nervcodec.video import probe, read_groups
 from shell import Shell
+
+from nervcodec.errors import BitstreamError, Truncated
+from nervcodec.format.container import Header, Segment, StoredQuality, read_file, write_file, write_header
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.salvage import salvage
+from nervcodec.format.video_format import VideoFormat
+from nervcodec.video import probe, read_groups
 
 LENGTHS = (3, 3, 4)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from shell import write_clip
 
 from nervcodec.codec import encode
 from nervcodec.goal import Goal
 from nervcodec.plan import plan_encode
-from shell import write_clip
 
 RECORD = Path(__file__).parent / "data" / "encodes.json"
 CASES = ("grid", "size", "paper")

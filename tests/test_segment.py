@@ -10,17 +10,28 @@ import pytest
 import torch
 from conftest import MakeClip
 
-from nervcodec.architecture import groups, module_names, n_parameters
-from nervcodec.bitstream import Segment
 from nervcodec.color import Frames
-from nervcodec.config import ColorTags, FitConfig, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.entropy import Coded
 from nervcodec.errors import BitstreamError
 from nervcodec.fitstate import Fitted, Progress
+from nervcodec.format.container import Segment
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import groups, module_names, n_parameters
+from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.quantize import bounds, code_from_step, step_from_code
-from nervcodec.segment import (biased, decode_parameters, decode_segment, decode_symbols_of, encode_segment,
-                               entropy_bytes, nearest_to, quantized, reconstruct)
+from nervcodec.segment import (
+    biased,
+    decode_parameters,
+    decode_segment,
+    decode_symbols_of,
+    encode_segment,
+    entropy_bytes,
+    nearest_to,
+    quantized,
+    reconstruct,
+)
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)
 PAPER = FitConfig(epochs=25, finetune_epochs=15, learning_rate=8e-3, finetune_rate=1, loss="l1+ssim",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nervcodec.fields import FIELD_TABLES, Field
+from nervcodec.format.fields import FIELD_TABLES, Field
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "bitstream.md"
 

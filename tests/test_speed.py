@@ -8,13 +8,13 @@ from statistics import median
 from typing import Any
 
 import pytest
+from shell import Shell, write_clip
 
 from nervcodec import floor, speed
 from nervcodec.errors import ConfigError, FitError, VideoError
 from nervcodec.floor import Work, floor_text, measure_floor, parsed_case
 from nervcodec.speed import Settings, compare_speed, speed_text
 from nervcodec.stepping import RECIPES
-from shell import Shell, write_clip
 
 SETTINGS = Settings(preset="small-nervpp", variants=("same-recipe", "ours"), n_steps=10, n_frames=4, n_rounds=2,
                     precision="float32")

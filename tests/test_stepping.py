@@ -7,13 +7,22 @@ import pytest
 import torch
 
 from nervcodec.color import Frames
-from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
 from nervcodec.fit import Fitter
+from nervcodec.format.model_config import ModelConfig
 from nervcodec.model import pack
 from nervcodec.presets import PRESETS
-from nervcodec.stepping import (RECIPES, REFERENCE, OurFit, Stopwatch, recipe_fit, seconds_per_step, settled_seconds,
-                                synthetic_target)
+from nervcodec.stepping import (
+    RECIPES,
+    REFERENCE,
+    OurFit,
+    Stopwatch,
+    recipe_fit,
+    seconds_per_step,
+    settled_seconds,
+    synthetic_target,
+)
 
 
 class Counted:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TextIO
 
 import pytest
-
-from nervcodec.bitstream import load
 from shell import Shell, write_clip
+
+from nervcodec.format.container import load
 
 ENCODE = ("encode", "in.y4m", "out.nvpp", "--preset", "small-nerv", "--bits", "2", "--epochs", "1")
 

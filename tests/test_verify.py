@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from nervcodec.bitstream import File, FrameSums, Segment, load, write_file
-from nervcodec.verify import MAX_DRIFT, Verification, verify
 from shell import Shell
+
+from nervcodec.format.container import File, FrameSums, Segment, load, write_file
+from nervcodec.verify import MAX_DRIFT, Verification, verify
 
 LUMA = 3 * 24 * 18  # samples of the second segment of `coded`
 

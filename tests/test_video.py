@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from nervcodec.color import Frames, rgb_to_yuv420, yuv420_to_rgb
-from nervcodec.config import ColorTags, VideoFormat
 from nervcodec.errors import ConfigError, NervCodecError, OutputError, OutputExists, VideoError
+from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video import check_target, open_writer, output_kind, probe, read_groups
 
 NTSC = Fraction(30000, 1001)

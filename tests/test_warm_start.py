@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from shell import write_clip
 
 from nervcodec import segment as segment_module
-from nervcodec.architecture import KEYED, tensors
-from nervcodec.bitstream import load
 from nervcodec.codec import encode
 from nervcodec.color import Frames
-from nervcodec.config import FitConfig, ModelConfig
+from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
+from nervcodec.format.container import load
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import KEYED, tensors
 from nervcodec.model import pack
 from nervcodec.plan import EncodePlan, plan_encode
 from nervcodec.segment import encode_segment, shared_weights
-from shell import write_clip
 
 QUICK = FitConfig(epochs=2)
 

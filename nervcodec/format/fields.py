@@ -6,9 +6,17 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, MAX_BLOCKS, MAX_FRAMES, MAX_SIDE,
-                              MAX_WAVELET_LEVELS, OUTPUTS, STEMS)
 from nervcodec.errors import ConfigError, InvalidField
+from nervcodec.format.model_config import (
+    ACTIVATIONS,
+    BIASES,
+    COLORSPACES,
+    MAX_BLOCKS,
+    MAX_WAVELET_LEVELS,
+    OUTPUTS,
+    STEMS,
+)
+from nervcodec.format.video_format import LAYOUTS, MAX_FRAMES, MAX_SIDE
 
 _FORMATS = {"u8": "<B", "u16": "<H", "u32": "<I"}
 

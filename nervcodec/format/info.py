@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from nervcodec import architecture
-from nervcodec.bitstream import load
-from nervcodec.limits import memory_bytes
+from nervcodec.format import tensors
+from nervcodec.format.container import load
+from nervcodec.format.limits import memory_bytes
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -17,8 +17,8 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     file = load(path)
     form, model = file.header.format, file.header.model
     segments = Counter(segment.shots for segment in file.segments)
-    n_parameters = sum(n * architecture.n_parameters(model, shots) for shots, n in segments.items())
-    names = architecture.module_names(model)
+    n_parameters = sum(n * tensors.n_parameters(model, shots) for shots, n in segments.items())
+    names = tensors.module_names(model)
     streams = {name: sum(len(segment.streams[i]) for segment in file.segments) for i, name in enumerate(names)}
     return {
         "schema": "nervcodec.info/1",
@@ -34,7 +34,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "shots": [segment.shots for segment in file.segments],
         "model": asdict(model),
         "parameters": n_parameters,
-        "kmac_per_pixel": architecture.kmac_per_pixel(model),
+        "kmac_per_pixel": tensors.kmac_per_pixel(model),
         "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,
         "decode_memory": memory_bytes(model, segments, file.n_bytes),
         "bytes_by_module": {**streams, "container": file.container_bytes},

@@ -12,23 +12,45 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from nervcodec.config import (ACTIVATIONS, BIASES, COLORSPACES, LAYOUTS, OUTPUTS, PARTS, STEMS, Block, ColorTags,
-                              Grid, ModelConfig, Shots, VideoFormat)
-from nervcodec.errors import (BadMagic, BitstreamError, Checksum, ConfigError, InvalidField, Truncated,
-                              UnsupportedVersion, VideoError)
-from nervcodec.fields import (BLOCK_FIELDS, CUT, GRID_FIELDS, HEADER_FIELDS, MOTION_FIELDS, QUALITY_FIELDS,
-                              SECTION_LENGTH, SECTION_TYPE, SEGMENT_FIELDS, STREAM_LENGTH, UNKNOWN, WAVELET_FIELDS,
-                              Field)
+from nervcodec.errors import BadMagic, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion, VideoError
+from nervcodec.format.fields import (
+    BLOCK_FIELDS,
+    CUT,
+    GRID_FIELDS,
+    HEADER_FIELDS,
+    MOTION_FIELDS,
+    QUALITY_FIELDS,
+    SECTION_LENGTH,
+    SECTION_TYPE,
+    SEGMENT_FIELDS,
+    STREAM_LENGTH,
+    UNKNOWN,
+    WAVELET_FIELDS,
+    Field,
+)
+from nervcodec.format.model_config import (
+    ACTIVATIONS,
+    BIASES,
+    COLORSPACES,
+    OUTPUTS,
+    PARTS,
+    STEMS,
+    Block,
+    Grid,
+    ModelConfig,
+    Shots,
+)
+from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
 SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
 MAX_SECTIONS = 1 << 20
-_SECTION_OVERHEAD = 9  # type, length and checksum
+SECTION_OVERHEAD = 9  # type, length and checksum
 
 
 @dataclass(frozen=True)
@@ -173,7 +195,7 @@ def _header_values(header: Header) -> dict[str, int]:
 # --- reading ---
 
 
-class _Reader:
+class Reader:
     """A cursor over bytes that never reads past their end."""
 
     def __init__(self, data: bytes, what: str) -> None:
@@ -209,8 +231,8 @@ def read_file(data: bytes) -> File:
     Raises:
         BadMagic, UnsupportedVersion, Truncated, Checksum, InvalidField: what is wrong with it.
     """
-    reader = _Reader(data, "file")
-    header = _read_header(reader)
+    reader = Reader(data, "file")
+    header = read_header(reader)
     segments: list[Segment] = []
     quality: StoredQuality | None = None
     for kind, payload in _read_sections(reader):
@@ -226,43 +248,6 @@ def read_file(data: bytes) -> File:
     if n_frames != header.format.n_frames:
         raise InvalidField("n_frames", header.format.n_frames, f"{n_frames}, the sum over the segments")
     return File(header, tuple(segments), quality or StoredQuality(), len(data))
-
-
-def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
-    """What is whole in a damaged file: a file of its whole segments alone, and the frames that are lost.
-
-    Header and index must be whole. The frames of several damaged segments are taken to be equal parts, as the encoder
-    makes them.
-
-    Raises:
-        BitstreamError: no segment is whole, or nothing tells where the segments lie.
-    """
-    reader = _Reader(data, "file")
-    header = _read_header(reader)
-    found: list[Segment | None] = []
-    for kind, length in _read_index(reader):
-        start = reader.position
-        try:
-            payload = _read_section(reader, (kind, length))
-            segment = read_segment(payload, len(header.model.blocks) + 2) if kind == SEGMENT else None
-        except BitstreamError:
-            segment, reader.position = None, min(start + _SECTION_OVERHEAD + length, len(data))
-        if kind == SEGMENT:
-            found.append(segment)
-    segments = tuple(segment for segment in found if segment)
-    n_whole, n_damaged = sum(segment.n_frames for segment in segments), found.count(None)
-    n_lost = header.format.n_frames - n_whole
-    if not segments or (n_lost < n_damaged if n_damaged else n_lost):
-        raise Truncated(f"file: none of its {len(found)} segments is whole" if not segments else
-                        f"file: {n_whole} frames are whole, which does not fit {header.format.n_frames} in all")
-    lost = iter([n_lost // n_damaged + (i >= n_damaged - n_lost % n_damaged) for i in range(n_damaged)])
-    ranges, start = [], 0
-    for segment in found:
-        stop = start + (segment.n_frames if segment else next(lost))
-        ranges += [] if segment else [range(start, stop)]
-        start = stop
-    whole = Header(replace(header.format, n_frames=n_whole), header.model)
-    return File(whole, segments, StoredQuality(), len(data)), tuple(ranges)
 
 
 def load(path: str | os.PathLike[str]) -> File:
@@ -289,7 +274,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise VideoError(f"{os.fspath(path)}: {error.strerror or error}") from None
 
 
-def _read_header(reader: _Reader) -> Header:
+def read_header(reader: Reader) -> Header:
     magic = reader.data[:len(MAGIC)]
     if magic != MAGIC:
         if magic and MAGIC.startswith(magic):
@@ -299,7 +284,7 @@ def _read_header(reader: _Reader) -> Header:
     version, length = struct.unpack("<HH", reader.take(4))
     if version != VERSION:
         raise UnsupportedVersion(f"format version {version}; this program reads version {VERSION}")
-    fields = _Reader(reader.take(length), "header")
+    fields = Reader(reader.take(length), "header")
     reader.checksum(0)
     values = {field.name: fields.field(field) for field in HEADER_FIELDS}
     grids = tuple(Grid(*(fields.field(field) for field in GRID_FIELDS)) for _ in range(values["n_grids"]))
@@ -332,14 +317,14 @@ def _model_config(values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple
         **{name: values.get(name, 0) for name in ("motion_height", "motion_width", "wavelet_levels")})
 
 
-def _read_sections(reader: _Reader) -> Iterator[tuple[int, bytes]]:
+def _read_sections(reader: Reader) -> Iterator[tuple[int, bytes]]:
     """(type, payload) of every section, in the index's order, checked against the index and its own checksum."""
-    for entry in _read_index(reader):
-        yield entry[0], _read_section(reader, entry)
+    for entry in read_index(reader):
+        yield entry[0], read_section(reader, entry)
     reader.finish()
 
 
-def _read_index(reader: _Reader) -> list[tuple[int, int]]:
+def read_index(reader: Reader) -> list[tuple[int, int]]:
     """(type, length of the payload) of every section."""
     start = reader.position
     n_sections = struct.unpack("<I", reader.take(4))[0]
@@ -352,7 +337,7 @@ def _read_index(reader: _Reader) -> list[tuple[int, int]]:
     return index
 
 
-def _read_section(reader: _Reader, entry: tuple[int, int]) -> bytes:
+def read_section(reader: Reader, entry: tuple[int, int]) -> bytes:
     """The payload of the section that begins here."""
     start = reader.position
     found = reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)
@@ -364,7 +349,7 @@ def _read_section(reader: _Reader, entry: tuple[int, int]) -> bytes:
 
 
 def read_segment(payload: bytes, n_streams: int) -> Segment:
-    reader = _Reader(payload, "segment")
+    reader = Reader(payload, "segment")
     n_frames, n_cuts, crc, *planes = (reader.field(field) for field in SEGMENT_FIELDS)
     sums = FrameSums(crc, (planes[0], planes[1], planes[2]))
     shots, start = [], 0
@@ -379,7 +364,7 @@ def read_segment(payload: bytes, n_streams: int) -> Segment:
 
 
 def read_quality(payload: bytes) -> StoredQuality:
-    reader = _Reader(payload, "quality")
+    reader = Reader(payload, "quality")
     stored: dict[str, Any] = {field.name: reader.field(field) for field in QUALITY_FIELDS}
     reader.finish()
     return StoredQuality(**{name: None if value == UNKNOWN else value / _QUALITY_SCALES[name]

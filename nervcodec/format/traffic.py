@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from nervcodec.architecture import decode_batch, n_parameters
-from nervcodec.config import ModelConfig
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import decode_batch, n_parameters
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 

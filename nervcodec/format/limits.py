@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from nervcodec import architecture
-from nervcodec.config import ModelConfig, Shots, VideoFormat
 from nervcodec.errors import LimitExceeded
+from nervcodec.format import tensors
+from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.video_format import VideoFormat
 
 if TYPE_CHECKING:
-    from nervcodec.bitstream import File
+    from nervcodec.format.container import File
 
 _FILE_COPIES = 3  # of a file's bytes that are held at once: as read, as sections, as streams
 
@@ -60,8 +61,8 @@ class Limits:
         """
         asked = {
             "side": max(form.width, form.height), "pixels": form.width * form.height, "frames": form.n_frames,
-            "parameters": max(architecture.n_parameters(model, shots) for shots in segments),
-            "kmac": architecture.kmac_per_pixel(model)}
+            "parameters": max(tensors.n_parameters(model, shots) for shots in segments),
+            "kmac": tensors.kmac_per_pixel(model)}
         for name, value in asked.items():
             limit = getattr(self, name)
             if value > limit:
@@ -74,7 +75,7 @@ class Limits:
 
 def memory_bytes(model: ModelConfig, segments: Iterable[Shots], n_bytes: int) -> int:
     """About the peak memory of decoding a file of n_bytes with segments of such shots."""
-    return max(architecture.decode_memory_bytes(model, shots) for shots in segments) + _FILE_COPIES * n_bytes
+    return max(tensors.decode_memory_bytes(model, shots) for shots in segments) + _FILE_COPIES * n_bytes
 
 
 NAMES = tuple(field.name for field in fields(Limits) if field.name != "memory")  # memory has an option of its own

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nervcodec.config import Keys, ModelConfig, Shots
+from nervcodec.format.model_config import Keys, ModelConfig, Shots
 
 _BATCH_VALUES = 2_000_000  # values of the widest feature map in a decoded batch: more leave the processor's cache
 _BASE_BYTES = 380 << 20  # Python, torch and its thread pools, measured
-
 MATRIX, DEPTHWISE, GRID, MOTION, BIAS = "matrix", "depthwise", "grid", "motion", "bias"
 KEYED = (GRID, MOTION)  # whose values belong to moments, and are coded as differences from one to the next of a shot
 MOTION_UNIT = 8  # samples of the head's planes that a motion of 1 moves by
