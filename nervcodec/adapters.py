@@ -21,8 +21,8 @@ from typing import Any
 from nervcodec import __version__
 from nervcodec.conventional import CONVENTIONAL
 from nervcodec.errors import ConfigError
-from nervcodec.libav import FFMPEG_VERSION
 from nervcodec.presets import PRESETS
+from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION
 
 BUILT_IN = ("nervcodec", *CONVENTIONAL)
 _PAPER_SIZES = ("xs", "s", "m", "l")

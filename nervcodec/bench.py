@@ -29,10 +29,12 @@ from nervcodec.compare import compare, tools_here
 from nervcodec.crops import make_crops
 from nervcodec.errors import CommandFailed, ConfigError, NervCodecError, OutputError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.libav import FFMPEG_VERSION, lossy_bytes
 from nervcodec.machine import machine, now, versions
 from nervcodec.util.files import whole_file
-from nervcodec.video import open_writer, probe, read_all
+from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION, lossy_bytes
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_all
+from nervcodec.video.writer import open_writer
 
 SCHEMA = "nervcodec.bench/1"
 _POINT_SCHEMA = "nervcodec.bench-point/1"

@@ -93,7 +93,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     from nervcodec.plan import check_memory, plan_encode, with_epochs, with_precision
     from nervcodec.util.files import check_output
     from nervcodec.util.memory import keep_freed_memory
-    from nervcodec.video import spooled
+    from nervcodec.video.reader import spooled
     overwrite = overwrite or dry_run or _asks_to_overwrite(destination)
     check_output(destination, overwrite=overwrite, source=source)
     suffix = Path(destination).suffix.lower()

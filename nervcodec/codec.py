@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nervcodec import __version__
-from nervcodec.color import Frames
 from nervcodec.errors import ConfigError, Interrupted, OutputError, VideoError
 from nervcodec.format import tensors
 from nervcodec.format.container import (
@@ -41,7 +40,9 @@ from nervcodec.metrics import Quality, QualityMeter
 from nervcodec.plan import EncodePlan, source_frames
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.util.prefetch import ahead
-from nervcodec.video import check_target, open_writer, read_groups, source_files
+from nervcodec.video.frames import Frames
+from nervcodec.video.reader import read_groups, source_files
+from nervcodec.video.writer import check_target, open_writer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,13 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from nervcodec.color import Frames, to_layout
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.libav import FilterStats, has_filter
 from nervcodec.metrics import CAP_DB, Quality, QualityMeter
 from nervcodec.util.files import whole_file
-from nervcodec.video import open_writer, probe, read_all
+from nervcodec.video.color import to_layout
+from nervcodec.video.ffmpeg_filter import FilterStats, has_filter
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_all
+from nervcodec.video.writer import open_writer
 
 SCHEMA = "nervcodec.compare/1"
 # FFmpeg's xpsnr divides by its block size, 4 x round(32 sqrt(pixels / (3840 x 2160))), which is 0 below this.

@@ -16,11 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nervcodec.color import to_layout
 from nervcodec.errors import ConfigError, NervCodecError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.libav import ELEMENTARY, read_elementary, write_elementary
-from nervcodec.video import open_writer, probe, read_all, tags_420
+from nervcodec.video.color import to_layout
+from nervcodec.video.ffmpeg_decode import read_elementary
+from nervcodec.video.ffmpeg_encode import ELEMENTARY, write_elementary
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_all
+from nervcodec.video.writer import open_writer, tags_420
 
 
 @dataclass(frozen=True)

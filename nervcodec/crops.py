@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from nervcodec.color import Frames, to_layout
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.util.files import FRAME_NAME
-from nervcodec.video import open_writer, probe, read_groups
+from nervcodec.video.color import to_layout
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.writer import open_writer
 
 _WIDTH, _HEIGHT = 160, 120
 _ANY_RATE = Fraction(25)

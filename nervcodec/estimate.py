@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Progress
 from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.model import pack
+from nervcodec.video.frames import Frames
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured
 _TIMED_MACS, _GPU_STEPS = 100e9, 30

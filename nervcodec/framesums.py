@@ -6,8 +6,8 @@ import zlib
 
 import numpy as np
 
-from nervcodec.color import Frames
 from nervcodec.format.container import FrameSums
+from nervcodec.video.frames import Frames
 
 
 class FrameSummer:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nervcodec import __version__
-from nervcodec.libav import FFMPEG_VERSION
+from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION
 
 
 def now() -> str:

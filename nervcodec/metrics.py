@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nervcodec.color import Frames, Plane, to_layout
 from nervcodec.format.video_format import ColorTags
+from nervcodec.video.color import to_layout
+from nervcodec.video.frames import Frames, Plane
 
 if TYPE_CHECKING:
     from torch import Tensor

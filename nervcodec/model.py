@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec.color import Frames
 from nervcodec.convolution import conv2d
 from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, KEYED, MOTION, MOTION_UNIT
 from nervcodec.trajectory import moved, trajectories
+from nervcodec.video.frames import Frames
 from nervcodec.wavelets import joined
 
 Parameters = Mapping[str, Tensor]

@@ -13,7 +13,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from nervcodec.color import Frames, to_layout
 from nervcodec.config import MAX_EPOCHS, FitConfig
 from nervcodec.errors import ConfigError, LimitExceeded
 from nervcodec.format import tensors
@@ -22,9 +21,12 @@ from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.goal import TUNES, Goal, expected_bpp, still_share, usual_bpp
-from nervcodec.motion import changes
 from nervcodec.presets import PRESETS, Nature, is_lively, segment_lengths, segment_shots
-from nervcodec.video import probe, read_groups
+from nervcodec.video.color import to_layout
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.scenes import changes
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies

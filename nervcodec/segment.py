@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from nervcodec.backends import arithmetic
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.entropy import Coded, Form, decode_symbols, encode_symbols
 from nervcodec.fit import Fitter
@@ -31,6 +30,7 @@ from nervcodec.prune import magnitude_mask
 from nervcodec.quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
 from nervcodec.recorded import Recorder
 from nervcodec.refine import REFINE, Refiner
+from nervcodec.video.frames import Frames
 
 # How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
 # step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.

@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 
 from nervcodec.backends import choose_precision, device_label, set_threads
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.tensors import macs_per_frame, n_parameters
@@ -37,7 +36,9 @@ from nervcodec.segment import reconstruct
 from nervcodec.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
 from nervcodec.util.memory import keep_freed_memory
 from nervcodec.util.text import aligned
-from nervcodec.video import probe, read_all
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_all
 
 SCHEMA = "nervcodec.speed/1"
 MAX_LOSS_DB = 0.1  # by how much RGB PSNR may be below the reference's for a ratio to count

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from shell import Result, Shell, write_clip
 
-from nervcodec.video import probe
+from nervcodec.video.probe import probe
 
 OLD = b"an earlier encode"
 CHROMA = "C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, Cmono"

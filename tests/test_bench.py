@@ -23,12 +23,12 @@ from conftest import MakeClip
 from nervcodec import bench as module
 from nervcodec.adapters import Adapter, built_in, from_toml
 from nervcodec.bench import Bench, check_folder, open_clip, write_csv
-from nervcodec.color import Frames
 from nervcodec.conventional import encode
 from nervcodec.errors import CommandFailed, ConfigError
 from nervcodec.format.container import load
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video import open_writer
+from nervcodec.video.frames import Frames
+from nervcodec.video.writer import open_writer
 
 # A lossless codec whose setting is zlib's level; it writes each setting that it encodes with into a log.
 TOY = """

@@ -13,13 +13,14 @@ import pytest
 from shell import Result, Shell, write_clip
 
 from nervcodec import __version__, options
-from nervcodec.color import Frames
 from nervcodec.entropy import Coded
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.metrics import QualityMeter
-from nervcodec.video import probe, read_groups
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
 
 
 def read(path: Path) -> Frames:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nervcodec.color import Frames, chroma_size, resolve_matrix, rgb_to_yuv420, shrink_plane, to_layout, yuv420_to_rgb
 from nervcodec.format.video_format import ColorTags
+from nervcodec.video.color import resolve_matrix, rgb_to_yuv420, shrink_plane, to_layout, yuv420_to_rgb
+from nervcodec.video.frames import Frames, chroma_size
 
 BT601 = ColorTags(matrix=6, full_range=False)
 BT601_FULL = ColorTags(matrix=6, full_range=True)

@@ -20,12 +20,13 @@ import torch
 from pytorch_msssim import ms_ssim, ssim
 
 from nervcodec import compare as module
-from nervcodec.color import Frames, yuv420_to_rgb
 from nervcodec.compare import Comparison, compare, write_csv
 from nervcodec.errors import ConfigError, OutputExists
 from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.libav import FilterStats
-from nervcodec.video import open_writer
+from nervcodec.video.color import yuv420_to_rgb
+from nervcodec.video.ffmpeg_filter import FilterStats
+from nervcodec.video.frames import Frames
+from nervcodec.video.writer import open_writer
 
 NTSC = Fraction(30000, 1001)
 

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
-from nervcodec.color import Frames, rgb_to_yuv420
 from nervcodec.conventional import CONVENTIONAL, decode, encode, main
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.libav import ELEMENTARY, write_elementary
-from nervcodec.video import open_writer, probe, read_groups
+from nervcodec.video.color import rgb_to_yuv420
+from nervcodec.video.ffmpeg_encode import ELEMENTARY, write_elementary
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.writer import open_writer
 
 
 def form_of(frames: Frames, color: ColorTags = ColorTags()) -> VideoFormat:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
-from nervcodec.color import Frames
 from nervcodec.crops import make_crops, nearest_points, worst_box
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video import open_writer, probe, read_groups
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.writer import open_writer
 
 
 def point(label: str, n_bytes: int, psnr: list[float] | None = None) -> dict[str, Any]:

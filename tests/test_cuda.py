@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted
@@ -18,6 +17,7 @@ from nervcodec.recorded import Recorder
 from nervcodec.refine import Refiner
 from nervcodec.segment import decode_segment, encode_segment
 from nervcodec.stepping import OurFit
+from nervcodec.video.frames import Frames
 
 pytestmark = [pytest.mark.needs_cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

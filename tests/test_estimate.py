@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nervcodec import estimate
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.format.model_config import ModelConfig
+from nervcodec.video.frames import Frames
 
 
 @pytest.mark.parametrize(("fit", "seconds"), [

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from nervcodec import stage as stage_module
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.errors import FitError
 from nervcodec.fit import Fitter
@@ -24,6 +23,7 @@ from nervcodec.optim import Optimizer
 from nervcodec.prune import magnitude_mask
 from nervcodec.quantize import SoftQuantizer, covering_steps, step_from_code
 from nervcodec.ratecontrol import SETTLING_CYCLES, SIZE_LOOKS
+from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4)
 PINNED = FitConfig(epochs=60, batch_size=2, learning_rate=8e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=0.05,

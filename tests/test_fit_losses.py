@@ -9,13 +9,13 @@ from conftest import MakeClip
 from torch import Tensor
 
 from nervcodec import stage as stage_module
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.losses import ssim
 from nervcodec.model import pack
+from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4, batch_size=2)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
-from nervcodec.color import Frames
 from nervcodec.format.container import FrameSums
 from nervcodec.framesums import FrameSummer
+from nervcodec.video.frames import Frames
 
 
 def summed(*parts: Frames) -> FrameSums:

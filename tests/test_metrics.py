@@ -8,9 +8,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from nervcodec.color import Frames, Plane, rgb_to_yuv420, yuv420_to_rgb
 from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import QualityMeter, frame_mse, psnr_db
+from nervcodec.video.color import rgb_to_yuv420, yuv420_to_rgb
+from nervcodec.video.frames import Frames, Plane
 
 TAGS = ColorTags(matrix=6, full_range=False)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nervcodec.color import Frames
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.motion import changes, find_cuts
-from nervcodec.video import open_writer
+from nervcodec.video.frames import Frames
+from nervcodec.video.scenes import changes, find_cuts
+from nervcodec.video.writer import open_writer
 
 
 def measured(path: Path, luma: list[np.ndarray], layout: str = "yuv420") -> tuple[float, tuple[int, ...]]:

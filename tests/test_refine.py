@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Progress
@@ -23,6 +22,7 @@ from nervcodec.quantize import bounds
 from nervcodec.records import symbol_bits
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.segment import _gauges, decode_segment, encode_segment, nearest_to
+from nervcodec.video.frames import Frames
 
 MODEL = ModelConfig(24, 16, "yuv", "grid", 3, 4, (Block(2, 6), Block(2, 4)), biases="lean", bits=10,
                     grids=(Grid(2, 1), Grid(2, 4, 1)), motion_height=2, motion_width=2)

@@ -18,7 +18,6 @@ import torch
 from shell import Shell, write_clip
 
 from nervcodec import stage as stage_module
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges
@@ -26,6 +25,7 @@ from nervcodec.format.model_config import ModelConfig
 from nervcodec.journal import Journal, Pace, folder_of
 from nervcodec.model import pack
 from nervcodec.prune import magnitude_mask
+from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=8, batch_size=3)
 PAPERS = FitConfig(epochs=4, finetune_epochs=3, batch_size=1, loss="l1+ssim", optimizer="adam", rate_weight=0,

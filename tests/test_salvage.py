@@ -14,7 +14,8 @@ from nervcodec.format.container import Header, Segment, StoredQuality, read_file
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.salvage import salvage
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video import probe, read_groups
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
 
 LENGTHS = (3, 3, 4)
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from conftest import MakeClip
 
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.entropy import Coded
 from nervcodec.errors import BitstreamError
@@ -32,6 +31,7 @@ from nervcodec.segment import (
     quantized,
     reconstruct,
 )
+from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)
 PAPER = FitConfig(epochs=25, finetune_epochs=15, learning_rate=8e-3, finetune_rate=1, loss="l1+ssim",

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
 from nervcodec.fit import Fitter
@@ -23,6 +22,7 @@ from nervcodec.stepping import (
     settled_seconds,
     synthetic_target,
 )
+from nervcodec.video.frames import Frames
 
 
 class Counted:

@@ -12,10 +12,13 @@ import av
 import numpy as np
 import pytest
 
-from nervcodec.color import Frames, rgb_to_yuv420, yuv420_to_rgb
 from nervcodec.errors import ConfigError, NervCodecError, OutputError, OutputExists, VideoError
 from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.video import check_target, open_writer, output_kind, probe, read_groups
+from nervcodec.video.color import rgb_to_yuv420, yuv420_to_rgb
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.writer import check_target, open_writer, output_kind
 
 NTSC = Fraction(30000, 1001)
 RED = ColorTags(matrix=1, primaries=1, transfer=1, full_range=True, chroma_location=1)

@@ -13,7 +13,6 @@ from shell import write_clip
 
 from nervcodec import segment as segment_module
 from nervcodec.codec import encode
-from nervcodec.color import Frames
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.format.container import load
@@ -22,6 +21,7 @@ from nervcodec.format.tensors import KEYED, tensors
 from nervcodec.model import pack
 from nervcodec.plan import EncodePlan, plan_encode
 from nervcodec.segment import encode_segment, shared_weights
+from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=2)
 

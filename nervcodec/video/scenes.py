@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.color import Plane
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video import read_groups
+from nervcodec.video.frames import Plane
+from nervcodec.video.reader import read_groups
 
 _PICTURE = 18, 32  # rows and columns, at most, of the small pictures that tell a cut from motion
 _MEASURED_FRAMES = 150  # from the first on, of which temporal information is measured

@@ -1,34 +1,29 @@
-"""FFmpeg through PyAV, for survey.py and video.py: every container, codec and PNG; the only import of av.
-
-What lies in the buffers of its frames is the business of buffers.py.
-"""
+"""FFmpeg through PyAV: frames -> containers, elementary streams and PNG files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer as InputContainer
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame as VideoFrame
-from av.video.stream import VideoStream as VideoStream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
-from nervcodec.buffers import plane_view, planes_of
-from nervcodec.color import Frames, Planes
-from nervcodec.errors import ConfigError, OutputError, VideoError
+from nervcodec.errors import ConfigError, OutputError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.util.files import FRAME_NAME
+from nervcodec.video.frames import Frames
+from nervcodec.video.pixel_formats import plane_view
 
 # PyAV is silent from the start, but only until somebody has asked for its log.
 av.logging.set_level(None)
 
-FFMPEG_VERSION = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 # Encoders with a constant-quality scale, and its end (0 is best).
 _LARGEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63, "libvpx": 63}
@@ -38,67 +33,6 @@ _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which are not counted).
 ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
-_HINT = "; it is damaged, or no video that FFmpeg knows"
-# FFmpeg takes any text file for a film of characters on a terminal.
-_TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
-
-
-def container_frames(path: Path, layout: str) -> Generator[Planes, None, None]:
-    """Yield the planes of each frame: views that hold until the next one is asked for.
-
-    Raises:
-        VideoError: as survey_container.
-    """
-    with video_stream(path) as (container, stream):
-        for frame in container.decode(stream):
-            yield planes_of(frame, layout)
-
-
-def png_frames(files: Sequence[Path]) -> Generator[Planes, None, None]:
-    """Yield R, G, B of each PNG file in turn."""
-    for file in files:
-        yield planes_of(decode_png(file), "rgb")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        # Of what it makes no sense of, FFmpeg says all sorts of things: "Invalid argument", "Input/output error" ...
-        is_plain = isinstance(error, (FileNotFoundError, PermissionError, MemoryError))
-        hint = _HINT if isinstance(error, av.FFmpegError) and not is_plain else ""
-        raise VideoError(f"cannot read {path}: {error.strerror or error}{hint}") from error
-
-
-@contextmanager
-def video_stream(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    # The protocol is named because FFmpeg would take one from a name such as `take:2.mp4`.
-    with _reading(path), av.open(f"file:{path}", metadata_errors="replace") as container:
-        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
-            raise VideoError(f"{path}: there is no video in it")
-        if streams[0].codec_context is not None and streams[0].codec_context.name in _TEXT_CODECS:
-            raise VideoError(f"cannot read {path}: it is text, not video")
-        if streams[0].codec_context is None:
-            raise VideoError(f"{path}: its video codec is not supported by this FFmpeg")
-        streams[0].thread_type = "AUTO"
-        yield container, streams[0]
-
-
-def decode_png(file: Path) -> VideoFrame:
-    with _reading(file):
-        context = av.CodecContext.create("png", "r")
-        assert isinstance(context, VideoCodecContext)
-        context.thread_count = 1  # otherwise frames come out later
-        data = file.read_bytes()
-        frames = [*context.decode(av.Packet(data)), *context.decode(None)] if data else []
-    if len(frames) != 1:
-        raise VideoError(f"cannot read {file}: it holds no PNG picture")
-    return frames[0]
-
-
-# Frames -> FFmpeg ---------------------------------------------------------------------------------------------------
 
 
 class ContainerSink:
@@ -113,7 +47,7 @@ class ContainerSink:
     def write(self, frames: Frames) -> None:
         context = self._stream.codec_context
         for t in range(frames.n_frames):
-            frame = _padded_frame(frames, t, context.width, context.height)
+            frame = padded_frame(frames, t, context.width, context.height)
             frame.pts, frame.time_base = self._n_frames, context.time_base
             self._n_frames += 1
             self._container.mux(self._stream.encode(frame))
@@ -254,7 +188,7 @@ def _encoder(codec: str, fmt: VideoFormat, width: int, height: int, options: Map
     return context
 
 
-def _padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame:
+def padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame:
     """Frame t as yuv420p of this size, which may exceed it by one: edges are replicated."""
     frame = VideoFrame(width, height, "yuv420p")
     for k, plane in enumerate(frames.planes):
@@ -294,7 +228,7 @@ def write_elementary(
                 raise ConfigError(f"{codec} has no option {', '.join(unknown)}")
             for frames in groups:
                 for k in range(frames.n_frames):
-                    frame = _padded_frame(frames, k, width, height)
+                    frame = padded_frame(frames, k, width, height)
                     frame.pts, frame.time_base, t = t, stream.codec_context.time_base, t + 1
                     n_bytes += _mux(container, stream.encode(frame))
             return n_bytes + _mux(container, stream.encode(None))
@@ -308,81 +242,3 @@ def _mux(container: OutputContainer, packets: Sequence[Packet[VideoStream]]) -> 
     n_bytes = sum(packet.size for packet in packets)
     container.mux(packets)
     return n_bytes
-
-
-def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
-    """The decoded frames of a file of write_elementary, one at a time, cropped to the size of `fmt`.
-
-    Raises:
-        VideoError: it cannot be decoded, or gives another number of frames than `fmt` has.
-    """
-    n_frames = 0
-    for planes in container_frames(path, "yuv420"):
-        frames = Frames.empty("yuv420", 1, fmt.width, fmt.height)
-        for target, plane in zip(frames.planes, planes, strict=True):
-            target[0] = plane[:target.shape[1], :target.shape[2]]
-        n_frames += 1
-        yield frames
-    if n_frames != fmt.n_frames:
-        raise VideoError(f"{path} decodes to {n_frames} frames of {fmt.n_frames}")
-
-
-def lossy_bytes(path: Path) -> int | None:
-    """Bytes of the video stream of a source whose codec is a lossy one (or can be, as H.264); None for any other."""
-    with video_stream(path) as (container, stream):
-        if not stream.codec_context.codec.lossy:
-            return None
-        return sum(packet.size for packet in container.demux(stream))
-
-
-# Metrics ------------------------------------------------------------------------------------------------------------
-
-
-def has_filter(name: str) -> bool:
-    """Whether this FFmpeg has the filter."""
-    return name in av.filter.filters_available
-
-
-class FilterStats:
-    """A filter of FFmpeg's that compares two videos and writes what it finds into a file.
-
-    Args:
-        name: 'xpsnr', 'psnr', 'libvmaf' ...
-        options: its options, among them the name of that file.
-        fmt: size and rate of both videos; xpsnr takes another filter in time above 32 frames/s.
-    """
-
-    def __init__(self, name: str, options: Mapping[str, str], fmt: VideoFormat) -> None:
-        self._graph, self._time_base, self._t = av.filter.Graph(), 1 / fmt.frame_rate, 0
-        # PyAV's add_buffer would leave the rate out.
-        video = {"video_size": f"{fmt.width}x{fmt.height}", "pix_fmt": "yuv420p", "time_base": str(self._time_base),
-                 "frame_rate": str(fmt.frame_rate), "pixel_aspect": "1/1"}
-        sides = [self._graph.add("buffer", **video) for _ in range(2)]
-        compared, self._sink = self._graph.add(name, **options), self._graph.add("buffersink")
-        for number, side in enumerate(sides):
-            side.link_to(compared, 0, number)
-        compared.link_to(self._sink)
-        self._graph.configure()
-        self._sides = sides
-
-    def add(self, first: Frames, second: Frames) -> None:
-        """Compare as many 4:2:0 frames of both videos."""
-        for t in range(first.n_frames):
-            for side, frames in zip(self._sides, (first, second)):
-                frame = _padded_frame(frames, t, frames.width, frames.height)
-                frame.pts, frame.time_base = self._t, self._time_base
-                side.push(frame)
-            self._t += 1
-            self._drain()
-
-    def finish(self) -> None:
-        """After the last frame: the file is complete when this returns."""
-        for side in self._sides:
-            side.push(None)
-        self._drain()
-        del self._sides, self._sink, self._graph  # the filter writes its last lines when it goes
-
-    def _drain(self) -> None:
-        with suppress(av.BlockingIOError, av.EOFError):
-            while True:
-                self._sink.pull()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nervcodec.color import Plane, Planes, chroma_size, shrink_plane
 from nervcodec.errors import VideoError
+from nervcodec.video.color import shrink_plane
+from nervcodec.video.frames import Plane, Planes, chroma_size
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

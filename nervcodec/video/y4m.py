@@ -17,9 +17,10 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from nervcodec.color import Frames, Planes, chroma_size, shrink_plane
 from nervcodec.errors import VideoError
 from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.video.color import shrink_plane
+from nervcodec.video.frames import Frames, Planes, chroma_size
 
 MAGIC = b"YUV4MPEG2 "
 # Longest header or FRAME line we read; FFmpeg writes at most 128 bytes.

@@ -1,4 +1,4 @@
-"""What a source turns out to be: one pass over its decoded frames, the exact count, and a note on every assumption.
+"""What a source is: one pass over its frames, the exact count, and a note on every assumption.
 
 Containers lie about their number of frames, so each frame is decoded once before any work begins; that also finds
 the damaged frame, the one of another size and the one of too many bits while nothing is lost yet.
@@ -6,17 +6,20 @@ the damaged frame, the one of another size and the one of too many bits while no
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from nervcodec import libav
-from nervcodec.buffers import PLANAR_8BIT, layout_of
-from nervcodec.errors import VideoError
-from nervcodec.format.video_format import ColorTags
-from nervcodec.libav import InputContainer, VideoFrame, VideoStream
+from nervcodec.errors import ConfigError, VideoError
+from nervcodec.format.limits import Limits
+from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.video import ffmpeg_decode, y4m
+from nervcodec.video.ffmpeg_decode import InputContainer, VideoFrame, VideoStream
+from nervcodec.video.pixel_formats import PLANAR_8BIT, layout_of
+from nervcodec.video.reader import png_files, source_kind
 
 # RGB formats whose 8-bit samples are only reordered.
 _SAME_RGB = ("rgb24", "bgr24", "gbrp", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrap")
@@ -44,7 +47,7 @@ def survey_container(path: Path) -> Survey:
     Raises:
         VideoError: unreadable, without video, over 8 bits, or a frame of another size.
     """
-    with libav.video_stream(path) as (container, stream):
+    with ffmpeg_decode.video_stream(path) as (container, stream):
         timing = _Timing(stream.time_base)
         survey = _survey(_timed(container.decode(stream), timing), str(path), "")
         if not survey.n_frames:
@@ -69,7 +72,7 @@ def survey_pngs(files: Sequence[Path]) -> Survey:
     Raises:
         VideoError: a damaged PNG, one of over 8 bits, or of another size.
     """
-    return _survey(map(libav.decode_png, files), str(files[0].parent), "rgb")
+    return _survey(map(ffmpeg_decode.decode_png, files), str(files[0].parent), "rgb")
 
 
 class _Timing:
@@ -181,3 +184,75 @@ def _tags(frame: VideoFrame, layout: str) -> ColorTags:
         return ColorTags()
     full_range = True if frame.format.name.startswith("yuvj") else {1: False, 2: True}.get(frame.color_range)
     return ColorTags(matrix=frame.colorspace, full_range=full_range)
+
+
+# FFmpeg keeps rates as ratios of 32-bit integers.
+_LARGEST_TERM = 2**31 - 1
+_RATES = "a positive ratio of 32-bit integers"
+_PNG_FRAME_RATE = Fraction(25)
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def probe(path: str | Path, *, frame_rate: Fraction | None = None) -> tuple[VideoFormat, tuple[str, ...]]:
+    """Read a source through once: its format, with an exact frame count, and a note on every conversion or assumption.
+
+    Args:
+        path: a .y4m file (told by its first bytes), a folder of PNG files, or anything FFmpeg reads.
+        frame_rate: frames a second, instead of what the source says.
+
+    Raises:
+        VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size, without a rate.
+        ConfigError: a frame rate that is none.
+    """
+    if not os.fspath(path):  # Path would take it for the folder we are in
+        raise VideoError("the input has no name; name a file or a folder of PNG")
+    if frame_rate is not None and not _is_rate(frame_rate):
+        raise ConfigError(f"frame rate is {frame_rate}; legal: {_RATES}")
+    path = Path(path)
+    survey = {"y4m": _survey_y4m, "folder": _survey_folder, "container": survey_container}[source_kind(path)](path)
+    notes = list(survey.notes)
+    rate = survey.frame_rate
+    if frame_rate is not None and frame_rate != rate:
+        notes.append(f"frame rate {frame_rate} as asked" + (f", the source says {rate}" if rate else ""))
+        rate = frame_rate
+    elif rate is None and path.is_dir():
+        rate = _PNG_FRAME_RATE
+        notes.append(f"a folder of PNG has no frame rate: {rate} assumed")
+    if rate is None:
+        raise VideoError(f"{path}: it states no frame rate; 'encode --frame-rate R' gives it one")
+    return _format(survey, rate, path), tuple(notes)
+
+
+def _survey_y4m(path: Path) -> Survey:
+    header, n_frames, notes = y4m.probe(path)
+    size, ratio = (header.width, header.height), header.sample_aspect_ratio
+    return Survey(*size, n_frames, "yuv420", header.color, header.frame_rate, ratio, notes)
+
+
+def _survey_folder(path: Path) -> Survey:
+    files = png_files(path)
+    if not files:
+        raise VideoError(f"{path}: there are no .png files in this folder")
+    survey = survey_pngs(files)
+    n_other = sum(not name.name.startswith(".") for name in path.iterdir()) - len(files)
+    others = (f"other entries of the folder, left out: {n_other}",) if n_other else ()
+    return replace(survey, notes=(*others, *survey.notes))
+
+
+def _format(survey: Survey, rate: Fraction, path: Path) -> VideoFormat:
+    width, height = survey.width, survey.height
+    if not survey.n_frames:
+        raise VideoError(f"{path}: it has no frames")
+    largest = Limits().side
+    if max(width, height) > largest:
+        raise VideoError(f"{path}: frames are {width}x{height}; up to {largest} a side are read")
+    if not _is_rate(rate):
+        raise VideoError(f"{path}: the frame rate is {rate}; it must be {_RATES}")
+    ratio = survey.sample_aspect_ratio
+    return VideoFormat(width, height, rate, survey.n_frames, survey.layout, survey.color, ratio)
+
+
+def _is_rate(rate: Fraction) -> bool:
+    return rate > 0 and max(rate.numerator, rate.denominator) <= _LARGEST_TERM

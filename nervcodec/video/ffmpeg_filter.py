@@ -1,0 +1,61 @@
+"""FFmpeg through PyAV: filters that compare two videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import av
+
+from nervcodec.format.video_format import VideoFormat
+from nervcodec.video.ffmpeg_encode import padded_frame
+from nervcodec.video.frames import Frames
+
+def has_filter(name: str) -> bool:
+    """Whether this FFmpeg has the filter."""
+    return name in av.filter.filters_available
+
+
+class FilterStats:
+    """A filter of FFmpeg's that compares two videos and writes what it finds into a file.
+
+    Args:
+        name: 'xpsnr', 'psnr', 'libvmaf' ...
+        options: its options, among them the name of that file.
+        fmt: size and rate of both videos; xpsnr takes another filter in time above 32 frames/s.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, str], fmt: VideoFormat) -> None:
+        self._graph, self._time_base, self._t = av.filter.Graph(), 1 / fmt.frame_rate, 0
+        # PyAV's add_buffer would leave the rate out.
+        video = {"video_size": f"{fmt.width}x{fmt.height}", "pix_fmt": "yuv420p", "time_base": str(self._time_base),
+                 "frame_rate": str(fmt.frame_rate), "pixel_aspect": "1/1"}
+        sides = [self._graph.add("buffer", **video) for _ in range(2)]
+        compared, self._sink = self._graph.add(name, **options), self._graph.add("buffersink")
+        for number, side in enumerate(sides):
+            side.link_to(compared, 0, number)
+        compared.link_to(self._sink)
+        self._graph.configure()
+        self._sides = sides
+
+    def add(self, first: Frames, second: Frames) -> None:
+        """Compare as many 4:2:0 frames of both videos."""
+        for t in range(first.n_frames):
+            for side, frames in zip(self._sides, (first, second)):
+                frame = padded_frame(frames, t, frames.width, frames.height)
+                frame.pts, frame.time_base = self._t, self._time_base
+                side.push(frame)
+            self._t += 1
+            self._drain()
+
+    def finish(self) -> None:
+        """After the last frame: the file is complete when this returns."""
+        for side in self._sides:
+            side.push(None)
+        self._drain()
+        del self._sides, self._sink, self._graph  # the filter writes its last lines when it goes
+
+    def _drain(self) -> None:
+        with suppress(av.BlockingIOError, av.EOFError):
+            while True:
+                self._sink.pull()

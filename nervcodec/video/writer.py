@@ -1,0 +1,179 @@
+"""Frames -> outputs that stand whole or not at all: .y4m, folders of PNG, containers, standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.util.files import check_output, whole_file, whole_folder
+from nervcodec.video import ffmpeg_encode, y4m
+from nervcodec.video.color import resolve_matrix, to_layout
+from nervcodec.video.frames import Frames
+from nervcodec.video.reader import STANDARD
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+class _Sink(Protocol):
+    layout: str
+    notes: tuple[str, ...]
+
+    def write(self, frames: Frames) -> None: ...
+
+
+class _Y4mSink:
+    layout = "yuv420"
+
+    def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
+        self._file = file
+        lost = fmt.layout == "yuv420" and (fmt.color.matrix, fmt.color.primaries, fmt.color.transfer) != (2, 2, 2)
+        self.notes: tuple[str, ...] = (".y4m cannot say matrix, primaries and transfer",) if lost else ()
+        file.write(y4m.header_line(fmt))
+
+    def write(self, frames: Frames) -> None:
+        y4m.write_frames(self._file, frames)
+
+
+class Writer:
+    """Takes frames of either layout and writes them to one output; made by open_writer().
+
+    Attributes:
+        notes: what the output does differently from the frames written, for the user.
+    """
+
+    def __init__(self, sink: _Sink, fmt: VideoFormat) -> None:
+        self.notes = (*_conversion_note(sink, fmt), *sink.notes)
+        self._sink, self._color = sink, fmt.color
+
+    def write(self, frames: Frames) -> None:
+        """Append frames.
+
+        Raises:
+            OutputError, OSError: they cannot be written; open_writer turns the latter into the former.
+        """
+        self._sink.write(to_layout(frames, self._sink.layout, self._color))
+
+
+def output_kind(path: str | Path) -> str:
+    """'y4m', 'container', 'folder' or 'stdout', by the name of the output.
+
+    A name that ends in a slash or has no suffix is a folder of PNG, and so is a folder that exists; - is .y4m on
+    standard output.
+
+    Raises:
+        ConfigError: any other suffix.
+    """
+    if str(path) == STANDARD:
+        return "stdout"
+    suffix = Path(path).suffix.lower()
+    if not suffix or str(path).endswith("/") or os.path.isdir(path):
+        return "folder"
+    if suffix == ".y4m":
+        return "y4m"
+    if suffix in ffmpeg_encode.MUXERS:
+        return "container"
+    legal = ", ".join((".y4m", *ffmpeg_encode.MUXERS))
+    raise ConfigError(f"no video format goes by {suffix!r}; legal: {legal}, or a name ending in / for a folder of PNG")
+
+
+def check_target(
+    path: str | Path,
+    *,
+    codec: str | None = None,
+    quality: int | None = None,
+    overwrite: bool,
+    source: str | Path | None = None,
+) -> None:
+    """Raise at once whatever open_writer would object to, and an output that is the source.
+
+    Raises:
+        ConfigError, OutputExists, OutputError: as open_writer.
+    """
+    kind = output_kind(path)
+    if kind == "container":
+        ffmpeg_encode.check_encoder(codec or _default_codec(path), quality)
+    elif codec is not None or quality is not None:
+        lossy = ", ".join(ffmpeg_encode.MUXERS)
+        raise ConfigError(f"{path} is written without loss; a codec or a quality goes with {lossy}")
+    if kind == "stdout":
+        if sys.stdout.isatty():
+            raise ConfigError("standard output is a terminal; legal for video: a pipe or a file")
+        return
+    check_output(path, overwrite=overwrite, source=source, folder=kind == "folder")
+
+
+@contextmanager
+def open_writer(
+    path: str | Path, fmt: VideoFormat, *, codec: str | None = None, quality: int | None = None, overwrite: bool = False
+) -> Iterator[Writer]:
+    """Open an output for frames of this format; it stands when the block ends well, and else not at all.
+
+    Args:
+        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB); see output_kind().
+        fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is converted and tagged accordingly.
+        codec: FFmpeg's encoder for the encoded ones; libx264 unless told, in .webm libvpx-vp9.
+        quality: its crf, 0 (best) to 51 or 63; 12 unless told.
+        overwrite: whether an earlier output may be replaced.
+
+    Raises:
+        ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that has none.
+        OutputExists, OutputError: the output exists, or cannot be written.
+    """
+    check_target(path, codec=codec, quality=quality, overwrite=overwrite)
+    kind = output_kind(path)
+    with ExitStack() as stack:
+        if kind == "folder":
+            folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
+            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt)
+            return
+        tagged = replace(fmt, color=tags_420(fmt))
+        if kind == "stdout":
+            yield Writer(_Y4mSink(stack.enter_context(_standard_output()), tagged), fmt)
+            return
+        part = stack.enter_context(whole_file(path, overwrite=overwrite))
+        if kind == "y4m":
+            yield Writer(_Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt)
+            return
+        muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
+        codec = codec or _default_codec(path)
+        encoding = ffmpeg_encode.encoding(part, tagged, muxer=muxer, codec=codec, quality=quality, name=str(path))
+        yield Writer(stack.enter_context(encoding), fmt)
+
+
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    """Standard output for bytes."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is still in the buffer would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def _default_codec(path: str | Path) -> str:
+    return "libvpx-vp9" if Path(path).suffix.lower() == ".webm" else "libx264"
+
+
+def tags_420(fmt: VideoFormat) -> ColorTags:
+    """The colour of what is written as 4:2:0: the source's own, or for RGB that of our conversion."""
+    if fmt.layout == "yuv420":
+        return fmt.color
+    matrix = resolve_matrix(fmt.color, fmt.height)
+    # The mean of 2x2 lies in their center: location 2.
+    return replace(fmt.color, matrix=matrix.code, full_range=matrix.full_range, chroma_location=2)
+
+
+def _conversion_note(sink: _Sink, fmt: VideoFormat) -> Iterator[str]:
+    if sink.layout != fmt.layout:
+        matrix = resolve_matrix(fmt.color, fmt.height)
+        kind = f"matrix {matrix.code} of H.273, {'full' if matrix.full_range else 'limited'} range"
+        yield f"RGB converted to 4:2:0 ({kind})" if fmt.layout == "rgb" else f"4:2:0 converted to RGB ({kind})"
