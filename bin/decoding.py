@@ -23,7 +23,9 @@ from goals import ROOT, table
 from rd import replace_block
 
 from nervcodec import info
-from nervcodec.entropy import Coded
+from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
+from nervcodec.coding.range_coder import Coded
+from nervcodec.coding.streams import segment_of
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import ModelConfig
@@ -31,8 +33,6 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.goal import expected_bpp, rate_weight_of, usual_bpp
 from nervcodec.model import Network, initial_parameters
 from nervcodec.presets import PRESETS, Nature
-from nervcodec.quantize import code_from_step, quantize, step_from_code
-from nervcodec.segment import segment_of
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import open_writer
 

@@ -330,7 +330,8 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
 
     The next segment's streams are decoded while this one's frames are made, and these while others are used.
     """
-    from nervcodec.segment import decode_parameters, reconstruct
+    from nervcodec.coding.streams import decode_parameters
+    from nervcodec.segment import reconstruct
     model, parts, start = file.header.model, [], 0
     for segment in file.segments:
         wanted = range(max(first - start, 0), min(stop - start, segment.n_frames))

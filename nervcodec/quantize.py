@@ -12,72 +12,19 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from nervcodec.coding.quantizer import MANTISSA_BITS, bounds, code_from_step
 from nervcodec.format.model_config import Keys
 
-_MANTISSA_BITS = 3
-_MIN_EXPONENT = -23
-MAX_STEP_CODE = 255
 _LEAST_MAGNITUDE = 0.05  # of a group's symbols in the mean, for its estimated rate
-
-
-def step_from_code(code: int) -> float:
-    """The step (8 + code mod 8) * 2^(floor(code / 8) - 23), exact in float64."""
-    mantissa = (1 << _MANTISSA_BITS) + code % (1 << _MANTISSA_BITS)
-    return math.ldexp(mantissa, (code >> _MANTISSA_BITS) + _MIN_EXPONENT)
-
-
-def code_from_step(step: float, *, up: bool = False) -> int:
-    """The code of the nearest step that can be written, or with `up` of the smallest one not below it."""
-    fraction, exponent = math.frexp(max(step, step_from_code(0)))
-    mantissa = fraction * (2 << _MANTISSA_BITS)
-    mantissa = math.ceil(mantissa) if up else round(mantissa)
-    code = ((exponent - 1 - _MANTISSA_BITS - _MIN_EXPONENT) << _MANTISSA_BITS) + mantissa - (1 << _MANTISSA_BITS)
-    return min(code, MAX_STEP_CODE)
 
 
 def writable_steps(steps: torch.Tensor) -> torch.Tensor:
     """The steps (float32, positive) with their mantissas rounded to the bits that a step code holds."""
-    spare = 23 - _MANTISSA_BITS
+    spare = 23 - MANTISSA_BITS
     bits = steps.detach().view(torch.int32)
     return ((bits + (1 << spare - 1)) >> spare << spare).view(torch.float32)
-
-
-def bounds(max_symbol: int, is_keyed: bool) -> tuple[int, int]:
-    """Least and largest multiple of its step that a parameter may be, so that differences too are legal symbols."""
-    return (-(max_symbol // 2), (max_symbol + 1) // 2) if is_keyed else (-max_symbol, max_symbol)
-
-
-def quantize(values: NDArray[np.float32], step: float, max_symbol: int, keys: Keys = ()) -> NDArray[np.int32]:
-    """Nearest multiples of the step (halves to even), clipped to `bounds`; of keys their differences.
-
-    Args:
-        values: [n]; of keys, n is a multiple of their number.
-        keys: how many of them each shot has; the first of a shot is coded as it is, the others as their difference
-            from the one before. (): values that belong to no keys.
-    Returns:
-        int32 [n], within +-max_symbol.
-    """
-    multiples = np.clip(np.rint(values.astype(np.float64) / step), *bounds(max_symbol, bool(keys))).astype(np.int32)
-    if not keys:
-        return multiples
-    return np.concatenate([np.diff(shot, axis=0, prepend=np.int32(0)) for shot in _shots(multiples, keys)]).ravel()
-
-
-def dequantize(symbols: NDArray[np.int32], step: float, keys: Keys = ()) -> NDArray[np.float32]:
-    """The inverse: multiple * step, computed in float64 and rounded once; float32 [n]."""
-    multiples = symbols.astype(np.int64)
-    if keys:
-        multiples = np.concatenate([shot.cumsum(axis=0) for shot in _shots(multiples, keys)]).ravel()
-    return (multiples.astype(np.float64) * step).astype(np.float32)
-
-
-def _shots(values: NDArray[Any], keys: Keys) -> list[NDArray[Any]]:
-    """Values [n] as those of each shot, [keys of it, values a key]."""
-    return np.split(values.reshape(sum(keys), -1), np.cumsum(keys[:-1]))
 
 
 class SoftQuantizer:

@@ -6,9 +6,8 @@ both go through decode_segment: one batch size, one memory layout, float32 throu
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from nervcodec.backends import arithmetic
+from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, quantize, step_from_code
+from nervcodec.coding.range_coder import Coded
+from nervcodec.coding.streams import decode_parameters, entropy_bytes, segment_of
 from nervcodec.config import FitConfig
-from nervcodec.entropy import Coded, Form, decode_symbols, encode_symbols
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from nervcodec.format import tensors
@@ -27,7 +28,7 @@ from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.model import Network, is_shared, pack, to_uint8, unpack
 from nervcodec.prune import magnitude_mask
-from nervcodec.quantize import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code, writable_steps
+from nervcodec.quantize import writable_steps
 from nervcodec.recorded import Recorder
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.video.frames import Frames
@@ -84,20 +85,6 @@ def encode_segment(frames: Frames, shots: Shots | None, model: ModelConfig, fit:
     zeros = sum(int((group.symbols == 0).sum()) for group in coded)
     return segment_of(coded, model, shots), FitSummary(
         fitted.n_rollbacks, zeros / fitted.parameters.numel(), entropy_bytes(model, shots, coded))
-
-
-def segment_of(coded: list[Coded], model: ModelConfig, shots: Shots) -> Segment:
-    """The symbols of all groups coded, a stream for each module."""
-    by_module = itertools.groupby(zip(tensors.groups(model, shots), coded, strict=True),
-                                  key=lambda pair: pair[0].module)
-    modules = (list(pairs) for _, pairs in by_module)
-    return Segment(shots, tuple(
-        encode_symbols([own for _, own in pairs], _forms(group for group, _ in pairs), model.max_symbol)
-        for pairs in modules))
-
-
-def _forms(groups: Iterable[tensors.Group]) -> list[Form]:
-    return [Form(group.shape, group.keys, group.follows) for group in groups]
 
 
 def _gauges(frames: Frames, shots: Shots, model: ModelConfig, color: ColorTags, device: str) -> Gauges:
@@ -169,31 +156,6 @@ def quantized(fitted: Fitted, model: ModelConfig, shots: Shots) -> list[Coded]:
     return coded
 
 
-def entropy_bytes(model: ModelConfig, shots: Shots, coded: list[Coded]) -> float:
-    """Sum over all parameter tensors of their own empirical order-0 entropy, the yardstick of the entropy coder."""
-    symbols = np.concatenate([group.symbols for group in coded])
-    bits, start = 0.0, 0
-    for tensor in tensors.tensors(model, shots):
-        counts = np.unique(symbols[start:start + tensor.size], return_counts=True)[1]
-        bits -= float(counts @ np.log2(counts / tensor.size))
-        start += tensor.size
-    return bits / 8
-
-
-def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
-    """The symbols and steps of all groups, in coded order.
-
-    Raises:
-        BitstreamError: streams that no encoder writes.
-    """
-    coded: list[Coded] = []
-    groups = tensors.groups(model, segment.shots)
-    for module, stream in zip(tensors.module_names(model), segment.streams, strict=True):
-        own = _forms(group for group in groups if group.module == module)
-        coded += decode_symbols(stream, own, model.max_symbol)
-    return coded
-
-
 def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") -> Iterator[Frames]:
     """All frames of a segment, in the model's colorspace, a batch at a time.
 
@@ -201,17 +163,6 @@ def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") ->
         BitstreamError: streams that no encoder writes.
     """
     return reconstruct(decode_parameters(segment, model), model, range(segment.n_frames), segment.shots, device)
-
-
-def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float32]:
-    """The parameters of a segment's network, float32 [n_parameters].
-
-    Raises:
-        BitstreamError: streams that no encoder writes.
-    """
-    groups = tensors.groups(model, segment.shots)
-    return np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.keys)
-                           for part, group in zip(decode_symbols_of(segment, model), groups, strict=True)])
 
 
 def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] | None:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from nervcodec.coding.quantizer import code_from_step, step_from_code
 from nervcodec.errors import FitError
 from nervcodec.fitstate import Checkpoint, Fitted, Progress
 from nervcodec.losses import l1_ssim
 from nervcodec.optim import Optimizer, peak_factor, rate_factor
-from nervcodec.quantize import SoftQuantizer, code_from_step, covering_steps, step_from_code
+from nervcodec.quantize import SoftQuantizer, covering_steps
 from nervcodec.ratecontrol import (
     IDLE_LOOKS,
     PSNR_LOOKS,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from nervcodec.entropy import Form
+from nervcodec.coding.range_coder import Form
 
 
 def forms(shapes: Sequence[tuple[int, ...]], followers: Collection[int] = ()) -> list[Form]:

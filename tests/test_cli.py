@@ -13,7 +13,7 @@ import pytest
 from shell import Result, Shell, write_clip
 
 from nervcodec import __version__, options
-from nervcodec.entropy import Coded
+from nervcodec.coding.range_coder import Coded
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
@@ -107,8 +107,9 @@ def test_decode_range_equals_a_part_of_the_whole(coded: Shell) -> None:
 def test_decode_touches_only_needed_segments(coded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames of the second segment are decoded without decoding the first."""
     from nervcodec import segment
+    from nervcodec.coding import streams
     lengths: list[int] = []
-    original = segment.decode_symbols_of
+    original = streams.decode_symbols_of
 
     def counting(one: Segment, model: ModelConfig) -> list[Coded]:
         lengths.append(one.n_frames)
@@ -147,8 +148,8 @@ def test_prune_and_bits_reach_the_file(shell: Shell) -> None:
     write_clip(shell.folder / "in.y4m")
     shell("encode", "in.y4m", "out.nvpp", "--preset", "paper-xs", "--frames", "2", "--epochs", "1", "--prune", "0.5",
           "--bits", "5")
+    from nervcodec.coding.streams import decode_symbols_of
     from nervcodec.format.container import load
-    from nervcodec.segment import decode_symbols_of
     file = load(shell.folder / "out.nvpp")
     symbols = np.concatenate([group.symbols for group in decode_symbols_of(file.segments[0], file.header.model)])
     assert np.abs(symbols).max() == 15

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nervcodec.contexts import THRESHOLDS, Places, activity, has_classes
+from nervcodec.coding.contexts import THRESHOLDS, Places, activity, has_classes
 
 SHAPES = st.tuples(st.integers(2, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))
 

@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nervcodec.contexts import Shape, Symbols
-from nervcodec.entropy import Coded, decode_symbols, encode_symbols
+from nervcodec.coding.contexts import Shape, Symbols
+from nervcodec.coding.range_coder import Coded, decode_symbols, encode_symbols
+from nervcodec.coding.tables import TOTAL_BITS, frequencies, read_record, symbol_bits
 from nervcodec.errors import BitstreamError, InvalidField, Truncated
-from nervcodec.records import TOTAL_BITS, frequencies, read_record, symbol_bits
 
 EVERY_MAX_SYMBOL = [(1 << bits - 1) - 1 for bits in range(2, 13)]
 

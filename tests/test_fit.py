@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nervcodec import stage as stage_module
+from nervcodec.coding.quantizer import step_from_code
 from nervcodec.config import FitConfig
 from nervcodec.errors import FitError
 from nervcodec.fit import Fitter
@@ -21,7 +22,7 @@ from nervcodec.format.tensors import tensors
 from nervcodec.model import pack
 from nervcodec.optim import Optimizer
 from nervcodec.prune import magnitude_mask
-from nervcodec.quantize import SoftQuantizer, covering_steps, step_from_code
+from nervcodec.quantize import SoftQuantizer, covering_steps
 from nervcodec.ratecontrol import SETTLING_CYCLES, SIZE_LOOKS
 from nervcodec.video.frames import Frames
 

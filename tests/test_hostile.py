@@ -13,11 +13,11 @@ from fresh import assert_refused, assert_refused_cheaply
 from hostile import CASES, CONTAINER, GOOD, LIMITS, STREAMS, Case, file_of, flipped, header, segment, write_all
 from shell import Shell
 
+from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.errors import BitstreamError, Truncated
 from nervcodec.format.container import load
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
-from nervcodec.segment import decode_symbols_of
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

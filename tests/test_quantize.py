@@ -9,16 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.quantize import (
-    MAX_STEP_CODE,
-    SoftQuantizer,
-    code_from_step,
-    covering_steps,
-    dequantize,
-    quantize,
-    step_from_code,
-    writable_steps,
-)
+from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code
+from nervcodec.quantize import SoftQuantizer, covering_steps, writable_steps
 
 CODES = st.integers(0, MAX_STEP_CODE)
 STEPS = st.floats(step_from_code(0), step_from_code(MAX_STEP_CODE))

@@ -15,9 +15,10 @@ import pytest
 import reference_reader
 from forms import forms
 
-from nervcodec.entropy import Coded, Form, encode_symbols
+from nervcodec.coding.range_coder import Coded, Form, encode_symbols
+from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.format.container import read_file
-from nervcodec.segment import decode_segment, decode_symbols_of
+from nervcodec.segment import decode_segment
 
 N_FRAMES = 5
 CUT = 2  # the first frame of another scene in clip "cut"

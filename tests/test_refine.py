@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from nervcodec.coding.quantizer import bounds
+from nervcodec.coding.tables import symbol_bits
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Progress
@@ -18,8 +20,6 @@ from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import frame_rgb_db
 from nervcodec.model import pack
-from nervcodec.quantize import bounds
-from nervcodec.records import symbol_bits
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.segment import _gauges, decode_segment, encode_segment, nearest_to
 from nervcodec.video.frames import Frames

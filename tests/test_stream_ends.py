@@ -10,8 +10,8 @@ from forms import forms
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nervcodec.contexts import Places
-from nervcodec.entropy import _encode_bytes, _Part, _shortest, decode_symbols
+from nervcodec.coding.contexts import Places
+from nervcodec.coding.range_coder import _encode_bytes, _Part, _shortest, decode_symbols
 
 MAX_SECONDS = 10  # for what takes a tenth of one; a search for the length takes hours
 RECORD = b"\x40\5\4\x40"  # the lowest symbol has the frequency 1 of 2^24, and the range coder's lowest interval

@@ -11,6 +11,7 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.ffmpeg_encode import padded_frame
 from nervcodec.video.frames import Frames
 
+
 def has_filter(name: str) -> bool:
     """Whether this FFmpeg has the filter."""
     return name in av.filter.filters_available

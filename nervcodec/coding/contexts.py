@@ -17,7 +17,6 @@ from nervcodec.format.model_config import Keys
 
 Symbols = NDArray[np.int32]
 Shape = tuple[int, ...]
-
 # Least activities of the second, third .. class, for one class, two classes and so on.
 THRESHOLDS = ((), (6,), (2, 8), (1, 4, 10), (1, 3, 7, 16), (1, 3, 6, 12, 24))
 

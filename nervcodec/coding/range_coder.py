@@ -16,10 +16,10 @@ from typing import NamedTuple
 import constriction
 import numpy as np
 
-from nervcodec.contexts import THRESHOLDS, Places, Shape, Symbols, has_classes
+from nervcodec.coding.contexts import THRESHOLDS, Places, Shape, Symbols, has_classes
+from nervcodec.coding.tables import EMPTY, fit_table, frequencies, read_record
 from nervcodec.errors import BitstreamError, InvalidField, Truncated
 from nervcodec.format.model_config import Keys
-from nervcodec.records import EMPTY, fit_table, frequencies, read_record
 
 
 @dataclass(frozen=True)

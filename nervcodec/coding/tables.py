@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.contexts import Symbols
+from nervcodec.coding.contexts import Symbols
 from nervcodec.errors import InvalidField, Truncated
 
 TOTAL_BITS = 24
