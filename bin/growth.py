@@ -24,12 +24,12 @@ from typing import Any
 
 from rd import replace_block
 
-from nervcodec.backends import choose_device, choose_precision, device_label, set_threads
 from nervcodec.floor import floor_text
 from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.machine import machine, versions
+from nervcodec.nn.device import choose_device, choose_precision, device_label, set_threads
 from nervcodec.plots import growth
 from nervcodec.presets import PRESETS
 from nervcodec.speed import speed_text

@@ -105,7 +105,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
     keep_freed_memory()
     source = click.get_current_context().with_resource(spooled(source))
     plan = plan_encode(source, goal=goal, **options)
-    from nervcodec.backends import choose_device, choose_precision, set_threads
+    from nervcodec.nn.device import choose_device, choose_precision, set_threads
     device = choose_device(device)
     plan = with_precision(plan, choose_precision(precision, device))
     set_threads(threads)
@@ -311,9 +311,9 @@ def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list
         _bench_speed(clips, n_frames, threads, seed, as_json, **speed_options)
         return
     from nervcodec.adapters import chosen_adapters
-    from nervcodec.backends import set_threads
     from nervcodec.bench import Bench, check_folder, open_clip, write_csv
     from nervcodec.curves import choose_anchor
+    from nervcodec.nn.device import set_threads
     from nervcodec.report import write_report
     from nervcodec.suites import suite_clips
     paths = [*clips, *(suite_clips(suite, folder) if suite else ())]
@@ -339,8 +339,8 @@ def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | N
                  speed: bool, floor: bool, cases: list[str], device: str, variants: list[str],
                  **settings: Any) -> None:
     """Prints our training beside plain PyTorch's, or our times beside the least that they could be."""
-    from nervcodec.backends import choose_device, set_threads
     from nervcodec.floor import CASES, floor_text, measure_floor
+    from nervcodec.nn.device import choose_device, set_threads
     from nervcodec.speed import Settings, compare_speed, speed_text
     from nervcodec.util.memory import keep_freed_memory
     if speed == floor or bool(clips) != speed:

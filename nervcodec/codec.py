@@ -130,7 +130,7 @@ def encode(plan: EncodePlan, destination: str | os.PathLike[str], *, device: str
     Raises:
         NervCodecError: see errors.py; the destination is then as it was before.
     """
-    from nervcodec.backends import device_label, peak_memory_bytes
+    from nervcodec.nn.device import device_label, peak_memory_bytes
     destination = Path(destination)
     check_output(destination, overwrite=overwrite, source=plan.source)
     started = time.monotonic()
@@ -367,7 +367,7 @@ def decode(source: str | os.PathLike[str], destination: str | os.PathLike[str], 
     stop = form.n_frames if stop is None else stop
     if not 0 <= first < stop <= form.n_frames:
         raise ConfigError(f"frames are {first}:{stop}; legal: A:B with 0 <= A < B <= {form.n_frames}")
-    from nervcodec.backends import choose_device, set_threads
+    from nervcodec.nn.device import choose_device, set_threads
     device = choose_device(device)
     set_threads(n_threads)
     started = time.monotonic()

@@ -12,7 +12,7 @@ from nervcodec.fit import Fitter
 from nervcodec.fitstate import Progress
 from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
-from nervcodec.model import pack
+from nervcodec.nn.planes import pack
 from nervcodec.video.frames import Frames
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured

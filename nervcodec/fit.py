@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec.backends import arithmetic
 from nervcodec.config import FitConfig
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.losses import plane_weights
-from nervcodec.model import Network, initial_parameters, is_shared
+from nervcodec.model import initial_parameters
+from nervcodec.nn.device import arithmetic
+from nervcodec.nn.network import Network, is_shared
 from nervcodec.ratecontrol import PSNR_LAW, SIZE_LAW, psnr_error, size_error
 from nervcodec.stage import Stage
 

@@ -19,7 +19,8 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.losses import l1_ssim
-from nervcodec.model import Network, initial_parameters
+from nervcodec.model import initial_parameters
+from nervcodec.nn.network import Network
 from nervcodec.optim import peak_factor, rate_factor
 
 

@@ -212,7 +212,7 @@ def check_memory(plan: EncodePlan, device: str, max_bytes: float | None) -> None
     Raises:
         LimitExceeded: with the estimate.
     """
-    from nervcodec.backends import free_memory_bytes
+    from nervcodec.nn.device import free_memory_bytes
     need, limit = memory_bytes(plan), free_memory_bytes(device) if max_bytes is None else max_bytes
     if limit is not None and need > limit:
         raise LimitExceeded(

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nervcodec.backends import arithmetic
 from nervcodec.coding.tables import symbol_bits
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Progress
 from nervcodec.goal import NATS_PER_DB
+from nervcodec.nn.cuda_graphs import Recorder
+from nervcodec.nn.device import arithmetic
 from nervcodec.quantize import SoftQuantizer, writable_steps
-from nervcodec.recorded import Recorder
 
 REFINE = "refine"  # the stage's name
 _FIRST_SAMPLES, _MORE_SAMPLES = 3.0, 0.5  # of the curvature, a frame: before the first moves, after each good ones

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec.backends import arithmetic
 from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, entropy_bytes, segment_of
@@ -26,10 +25,12 @@ from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import frame_rgb_db
-from nervcodec.model import Network, is_shared, pack, to_uint8, unpack
+from nervcodec.nn.cuda_graphs import Recorder
+from nervcodec.nn.device import arithmetic
+from nervcodec.nn.network import Network, is_shared
+from nervcodec.nn.planes import pack, to_uint8, unpack
 from nervcodec.prune import magnitude_mask
 from nervcodec.quantize import writable_steps
-from nervcodec.recorded import Recorder
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.video.frames import Frames
 

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec.backends import choose_precision, device_label, set_threads
 from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.machine import machine, now, versions
 from nervcodec.metrics import Quality, QualityMeter
-from nervcodec.model import pack
+from nervcodec.nn.device import choose_precision, device_label, set_threads
+from nervcodec.nn.planes import pack
 from nervcodec.plain import PlainFit
 from nervcodec.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.segment import reconstruct

@@ -21,6 +21,7 @@ from nervcodec.coding.quantizer import code_from_step, step_from_code
 from nervcodec.errors import FitError
 from nervcodec.fitstate import Checkpoint, Fitted, Progress
 from nervcodec.losses import l1_ssim
+from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.optim import Optimizer, peak_factor, rate_factor
 from nervcodec.quantize import SoftQuantizer, covering_steps
 from nervcodec.ratecontrol import (
@@ -39,7 +40,6 @@ from nervcodec.ratecontrol import (
     settling_factor,
     size_error,
 )
-from nervcodec.recorded import Recorder
 
 if TYPE_CHECKING:
     from nervcodec.fit import Fitter

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nervcodec.nn.grids import moved
+
 _LEAST_SIDE = 24  # of the coarsest picture
 _COARSE_REACH, _FINE_REACH = 4, 2  # samples of a level's picture, in each direction
 _SHIFT_COST = 0.1  # levels of mean absolute difference that a shift by one sample must gain
@@ -35,15 +37,6 @@ def trajectories(luma: Tensor, rows: int, columns: int) -> Tensor:
         before = moved(found[-1][None], move[None] * move.new_tensor([columns / width, rows / height]).view(2, 1, 1))
         found.append(move + before[0])
     return torch.stack(found)
-
-
-def moved(maps: Tensor, by: Tensor) -> Tensor:
-    """Each map [T, C, h, w] taken at its places plus `by` [T, 2, h, w] (columns, rows, in cells), held at the edges."""
-    height, width = maps.shape[2:]
-    rows = torch.arange(height, device=maps.device).view(-1, 1)
-    columns = torch.arange(width, device=maps.device)
-    x, y = (2 * (columns + by[:, 0]) + 1) / width - 1, (2 * (rows + by[:, 1]) + 1) / height - 1
-    return F.grid_sample(maps, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=False)
 
 
 def _moves(luma: Tensor, rows: int, columns: int) -> Tensor:

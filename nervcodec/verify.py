@@ -74,7 +74,7 @@ def verify(source: str | os.PathLike[str], *, limits: Limits = Limits(), device:
     """
     file = load(source)
     limits.check(file)
-    from nervcodec.backends import choose_device, set_threads
+    from nervcodec.nn.device import choose_device, set_threads
     from nervcodec.segment import decode_segment
     device = choose_device(device)
     set_threads(n_threads)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nervcodec.convolution import conv2d, weight_gradient
+from nervcodec.nn.conv import conv2d, weight_gradient
 
 
 def random(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:

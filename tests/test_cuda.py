@@ -12,8 +12,8 @@ from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted
 from nervcodec.format.model_config import Block, Grid, ModelConfig
-from nervcodec.model import pack
-from nervcodec.recorded import Recorder
+from nervcodec.nn.cuda_graphs import Recorder
+from nervcodec.nn.planes import pack
 from nervcodec.refine import Refiner
 from nervcodec.segment import decode_segment, encode_segment
 from nervcodec.stepping import OurFit

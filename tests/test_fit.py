@@ -19,7 +19,7 @@ from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted, Gauges, Progress, silent
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import tensors
-from nervcodec.model import pack
+from nervcodec.nn.planes import pack
 from nervcodec.optim import Optimizer
 from nervcodec.prune import magnitude_mask
 from nervcodec.quantize import SoftQuantizer, covering_steps

@@ -14,7 +14,7 @@ from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.losses import ssim
-from nervcodec.model import pack
+from nervcodec.nn.planes import pack
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4, batch_size=2)

@@ -12,7 +12,10 @@ from torch import Tensor
 
 from nervcodec.format.model_config import COLORSPACES, PARTS, Block, Grid, ModelConfig
 from nervcodec.format.tensors import MOTION_UNIT
-from nervcodec.model import Network, blend_matrix, initial_parameters, pack, positional_encoding, to_uint8, unpack
+from nervcodec.model import initial_parameters
+from nervcodec.nn.grids import blend_matrix, positional_encoding
+from nervcodec.nn.network import Network
+from nervcodec.nn.planes import pack, to_uint8, unpack
 from nervcodec.plain import PlainNetwork
 
 N_FRAMES = 6

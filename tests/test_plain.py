@@ -9,7 +9,9 @@ from conftest import MakeClip
 from nervcodec.config import FitConfig
 from nervcodec.fit import Fitter
 from nervcodec.format.model_config import Block, Grid, ModelConfig
-from nervcodec.model import Network, initial_parameters, pack
+from nervcodec.model import initial_parameters
+from nervcodec.nn.network import Network
+from nervcodec.nn.planes import pack
 from nervcodec.plain import PlainFit, PlainNetwork
 from nervcodec.stepping import OurFit
 

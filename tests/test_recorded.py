@@ -2,7 +2,7 @@
 
 import torch
 
-from nervcodec.recorded import Recorder
+from nervcodec.nn.cuda_graphs import Recorder
 
 CPU = torch.device("cpu")
 

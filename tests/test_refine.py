@@ -19,7 +19,7 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import ColorTags
 from nervcodec.metrics import frame_rgb_db
-from nervcodec.model import pack
+from nervcodec.nn.planes import pack
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.segment import _gauges, decode_segment, encode_segment, nearest_to
 from nervcodec.video.frames import Frames

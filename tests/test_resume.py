@@ -23,7 +23,7 @@ from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.journal import Journal, Pace, folder_of
-from nervcodec.model import pack
+from nervcodec.nn.planes import pack
 from nervcodec.prune import magnitude_mask
 from nervcodec.video.frames import Frames
 

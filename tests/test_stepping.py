@@ -10,7 +10,7 @@ from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
 from nervcodec.fit import Fitter
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.model import pack
+from nervcodec.nn.planes import pack
 from nervcodec.presets import PRESETS
 from nervcodec.stepping import (
     RECIPES,

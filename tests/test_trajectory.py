@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec.trajectory import moved, trajectories
+from nervcodec.nn.grids import moved
+from nervcodec.trajectory import trajectories
 
 
 def texture(height: int, width: int) -> Tensor:

@@ -18,7 +18,7 @@ from nervcodec.fit import Fitter
 from nervcodec.format.container import load
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import KEYED, tensors
-from nervcodec.model import pack
+from nervcodec.nn.planes import pack
 from nervcodec.plan import EncodePlan, plan_encode
 from nervcodec.segment import encode_segment, shared_weights
 from nervcodec.video.frames import Frames

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec.wavelets import joined
+from nervcodec.nn.grids import joined
 
 
 def halved(grid: Tensor) -> tuple[Tensor, Tensor]:
