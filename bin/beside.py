@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nervcodec.conventional import CONVENTIONAL, decode, encode
-from nervcodec.metrics import QualityMeter
+from nervcodec.quality.metrics import QualityMeter
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from rd import arguments_of
 
-from nervcodec.metrics import QualityMeter
+from nervcodec.quality.metrics import QualityMeter
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all, read_groups

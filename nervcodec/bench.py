@@ -25,11 +25,12 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from nervcodec.adapters import Adapter, filled, source_digest
-from nervcodec.compare import compare, tools_here
 from nervcodec.crops import make_crops
 from nervcodec.errors import CommandFailed, ConfigError, NervCodecError, OutputError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.machine import machine, now, versions
+from nervcodec.quality.compare import compare
+from nervcodec.quality.tools import tools_here
 from nervcodec.util.files import whole_file
 from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION, lossy_bytes
 from nervcodec.video.probe import probe

@@ -263,8 +263,8 @@ def info(source: str, *, as_json: bool) -> None:
 def compare(reference: Path, distorted: Path, *, n_frames: int | None, csv_path: Path | None, overwrite: bool,
             as_json: bool) -> None:
     """Measure the video DIST against REF: PSNR, SSIM, MS-SSIM, XPSNR, and VMAF where it can be had."""
-    from nervcodec.compare import compare as measure
-    from nervcodec.compare import write_csv
+    from nervcodec.quality.compare import compare as measure
+    from nervcodec.quality.compare import write_csv
     from nervcodec.util.files import check_output
     if csv_path:
         overwrite = overwrite or _asks_to_overwrite(str(csv_path))

@@ -36,8 +36,8 @@ from nervcodec.format.model_config import Shots
 from nervcodec.format.salvage import salvage
 from nervcodec.framesums import FrameSummer
 from nervcodec.journal import Journal, Pace
-from nervcodec.metrics import Quality, QualityMeter
 from nervcodec.plan import EncodePlan, source_frames
+from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.util.prefetch import ahead
 from nervcodec.video.frames import Frames

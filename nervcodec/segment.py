@@ -24,12 +24,12 @@ from nervcodec.format import tensors
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
-from nervcodec.metrics import frame_rgb_db
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
 from nervcodec.nn.network import Network, is_shared
 from nervcodec.nn.planes import pack, to_uint8, unpack
 from nervcodec.prune import magnitude_mask
+from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.quantize import writable_steps
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.video.frames import Frames

@@ -17,7 +17,7 @@ from nervcodec.coding.range_coder import Coded
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.metrics import QualityMeter
+from nervcodec.quality.metrics import QualityMeter
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups

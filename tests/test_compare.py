@@ -19,10 +19,11 @@ import pytest
 import torch
 from pytorch_msssim import ms_ssim, ssim
 
-from nervcodec import compare as module
-from nervcodec.compare import Comparison, compare, write_csv
 from nervcodec.errors import ConfigError, OutputExists
 from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.quality import compare as module
+from nervcodec.quality import tools
+from nervcodec.quality.compare import Comparison, compare, write_csv
 from nervcodec.video.color import yuv420_to_rgb
 from nervcodec.video.ffmpeg_filter import FilterStats
 from nervcodec.video.frames import Frames
@@ -273,7 +274,7 @@ def test_without_filters_the_reasons_stand_there(tmp_path: Path, no_filters: Non
     assert (found.xpsnr, found.xpsnr_reason) == (None, "this FFmpeg has no filter xpsnr")
     assert (found.vmaf, found.vmaf_reason) == (
         None, "there is neither FFmpeg's filter libvmaf nor a program vmaf")
-    assert module.tools_here() == []
+    assert tools.tools_here() == []
 
 
 def test_vmaf_by_its_program(tmp_path: Path, no_filters: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +291,7 @@ json.dump({"frames": [{"metrics": {"vmaf": score}} for score in scores]}, open(o
     expected = [float(int(x[0, 0]) - int(y[0, 0])) for x, y in zip(a.planes[0], b.planes[0])]
     assert found.per_frame["vmaf"] == expected and found.vmaf_reason is None
     assert found.vmaf == pytest.approx(sum(expected) / 3)
-    assert module.tools_here() == ["vmaf"]
+    assert tools.tools_here() == ["vmaf"]
 
 
 def test_vmaf_that_fails(tmp_path: Path, no_filters: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nervcodec.format.video_format import ColorTags
-from nervcodec.metrics import QualityMeter, frame_mse, psnr_db
+from nervcodec.quality.metrics import QualityMeter, frame_mse, psnr_db
 from nervcodec.video.color import rgb_to_yuv420, yuv420_to_rgb
 from nervcodec.video.frames import Frames, Plane
 

@@ -18,8 +18,8 @@ from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Progress
 from nervcodec.format import tensors
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import ColorTags
-from nervcodec.metrics import frame_rgb_db
 from nervcodec.nn.planes import pack
+from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.refine import REFINE, Refiner
 from nervcodec.segment import _gauges, decode_segment, encode_segment, nearest_to
 from nervcodec.video.frames import Frames

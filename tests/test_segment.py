@@ -20,7 +20,7 @@ from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import groups, module_names, n_parameters
 from nervcodec.format.video_format import ColorTags
-from nervcodec.metrics import frame_rgb_db
+from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.segment import biased, decode_segment, encode_segment, nearest_to, quantized, reconstruct
 from nervcodec.video.frames import Frames
 

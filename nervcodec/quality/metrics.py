@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Float64 = NDArray[np.float64]
-
 # A frame without any error counts as this much in means; the infinite PSNR would leave nothing of the others.
 CAP_DB = 100.0
 # Five scales of an 11x11 window: pytorch-msssim wants more than (11 - 1) * 2**4 pixels a side.
