@@ -197,12 +197,12 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
            overwrite: bool, as_json: bool, raised: dict[str, int], max_memory: float, **options: Any) -> None:
     """Decode INPUT.nvpp to OUTPUT: .y4m, - (.y4m on standard output) or a folder of PNG (exact), .mp4, .mkv, .mov or
     .webm."""
-    from nervcodec import codec
+    from nervcodec.decoder import decode
     from nervcodec.util.memory import keep_freed_memory
     overwrite = overwrite or _asks_to_overwrite(destination)
     keep_freed_memory()
     with console.progress_line(as_json) as line:
-        report = codec.decode(
+        report = decode.decode(
             source, destination, first=frames[0], stop=frames[1], overwrite=overwrite, device=device,
             n_threads=threads, limits=limits_of(raised, max_memory),
             on_progress=(lambda n, of: line.counting("decode", n, of)) if line else None, **options)
@@ -225,8 +225,8 @@ def decode(source: str, destination: str, *, frames: tuple[int, int | None], dev
 def verify(source: str, *, device: str, threads: int | None, as_json: bool, raised: dict[str, int],
            max_memory: float) -> None:
     """Check INPUT.nvpp: container, streams, and that it decodes to what its encoder saw."""
+    from nervcodec.decoder.verify import verify as check
     from nervcodec.util.memory import keep_freed_memory
-    from nervcodec.verify import verify as check
     keep_freed_memory()
     with console.progress_line(as_json) as line:
         found = check(source, limits=limits_of(raised, max_memory), device=device, n_threads=threads,

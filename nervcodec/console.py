@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from nervcodec.codec import EncodeReport
+    from nervcodec.decoder.verify import Verification
     from nervcodec.fitstate import Progress
     from nervcodec.plan import EncodePlan
     from nervcodec.quality.compare import Comparison
-    from nervcodec.verify import Verification
 
 _PLAIN_EVERY_S = 10.0
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from nervcodec.config import FitConfig
+from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import decode_batch, macs_per_frame
@@ -29,7 +30,6 @@ from nervcodec.model import initial_parameters
 from nervcodec.nn.device import choose_precision, device_label
 from nervcodec.nn.network import Network
 from nervcodec.presets import PRESETS
-from nervcodec.segment import reconstruct
 from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.util.text import aligned
 

@@ -7,7 +7,7 @@ both go through decode_segment: one batch size, one memory layout, float32 throu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,16 +18,15 @@ from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, quantize, 
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, entropy_bytes, segment_of
 from nervcodec.config import FitConfig
+from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from nervcodec.format import tensors
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
-from nervcodec.nn.cuda_graphs import Recorder
-from nervcodec.nn.device import arithmetic
-from nervcodec.nn.network import Network, is_shared
-from nervcodec.nn.planes import pack, to_uint8, unpack
+from nervcodec.nn.network import is_shared
+from nervcodec.nn.planes import pack
 from nervcodec.prune import magnitude_mask
 from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.quantize import writable_steps
@@ -157,15 +156,6 @@ def quantized(fitted: Fitted, model: ModelConfig, shots: Shots) -> list[Coded]:
     return coded
 
 
-def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") -> Iterator[Frames]:
-    """All frames of a segment, in the model's colorspace, a batch at a time.
-
-    Raises:
-        BitstreamError: streams that no encoder writes.
-    """
-    return reconstruct(decode_parameters(segment, model), model, range(segment.n_frames), segment.shots, device)
-
-
 def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] | None:
     """What a fit of another segment may start from: all parameters that belong to no moment, float32 [n].
 
@@ -174,23 +164,3 @@ def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] 
     if model.stem == "mlp":
         return None
     return decode_parameters(segment, model)[is_shared(tensors.tensors(model, segment.shots))]
-
-
-def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, shots: Shots,
-                device: str = "cpu") -> Iterator[Frames]:
-    """The wanted ones of a segment's frames, in the model's colorspace, a batch at a time.
-
-    Batches always start at multiples of the batch size, so a frame does not depend on which others are asked for.
-    """
-    network, recorder = Network(model, shots, torch.device(device)), Recorder(torch.device(device))
-    named = network.split(torch.from_numpy(parameters).to(device))
-
-    def planes_of(numbers: torch.Tensor) -> torch.Tensor:
-        return to_uint8(network(named, numbers))
-
-    size = tensors.decode_batch(model)
-    for start in range(wanted.start - wanted.start % size, wanted.stop, size):
-        numbers = torch.arange(start, min(start + size, sum(shots)), device=device)
-        with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):
-            planes = recorder.call(len(numbers), planes_of, numbers)
-        yield unpack(planes[max(wanted.start - start, 0):wanted.stop - start], model)

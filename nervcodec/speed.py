@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from nervcodec.config import FitConfig
+from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.machine import machine, now, versions
@@ -32,7 +33,6 @@ from nervcodec.nn.planes import pack
 from nervcodec.plain import PlainFit
 from nervcodec.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.quality.metrics import Quality, QualityMeter
-from nervcodec.segment import reconstruct
 from nervcodec.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
 from nervcodec.util.memory import keep_freed_memory
 from nervcodec.util.text import aligned

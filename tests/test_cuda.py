@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from nervcodec.config import FitConfig
+from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.fit import Fitter
 from nervcodec.fitstate import Fitted
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.planes import pack
 from nervcodec.refine import Refiner
-from nervcodec.segment import decode_segment, encode_segment
+from nervcodec.segment import encode_segment
 from nervcodec.stepping import OurFit
 from nervcodec.video.frames import Frames
 

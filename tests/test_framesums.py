@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
+from nervcodec.decoder.digest import FrameSummer
 from nervcodec.format.container import FrameSums
-from nervcodec.framesums import FrameSummer
 from nervcodec.video.frames import Frames
 
 

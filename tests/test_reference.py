@@ -17,8 +17,8 @@ from forms import forms
 
 from nervcodec.coding.range_coder import Coded, Form, encode_symbols
 from nervcodec.coding.streams import decode_symbols_of
+from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.format.container import read_file
-from nervcodec.segment import decode_segment
 
 N_FRAMES = 5
 CUT = 2  # the first frame of another scene in clip "cut"

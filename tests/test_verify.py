@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from shell import Shell
 
+from nervcodec.decoder.verify import MAX_DRIFT, Verification, verify
 from nervcodec.format.container import File, FrameSums, Segment, load, write_file
-from nervcodec.verify import MAX_DRIFT, Verification, verify
 
 LUMA = 3 * 24 * 18  # samples of the second segment of `coded`
 
@@ -77,7 +77,7 @@ def test_json_comes_before_the_error(coded: Shell) -> None:
 
 def test_the_worst_segment_decides() -> None:
     """One verdict for all segments: the worst of them."""
-    from nervcodec.verify import SegmentVerdict
+    from nervcodec.decoder.verify import SegmentVerdict
     order = ("exact", "near", "unknown", "differs")
     for worst in range(4):
         segments = tuple(SegmentVerdict(0, 1, order[i], None) for i in (0, worst, 0))

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nervcodec.decoder.digest import FrameSummer
 from nervcodec.format.container import FrameSums, load
 from nervcodec.format.limits import Limits
-from nervcodec.framesums import FrameSummer
 from nervcodec.util.prefetch import ahead
 
 # Levels by which a plane's samples may be off in the mean: another order of summation moves a few samples in a million
@@ -74,8 +74,8 @@ def verify(source: str | os.PathLike[str], *, limits: Limits = Limits(), device:
     """
     file = load(source)
     limits.check(file)
+    from nervcodec.decoder.reconstruct import decode_segment
     from nervcodec.nn.device import choose_device, set_threads
-    from nervcodec.segment import decode_segment
     device = choose_device(device)
     set_threads(n_threads)
     verdicts, n_done = [], 0

@@ -1,0 +1,4 @@
+"""A .nvpp file -> frames.
+
+Stands by itself: imports neither training nor encoder.
+"""

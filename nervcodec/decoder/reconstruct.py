@@ -1,0 +1,51 @@
+"""The parameters of a segment -> its frames, a batch at a time.
+
+Measuring a file and decoding it both go through here: one batch size, one memory layout, float32 throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nervcodec.coding.streams import decode_parameters
+from nervcodec.format import tensors
+from nervcodec.format.container import Segment
+from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.nn.cuda_graphs import Recorder
+from nervcodec.nn.device import arithmetic
+from nervcodec.nn.network import Network
+from nervcodec.nn.planes import to_uint8, unpack
+from nervcodec.video.frames import Frames
+
+
+def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") -> Iterator[Frames]:
+    """All frames of a segment, in the model's colorspace, a batch at a time.
+
+    Raises:
+        BitstreamError: streams that no encoder writes.
+    """
+    return reconstruct(decode_parameters(segment, model), model, range(segment.n_frames), segment.shots, device)
+
+
+def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, shots: Shots,
+                device: str = "cpu") -> Iterator[Frames]:
+    """The wanted ones of a segment's frames, in the model's colorspace, a batch at a time.
+
+    Batches always start at multiples of the batch size, so a frame does not depend on which others are asked for.
+    """
+    network, recorder = Network(model, shots, torch.device(device)), Recorder(torch.device(device))
+    named = network.split(torch.from_numpy(parameters).to(device))
+
+    def planes_of(numbers: torch.Tensor) -> torch.Tensor:
+        return to_uint8(network(named, numbers))
+
+    size = tensors.decode_batch(model)
+    for start in range(wanted.start - wanted.start % size, wanted.stop, size):
+        numbers = torch.arange(start, min(start + size, sum(shots)), device=device)
+        with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):
+            planes = recorder.call(len(numbers), planes_of, numbers)
+        yield unpack(planes[max(wanted.start - start, 0):wanted.stop - start], model)
