@@ -22,9 +22,9 @@ from rd import arguments_of, replace_block
 
 from nervcodec import Goal, encode, plan_encode
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.goal import rate_weight_of
 from nervcodec.nn.device import choose_precision, set_threads
 from nervcodec.plan import EncodePlan
+from nervcodec.training.rate_model import rate_weight_of
 
 CRF = (24, 30, 36)
 FRAMES, AT_ONCE = 32, 2

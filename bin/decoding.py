@@ -30,10 +30,10 @@ from nervcodec.format import tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.goal import expected_bpp, rate_weight_of, usual_bpp
-from nervcodec.model import initial_parameters
 from nervcodec.nn.network import Network
 from nervcodec.presets import PRESETS, Nature
+from nervcodec.training.initialization import initial_parameters
+from nervcodec.training.rate_model import expected_bpp, rate_weight_of, usual_bpp
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import open_writer
 

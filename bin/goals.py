@@ -24,7 +24,7 @@ from typing import Any
 
 from rd import arguments_of, replace_block
 
-from nervcodec.goal import DEFAULT_CRF, NATS_PER_DB, rate_weight_of
+from nervcodec.training.rate_model import DEFAULT_CRF, NATS_PER_DB, rate_weight_of
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = {"bunny": "bunny_320x180.y4m", "carphone": "lossy_carphone_qcif_176x144.y4m",

@@ -18,7 +18,7 @@ import click
 from nervcodec import __version__, console
 from nervcodec.errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
 from nervcodec.format.model_config import COLORSPACES
-from nervcodec.goal import DEFAULT_CRF, MAX_CRF, TUNES, Goal
+from nervcodec.goal import TUNES, Goal
 from nervcodec.options import (
     Amount,
     Duration,
@@ -35,6 +35,7 @@ from nervcodec.options import (
     version_option,
 )
 from nervcodec.presets import PRESETS
+from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF
 
 if TYPE_CHECKING:
     from nervcodec.codec import EncodeReport

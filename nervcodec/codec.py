@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nervcodec.fitstate import Checkpoint, Progress
     from nervcodec.segment import FitSummary
+    from nervcodec.training.state import Checkpoint, Progress
 
 _SIZE_PROMISE, _PSNR_PROMISE_DB = 0.02, 0.2
 
@@ -208,8 +208,8 @@ class _Work:
                 raise KeyboardInterrupt
 
     def _fitted(self, frames: Frames, shots: Shots) -> tuple[Segment, FitSummary]:
-        from nervcodec.fitstate import silent
         from nervcodec.segment import encode_segment
+        from nervcodec.training.state import silent
         on_progress, number = self.on_progress, self._number
         report = (lambda progress: on_progress(number, progress)) if on_progress else silent
         self.pace.taken()
@@ -221,7 +221,7 @@ class _Work:
     def _checkpoint(self) -> Checkpoint | None:
         import torch
 
-        from nervcodec.fitstate import Checkpoint
+        from nervcodec.training.state import Checkpoint
         found = self.journal.checkpoint()
         if found is None or found[0].pop("segment") != self._number:
             return None

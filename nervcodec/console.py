@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from nervcodec.codec import EncodeReport
     from nervcodec.decoder.verify import Verification
-    from nervcodec.fitstate import Progress
     from nervcodec.plan import EncodePlan
     from nervcodec.quality.compare import Comparison
+    from nervcodec.training.state import Progress
 
 _PLAIN_EVERY_S = 10.0
 

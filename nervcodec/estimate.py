@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import torch
 
-from nervcodec.config import FitConfig
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Progress
 from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.planes import pack
+from nervcodec.training.config import FitConfig
+from nervcodec.training.state import Progress
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from nervcodec.config import FitConfig
 from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
@@ -26,11 +25,12 @@ from nervcodec.format.tensors import decode_batch, macs_per_frame
 from nervcodec.format.traffic import ITEM_BYTES, frame_bytes, largest_map, step_bytes
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.machine import machine, now, versions
-from nervcodec.model import initial_parameters
 from nervcodec.nn.device import choose_precision, device_label
 from nervcodec.nn.network import Network
 from nervcodec.presets import PRESETS
 from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
+from nervcodec.training.config import FitConfig
+from nervcodec.training.initialization import initial_parameters
 from nervcodec.util.text import aligned
 
 SCHEMA = "nervcodec.floor/1"

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nervcodec.config import FitConfig
 from nervcodec.format import tensors
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.tensors import MOTION_UNIT
-from nervcodec.losses import l1_ssim
-from nervcodec.model import initial_parameters
 from nervcodec.nn.network import Network
-from nervcodec.optim import peak_factor, rate_factor
+from nervcodec.training.config import FitConfig
+from nervcodec.training.initialization import initial_parameters
+from nervcodec.training.losses import l1_ssim
+from nervcodec.training.optimizers import peak_factor, rate_factor
 
 
 class MlpStem(nn.Module):

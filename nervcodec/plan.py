@@ -13,15 +13,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from nervcodec.config import MAX_EPOCHS, FitConfig
 from nervcodec.errors import ConfigError, LimitExceeded
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.goal import TUNES, Goal, expected_bpp, still_share, usual_bpp
+from nervcodec.goal import TUNES, Goal
 from nervcodec.presets import PRESETS, Nature, is_lively, segment_lengths, segment_shots
+from nervcodec.training.config import MAX_EPOCHS, FitConfig
+from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe

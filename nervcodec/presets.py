@@ -11,12 +11,12 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import MAX_STEM_SIDE, PARTS, Block, Grid, ModelConfig, Shots
 from nervcodec.format.tensors import KEYED, n_parameters, tensors
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.goal import USUAL_PIXELS, usual_bpp
+from nervcodec.training.config import FitConfig
+from nervcodec.training.rate_model import USUAL_PIXELS, usual_bpp
 
 MAX_SEGMENT_FRAMES = 150
 _CELLS = 144  # 9 x 16, the paper's stem

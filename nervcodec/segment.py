@@ -6,38 +6,36 @@ both go through decode_segment: one batch size, one memory layout, float32 throu
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, quantize, step_from_code
+from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, entropy_bytes, segment_of
-from nervcodec.config import FitConfig
 from nervcodec.decoder.reconstruct import decode_segment
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from nervcodec.format import tensors
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.network import is_shared
 from nervcodec.nn.planes import pack
-from nervcodec.prune import magnitude_mask
 from nervcodec.quality.metrics import frame_rgb_db
-from nervcodec.quantize import writable_steps
-from nervcodec.refine import REFINE, Refiner
+from nervcodec.training.config import FitConfig
+from nervcodec.training.final_rounding import nearest_to
+from nervcodec.training.pruning import magnitude_mask
+from nervcodec.training.rdoq import REFINE, Refiner
+from nervcodec.training.soft_quantizer import writable_steps
+from nervcodec.training.state import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 # How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
 # step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
 _MAX_CODES = 4
-_BIASES = tuple(0.0025 * 1.5**k for k in range(12))
 
 
 @dataclass(frozen=True)
@@ -97,50 +95,6 @@ def _gauges(frames: Frames, shots: Shots, model: ModelConfig, color: ColorTags, 
         return float(frame_rgb_db(frames, decoded, color).mean())
 
     return Gauges(lambda fitted: 8.0 * sum(map(len, segment(fitted).streams)), rgb_db)
-
-
-def nearest_to(fitted: Fitted, sizes: Sequence[int], n_keyed: int, error_of: Callable[[Fitted], float],
-               tolerance: float, max_codes: int = 0) -> Fitted:
-    """The fit with its rounding biased towards or away from zero, so that it meets its target.
-
-    A last resort: a fit bears no change of its rounding, half a decibel for 1 % (docs/ablation.md). What changes are
-    the symbols that were least sure, those nearest to a boundary; only where this does not suffice all steps become
-    some codes larger or smaller, which rounds everything anew.
-
-    Args:
-        sizes: the groups'; n_keyed: how many of the first of them have keys.
-        error_of: by how much a fit is too large or too good; it falls as the bias and the steps grow.
-        tolerance: the error that is good enough.
-        max_codes: by how many codes steps may move.
-    """
-    best, best_error = fitted, error_of(fitted)
-    direction = 1 if best_error > 0 else -1
-    for codes in range(max_codes + 1):
-        stepped = with_steps(fitted, direction * codes)
-        for bias in _BIASES:
-            if abs(best_error) <= tolerance:
-                return best
-            trial = biased(stepped, sizes, n_keyed, direction * bias)
-            error = error_of(trial)
-            if abs(error) < abs(best_error):
-                best, best_error = trial, error
-    return best
-
-
-def with_steps(fitted: Fitted, codes: int) -> Fitted:
-    """The fit with all steps moved by so many codes."""
-    moved = [code_from_step(math.exp(log_step)) + codes for log_step in fitted.log_steps.tolist()]
-    steps = [step_from_code(min(max(code, 0), MAX_STEP_CODE)) for code in moved]
-    return replace(fitted, log_steps=torch.tensor(steps).log())
-
-
-def biased(fitted: Fitted, sizes: Sequence[int], n_keyed: int, bias: float) -> Fitted:
-    """The fit with the parameters of all groups but grids moved towards zero, at most to it, by a share of a step."""
-    sizes_, steps = torch.tensor(sizes), writable_steps(fitted.log_steps.exp()).cpu()
-    steps[:n_keyed] = 0.0
-    parameters = fitted.parameters.cpu()
-    magnitudes = parameters.abs() - bias * torch.repeat_interleave(steps, sizes_)
-    return replace(fitted, parameters=parameters.sign() * magnitudes.clamp_min(0))
 
 
 def quantized(fitted: Fitted, model: ModelConfig, shots: Shots) -> list[Coded]:

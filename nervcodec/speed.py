@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec.config import FitConfig
 from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.tensors import macs_per_frame, n_parameters
@@ -34,6 +33,7 @@ from nervcodec.plain import PlainFit
 from nervcodec.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
+from nervcodec.training.config import FitConfig
 from nervcodec.util.memory import keep_freed_memory
 from nervcodec.util.text import aligned
 from nervcodec.video.frames import Frames

@@ -14,11 +14,11 @@ from typing import NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Checkpoint
 from nervcodec.format.model_config import ModelConfig
+from nervcodec.training.config import FitConfig
+from nervcodec.training.state import Checkpoint
+from nervcodec.training.trainer import Fitter
 
 REFERENCE = "reference"
 WARMUP_STEPS = 2  # before what is timed: on a GPU the second one is recorded (recorded.py)

@@ -10,11 +10,11 @@ import torch
 from hypothesis import settings
 from shell import Shell, write_clip
 
-from nervcodec.config import FitConfig
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.segment import encode_segment
+from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 
 MakeClip = Callable[..., Frames]

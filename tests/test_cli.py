@@ -313,13 +313,13 @@ def test_a_coded_file_is_not_named_like_a_video(shell: Shell, name: str) -> None
 
 def test_interrupt_leaves_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C during a fit exits 8 with one line and no file."""
-    from nervcodec import fit
+    from nervcodec.training import trainer
     write_clip(shell.folder / "in.y4m")
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit.Fitter, "overfit", interrupted)
+    monkeypatch.setattr(trainer.Fitter, "overfit", interrupted)
     result = shell("encode", "in.y4m", "out.nvpp")
     assert result.code == 8 and result.err.strip() == "nervcodec: error: interrupted; nothing was written"
     assert [path.name for path in shell.folder.iterdir()] == ["in.y4m"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
+from nervcodec.training.config import FitConfig
 
 MLP = ModelConfig(20, 9, "rgb", "mlp", 3, 4, (Block(5, 8), Block(1, 4)), stem_hidden=16, stem_channels=3)
 GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4), Grid(4, 16)))

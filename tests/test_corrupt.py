@@ -19,7 +19,6 @@ from fresh import assert_refused, assert_refused_cheaply
 from shell import Shell
 
 from nervcodec.coding.streams import decode_symbols_of
-from nervcodec.config import FitConfig
 from nervcodec.console import info_rows
 from nervcodec.errors import BadMagic, BitstreamError, InvalidField, LimitExceeded, Truncated
 from nervcodec.format.container import Header, Segment, StoredQuality, read_file, write_file
@@ -29,6 +28,7 @@ from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.salvage import salvage
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.segment import encode_segment
+from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 
 NAMES = ("grid", "mlp", "two")

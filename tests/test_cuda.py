@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec.config import FitConfig
 from nervcodec.decoder.reconstruct import decode_segment
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Fitted
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.planes import pack
-from nervcodec.refine import Refiner
 from nervcodec.segment import encode_segment
 from nervcodec.stepping import OurFit
+from nervcodec.training.config import FitConfig
+from nervcodec.training.rdoq import Refiner
+from nervcodec.training.state import Fitted
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 pytestmark = [pytest.mark.needs_cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nervcodec import estimate
-from nervcodec.config import FitConfig
 from nervcodec.format.model_config import ModelConfig
+from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 
 

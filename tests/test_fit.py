@@ -11,19 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec import stage as stage_module
 from nervcodec.coding.quantizer import step_from_code
-from nervcodec.config import FitConfig
 from nervcodec.errors import FitError
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Fitted, Gauges, Progress, silent
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import tensors
 from nervcodec.nn.planes import pack
-from nervcodec.optim import Optimizer
-from nervcodec.prune import magnitude_mask
-from nervcodec.quantize import SoftQuantizer, covering_steps
-from nervcodec.ratecontrol import SETTLING_CYCLES, SIZE_LOOKS
+from nervcodec.training import stage as stage_module
+from nervcodec.training.config import FitConfig
+from nervcodec.training.optimizers import Optimizer
+from nervcodec.training.pruning import magnitude_mask
+from nervcodec.training.rate_control import SETTLING_CYCLES, SIZE_LOOKS
+from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps
+from nervcodec.training.state import Fitted, Gauges, Progress, silent
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4)

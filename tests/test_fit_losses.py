@@ -8,13 +8,13 @@ import torch
 from conftest import MakeClip
 from torch import Tensor
 
-from nervcodec import stage as stage_module
-from nervcodec.config import FitConfig
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Fitted
 from nervcodec.format.model_config import Block, Grid, ModelConfig
-from nervcodec.losses import ssim
 from nervcodec.nn.planes import pack
+from nervcodec.training import stage as stage_module
+from nervcodec.training.config import FitConfig
+from nervcodec.training.losses import ssim
+from nervcodec.training.state import Fitted
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4, batch_size=2)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.goal import (
+from nervcodec.goal import Goal
+from nervcodec.presets import PRESETS
+from nervcodec.training.rate_model import (
     DEFAULT_CRF,
     MAX_CRF,
     NATS_PER_DB,
-    Goal,
     expected_bpp,
     expected_rate_weight,
     rate_weight_of,
@@ -21,7 +22,6 @@ from nervcodec.goal import (
     usual_bpp,
     usual_db,
 )
-from nervcodec.presets import PRESETS
 
 FORM = VideoFormat(320, 180, Fraction(25), 100)  # 4 seconds
 N = 5_760_000  # its pixels

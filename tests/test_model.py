@@ -12,11 +12,11 @@ from torch import Tensor
 
 from nervcodec.format.model_config import COLORSPACES, PARTS, Block, Grid, ModelConfig
 from nervcodec.format.tensors import MOTION_UNIT
-from nervcodec.model import initial_parameters
 from nervcodec.nn.grids import blend_matrix, positional_encoding
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack, to_uint8, unpack
 from nervcodec.plain import PlainNetwork
+from nervcodec.training.initialization import initial_parameters
 
 N_FRAMES = 6
 PAPER = ModelConfig(19, 11, "rgb", "mlp", 2, 3, (Block(5, 4), Block(2, 6)), stem_hidden=10, stem_channels=3,

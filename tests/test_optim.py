@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from nervcodec.config import FitConfig
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MATRIX, Tensor, tensors
-from nervcodec.optim import Muon, Optimizer, orthogonalised, peak_factor, rate_factor
+from nervcodec.training.config import FitConfig
+from nervcodec.training.optimizers import Muon, Optimizer, orthogonalised, peak_factor, rate_factor
 
 SMALL = [
     Tensor("block1", "a.weight", MATRIX, (4, 6)), Tensor("block1", "b.weight", DEPTHWISE, (5, 1, 3, 3)),

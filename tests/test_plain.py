@@ -6,14 +6,14 @@ import pytest
 import torch
 from conftest import MakeClip
 
-from nervcodec.config import FitConfig
-from nervcodec.fit import Fitter
 from nervcodec.format.model_config import Block, Grid, ModelConfig
-from nervcodec.model import initial_parameters
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack
 from nervcodec.plain import PlainFit, PlainNetwork
 from nervcodec.stepping import OurFit
+from nervcodec.training.config import FitConfig
+from nervcodec.training.initialization import initial_parameters
+from nervcodec.training.trainer import Fitter
 
 N_FRAMES = 5
 MLP = ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(2, 5), Block(2, 6)), stem_hidden=8, stem_channels=3, pe_levels=4)

@@ -5,7 +5,7 @@ import torch
 
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import BIAS, Tensor, tensors
-from nervcodec.prune import magnitude_mask
+from nervcodec.training.pruning import magnitude_mask
 
 RATIOS = [0.0, 0.1, 0.25, 0.4, 0.9, 0.99]
 

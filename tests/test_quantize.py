@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code
-from nervcodec.quantize import SoftQuantizer, covering_steps, writable_steps
+from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps, writable_steps
 
 CODES = st.integers(0, MAX_STEP_CODE)
 STEPS = st.floats(step_from_code(0), step_from_code(MAX_STEP_CODE))

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.goal import NATS_PER_DB
-from nervcodec.ratecontrol import (
+from nervcodec.training.rate_control import (
     IDLE_LOOKS,
     PSNR_LAW,
     PSNR_LOOKS,
@@ -22,6 +21,7 @@ from nervcodec.ratecontrol import (
     size_error,
     usual_gain_db,
 )
+from nervcodec.training.rate_model import NATS_PER_DB
 
 N_EPOCHS = 60
 WEIGHT = 0.01

@@ -12,17 +12,18 @@ from torch import Tensor
 
 from nervcodec.coding.quantizer import bounds
 from nervcodec.coding.tables import symbol_bits
-from nervcodec.config import FitConfig
 from nervcodec.decoder.reconstruct import decode_segment
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Progress
 from nervcodec.format import tensors
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import frame_rgb_db
-from nervcodec.refine import REFINE, Refiner
-from nervcodec.segment import _gauges, encode_segment, nearest_to
+from nervcodec.segment import _gauges, encode_segment
+from nervcodec.training.config import FitConfig
+from nervcodec.training.final_rounding import nearest_to
+from nervcodec.training.rdoq import REFINE, Refiner
+from nervcodec.training.state import Checkpoint, Fitted, Gauges, Progress
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 MODEL = ModelConfig(24, 16, "yuv", "grid", 3, 4, (Block(2, 6), Block(2, 4)), biases="lean", bits=10,

@@ -17,14 +17,14 @@ import pytest
 import torch
 from shell import Shell, write_clip
 
-from nervcodec import stage as stage_module
-from nervcodec.config import FitConfig
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Checkpoint, Fitted, Gauges
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.journal import Journal, Pace, folder_of
 from nervcodec.nn.planes import pack
-from nervcodec.prune import magnitude_mask
+from nervcodec.training import stage as stage_module
+from nervcodec.training.config import FitConfig
+from nervcodec.training.pruning import magnitude_mask
+from nervcodec.training.state import Checkpoint, Fitted, Gauges
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=8, batch_size=3)

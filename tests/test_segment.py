@@ -13,16 +13,17 @@ from conftest import MakeClip
 from nervcodec.coding.quantizer import bounds, code_from_step, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, decode_symbols_of, entropy_bytes
-from nervcodec.config import FitConfig
 from nervcodec.decoder.reconstruct import decode_segment, reconstruct
 from nervcodec.errors import BitstreamError
-from nervcodec.fitstate import Fitted, Progress
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import groups, module_names, n_parameters
 from nervcodec.format.video_format import ColorTags
 from nervcodec.quality.metrics import frame_rgb_db
-from nervcodec.segment import biased, encode_segment, nearest_to, quantized
+from nervcodec.segment import encode_segment, quantized
+from nervcodec.training.config import FitConfig
+from nervcodec.training.final_rounding import biased, nearest_to
+from nervcodec.training.state import Fitted, Progress
 from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)

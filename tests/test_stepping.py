@@ -6,9 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nervcodec.config import FitConfig
 from nervcodec.errors import ConfigError
-from nervcodec.fit import Fitter
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.planes import pack
 from nervcodec.presets import PRESETS
@@ -22,6 +20,8 @@ from nervcodec.stepping import (
     settled_seconds,
     synthetic_target,
 )
+from nervcodec.training.config import FitConfig
+from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nervcodec.nn.grids import moved
-from nervcodec.trajectory import trajectories
+from nervcodec.training.block_matching import trajectories
 
 
 def texture(height: int, width: int) -> Tensor:

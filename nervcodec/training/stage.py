@@ -19,12 +19,10 @@ from torch import Tensor
 
 from nervcodec.coding.quantizer import code_from_step, step_from_code
 from nervcodec.errors import FitError
-from nervcodec.fitstate import Checkpoint, Fitted, Progress
-from nervcodec.losses import l1_ssim
 from nervcodec.nn.cuda_graphs import Recorder
-from nervcodec.optim import Optimizer, peak_factor, rate_factor
-from nervcodec.quantize import SoftQuantizer, covering_steps
-from nervcodec.ratecontrol import (
+from nervcodec.training.losses import l1_ssim
+from nervcodec.training.optimizers import Optimizer, peak_factor, rate_factor
+from nervcodec.training.rate_control import (
     IDLE_LOOKS,
     PSNR_LOOKS,
     REFINING_RATE,
@@ -40,9 +38,11 @@ from nervcodec.ratecontrol import (
     settling_factor,
     size_error,
 )
+from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps
+from nervcodec.training.state import Checkpoint, Fitted, Progress
 
 if TYPE_CHECKING:
-    from nervcodec.fit import Fitter
+    from nervcodec.training.trainer import Fitter
 
 MAX_ROLLBACKS = 3
 _DROP = 10.0  # a distortion this many times the best since the warm-up (10 dB) is a divergence

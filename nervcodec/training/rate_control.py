@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nervcodec.goal import NATS_PER_DB
+from nervcodec.training.rate_model import NATS_PER_DB
 
 # When, in shares of a stage, to code the parameters or to decode all frames, to learn how far cheap estimates are off.
 SIZE_LOOKS = tuple(i / 16 for i in range(2, 16))

@@ -1,10 +1,4 @@
-"""NeRV++ (arXiv 2402.18305, figure 2) as a function of a flat vector of parameters.
-
-t in [0, 1) -> stem -> [C, h0, w0] -> decoder blocks -> head -> planes. The stem is the paper's (positional encoding and
-two-layer MLP) or temporal feature grids, blended linearly between keys. architecture.py lists the parameters;
-docs/bitstream.md, 'Reconstruction', specifies every operation. Precision and memory layout follow the parameters
-and the device; nothing here knows of files or of fitting.
-"""
+"""Where a fit starts: random weights, and the motion of the frames by block matching."""
 
 from __future__ import annotations
 
@@ -18,7 +12,7 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT
 from nervcodec.nn.network import Network
-from nervcodec.trajectory import trajectories
+from nervcodec.training.block_matching import trajectories
 
 # Of a start: docs/ablation.md, 'Where weights start'.
 _GRID_DEVIATION = 0.04

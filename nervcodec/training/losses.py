@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from nervcodec.config import FitConfig
 from nervcodec.format.model_config import ModelConfig
+from nervcodec.training.config import FitConfig
 
 
 def plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:

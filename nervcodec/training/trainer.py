@@ -16,16 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec.config import FitConfig
-from nervcodec.fitstate import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
-from nervcodec.losses import plane_weights
-from nervcodec.model import initial_parameters
 from nervcodec.nn.device import arithmetic
 from nervcodec.nn.network import Network, is_shared
-from nervcodec.ratecontrol import PSNR_LAW, SIZE_LAW, psnr_error, size_error
-from nervcodec.stage import Stage
+from nervcodec.training.config import FitConfig
+from nervcodec.training.initialization import initial_parameters
+from nervcodec.training.losses import plane_weights
+from nervcodec.training.rate_control import PSNR_LAW, SIZE_LAW, psnr_error, size_error
+from nervcodec.training.stage import Stage
+from nervcodec.training.state import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
 
 _FIRST, _SECOND = "fit", "finetune"
 

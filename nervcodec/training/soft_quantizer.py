@@ -1,9 +1,6 @@
-"""Tensors <-> symbols and steps, and the differentiable stand-ins for both that the fit uses.
+"""Quantization as training sees it: noise or straight-through rounding, learned steps, an estimated rate.
 
-Uniform, symmetric, zero exactly zero: value = symbol * step, |symbol| <= 2^(bits-1) - 1; the symbols of grids are
-differences from one key of a shot to the next, so that what stands still costs next to nothing. A step is an integer
-mantissa times a power of two (docs/bitstream.md, 'Steps'), so that dequantizing is exact in float64 and rounds once to
-float32. The rate estimate is the entropy of a discretised Laplace density of each group's own mean magnitude.
+The rate estimate is the entropy of a discretised Laplace density of each group's own mean magnitude.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What is coded (VideoFormat, ModelConfig: written whole into the file) and how it is fitted (FitConfig: never is).
-
-Frozen dataclasses, validated when made, so that nothing further down needs to doubt them; no torch, no numpy.
-"""
+"""How a network is fitted; never written into a file. Standard library only."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
-from nervcodec.config import FitConfig
 from nervcodec.format.tensors import MATRIX, Tensor
+from nervcodec.training.config import FitConfig
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _SHORT_STAGE = 400  # steps: longer ones have lower rates

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from nervcodec.coding.tables import symbol_bits
-from nervcodec.fit import Fitter
-from nervcodec.fitstate import Checkpoint, Fitted, Progress
-from nervcodec.goal import NATS_PER_DB
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
-from nervcodec.quantize import SoftQuantizer, writable_steps
+from nervcodec.training.rate_model import NATS_PER_DB
+from nervcodec.training.soft_quantizer import SoftQuantizer, writable_steps
+from nervcodec.training.state import Checkpoint, Fitted, Progress
+from nervcodec.training.trainer import Fitter
 
 REFINE = "refine"  # the stage's name
 _FIRST_SAMPLES, _MORE_SAMPLES = 3.0, 0.5  # of the curvature, a frame: before the first moves, after each good ones
