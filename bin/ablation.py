@@ -21,9 +21,9 @@ from goals import CLIPS, ROOT, THREE, table
 from rd import arguments_of, replace_block
 
 from nervcodec import Goal, encode, plan_encode
+from nervcodec.encoder.plan import EncodePlan
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.device import choose_precision, set_threads
-from nervcodec.plan import EncodePlan
 from nervcodec.training.rate_model import rate_weight_of
 
 CRF = (24, 30, 36)

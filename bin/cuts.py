@@ -20,8 +20,8 @@ from goals import CLIPS, ROOT, table
 from rd import arguments_of, replace_block
 
 from nervcodec import Goal, encode, plan_encode
+from nervcodec.encoder.plan import EncodePlan
 from nervcodec.nn.device import choose_precision, set_threads
-from nervcodec.plan import EncodePlan
 from nervcodec.training.rate_model import DEFAULT_CRF, NATS_PER_DB
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe

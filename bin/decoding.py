@@ -26,12 +26,13 @@ from nervcodec import info
 from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import segment_of
+from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.sizing import Nature
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.network import Network
-from nervcodec.presets import PRESETS, Nature
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, usual_bpp
 from nervcodec.video.frames import Frames

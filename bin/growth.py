@@ -24,6 +24,7 @@ from typing import Any
 
 from rd import replace_block
 
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.floor import floor_text
 from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.tensors import macs_per_frame, n_parameters
@@ -31,7 +32,6 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.machine import machine, versions
 from nervcodec.nn.device import choose_device, choose_precision, device_label, set_threads
 from nervcodec.plots import growth
-from nervcodec.presets import PRESETS
 from nervcodec.speed import speed_text
 from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.util.text import aligned

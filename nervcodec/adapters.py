@@ -20,8 +20,8 @@ from typing import Any
 
 from nervcodec import __version__
 from nervcodec.conventional import CONVENTIONAL
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError
-from nervcodec.presets import PRESETS
 from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION
 
 BUILT_IN = ("nervcodec", *CONVENTIONAL)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from nervcodec import __version__, console
+from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.target import TUNES, Goal
 from nervcodec.errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
 from nervcodec.format.model_config import COLORSPACES
-from nervcodec.goal import TUNES, Goal
 from nervcodec.options import (
     Amount,
     Duration,
@@ -34,13 +35,12 @@ from nervcodec.options import (
     speed_options,
     version_option,
 )
-from nervcodec.presets import PRESETS
 from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF
 
 if TYPE_CHECKING:
-    from nervcodec.codec import EncodeReport
-    from nervcodec.journal import Pace
-    from nervcodec.plan import EncodePlan
+    from nervcodec.encoder.encode import EncodeReport
+    from nervcodec.encoder.plan import EncodePlan
+    from nervcodec.encoder.resume import Pace
 
 
 _VIDEO_SUFFIXES = (".y4m", ".mp4", ".mkv", ".mov", ".webm", ".avi", ".png")  # of what is no output of encode
@@ -89,9 +89,9 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
            precision: str, dry_run: bool, time_budget: float | None, restart: bool, checkpoint_every: float,
            max_memory: float | None, **options: Any) -> None:
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input) into OUTPUT.nvpp."""
-    from nervcodec import codec
-    from nervcodec.journal import Pace, stored_identity
-    from nervcodec.plan import check_memory, plan_encode, with_epochs, with_precision
+    from nervcodec.encoder import encode
+    from nervcodec.encoder.plan import check_memory, plan_encode, with_epochs, with_precision
+    from nervcodec.encoder.resume import Pace, stored_identity
     from nervcodec.util.files import check_output
     from nervcodec.util.memory import keep_freed_memory
     from nervcodec.video.reader import spooled
@@ -125,7 +125,7 @@ def encode(source: str, destination: str, *, device: str, threads: int | None, o
             console.show(console.table(console.plan_rows(plan, seconds)))
     pace = Pace(checkpoint_every)
     with _ended_by_signals(pace), console.progress_line(as_json, len(plan.lengths)) as line:
-        report = codec.encode(
+        report = encode.encode(
             plan, destination, device=device, overwrite=overwrite, restart=restart, pace=pace, on_note=console.note,
             on_progress=line.fitting if line else None,
             on_measure=(lambda n: line.counting("measure", n, plan.format.n_frames)) if line else None)
@@ -149,14 +149,14 @@ def _ended_by_signals(pace: Pace) -> Iterator[None]:
 
 def _timed(plan: EncodePlan, device: str, time_budget: float | None) -> tuple[EncodePlan, float]:
     """The plan, with the epochs that its time budget allows if it has one, and the seconds that it will take."""
-    from nervcodec.plan import seconds_an_epoch, with_time_budget
+    from nervcodec.encoder.plan import seconds_an_epoch, with_time_budget
     an_epoch = seconds_an_epoch(plan, device)
     plan = plan if time_budget is None else with_time_budget(plan, time_budget, an_epoch)
     return plan, (plan.fit.total_epochs + plan.fit.n_refinements) * an_epoch
 
 
 def _print_estimate(plan: EncodePlan, seconds: float, as_json: bool) -> None:
-    from nervcodec.plan import memory_bytes
+    from nervcodec.encoder.plan import memory_bytes
     n_bytes = memory_bytes(plan)
     if as_json:
         console.show(json.dumps({"schema": "nervcodec.estimate/1", **_plan_json(plan), "seconds": seconds,

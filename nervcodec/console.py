@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from nervcodec.codec import EncodeReport
     from nervcodec.decoder.verify import Verification
-    from nervcodec.plan import EncodePlan
+    from nervcodec.encoder.encode import EncodeReport
+    from nervcodec.encoder.plan import EncodePlan
     from nervcodec.quality.compare import Comparison
     from nervcodec.training.state import Progress
 

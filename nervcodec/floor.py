@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from nervcodec.decoder.reconstruct import reconstruct
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import decode_batch, macs_per_frame
@@ -27,7 +28,6 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.machine import machine, now, versions
 from nervcodec.nn.device import choose_precision, device_label
 from nervcodec.nn.network import Network
-from nervcodec.presets import PRESETS
 from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters

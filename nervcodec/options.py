@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from nervcodec import __version__
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.format import limits
-from nervcodec.presets import PRESETS
 
 
 class Rational(click.ParamType[Fraction]):

@@ -24,13 +24,13 @@ import torch
 from numpy.typing import NDArray
 
 from nervcodec.decoder.reconstruct import reconstruct
+from nervcodec.encoder.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.machine import machine, now, versions
 from nervcodec.nn.device import choose_precision, device_label, set_threads
 from nervcodec.nn.planes import pack
 from nervcodec.plain import PlainFit
-from nervcodec.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
 from nervcodec.training.config import FitConfig

@@ -10,10 +10,10 @@ import torch
 from hypothesis import settings
 from shell import Shell, write_clip
 
+from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.segment import encode_segment
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 

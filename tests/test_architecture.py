@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.tensors import (
     BIAS,
@@ -22,7 +23,6 @@ from nervcodec.format.tensors import (
     tensors,
 )
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.presets import PRESETS
 
 MLP = ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(4, 5),), stem_hidden=7, stem_channels=2, pe_levels=3)
 GRIDS = ModelConfig(16, 12, "yuv", "grid", 3, 4, (Block(2, 6), Block(1, 3)), grids=(Grid(2, 4), Grid(1, 3)),

@@ -512,8 +512,8 @@ def test_bad_options_of_encode(clip: Shell, options: str, message: str) -> None:
 @pytest.fixture(scope="module")
 def coded_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A whole .nvpp file of 3 frames of 8 x 6."""
-    from nervcodec.codec import encode
-    from nervcodec.plan import plan_encode
+    from nervcodec.encoder.encode import encode
+    from nervcodec.encoder.plan import plan_encode
     folder = tmp_path_factory.mktemp("coded")
     write_clip(folder / "in.y4m", 8, 6, 3)
     encode(plan_encode(folder / "in.y4m", epochs=1), folder / "out.nvpp")

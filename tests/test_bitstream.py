@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.container import (
     FrameSums,
@@ -35,7 +36,6 @@ from nervcodec.format.model_config import (
     ModelConfig,
 )
 from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
-from nervcodec.presets import PRESETS
 
 MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300, 1)),
                     biases="lean", activation="gelu-tanh", output="linear")

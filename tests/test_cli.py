@@ -106,8 +106,8 @@ def test_decode_range_equals_a_part_of_the_whole(coded: Shell) -> None:
 
 def test_decode_touches_only_needed_segments(coded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames of the second segment are decoded without decoding the first."""
-    from nervcodec import segment
     from nervcodec.coding import streams
+    from nervcodec.encoder import segment
     lengths: list[int] = []
     original = streams.decode_symbols_of
 

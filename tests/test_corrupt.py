@@ -20,6 +20,7 @@ from shell import Shell
 
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.console import info_rows
+from nervcodec.encoder.segment import encode_segment
 from nervcodec.errors import BadMagic, BitstreamError, InvalidField, LimitExceeded, Truncated
 from nervcodec.format.container import Header, Segment, StoredQuality, read_file, write_file
 from nervcodec.format.info import info
@@ -27,7 +28,6 @@ from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.salvage import salvage
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.segment import encode_segment
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 

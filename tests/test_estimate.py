@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nervcodec import estimate
+from nervcodec.encoder import cost
+from nervcodec.encoder import cost as estimate
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
@@ -20,4 +21,4 @@ def test_steps_that_round_count_by_their_share(clip: Frames, grid_model: ModelCo
     """They are made in float32 and take longer; of two stages only the last one has some."""
     monkeypatch.setattr(estimate, "_timed_step",
                         lambda frames, model, fit, device: 1.0 if fit.round_from == 1 else 2.0)
-    assert estimate.seconds_per_step(clip, grid_model, fit) == pytest.approx(seconds)
+    assert cost.seconds_per_step(clip, grid_model, fit) == pytest.approx(seconds)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from shell import Result, Shell, write_clip
 
-from nervcodec.journal import Journal, folder_of
+from nervcodec.encoder.resume import Journal, folder_of
 
 # Two segments of two frames, a step an epoch, a checkpoint after every step.
 ENCODE = ("encode", "in.y4m", "out.nvpp", "--preset", "small-nerv", "--bits", "2", "--epochs", "2",

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.target import Goal
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.goal import Goal
-from nervcodec.presets import PRESETS
 from nervcodec.training.rate_model import (
     DEFAULT_CRF,
     MAX_CRF,

@@ -17,10 +17,10 @@ import torch
 
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.decoder.reconstruct import decode_segment
+from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.container import File, Header, StoredQuality, load, write_file
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.segment import encode_segment
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nervcodec import journal as journal_module
+from nervcodec.encoder import resume as journal_module
+from nervcodec.encoder.resume import Journal, Pace, folder_of, stored_identity
 from nervcodec.errors import ConfigError, OutputError, OutputExists
 from nervcodec.format.container import Segment
-from nervcodec.journal import Journal, Pace, folder_of, stored_identity
 
 IDENTITY = {"input": "abc", "fit": {"epochs": 20, "betas": (0.9, 0.99)}}
 SEGMENT = Segment((7,), (b"one", b"two", b"\0\xff"))

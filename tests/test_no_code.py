@@ -21,7 +21,7 @@ import torch
 from shell import Shell, write_clip
 
 import nervcodec
-from nervcodec.journal import Journal
+from nervcodec.encoder.resume import Journal
 
 SOURCES = sorted(Path(nervcodec.__file__).parent.rglob("*.py"))
 DATA = Path(__file__).parent / "data"

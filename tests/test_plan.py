@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nervcodec import plan as plan_module
+from nervcodec.encoder import plan as plan_module
+from nervcodec.encoder.plan import EncodePlan, memory_bytes, plan_encode, with_time_budget
+from nervcodec.encoder.target import Goal
 from nervcodec.errors import ConfigError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.tensors import groups
-from nervcodec.goal import Goal
-from nervcodec.plan import EncodePlan, memory_bytes, plan_encode, with_time_budget
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, still_share
 

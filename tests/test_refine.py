@@ -13,12 +13,12 @@ from torch import Tensor
 from nervcodec.coding.quantizer import bounds
 from nervcodec.coding.tables import symbol_bits
 from nervcodec.decoder.reconstruct import decode_segment
+from nervcodec.encoder.segment import _gauges, encode_segment
 from nervcodec.format import tensors
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import frame_rgb_db
-from nervcodec.segment import _gauges, encode_segment
 from nervcodec.training.config import FitConfig
 from nervcodec.training.final_rounding import nearest_to
 from nervcodec.training.rdoq import REFINE, Refiner

@@ -17,8 +17,8 @@ import pytest
 import torch
 from shell import Shell, write_clip
 
+from nervcodec.encoder.resume import Journal, Pace, folder_of
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.journal import Journal, Pace, folder_of
 from nervcodec.nn.planes import pack
 from nervcodec.training import stage as stage_module
 from nervcodec.training.config import FitConfig

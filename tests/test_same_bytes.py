@@ -14,9 +14,9 @@ import pytest
 import torch
 from shell import write_clip
 
-from nervcodec.codec import encode
-from nervcodec.goal import Goal
-from nervcodec.plan import plan_encode
+from nervcodec.encoder.encode import encode
+from nervcodec.encoder.plan import plan_encode
+from nervcodec.encoder.target import Goal
 
 RECORD = Path(__file__).parent / "data" / "encodes.json"
 CASES = ("grid", "size", "paper")

@@ -14,13 +14,13 @@ from nervcodec.coding.quantizer import bounds, code_from_step, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, decode_symbols_of, entropy_bytes
 from nervcodec.decoder.reconstruct import decode_segment, reconstruct
+from nervcodec.encoder.segment import encode_segment, quantized
 from nervcodec.errors import BitstreamError
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import groups, module_names, n_parameters
 from nervcodec.format.video_format import ColorTags
 from nervcodec.quality.metrics import frame_rgb_db
-from nervcodec.segment import encode_segment, quantized
 from nervcodec.training.config import FitConfig
 from nervcodec.training.final_rounding import biased, nearest_to
 from nervcodec.training.state import Fitted, Progress

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.planes import pack
-from nervcodec.presets import PRESETS
 from nervcodec.stepping import (
     RECIPES,
     REFERENCE,

@@ -11,14 +11,14 @@ import pytest
 import torch
 from shell import write_clip
 
-from nervcodec import segment as segment_module
-from nervcodec.codec import encode
+from nervcodec.encoder import segment as segment_module
+from nervcodec.encoder.encode import encode
+from nervcodec.encoder.plan import EncodePlan, plan_encode
+from nervcodec.encoder.segment import encode_segment, shared_weights
 from nervcodec.format.container import load
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import KEYED, tensors
 from nervcodec.nn.planes import pack
-from nervcodec.plan import EncodePlan, plan_encode
-from nervcodec.segment import encode_segment, shared_weights
 from nervcodec.training.config import FitConfig
 from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames

@@ -13,14 +13,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.sizing import Nature, is_lively, segment_lengths, segment_shots
+from nervcodec.encoder.target import TUNES, Goal
 from nervcodec.errors import ConfigError, LimitExceeded
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.goal import TUNES, Goal
-from nervcodec.presets import PRESETS, Nature, is_lively, segment_lengths, segment_shots
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
@@ -192,7 +193,7 @@ def with_time_budget(plan: EncodePlan, seconds: float, seconds_an_epoch: float) 
 
 def seconds_an_epoch(plan: EncodePlan, device: str = "cpu") -> float:
     """Seconds that an epoch over all segments would take here: some steps of the first one are made and timed."""
-    from nervcodec.estimate import seconds_per_step
+    from nervcodec.encoder.cost import seconds_per_step
     frames = next(source_frames(plan, plan.lengths[:1]))
     n_steps = sum(-(-length // plan.fit.batch_size) for length in plan.lengths)
     return n_steps * seconds_per_step(frames, plan.model, plan.fit, device)
@@ -200,7 +201,7 @@ def seconds_an_epoch(plan: EncodePlan, device: str = "cpu") -> float:
 
 def memory_bytes(plan: EncodePlan) -> int:
     """About the peak memory of encoding: that of the longest segment's fit or of its decoding."""
-    from nervcodec.estimate import fit_memory_bytes
+    from nervcodec.encoder.cost import fit_memory_bytes
     return max(max(fit_memory_bytes(plan.model, plan.fit, shots), tensors.decode_memory_bytes(plan.model, shots))
                for shots in plan.segments)
 

@@ -1,7 +1,5 @@
-"""Encode and decode over whole files: the straight lines of docs/tensors.md.
+"""Encode a whole file: probe -> fit each segment -> write -> decode that very file -> report what came out of it.
 
-encode: probe -> map encode_segment -> write -> decode that very file -> report what came out of it.
-decode: read -> decode_segment for the segments that are needed -> video writer.
 Modules that need torch are imported inside the functions that use them: planning and bad input need no torch.
 """
 
@@ -19,20 +17,12 @@ from typing import TYPE_CHECKING, Any
 from nervcodec import __version__
 from nervcodec.decoder.decode import batch_lengths
 from nervcodec.decoder.digest import FrameSummer
+from nervcodec.encoder.plan import EncodePlan, source_frames
+from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.errors import Interrupted, OutputError, VideoError
 from nervcodec.format import tensors
-from nervcodec.format.container import (
-    FrameSums,
-    Header,
-    Segment,
-    StoredQuality,
-    load,
-    read_file,
-    write_file,
-)
+from nervcodec.format.container import FrameSums, Header, Segment, StoredQuality, load, read_file, write_file
 from nervcodec.format.model_config import Shots
-from nervcodec.journal import Journal, Pace
-from nervcodec.plan import EncodePlan, source_frames
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.video.frames import Frames
@@ -42,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nervcodec.segment import FitSummary
+    from nervcodec.encoder.segment import FitSummary
     from nervcodec.training.state import Checkpoint, Progress
 
 _SIZE_PROMISE, _PSNR_PROMISE_DB = 0.02, 0.2
@@ -168,7 +158,7 @@ class _Work:
 
     def segments(self, map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
         """All segments in order. The first one is fitted before the others, which start from its weights."""
-        from nervcodec.segment import shared_weights
+        from nervcodec.encoder.segment import shared_weights
         numbered = enumerate(source_frames(self.plan, self.plan.lengths))
         n_segments = len(self.plan.lengths)
         first, = self._part(range(1), numbered, map_segments)
@@ -180,7 +170,7 @@ class _Work:
     def _part(self, numbers: range, numbered: Iterator[tuple[int, Frames]],
               map_segments: Callable[..., Iterable[Any]]) -> Iterator[tuple[Segment, FitSummary]]:
         """Those segments; `numbered` has the frames of all that were not read yet, and is read as far as they go."""
-        from nervcodec.segment import FitSummary, encode_segment
+        from nervcodec.encoder.segment import FitSummary, encode_segment
         plan = self.plan
         n_streams = len(tensors.module_names(plan.model))
         kept = {number: self.journal.segment(number, n_streams) for number in numbers}
@@ -208,7 +198,7 @@ class _Work:
                 raise KeyboardInterrupt
 
     def _fitted(self, frames: Frames, shots: Shots) -> tuple[Segment, FitSummary]:
-        from nervcodec.segment import encode_segment
+        from nervcodec.encoder.segment import encode_segment
         from nervcodec.training.state import silent
         on_progress, number = self.on_progress, self._number
         report = (lambda progress: on_progress(number, progress)) if on_progress else silent

@@ -1,7 +1,6 @@
-"""One group of frames <-> one segment of the file: fit, prune, quantize and code it; decode it again.
+"""One group of frames -> one segment of the file: fit, prune, quantize and code it.
 
-Top-level functions with picklable arguments, so that any ordered map can run them. Measuring a file and decoding it
-both go through decode_segment: one batch size, one memory layout, float32 throughout.
+Top-level functions with picklable arguments, so that any ordered map can run them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rate or quality that is asked for, and the rules that relate them to the price of a bit (docs/ablation.md)."""
+"""The rate or quality that is asked for."""
 
 from __future__ import annotations
 
