@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nervcodec.conventional import CONVENTIONAL, decode, encode
+from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL, decode, encode
 from nervcodec.quality.metrics import QualityMeter
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all

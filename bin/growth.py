@@ -24,16 +24,16 @@ from typing import Any
 
 from rd import replace_block
 
+from nervcodec.bench.environment import machine, versions
+from nervcodec.bench.plots import growth
+from nervcodec.bench.roofline import floor_text
+from nervcodec.bench.speed import speed_text
+from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.encoder.presets import PRESETS
-from nervcodec.floor import floor_text
 from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.machine import machine, versions
 from nervcodec.nn.device import choose_device, choose_precision, device_label, set_threads
-from nervcodec.plots import growth
-from nervcodec.speed import speed_text
-from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.util.text import aligned
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"

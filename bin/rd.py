@@ -15,7 +15,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from nervcodec.report import markdown
+from nervcodec.bench.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = ("bunny_320x180.y4m", "lossy_carphone_qcif_176x144.y4m", "davis_blackswan_half_416x240.y4m")

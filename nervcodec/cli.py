@@ -311,12 +311,12 @@ def bench(clips: tuple[Path, ...], *, codecs: list[str], presets: dict[str, list
     if speed_options["speed"] or speed_options["floor"]:
         _bench_speed(clips, n_frames, threads, seed, as_json, **speed_options)
         return
-    from nervcodec.adapters import chosen_adapters
-    from nervcodec.bench import Bench, check_folder, open_clip, write_csv
-    from nervcodec.curves import choose_anchor
+    from nervcodec.bench.adapters import chosen_adapters
+    from nervcodec.bench.bdrate import choose_anchor
+    from nervcodec.bench.datasets import suite_clips
+    from nervcodec.bench.report import write_report
+    from nervcodec.bench.runner import Bench, check_folder, open_clip, write_csv
     from nervcodec.nn.device import set_threads
-    from nervcodec.report import write_report
-    from nervcodec.suites import suite_clips
     paths = [*clips, *(suite_clips(suite, folder) if suite else ())]
     if not paths:
         raise ConfigError("no clips; legal: files, folders of PNG, or --suite NAME")
@@ -340,9 +340,9 @@ def _bench_speed(clips: tuple[Path, ...], n_frames: int | None, threads: int | N
                  speed: bool, floor: bool, cases: list[str], device: str, variants: list[str],
                  **settings: Any) -> None:
     """Prints our training beside plain PyTorch's, or our times beside the least that they could be."""
-    from nervcodec.floor import CASES, floor_text, measure_floor
+    from nervcodec.bench.roofline import CASES, floor_text, measure_floor
+    from nervcodec.bench.speed import Settings, compare_speed, speed_text
     from nervcodec.nn.device import choose_device, set_threads
-    from nervcodec.speed import Settings, compare_speed, speed_text
     from nervcodec.util.memory import keep_freed_memory
     if speed == floor or bool(clips) != speed:
         raise ConfigError(f"{len(clips)} clips are given; legal: --speed with clips, or --floor without")

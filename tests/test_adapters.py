@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nervcodec import adapters
-from nervcodec.adapters import Adapter, built_in, chosen_adapters, evenly, filled, from_toml
+from nervcodec.bench import adapters
+from nervcodec.bench.adapters import Adapter, built_in, chosen_adapters, evenly, filled, from_toml
 from nervcodec.errors import ConfigError
 
 TOML = """

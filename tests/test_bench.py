@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
-from nervcodec import bench as module
-from nervcodec.adapters import Adapter, built_in, from_toml
-from nervcodec.bench import Bench, check_folder, open_clip, write_csv
-from nervcodec.conventional import encode
+from nervcodec.bench import fingerprint, process
+from nervcodec.bench import runner as module
+from nervcodec.bench.adapters import Adapter, built_in, from_toml
+from nervcodec.bench.ffmpeg_codecs import encode
+from nervcodec.bench.runner import Bench, check_folder, open_clip, write_csv
 from nervcodec.errors import CommandFailed, ConfigError
 from nervcodec.format.container import load
 from nervcodec.format.video_format import VideoFormat
@@ -234,7 +235,7 @@ def test_what_a_point_depends_on_measures_anew(toy: Toy, source: Path, clip: Fra
         toy.clip(clip)
     elif change == "tools":
         monkeypatch.setattr(module, "tools_here", lambda: ["vmaf"])
-        module._measuring.cache_clear()
+        fingerprint.measuring_digest.cache_clear()
     link = toy.folder / "python"
     link.symlink_to(sys.executable)
     changed = {"setting": replace(adapter, settings=("8",)), "version": replace(adapter, version="2"),
@@ -242,7 +243,7 @@ def test_what_a_point_depends_on_measures_anew(toy: Toy, source: Path, clip: Fra
                "decoder": replace(adapter, decode=(*adapter.decode, "-x"))}.get(change, adapter)
     toy.run(source, adapters=[changed], n_frames=3 if change == "frames" else None,
             threads=2 if change == "threads" else 1)
-    module._measuring.cache_clear()
+    fingerprint.measuring_digest.cache_clear()
     assert toy.encoded == ["9", "8" if change == "setting" else "9"]
 
 
@@ -364,7 +365,7 @@ def alive(pid: int) -> bool:
 
 def test_a_codecs_memory_is_its_own() -> None:
     """The peak is that of the process, small or large, not of this one, which holds torch."""
-    small, large = (module._timed(python(f"data = b'x' * {n}"), 1, "").peak_bytes for n in (1, 200 << 20))
+    small, large = (process.run_timed(python(f"data = b'x' * {n}"), 1, "").peak_bytes for n in (1, 200 << 20))
     assert small < 60 << 20
     assert 199 << 20 < large - small < 210 << 20
 
@@ -372,14 +373,14 @@ def test_a_codecs_memory_is_its_own() -> None:
 def test_memory_of_what_a_codec_starts_counts() -> None:
     """A wrapper's peak is that of the program it runs."""
     inner = shlex.join(python(f"data = b'x' * {100 << 20}"))
-    assert module._timed(["sh", "-c", f"{inner}; true"], 1, "").peak_bytes > 100 << 20
+    assert process.run_timed(["sh", "-c", f"{inner}; true"], 1, "").peak_bytes > 100 << 20
 
 
 def test_all_codecs_have_as_many_cpus() -> None:
     """A process may use as many CPUs as there are threads, at most those that are there."""
     count = python("import os; print(len(os.sched_getaffinity(0)))")
     here = len(os.sched_getaffinity(0))
-    out = [_said(module._timed(["sh", "-c", f'printf \'{{"n": %s}}\' $({shlex.join(count)})'], n, ""))
+    out = [_said(process.run_timed(["sh", "-c", f'printf \'{{"n": %s}}\' $({shlex.join(count)})'], n, ""))
            for n in (1, here, here + 5)]
     assert out == [1, here, here]
 
@@ -391,13 +392,13 @@ def _said(run: Any) -> int:
 
 def test_seconds_are_the_processs() -> None:
     """Seconds run from the start of the process to its end."""
-    assert 0.3 <= module._timed(["sleep", "0.3"], 1, "").seconds < 2
+    assert 0.3 <= process.run_timed(["sleep", "0.3"], 1, "").seconds < 2
 
 
 def test_what_a_codec_says_last_in_json() -> None:
     """A JSON object on the last line is what it says; anything else is nothing."""
     printed = ["print('x'); print('{\"bytes\": 3}')", "print('{\"bytes\": 3}'); print(5)", "print('no')", "pass"]
-    assert [module._timed(python(code), 1, "").said for code in printed] == [{"bytes": 3}, {}, {}, {}]
+    assert [process.run_timed(python(code), 1, "").said for code in printed] == [{"bytes": 3}, {}, {}, {}]
 
 
 # Clips

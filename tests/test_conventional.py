@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
-from nervcodec.conventional import CONVENTIONAL, decode, encode, main
+from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL, decode, encode, main
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video.color import rgb_to_yuv420

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import MakeClip
 
-from nervcodec.crops import make_crops, nearest_points, worst_box
+from nervcodec.bench.crops import make_crops, nearest_points, worst_box
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe

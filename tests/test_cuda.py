@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from nervcodec.bench.stepping import OurFit
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.planes import pack
-from nervcodec.stepping import OurFit
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rdoq import Refiner
 from nervcodec.training.state import Fitted

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nervcodec.curves import Delta, by_label, choose_anchor, deltas
+from nervcodec.bench.bdrate import Delta, by_label, choose_anchor, deltas
 from nervcodec.errors import BackendError, ConfigError
 
 ANCHOR = "x265 medium"

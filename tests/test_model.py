@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from conftest import MakeClip
 from torch import Tensor
 
+from nervcodec.bench.reference import PlainNetwork
 from nervcodec.format.model_config import COLORSPACES, PARTS, Block, Grid, ModelConfig
 from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.nn.grids import blend_matrix, positional_encoding
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack, to_uint8, unpack
-from nervcodec.plain import PlainNetwork
 from nervcodec.training.initialization import initial_parameters
 
 N_FRAMES = 6

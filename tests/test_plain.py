@@ -6,11 +6,11 @@ import pytest
 import torch
 from conftest import MakeClip
 
+from nervcodec.bench.reference import PlainFit, PlainNetwork
+from nervcodec.bench.stepping import OurFit
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack
-from nervcodec.plain import PlainFit, PlainNetwork
-from nervcodec.stepping import OurFit
 from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.trainer import Fitter

@@ -10,8 +10,8 @@ import matplotlib
 import pytest
 from fake_results import CEILING, CLIPS, LABELS, point, results
 
+from nervcodec.bench.plots import growth, overview, psnr_by_frame, rate_distortion, rate_time
 from nervcodec.errors import BackendError
-from nervcodec.plots import growth, overview, psnr_by_frame, rate_distortion, rate_time
 
 SVG = "{http://www.w3.org/2000/svg}"
 Plot = Callable[[dict[str, Any], int], str]

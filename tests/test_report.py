@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from fake_results import CLIPS, LABELS
 
-from nervcodec.curves import deltas
+from nervcodec.bench.bdrate import deltas
+from nervcodec.bench.report import markdown, write_report
 from nervcodec.errors import ConfigError
-from nervcodec.report import markdown, write_report
 
 VOID = {"meta", "img", "br"}
 HOSTILE = '<script>alert("1")</script>'

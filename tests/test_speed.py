@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from shell import Shell, write_clip
 
-from nervcodec import floor, speed
+from nervcodec.bench import roofline as floor
+from nervcodec.bench import speed
+from nervcodec.bench.roofline import Work, floor_text, measure_floor, parsed_case
+from nervcodec.bench.speed import Settings, compare_speed, speed_text
+from nervcodec.bench.stepping import RECIPES
 from nervcodec.errors import ConfigError, FitError, VideoError
-from nervcodec.floor import Work, floor_text, measure_floor, parsed_case
-from nervcodec.speed import Settings, compare_speed, speed_text
-from nervcodec.stepping import RECIPES
 
 SETTINGS = Settings(preset="small-nervpp", variants=("same-recipe", "ours"), n_steps=10, n_frames=4, n_rounds=2,
                     precision="float32")

@@ -6,11 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nervcodec.encoder.presets import PRESETS
-from nervcodec.errors import ConfigError
-from nervcodec.format.model_config import ModelConfig
-from nervcodec.nn.planes import pack
-from nervcodec.stepping import (
+from nervcodec.bench.stepping import (
     RECIPES,
     REFERENCE,
     OurFit,
@@ -20,6 +16,10 @@ from nervcodec.stepping import (
     settled_seconds,
     synthetic_target,
 )
+from nervcodec.encoder.presets import PRESETS
+from nervcodec.errors import ConfigError
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
 from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames

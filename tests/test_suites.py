@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nervcodec import suites
+from nervcodec.bench import datasets as suites
+from nervcodec.bench.datasets import SUITES, suite_clips
 from nervcodec.errors import BackendError, ConfigError
-from nervcodec.suites import SUITES, suite_clips
 
 UVG = ["Beauty", "Bosphorus", "HoneyBee", "Jockey", "ReadySteadyGo", "ShakeNDry", "YachtRide"]
 

@@ -23,7 +23,6 @@ from nervcodec.video.writer import open_writer
 _WIDTH, _HEIGHT = 160, 120
 _ANY_RATE = Fraction(25)
 _OURS = "nervcodec"
-
 Point = Mapping[str, Any]
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from nervcodec.bench.environment import machine, now, versions
+from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError
@@ -25,10 +27,8 @@ from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import decode_batch, macs_per_frame
 from nervcodec.format.traffic import ITEM_BYTES, frame_bytes, largest_map, step_bytes
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.machine import machine, now, versions
 from nervcodec.nn.device import choose_precision, device_label
 from nervcodec.nn.network import Network
-from nervcodec.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.util.text import aligned

@@ -12,27 +12,22 @@ import hashlib
 import json
 import math
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from nervcodec.adapters import Adapter, filled, source_digest
-from nervcodec.crops import make_crops
+from nervcodec.bench.adapters import Adapter, filled
+from nervcodec.bench.crops import make_crops
+from nervcodec.bench.environment import machine, now, versions
+from nervcodec.bench.fingerprint import content_hash, measuring_digest
+from nervcodec.bench.process import Run, run_timed
 from nervcodec.errors import CommandFailed, ConfigError, NervCodecError, OutputError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.machine import machine, now, versions
 from nervcodec.quality.compare import compare
-from nervcodec.quality.tools import tools_here
 from nervcodec.util.files import whole_file
-from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION, lossy_bytes
+from nervcodec.video.ffmpeg_decode import lossy_bytes
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
 from nervcodec.video.writer import open_writer
@@ -40,7 +35,6 @@ from nervcodec.video.writer import open_writer
 SCHEMA = "nervcodec.bench/1"
 _POINT_SCHEMA = "nervcodec.bench-point/1"
 _RATE_NOTE = "the source itself is a stream of this rate: points above it say nothing about codecs"
-
 OnProgress = Callable[[int, int, str], None]
 
 
@@ -70,19 +64,7 @@ def open_clip(path: Path, n_frames: int | None = None) -> Clip:
     whole, _ = probe(path)
     form = replace(whole, n_frames=min(n_frames or whole.n_frames, whole.n_frames))
     n_bytes = lossy_bytes(path) if path.is_file() and path.suffix != ".y4m" else None
-    return Clip(path, path.resolve().stem, _content_hash(path), form, whole.bpp(n_bytes) if n_bytes else None)
-
-
-def _content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files."""
-    digest = hashlib.sha256()
-    for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
-        if path.is_dir():
-            digest.update(file.name.encode() + b"\0")
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return Clip(path, path.resolve().stem, content_hash(path), form, whole.bpp(n_bytes) if n_bytes else None)
 
 
 @dataclass(frozen=True)
@@ -152,15 +134,15 @@ class Bench:
         form = clip.form
         own = 0 if adapter.foreign else 1  # the interpreter's path says nothing
         parts = [_POINT_SCHEMA, clip.sha256, form.n_frames, str(form.frame_rate), adapter.version, adapter.encode[own:],
-                 adapter.decode[own:], setting, self.threads, _measuring()]
+                 adapter.decode[own:], setting, self.threads, measuring_digest()]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
-    def _encode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> _Run:
+    def _encode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> Run:
         with TemporaryDirectory(dir=self.folder, prefix="bench-") as temporary:
             files = {"input": _handed_over(clip, adapter, Path(temporary)), "output": coded, "decoded": ""}
             return self._run(adapter.encode, clip, setting, files, f"{adapter.label} could not encode {clip.name}")
 
-    def _decode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path, folder: Path) -> tuple[_Run, Path]:
+    def _decode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path, folder: Path) -> tuple[Run, Path]:
         """Decodes into the folder; returns the video with what it took."""
         name = adapter.decoded_rgb if clip.form.layout == "rgb" else adapter.decoded
         files = {"input": clip.path, "output": coded, "decoded": os.path.join(folder, name)}
@@ -168,11 +150,11 @@ class Bench:
         return run, folder / name
 
     def _run(self, command: Sequence[str], clip: Clip, setting: str, files: Mapping[str, object],
-             failure: str) -> _Run:
+             failure: str) -> Run:
         form = clip.form
         values = {**files, "setting": setting, "frames": form.n_frames, "width": form.width, "height": form.height,
                   "rate": form.frame_rate, "threads": self.threads}
-        return _timed(filled(command, values), self.threads, failure)
+        return run_timed(filled(command, values), self.threads, failure)
 
     def _measure(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> dict[str, Any]:
         with TemporaryDirectory(dir=self.folder, prefix="bench-") as temporary:
@@ -225,77 +207,6 @@ def _handed_over(clip: Clip, adapter: Adapter, folder: Path) -> Path:
         for frames in read_all(clip.path, clip.form):
             writer.write(frames)
     return path
-
-
-@cache
-def _measuring() -> str:
-    """A hash of all that figures come from but the codecs: our source, SSIM's package, the tools for XPSNR and VMAF."""
-    others = [source_digest(Path(__file__).parent), FFMPEG_VERSION, version("pytorch-msssim"), *tools_here()]
-    return hashlib.sha256(repr(others).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A finished process: wall seconds, peak resident memory, and the JSON object it printed last, if any."""
-
-    seconds: float
-    peak_bytes: int
-    said: dict[str, Any]
-
-
-# Runs a command on the first N CPUs, then tells its wall seconds, peak memory and exit code. It stands between because
-# Linux takes what the starting process holds (here torch, half a gigabyte) for the peak of what it starts. So it loads
-# as little as it can, and json only once the command has ended.
-_LAUNCHER = """
-import os, sys, time
-report, n_cpus, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-os.set_inheritable(report, False)
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cpus])
-started = time.monotonic()
-try:
-    pid = os.posix_spawnp(command[0], command, os.environ)
-except OSError as error:
-    sys.exit(f"cannot start {command[0]}: {error.strerror}")
-_, status, usage = os.wait4(pid, 0)
-seconds, peak = time.monotonic() - started, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-import json
-os.write(report, json.dumps([seconds, peak, os.waitstatus_to_exitcode(status)]).encode())
-"""
-
-
-def _timed(command: Sequence[str], n_cpus: int, failure: str) -> _Run:
-    """Runs a command to its end on so many CPUs and takes its time and peak memory.
-
-    Raises:
-        CommandFailed: it cannot be started or exits with another code than 0.
-    """
-    with TemporaryFile() as out, TemporaryFile() as err, TemporaryFile() as report:
-        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(report.fileno()), str(n_cpus), *command]
-        process = subprocess.Popen(launcher, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                   pass_fds=(report.fileno(),), start_new_session=True)
-        try:
-            process.wait()
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        seconds, peak_bytes, code = json.loads(_last_line(report) or f"[0, 0, {process.returncode}]")
-        if code:
-            how = f"exit {code}" if code > 0 else f"killed by signal {-code}"
-            raise CommandFailed(f"{failure}: {how}: {_last_line(err) or _last_line(out)}")
-        try:
-            said = json.loads(_last_line(out))
-        except ValueError:
-            said = {}
-        return _Run(seconds, peak_bytes, said if isinstance(said, dict) else {})
-
-
-def _last_line(file: Any) -> str:
-    file.seek(0)
-    lines: list[str] = file.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

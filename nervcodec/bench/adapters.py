@@ -7,7 +7,6 @@ folder of PNG where its name ends in /), {setting}, {frames}, {width}, {height},
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from nervcodec import __version__
-from nervcodec.conventional import CONVENTIONAL
+from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL
+from nervcodec.bench.fingerprint import source_digest
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError
 from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION
@@ -187,13 +187,6 @@ def _colorspace(variant: str, options: Sequence[str]) -> str:
 def _source_digest() -> str:
     """A hash of all our source: a list of names of what an encode or a decode may run would lose the next module."""
     return source_digest(Path(__file__).parent)[:12]
-
-
-def source_digest(folder: Path) -> str:
-    """A hash of all Python files in a folder and below it, with their names."""
-    files = sorted(folder.rglob("*.py"))
-    return hashlib.sha256(b"".join(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"
-                                   for path in files)).hexdigest()
 
 
 _TEXTS = ("name", "variant", "encode", "decode", "suffix", "version", "setting_name")

@@ -21,7 +21,6 @@ PLANES = ("y", "rgb")
 _USUAL_ANCHOR = "x265 medium"
 _MIN_POINTS = 4
 _MIN_OVERLAP = 0.5
-
 Point = Mapping[str, Any]
 
 

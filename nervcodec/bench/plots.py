@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from nervcodec.crops import nearest_points
-from nervcodec.curves import OURS, Point, by_label
+from nervcodec.bench.bdrate import OURS, Point, by_label
+from nervcodec.bench.crops import nearest_points
 from nervcodec.errors import BackendError
 from nervcodec.util.text import printable
 
@@ -34,7 +34,6 @@ _PLANES = (("rgb", "RGB"), ("y", "Y"))
 _CEILING = "ceiling"
 _COLUMNS = 4  # pairs of axes in a row
 _WIDTH, _HEIGHT = 4.8, 3.8  # inches of one pair of axes
-
 Results = Mapping[str, Any]
 Style = dict[str, Any]
 

@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nervcodec.bench.environment import machine, now, versions
+from nervcodec.bench.reference import PlainFit
+from nervcodec.bench.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
 from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.encoder.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.tensors import macs_per_frame, n_parameters
-from nervcodec.machine import machine, now, versions
 from nervcodec.nn.device import choose_precision, device_label, set_threads
 from nervcodec.nn.planes import pack
-from nervcodec.plain import PlainFit
 from nervcodec.quality.metrics import Quality, QualityMeter
-from nervcodec.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
 from nervcodec.training.config import FitConfig
 from nervcodec.util.memory import keep_freed_memory
 from nervcodec.util.text import aligned
@@ -43,7 +43,6 @@ from nervcodec.video.reader import read_all
 SCHEMA = "nervcodec.speed/1"
 MAX_LOSS_DB = 0.1  # by how much RGB PSNR may be below the reference's for a ratio to count
 _OPTIMIZERS = {("adam", True): "Adam", ("adam", False): "fused Adam", ("muon", False): "Muon, fused Adam"}
-
 OnProgress = Callable[[int, int, str], None]
 
 

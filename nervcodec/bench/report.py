@@ -14,15 +14,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from nervcodec.bench import SCHEMA
-from nervcodec.curves import Delta, Point, choose_anchor, deltas
+from nervcodec.bench.bdrate import Delta, Point, choose_anchor, deltas
+from nervcodec.bench.plots import Results, overview, psnr_by_frame, rate_distortion, rate_time
+from nervcodec.bench.runner import SCHEMA
 from nervcodec.errors import ConfigError
-from nervcodec.plots import Results, overview, psnr_by_frame, rate_distortion, rate_time
 from nervcodec.util.files import whole_file
 from nervcodec.util.text import printable
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # headings and rows of plain text, escaped where it is shown
-
 _NONE = "\N{EN DASH}"
 _MAY_BE_MISSING = ("ssim", "ms_ssim", "xpsnr", "vmaf")
 _CSS = """
