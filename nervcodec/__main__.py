@@ -1,6 +1,6 @@
 """python -m nervcodec."""
 
-from nervcodec.cli import main
+from nervcodec.cli.main import main
 
 if __name__ == "__main__":
     main()

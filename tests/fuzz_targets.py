@@ -20,8 +20,8 @@ from unittest import mock
 import numpy as np
 from hostile import CASES, GOOD, MLP, file_of, header, segment
 
+from nervcodec.cli.console import info_rows
 from nervcodec.coding.range_coder import Coded, Form, decode_symbols, encode_symbols
-from nervcodec.console import info_rows
 from nervcodec.errors import BitstreamError
 from nervcodec.format import info, tensors
 from nervcodec.format import info as fileinfo

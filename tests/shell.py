@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from nervcodec.cli import main
+from nervcodec.cli.main import main
 
 
 class Result(NamedTuple):

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from shell import Result, Shell, write_clip
 
-from nervcodec import __version__, options
+from nervcodec import __version__
+from nervcodec.cli import params
 from nervcodec.coding.range_coder import Coded
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.model_config import Block, Grid, ModelConfig
@@ -206,13 +207,13 @@ def test_a_time_budget_sets_the_epochs(shell: Shell, monkeypatch: pytest.MonkeyP
     ("90", 90), ("1.5s", 1.5), ("10m", 600), ("1h30m", 5400), ("1h1m1s", 3661)])
 def test_times(text: str, seconds: float) -> None:
     """A time is in seconds, or in hours, minutes and seconds."""
-    assert options.Duration().convert(text, None, None) == seconds
+    assert params.Duration().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize(("text", "amount"), [("65600", 65600), ("64k", 64e3), ("1.5M", 1.5e6), ("2G", 2e9)])
 def test_amounts(text: str, amount: float) -> None:
     """An amount is a number, or one of thousands, millions and so on."""
-    assert options.Amount().convert(text, None, None) == amount
+    assert params.Amount().convert(text, None, None) == amount
 
 
 def test_crf_and_tune_reach_the_fit(shell: Shell) -> None:

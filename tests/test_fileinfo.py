@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import nervcodec
-from nervcodec.console import info_rows
+from nervcodec.cli.console import info_rows
 from nervcodec.errors import BadMagic, VideoError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.info import info

@@ -15,12 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from nervcodec import __version__, console
-from nervcodec.encoder.presets import PRESETS
-from nervcodec.encoder.target import TUNES, Goal
-from nervcodec.errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
-from nervcodec.format.model_config import COLORSPACES
-from nervcodec.options import (
+from nervcodec import __version__
+from nervcodec.cli import console
+from nervcodec.cli.params import (
     Amount,
     Duration,
     FrameRange,
@@ -35,13 +32,16 @@ from nervcodec.options import (
     speed_options,
     version_option,
 )
+from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.target import TUNES, Goal
+from nervcodec.errors import ConfigError, FramesDiffer, Interrupted, NervCodecError
+from nervcodec.format.model_config import COLORSPACES
 from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF
 
 if TYPE_CHECKING:
     from nervcodec.encoder.encode import EncodeReport
     from nervcodec.encoder.plan import EncodePlan
     from nervcodec.encoder.resume import Pace
-
 
 _VIDEO_SUFFIXES = (".y4m", ".mp4", ".mkv", ".mov", ".webm", ".avi", ".png")  # of what is no output of encode
 
