@@ -1,6 +1,5 @@
 """Small clips, networks and files that several tests share."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from clips import MakeClip, make_clip
 from shell import Shell, write_clip
 
 from nervcodec.encoder.segment import encode_segment
@@ -16,8 +16,6 @@ from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
-
-MakeClip = Callable[..., Frames]
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
@@ -42,17 +40,10 @@ def coded(shell: Shell) -> Shell:
     return shell
 
 
-@pytest.fixture(scope="session")
-def make_clip() -> MakeClip:
-    """make_clip(layout, n_frames, width, height): smooth waves that move."""
-    def make(layout: str = "yuv420", n_frames: int = 4, width: int = 16, height: int = 12) -> Frames:
-        frames = Frames.empty(layout, n_frames, width, height)
-        for k, plane in enumerate(frames.planes):
-            t, y, x = np.indices(plane.shape)
-            plane[:] = np.rint(128 + 80 * np.sin(0.4 * x + 0.7 * t + k) * np.cos(0.5 * y - 0.3 * t))
-        return frames
-
-    return make
+@pytest.fixture(scope="session", name="make_clip")
+def make_clip_fixture() -> MakeClip:
+    """clips.make_clip."""
+    return make_clip
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from typing import Any
 
 from nervcodec import __version__
 from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL
-from nervcodec.bench.fingerprint import source_digest
+from nervcodec.bench.fingerprint import coding_digest
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError
 from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION
@@ -143,7 +143,7 @@ def _conventional(codec: str, variant: str, n_points: int) -> Adapter:
     _check_names(f"preset of {codec} is", [preset], theirs.presets)
     _check_names(f"tuning of {codec} is", [tune], theirs.tunes)
     options = [f"{name}={value}" for name, value in theirs.options(preset, tune).items()]
-    worker = (sys.executable, "-m", "nervcodec.conventional")
+    worker = (sys.executable, "-m", "nervcodec.bench.ffmpeg_codecs")
     return Adapter(
         codec, preset if tune == "default" else f"{preset} {tune}",
         (*worker, "encode", codec, "{input}", "{output}", "crf={setting}", *options, "--frames", "{frames}"),
@@ -171,7 +171,7 @@ def _ours(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
         (*command, "encode", "-y", "--json", "--frames", "{frames}", "--threads", "{threads}", "--preset", preset,
          *extra, *options, "{input}", "{output}"),
         (*command, "decode", "-y", "--json", "--threads", "{threads}", "{output}", "{decoded}"),
-        _once(values), name, ".nvpp", f"{__version__} ({_source_digest()}), torch {version('torch')}",
+        _once(values), name, ".nvpp", f"{__version__} ({coding_digest()[:12]}), torch {version('torch')}",
         decoded="decoded/" if colorspace == "rgb" else "decoded.y4m",
         decoded_rgb="decoded.y4m" if colorspace == "yuv" else "decoded/")
 
@@ -182,11 +182,6 @@ def _colorspace(variant: str, options: Sequence[str]) -> str:
     asked = dict(zip(words, words[1:])).get("--colorspace", "auto")
     usual = "rgb" if variant not in PRESETS else PRESETS[variant].colorspace
     return asked if asked != "auto" else usual or "auto"
-
-
-def _source_digest() -> str:
-    """A hash of all our source: a list of names of what an encode or a decode may run would lose the next module."""
-    return source_digest(Path(__file__).parent)[:12]
 
 
 _TEXTS = ("name", "variant", "encode", "decode", "suffix", "version", "setting_name")

@@ -1,8 +1,8 @@
 """x264, x265, SVT-AV1 and VP9 through FFmpeg, to compare with: a clip <-> a file that holds an elementary stream.
 
 The benchmark runs it as a program, so that its time and memory are those of a process of its own:
-    python -m nervcodec.conventional encode x265 SOURCE OUTPUT preset=medium crf=29 [--frames N]
-    python -m nervcodec.conventional decode SOURCE CODED OUTPUT.y4m [--frames N]
+    python -m nervcodec.bench.ffmpeg_codecs encode x265 SOURCE OUTPUT preset=medium crf=29 [--frames N]
+    python -m nervcodec.bench.ffmpeg_codecs decode SOURCE CODED OUTPUT.y4m [--frames N]
 Both print one JSON object.
 """
 

@@ -1,0 +1,111 @@
+"""nervcodec.format.info: a file's description, from its container alone."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nervcodec
+from nervcodec.cli.console import info_rows
+from nervcodec.errors import BadMagic, VideoError
+from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.info import info
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import kmac_per_pixel, n_parameters
+from nervcodec.format.video_format import ColorTags, VideoFormat
+
+FORM = VideoFormat(16, 12, Fraction(30000, 1001), 7, "yuv420", ColorTags(1, 1, 1, False, 1), Fraction(4, 3))
+SEGMENTS = (Segment((1, 3), (b"12345", b"123", b"1")), Segment((3,), (b"1234", b"12", b"1")))
+
+
+@pytest.fixture
+def path(tmp_path: Path, grid_model: ModelConfig) -> Path:
+    """A file of two segments whose streams have known lengths."""
+    data = write_file(Header(FORM, grid_model), SEGMENTS, StoredQuality(psnr_y=33.25, ms_ssim=0.98))
+    (tmp_path / "a.nvpp").write_bytes(data)
+    return tmp_path / "a.nvpp"
+
+
+@pytest.fixture
+def found(path: Path) -> dict[str, Any]:
+    """What info says of it."""
+    return info(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("schema", "nervcodec.info/1"), ("width", 16), ("height", 12), ("frames", 7), ("frame_rate", "30000/1001"),
+    ("sample_aspect_ratio", "4/3"), ("layout", "yuv420"), ("segments", [4, 3]),
+    ("shots", [(1, 3), (3,)]),
+    ("color", {"matrix": 1, "primaries": 1, "transfer": 1, "full_range": False, "chroma_location": 1}),
+])
+def test_info_repeats_the_header(found: dict[str, Any], key: str, value: object) -> None:
+    """The header's facts are told as they stand in the file."""
+    assert found[key] == value
+
+
+def test_cuts_are_told(found: dict[str, Any]) -> None:
+    """People read how many shots there are, where a segment is cut, and nothing of it elsewhere."""
+    assert dict(info_rows(found))["shots"] == "3 of 1 to 3 frames"
+    assert "shots" not in dict(info_rows({**found, "shots": [(4,), (3,)]}))
+
+
+def test_info_gives_the_rate(found: dict[str, Any], path: Path) -> None:
+    """Bytes, bpp and kbit/s are those of the whole file."""
+    n_bytes = path.stat().st_size
+    assert (found["bytes"], found["bpp"]) == (n_bytes, 8 * n_bytes / (7 * 16 * 12))
+    assert found["duration_s"] == pytest.approx(7 * 1001 / 30000)
+    assert found["kbit_per_s"] == pytest.approx(8 * n_bytes / 1000 / found["duration_s"])
+
+
+def test_bytes_are_told_by_module(found: dict[str, Any]) -> None:
+    """Every byte of the file is some module's, summed over the segments, or the container's."""
+    own = dict(found["bytes_by_module"])
+    container = own.pop("container")
+    assert own == {"stem": 9, "block1": 5, "head": 2}
+    assert container == found["bytes"] - 16
+
+
+def test_parameters_are_those_of_all_segments(found: dict[str, Any], grid_model: ModelConfig) -> None:
+    """Every segment has its own network; bits a parameter count the streams."""
+    assert found["parameters"] == n_parameters(grid_model, (1, 3)) + n_parameters(grid_model, (3,))
+    assert found["bits_per_parameter"] == 8 * 16 / found["parameters"]
+
+
+def test_complexity_is_the_networks(found: dict[str, Any], grid_model: ModelConfig) -> None:
+    """kMAC/pixel is that of the longest segment's network."""
+    assert found["kmac_per_pixel"] == kmac_per_pixel(grid_model)
+
+
+def test_stored_quality_is_told(found: dict[str, Any]) -> None:
+    """Measured figures are told, the others are null."""
+    assert found["quality"] == {"psnr_y": 33.25, "psnr_u": None, "psnr_v": None, "psnr_yuv": None, "psnr_rgb": None,
+                                "psnr_min": None, "ms_ssim": 0.98, "epochs": None}
+
+
+def test_info_is_json(found: dict[str, Any], grid_model: ModelConfig) -> None:
+    """Everything can be written as JSON; the model is there whole."""
+    model = json.loads(json.dumps(found))["model"]
+    assert (model["bits"], model["stem"]) == (8, "grid")
+    assert model["blocks"] == [{"stride": 2, "width": 6}]
+    assert model["grids"] == [{"channels": 2, "interval": 2, "level": 0},
+                              {"channels": 1, "interval": 4, "level": 0}]
+
+
+def test_info_of_something_else_is_refused(tmp_path: Path) -> None:
+    """A file that is no .nvpp is refused as such."""
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(BadMagic):
+        info(tmp_path / "a.txt")
+
+
+def test_info_of_a_missing_file(tmp_path: Path) -> None:
+    """A missing file is a VideoError with its name."""
+    with pytest.raises(VideoError, match="absent.nvpp"):
+        info(tmp_path / "absent.nvpp")
+
+
+def test_info_is_a_function_of_the_package(path: Path, found: dict[str, Any]) -> None:
+    """nervcodec.info is the function, the second time as well."""
+    assert nervcodec.info(path) == nervcodec.info(path) == found

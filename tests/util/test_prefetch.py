@@ -1,0 +1,61 @@
+"""nervcodec.util.prefetch: results made on another thread come in order, with their errors, and no more of them than asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from nervcodec.util.prefetch import ahead
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 50])
+@pytest.mark.parametrize("length", [0, 1, 2, 20])
+def test_order_is_kept(n: int, length: int) -> None:
+    """All items come, in their order, however many are made before they are asked for."""
+    assert list(ahead(iter(range(length)), n)) == list(range(length))
+
+
+def test_items_are_made_on_another_thread() -> None:
+    """One thread other than the caller's makes every item."""
+    names = set(ahead((threading.current_thread().name for _ in range(9)), 2))
+    assert len(names) == 1 and threading.current_thread().name not in names
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_no_more_than_n_are_made_beforehand(n: int) -> None:
+    """While an item is used at most n others have been begun."""
+    n_begun = 0
+
+    def items() -> Iterator[int]:
+        nonlocal n_begun
+        for number in range(30):
+            n_begun += 1
+            yield number
+
+    for number in ahead(items(), n):
+        assert n_begun <= number + 1 + n
+
+
+def test_an_error_comes_in_its_place() -> None:
+    """What was made before an error still comes; then the error does."""
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise ValueError("three")
+
+    got = []
+    with pytest.raises(ValueError, match="^three$"):
+        for item in ahead(items(), 3):
+            got.append(item)
+    assert got == [1, 2]
+
+
+def test_stopping_early_ends_the_thread() -> None:
+    """Whoever stops asking leaves no thread behind."""
+    before = threading.active_count()
+    coming = ahead(iter(range(1000)), 2)
+    assert next(coming) == 0
+    coming.close()
+    assert threading.active_count() == before
