@@ -1,9 +1,10 @@
-"""Encodes three clips at three rates with one thing changed at a time: what each part of network and fit is worth.
+"""Encodes three clips at three rates with one thing changed at a time: what each part of network
+and fit is worth.
 
-Preset ultrafast, one seed, the first FRAMES frames. Every result is kept in OUT/*.json, so that the same command goes
-on where it stopped. What is compared is what a fit minimises, distortion + rate weight x bits a pixel, measured on the
-decoded file. Two encodes at a time, a thread each.
-Usage: bin/ablation --clips FOLDER [--out FOLDER] [VARIANT ...]
+Preset ultrafast, one seed, the first FRAMES frames. Every result is kept in OUT/*.json, so that the
+same command goes on where it stopped. What is compared is what a fit minimises, distortion + rate
+weight x bits a pixel, measured on the decoded file. Two encodes at a time, a thread each. Usage:
+bin/ablation --clips FOLDER [--out FOLDER] [VARIANT ...]
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ def model(change: Callable[[ModelConfig], ModelConfig]) -> Change:
 
 
 def without(part: str) -> Change:
-    return model(lambda network: replace(network, parts=tuple(other for other in network.parts if other != part)))
+    return model(
+        lambda network: replace(
+            network, parts=tuple(other for other in network.parts if other != part)
+        )
+    )
 
 
 def still(network: ModelConfig) -> ModelConfig:
@@ -55,8 +60,13 @@ def stem_alone(network: ModelConfig) -> ModelConfig:
 
 def slow_grids(network: ModelConfig) -> ModelConfig:
     """The stem's grids all with a key every eight frames."""
-    return replace(network, grids=tuple(replace(grid, interval=max(grid.interval, 1 if grid.level else 8))
-                                        for grid in network.grids))
+    return replace(
+        network,
+        grids=tuple(
+            replace(grid, interval=max(grid.interval, 1 if grid.level else 8))
+            for grid in network.grids
+        ),
+    )
 
 
 PLAIN = "as it is"
@@ -90,33 +100,56 @@ class Cell:
     out: Path
 
     def loss_db(self) -> float:
-        """Distortion + rate weight * bits a pixel of the encode, made now or earlier, in -10 log10."""
-        kept = self.out / f"{self.clip}_{self.crf}_{self.variant}.json".replace(" ", "_").replace("%", "")
+        """Distortion + rate weight * bits a pixel of the encode, made now or earlier, in -10
+        log10.
+        """
+        kept = self.out / f"{self.clip}_{self.crf}_{self.variant}.json".replace(" ", "_").replace(
+            "%", ""
+        )
         if not kept.exists():
             set_threads(1)
-            plan = VARIANTS[self.variant](plan_encode(
-                self.clips / CLIPS[self.clip], preset="ultrafast", goal=Goal(crf=self.crf), n_frames=FRAMES,
-                precision=choose_precision("auto", "cpu")))
+            plan = VARIANTS[self.variant](
+                plan_encode(
+                    self.clips / CLIPS[self.clip],
+                    preset="ultrafast",
+                    goal=Goal(crf=self.crf),
+                    n_frames=FRAMES,
+                    precision=choose_precision("auto", "cpu"),
+                )
+            )
             report = encode(plan, kept.with_suffix(".nvpp"), overwrite=True)
-            print(f"{self.clip} crf {self.crf} {self.variant}: {report.n_bytes:,} bytes, "
-                  f"{report.quality.rgb_db:.2f} dB", flush=True)
-            kept.write_text(json.dumps({"bpp": report.bpp, "rgb_db": report.quality.rgb_db, "bytes": report.n_bytes}))
+            print(
+                f"{self.clip} crf {self.crf} {self.variant}: {report.n_bytes:,} bytes, "
+                f"{report.quality.rgb_db:.2f} dB",
+                flush=True,
+            )
+            kept.write_text(
+                json.dumps(
+                    {"bpp": report.bpp, "rgb_db": report.quality.rgb_db, "bytes": report.n_bytes}
+                )
+            )
         found = json.loads(kept.read_text("utf-8"))
-        return -10 * math.log10(10 ** (-found["rgb_db"] / 10) + rate_weight_of(self.crf) * found["bpp"])
+        return -10 * math.log10(
+            10 ** (-found["rgb_db"] / 10) + rate_weight_of(self.crf) * found["bpp"]
+        )
 
 
 def main() -> None:
     given = arguments_of(argparse.ArgumentParser(description=__doc__), VARIANTS, "ablation")
     variants = [PLAIN, *(name for name in given.names or VARIANTS if name != PLAIN)]
     columns = [(clip, crf) for clip in THREE for crf in CRF]
-    cells = [Cell(*column, variant, given.clips, given.out) for variant in variants for column in columns]
+    cells = [
+        Cell(*column, variant, given.clips, given.out) for variant in variants for column in columns
+    ]
     with ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("spawn")) as pool:
         losses = iter(pool.map(Cell.loss_db, cells))
         plain, *others = [[next(losses) for _ in columns] for _ in variants]
     rows = [[PLAIN, *(f"{loss:.2f}" for loss in plain), ""]]
     for variant, found in zip(variants[1:], others, strict=True):
         gains = [loss - before for loss, before in zip(found, plain, strict=True)]
-        rows.append([variant, *(f"{gain:+.2f}" for gain in gains), f"{sum(gains) / len(gains):+.2f}"])
+        rows.append(
+            [variant, *(f"{gain:+.2f}" for gain in gains), f"{sum(gains) / len(gains):+.2f}"]
+        )
     heads = ["", *(f"{clip} {crf}" for clip, crf in columns), "mean"]
     replace_block(ROOT / "docs" / "ablation.md", "ablation", table(heads, rows))
 

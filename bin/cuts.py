@@ -1,8 +1,9 @@
-"""Joins clips to videos that are cut, and encodes them with and without their cuts: docs/benchmarks.md, 'Cuts'.
+"""Joins clips to videos that are cut, and encodes them with and without their cuts:
+docs/benchmarks.md, 'Cuts'.
 
-Every encode is kept in OUT/*.json beside its .nvpp file, so that the same command goes on where it stopped; bytes are
-those of the file, decibels those of its decoded frames. Two encodes at a time, a thread each.
-Usage: bin/cuts --clips FOLDER [--out FOLDER] [VIDEO ...]
+Every encode is kept in OUT/*.json beside its .nvpp file, so that the same command goes on where it
+stopped; bytes are those of the file, decibels those of its decoded frames. Two encodes at a time, a
+thread each. Usage: bin/cuts --clips FOLDER [--out FOLDER] [VIDEO ...]
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ from nervcodec.video.writer import open_writer
 Scene = tuple[str, int, int]  # clip, its first frame, how many
 VIDEOS: dict[str, tuple[Scene, ...]] = {
     "two heads": (("carphone", 0, 60), ("akiyo", 0, 30)),
-    "dialogue": (("carphone", 0, 20), ("akiyo", 0, 15), ("carphone", 20, 20), ("akiyo", 15, 15), ("carphone", 40, 20)),
+    "dialogue": (
+        ("carphone", 0, 20),
+        ("akiyo", 0, 15),
+        ("carphone", 20, 20),
+        ("akiyo", 15, 15),
+        ("carphone", 40, 20),
+    ),
     "swan and runner": (("blackswan", 0, 50), ("parkour", 0, 64)),
     "bunny and street": (("bunny", 0, 66), ("foliage", 0, 49)),
 }
@@ -55,8 +62,14 @@ def joined(video: str, clips: Path, out: Path) -> Path:
             for clip, first, length in scenes:
                 own, _ = probe(clips / CLIPS[clip])
                 frames = next(read_groups(clips / CLIPS[clip], own, [first + length]))[first:]
-                sizes = [(form.height, form.width), *[(-(-form.height // 2), -(-form.width // 2))] * 2]
-                y, u, v = (plane[:, :rows, :columns] for plane, (rows, columns) in zip(frames.planes, sizes))
+                sizes = [
+                    (form.height, form.width),
+                    *[(-(-form.height // 2), -(-form.width // 2))] * 2,
+                ]
+                y, u, v = (
+                    plane[:, :rows, :columns]
+                    for plane, (rows, columns) in zip(frames.planes, sizes)
+                )
                 writer.write(Frames("yuv420", (y, u, v)))
     return path
 
@@ -75,11 +88,20 @@ class Cell:
         kept = self.out / f"{self.video}_{self.preset}_{self.variant}.json".replace(" ", "_")
         if not kept.exists():
             set_threads(1)
-            plan = VARIANTS[self.variant](plan_encode(
-                self.out / f"{self.video.replace(' ', '_')}.y4m", preset=self.preset, goal=Goal(crf=DEFAULT_CRF),
-                precision=choose_precision("auto", "cpu")))
+            plan = VARIANTS[self.variant](
+                plan_encode(
+                    self.out / f"{self.video.replace(' ', '_')}.y4m",
+                    preset=self.preset,
+                    goal=Goal(crf=DEFAULT_CRF),
+                    precision=choose_precision("auto", "cpu"),
+                )
+            )
             report = encode(plan, kept.with_suffix(".nvpp"), overwrite=True)
-            print(f"{kept.stem}, {plan.segments}: {report.n_bytes:,} bytes, {report.quality.rgb_db:.2f} dB", flush=True)
+            print(
+                f"{kept.stem}, {plan.segments}: {report.n_bytes:,} bytes,"
+                f" {report.quality.rgb_db:.2f} dB",
+                flush=True,
+            )
             kept.write_text(json.dumps([report.n_bytes, report.quality.rgb_db]))
         n_bytes, db = json.loads(kept.read_text("utf-8"))
         return n_bytes, db
@@ -91,18 +113,34 @@ def main() -> None:
     for video in videos:
         joined(video, given.clips, given.out)
     lines = [(preset, video) for preset, own in PRESETS.items() for video in own if video in videos]
-    cells = [Cell(video, preset, variant, given.out) for preset, video in lines for variant in VARIANTS]
+    cells = [
+        Cell(video, preset, variant, given.out) for preset, video in lines for variant in VARIANTS
+    ]
     with ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("spawn")) as pool:
         points = iter(pool.map(Cell.point, cells))
         rows = []
         for preset, video in lines:
             found = dict(zip(VARIANTS, points))
-            shares = [found[SHOTS][0] / n_bytes * math.exp(NATS_PER_DB * (db - found[SHOTS][1]))
-                      for n_bytes, db in (found[WHOLE], found[SEGMENTS])]
+            shares = [
+                found[SHOTS][0] / n_bytes * math.exp(NATS_PER_DB * (db - found[SHOTS][1]))
+                for n_bytes, db in (found[WHOLE], found[SEGMENTS])
+            ]
             scenes = ", ".join(f"{clip} {length}" for clip, _, length in VIDEOS[video])
-            rows.append([f"{video} ({scenes})", preset, *(f"{n_bytes:,} @ {db:.2f}" for n_bytes, db in found.values()),
-                         *(f"{100 * share:.0f} %" for share in shares)])
-    heads = ["video (frames)", "preset", *VARIANTS, "bytes at equal PSNR, of one shot's", "of a segment each's"]
+            rows.append(
+                [
+                    f"{video} ({scenes})",
+                    preset,
+                    *(f"{n_bytes:,} @ {db:.2f}" for n_bytes, db in found.values()),
+                    *(f"{100 * share:.0f} %" for share in shares),
+                ]
+            )
+    heads = [
+        "video (frames)",
+        "preset",
+        *VARIANTS,
+        "bytes at equal PSNR, of one shot's",
+        "of a segment each's",
+    ]
     replace_block(ROOT / "docs" / "benchmarks.md", "cuts", table(heads, rows))
 
 

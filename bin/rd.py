@@ -1,8 +1,9 @@
-"""Benches codecs side by side and writes the tables and the plots of docs/benchmarks.md and README.md from the results.
+"""Benches codecs side by side and writes the tables and the plots of docs/benchmarks.md and
+README.md from the results.
 
-Two calls of `nervcodec bench`, both resumable: our default against x264, x265 and SVT-AV1, and NeRV++ against NeRV and
-against itself without each of its parts. Usage: bin/rd [codecs] [nerv] --clips FOLDER [--out FOLDER] [--threads N];
-FOLDER holds the clips of CLIPS.
+Two calls of `nervcodec bench`, both resumable: our default against x264, x265 and SVT-AV1, and
+NeRV++ against NeRV and against itself without each of its parts. Usage: bin/rd [codecs] [nerv]
+--clips FOLDER [--out FOLDER] [--threads N]; FOLDER holds the clips of CLIPS.
 """
 
 from __future__ import annotations
@@ -22,12 +23,34 @@ CLIPS = ("bunny_320x180.y4m", "lossy_carphone_qcif_176x144.y4m", "davis_blackswa
 SMALL = ("nervpp", "nerv", "no-scrb1", "no-scrb2", "no-skip")
 # name -> (curve that the others are compared with, arguments of bench)
 BENCHES = {
-    "codecs": ("x265 medium", [
-        "--codecs", "nervcodec,x264,x265,svtav1", "--presets", "x264=medium,veryslow", "--presets",
-        "x265=medium,veryslow", "--presets", "svtav1=4", "--points", "4"]),
-    "nerv": ("nervcodec small-nerv --epochs 30", [
-        "--codecs", "nervcodec", "--presets", "nervcodec=" + ",".join(f"small-{name}" for name in SMALL),
-        "--points", "1", "--encode-options", "--epochs 30"]),
+    "codecs": (
+        "x265 medium",
+        [
+            "--codecs",
+            "nervcodec,x264,x265,svtav1",
+            "--presets",
+            "x264=medium,veryslow",
+            "--presets",
+            "x265=medium,veryslow",
+            "--presets",
+            "svtav1=4",
+            "--points",
+            "4",
+        ],
+    ),
+    "nerv": (
+        "nervcodec small-nerv --epochs 30",
+        [
+            "--codecs",
+            "nervcodec",
+            "--presets",
+            "nervcodec=" + ",".join(f"small-{name}" for name in SMALL),
+            "--points",
+            "1",
+            "--encode-options",
+            "--epochs 30",
+        ],
+    ),
 }
 
 
@@ -35,7 +58,14 @@ def run(name: str, clips: Path, out: Path, threads: int | None) -> None:
     anchor, arguments = BENCHES[name]
     if threads is not None:
         arguments = [*arguments, "--threads", str(threads)]
-    command = [sys.executable, "-m", "nervcodec", "bench", *(str(clips / clip) for clip in CLIPS), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "nervcodec",
+        "bench",
+        *(str(clips / clip) for clip in CLIPS),
+        *arguments,
+    ]
     subprocess.run([*command, "--anchor", anchor, "--out", str(out / name)], check=True)
 
 
@@ -45,9 +75,18 @@ def picture(report: Path, path: Path) -> None:
     if not browser:
         print(f"no chromium here: {path} stays as it is", file=sys.stderr)
         return
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1250,2300"]
-    subprocess.run([browser, *options, f"--screenshot={path}", report.resolve().as_uri()], check=True,
-                   stderr=subprocess.DEVNULL)
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--window-size=1250,2300",
+    ]
+    subprocess.run(
+        [browser, *options, f"--screenshot={path}", report.resolve().as_uri()],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def replace_block(document: Path, name: str, text: str) -> None:
@@ -59,12 +98,22 @@ def replace_block(document: Path, name: str, text: str) -> None:
     document.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
-def arguments_of(parser: argparse.ArgumentParser, legal: Collection[str], out: str,
-                 default: str = "all") -> argparse.Namespace:
-    """What the command line says: `names`, some of the legal ones or none; `clips` and `out`, a folder that is made."""
+def arguments_of(
+    parser: argparse.ArgumentParser, legal: Collection[str], out: str, default: str = "all"
+) -> argparse.Namespace:
+    """What the command line says: `names`, some of the legal ones or none; `clips` and `out`, a
+    folder that is made.
+    """
     listed = ", ".join(legal)
-    parser.add_argument("names", nargs="*", help=f"some of {listed}; default: {default}".replace("%", "%%"))
-    parser.add_argument("--clips", type=Path, required=True, help="folder with the clips, by the names they have here")
+    parser.add_argument(
+        "names", nargs="*", help=f"some of {listed}; default: {default}".replace("%", "%%")
+    )
+    parser.add_argument(
+        "--clips",
+        type=Path,
+        required=True,
+        help="folder with the clips, by the names they have here",
+    )
     parser.add_argument("--out", type=Path, default=Path("demo-out") / out)
     given = parser.parse_args()
     for name in given.names:

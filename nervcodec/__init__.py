@@ -1,4 +1,5 @@
-"""nervcodec, a standalone neural video codec: a small network fitted to a video, in a file that decodes by itself.
+"""nervcodec, a standalone neural video codec: a small network fitted to a video, in a file that
+decodes by itself.
 
 Public functions (loaded when first used, so that importing the package costs nothing):
     plan_encode: see nervcodec.encoder.plan; Goal: see nervcodec.encoder.target.
@@ -9,8 +10,13 @@ Public functions (loaded when first used, so that importing the package costs no
 from typing import Any
 
 __version__ = "0.1.0"
-_HOMES = {"decode": "decoder.decode", "encode": "encoder.encode", "info": "format.info",
-          "plan_encode": "encoder.plan", "Goal": "encoder.target"}
+_HOMES = {
+    "decode": "decoder.decode",
+    "encode": "encoder.encode",
+    "info": "format.info",
+    "plan_encode": "encoder.plan",
+    "Goal": "encoder.target",
+}
 __all__ = ["Goal", "__version__", "decode", "encode", "info", "plan_encode"]
 
 
@@ -18,4 +24,5 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nervcodec' has no attribute {name!r}")
     from importlib import import_module
+
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)

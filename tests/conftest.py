@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 from clips import MakeClip, make_clip
+from hypothesis import settings
 from shell import Shell, write_clip
 
 from nervcodec.encoder.segment import encode_segment
@@ -23,12 +23,16 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Tiny tensors are fastest on one thread, and a fit repeats itself only with the same number of threads."""
+    """Tiny tensors are fastest on one thread, and a fit repeats itself only with the same number of
+    threads.
+    """
     torch.set_num_threads(1)
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Shell:
     return Shell(tmp_path, monkeypatch, capfd)
 
 
@@ -55,22 +59,53 @@ def clip(make_clip: MakeClip) -> Frames:
 @pytest.fixture(scope="session")
 def grid_model() -> ModelConfig:
     """A grid-stem network of some 2000 parameters for `clip`, shaped like the default preset's."""
-    return ModelConfig(16, 12, "yuv", "grid", 3, 4, (Block(2, 6),), grids=(Grid(2, 2), Grid(1, 4)),
-                       activation="gelu-tanh", output="linear")
+    return ModelConfig(
+        16,
+        12,
+        "yuv",
+        "grid",
+        3,
+        4,
+        (Block(2, 6),),
+        grids=(Grid(2, 2), Grid(1, 4)),
+        activation="gelu-tanh",
+        output="linear",
+    )
 
 
 @pytest.fixture(scope="session")
 def mlp_model() -> ModelConfig:
     """A small network of the paper's kind for 16 x 12 RGB frames, with 6-bit symbols."""
-    return ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(2, 5), Block(2, 6)), stem_hidden=8, stem_channels=3,
-                       pe_levels=4, bits=6)
+    return ModelConfig(
+        16,
+        12,
+        "rgb",
+        "mlp",
+        3,
+        4,
+        (Block(2, 5), Block(2, 6)),
+        stem_hidden=8,
+        stem_channels=3,
+        pe_levels=4,
+        bits=6,
+    )
 
 
 @pytest.fixture(scope="session")
 def small_file() -> bytes:
     """A real file of one segment and a few hundred bytes."""
-    model = ModelConfig(4, 2, "yuv", "grid", 1, 2, (Block(1, 2),), grids=(Grid(1, 1),), activation="gelu-tanh",
-                        output="linear")
+    model = ModelConfig(
+        4,
+        2,
+        "yuv",
+        "grid",
+        1,
+        2,
+        (Block(1, 2),),
+        grids=(Grid(1, 1),),
+        activation="gelu-tanh",
+        output="linear",
+    )
     frames = Frames.empty("yuv420", 2, 4, 2)
     for plane in frames.planes:
         plane[:] = np.arange(plane.size).reshape(plane.shape) * 7

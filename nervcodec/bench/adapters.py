@@ -1,8 +1,10 @@
-"""What the benchmark can run: an encode and a decode command with the settings that make its rates (docs/usage.md).
+"""What the benchmark can run: an encode and a decode command with the settings that make its rates
+(docs/usage.md).
 
-nervcodec's own presets and FFmpeg's encoders are built in; others come from TOML files. A command is a list of
-arguments with placeholders: {input} the clip, {output} the coded file, {decoded} what decoding must write (.y4m, or a
-folder of PNG where its name ends in /), {setting}, {frames}, {width}, {height}, {rate} and {threads}.
+nervcodec's own presets and FFmpeg's encoders are built in; others come from TOML files. A command
+is a list of arguments with placeholders: {input} the clip, {output} the coded file, {decoded} what
+decoding must write (.y4m, or a folder of PNG where its name ends in /), {setting}, {frames},
+{width}, {height}, {rate} and {threads}.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class Adapter:
         setting_name: what a setting is, such as 'crf'.
         suffix: of coded files.
         version: of the codec; a point measured with another one is measured anew.
-        counted: what its bytes are: 'whole file', or 'elementary stream', whose bytes its encoder tells.
+        counted: what its bytes are: 'whole file', or 'elementary stream', whose bytes its encoder
+            tells.
         decoded, decoded_rgb: name of the decoded video, and that where the clip is RGB.
         foreign: from a TOML file: it gets the clip as .y4m, and what it prints is no figure.
     """
@@ -74,8 +77,14 @@ def evenly(ends: tuple[float, float], n_points: int) -> list[float]:
     return [ends[0] + (ends[1] - ends[0]) * i / (n_points - 1) for i in range(n_points)]
 
 
-def chosen_adapters(codecs: Sequence[str], presets: Mapping[str, Sequence[str]], tomls: Iterable[Path], n_points: int,
-                    options: Sequence[str], settings: Mapping[str, Sequence[str]]) -> list[Adapter]:
+def chosen_adapters(
+    codecs: Sequence[str],
+    presets: Mapping[str, Sequence[str]],
+    tomls: Iterable[Path],
+    n_points: int,
+    options: Sequence[str],
+    settings: Mapping[str, Sequence[str]],
+) -> list[Adapter]:
     """What a benchmark's options ask for.
 
     Args:
@@ -100,29 +109,39 @@ def chosen_adapters(codecs: Sequence[str], presets: Mapping[str, Sequence[str]],
 
 def _with_settings(adapters: list[Adapter], settings: Mapping[str, Sequence[str]]) -> list[Adapter]:
     """The adapters with the settings asked for by codec or by label."""
-    _check_names("settings for", settings, [name for adapter in adapters for name in (adapter.codec, adapter.label)])
+    _check_names(
+        "settings for",
+        settings,
+        [name for adapter in adapters for name in (adapter.codec, adapter.label)],
+    )
     chosen = [settings.get(adapter.label, settings.get(adapter.codec)) for adapter in adapters]
-    return [replace(adapter, settings=_once(values)) if values else adapter
-            for adapter, values in zip(adapters, chosen)]
+    return [
+        replace(adapter, settings=_once(values)) if values else adapter
+        for adapter, values in zip(adapters, chosen)
+    ]
 
 
 def _check_names(what: str, names: Iterable[str], legal: Collection[str]) -> None:
     for name in names:
         if name not in legal:
-            raise ConfigError(f"{what} {name!r}; legal: {', '.join(dict.fromkeys(legal)) or 'none here'}")
+            raise ConfigError(
+                f"{what} {name!r}; legal: {', '.join(dict.fromkeys(legal)) or 'none here'}"
+            )
 
 
 def _once(settings: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(settings))
 
 
-def built_in(codec: str, variants: Sequence[str], n_points: int, options: Sequence[str] = ()) -> list[Adapter]:
+def built_in(
+    codec: str, variants: Sequence[str], n_points: int, options: Sequence[str] = ()
+) -> list[Adapter]:
     """The adapters of one built-in codec.
 
     Args:
         codec: 'nervcodec', 'x264', 'x265', 'svtav1' or 'vp9'.
-        variants: presets, each with a tuning after a slash if not the default one ('medium', 'medium/psnr'); none:
-            the codec's default preset with every tuning.
+        variants: presets, each with a tuning after a slash if not the default one ('medium',
+            'medium/psnr'); none: the codec's default preset with every tuning.
         n_points: how many settings over the codec's usual range.
         options: more arguments for `nervcodec encode`.
     Raises:
@@ -145,15 +164,32 @@ def _conventional(codec: str, variant: str, n_points: int) -> Adapter:
     options = [f"{name}={value}" for name, value in theirs.options(preset, tune).items()]
     worker = (sys.executable, "-m", "nervcodec.bench.ffmpeg_codecs")
     return Adapter(
-        codec, preset if tune == "default" else f"{preset} {tune}",
-        (*worker, "encode", codec, "{input}", "{output}", "crf={setting}", *options, "--frames", "{frames}"),
+        codec,
+        preset if tune == "default" else f"{preset} {tune}",
+        (
+            *worker,
+            "encode",
+            codec,
+            "{input}",
+            "{output}",
+            "crf={setting}",
+            *options,
+            "--frames",
+            "{frames}",
+        ),
         (*worker, "decode", "{input}", "{output}", "{decoded}", "--frames", "{frames}"),
-        _once(str(round(crf)) for crf in evenly(theirs.crf, n_points)), "crf", theirs.suffix, FFMPEG_VERSION,
-        "elementary stream")
+        _once(str(round(crf)) for crf in evenly(theirs.crf, n_points)),
+        "crf",
+        theirs.suffix,
+        FFMPEG_VERSION,
+        "elementary stream",
+    )
 
 
 def _ours(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
-    """A preset at rising prices of a bit, or bits where it has no rate term; 'paper' and 'nerv': their four sizes."""
+    """A preset at rising prices of a bit, or bits where it has no rate term; 'paper' and 'nerv':
+    their four sizes.
+    """
     _check_names("preset of nervcodec is", [variant], [*PRESETS, "paper", "nerv"])
     if variant not in PRESETS:
         preset, name, values = variant + "-{setting}", "size", list(_PAPER_SIZES[:n_points])
@@ -163,17 +199,38 @@ def _ours(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
         values = [str(round(crf)) for crf in evenly(_CRF, n_points)]
     else:
         preset, name, extra = variant, "bits", ("--bits", "{setting}")
-        values = [str(round(bits)) for bits in (evenly(_BITS, n_points) if n_points > 1 else _BITS[:1])]
+        values = [
+            str(round(bits)) for bits in (evenly(_BITS, n_points) if n_points > 1 else _BITS[:1])
+        ]
     colorspace = _colorspace(variant, options)
     command = (sys.executable, "-m", "nervcodec")
     return Adapter(
-        "nervcodec", " ".join((variant, *options)),
-        (*command, "encode", "-y", "--json", "--frames", "{frames}", "--threads", "{threads}", "--preset", preset,
-         *extra, *options, "{input}", "{output}"),
+        "nervcodec",
+        " ".join((variant, *options)),
+        (
+            *command,
+            "encode",
+            "-y",
+            "--json",
+            "--frames",
+            "{frames}",
+            "--threads",
+            "{threads}",
+            "--preset",
+            preset,
+            *extra,
+            *options,
+            "{input}",
+            "{output}",
+        ),
         (*command, "decode", "-y", "--json", "--threads", "{threads}", "{output}", "{decoded}"),
-        _once(values), name, ".nvpp", f"{__version__} ({coding_digest()[:12]}), torch {version('torch')}",
+        _once(values),
+        name,
+        ".nvpp",
+        f"{__version__} ({coding_digest()[:12]}), torch {version('torch')}",
         decoded="decoded/" if colorspace == "rgb" else "decoded.y4m",
-        decoded_rgb="decoded.y4m" if colorspace == "yuv" else "decoded/")
+        decoded_rgb="decoded.y4m" if colorspace == "yuv" else "decoded/",
+    )
 
 
 def _colorspace(variant: str, options: Sequence[str]) -> str:
@@ -185,19 +242,33 @@ def _colorspace(variant: str, options: Sequence[str]) -> str:
 
 
 _TEXTS = ("name", "variant", "encode", "decode", "suffix", "version", "setting_name")
-_PLACEHOLDERS = {"input": Path("i"), "output": Path("o"), "decoded": "d", "setting": "1", "frames": 1, "width": 1,
-                 "height": 1, "rate": Fraction(1), "threads": 1}
+_PLACEHOLDERS = {
+    "input": Path("i"),
+    "output": Path("o"),
+    "decoded": "d",
+    "setting": "1",
+    "frames": 1,
+    "width": 1,
+    "height": 1,
+    "rate": Fraction(1),
+    "threads": 1,
+}
 
 
 def from_toml(path: Path, n_points: int) -> Adapter:
-    """An adapter from a TOML file: name, encode, decode, settings, and perhaps variant, suffix, version, setting_name.
+    """An adapter from a TOML file: name, encode, decode, settings, and perhaps variant, suffix,
+    version, setting_name.
 
     Raises:
-        ConfigError: unreadable, a key that is missing, unknown or of the wrong type, or a command that makes no sense.
+        ConfigError: unreadable, a key that is missing, unknown or of the wrong type, or a command
+            that makes no sense.
     """
     try:
         table = _load_toml(path)
-        commands = {name: tuple(shlex.split(str(table.get(name, "")))) for name in ("encode", "decode", "version")}
+        commands = {
+            name: tuple(shlex.split(str(table.get(name, ""))))
+            for name in ("encode", "decode", "version")
+        }
     except (OSError, ValueError) as error:
         raise ConfigError(f"adapter {path}: {error}") from None
     unknown = sorted(set(table) - {*_TEXTS, "settings"})
@@ -205,16 +276,33 @@ def from_toml(path: Path, n_points: int) -> Adapter:
     wrong += ["settings"] if not isinstance(table.get("settings", []), list) else []
     missing = [name for name in ("name", "encode", "decode", "settings") if not table.get(name)]
     if unknown or wrong or missing:
-        fault = ", ".join([*(f"unknown {key}" for key in unknown), *(f"{key} is {table[key]!r}" for key in wrong),
-                           *(f"no {key}" for key in missing)])
-        raise ConfigError(f"adapter {path}: {fault}; legal: {', '.join(_TEXTS)} (texts) and settings (a list)")
+        fault = ", ".join(
+            [
+                *(f"unknown {key}" for key in unknown),
+                *(f"{key} is {table[key]!r}" for key in wrong),
+                *(f"no {key}" for key in missing),
+            ]
+        )
+        raise ConfigError(
+            f"adapter {path}: {fault}; legal: {', '.join(_TEXTS)} (texts) and settings (a list)"
+        )
     if table["name"] in BUILT_IN:
-        raise ConfigError(f"adapter {path}: name is {table['name']!r}; legal: any but {', '.join(BUILT_IN)}")
+        raise ConfigError(
+            f"adapter {path}: name is {table['name']!r}; legal: any but {', '.join(BUILT_IN)}"
+        )
     for name in ("encode", "decode"):
         filled(commands[name], _PLACEHOLDERS)
-    return Adapter(table["name"], table.get("variant", ""), commands["encode"], commands["decode"],
-                   _spread(_once(map(str, table["settings"])), n_points), table.get("setting_name", ""),
-                   table.get("suffix", ".bin"), _first_line(commands["version"]), foreign=True)
+    return Adapter(
+        table["name"],
+        table.get("variant", ""),
+        commands["encode"],
+        commands["decode"],
+        _spread(_once(map(str, table["settings"])), n_points),
+        table.get("setting_name", ""),
+        table.get("suffix", ".bin"),
+        _first_line(commands["version"]),
+        foreign=True,
+    )
 
 
 def _load_toml(path: Path) -> dict[str, Any]:
@@ -237,7 +325,9 @@ def _first_line(command: Sequence[str]) -> str:
     if not command:
         return ""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
     except OSError as error:
         raise ConfigError(f"cannot run {command[0]!r}: {error.strerror}") from None
     return done.stdout.decode(errors="replace").strip().partition("\n")[0]
@@ -252,5 +342,7 @@ def filled(command: Iterable[str], values: Mapping[str, object]) -> list[str]:
     try:
         return [argument.format_map(values) for argument in command]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ConfigError(f"placeholder {error} in {shlex.join(command)}; "
-                          f"legal: {', '.join('{%s}' % name for name in values)}") from None
+        raise ConfigError(
+            f"placeholder {error} in {shlex.join(command)}; "
+            f"legal: {', '.join(f'{{{name}}}' for name in values)}"
+        ) from None

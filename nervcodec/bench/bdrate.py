@@ -1,9 +1,11 @@
-"""Bjontegaard figures of a benchmark: what separates two rate-distortion curves; the only import of bjontegaard.
+"""Bjontegaard figures of a benchmark: what separates two rate-distortion curves; the only import of
+bjontegaard.
 
-A curve is the points of one label on one clip. BD-rate and BD-PSNR are means over the range that both curves cover.
-They are given only where that means something: four points a curve, bytes and PSNR rising together, and a common range
-of half the shorter curve's or more. (Half of the union of both would rule out a curve that merely reaches further.)
-Bytes at equal PSNR are given wherever the curves meet. Nothing is extrapolated.
+A curve is the points of one label on one clip. BD-rate and BD-PSNR are means over the range that
+both curves cover. They are given only where that means something: four points a curve, bytes and
+PSNR rising together, and a common range of half the shorter curve's or more. (Half of the union of
+both would rule out a curve that merely reaches further.) Bytes at equal PSNR are given wherever the
+curves meet. Nothing is extrapolated.
 """
 
 from __future__ import annotations
@@ -69,11 +71,15 @@ def by_label(points: Sequence[Point], clip: str) -> dict[str, list[Point]]:
     for point in points:
         if point["clip"] == clip:
             found.setdefault(point["label"], []).append(point)
-    return {label: sorted(curve, key=lambda point: int(point["bytes"])) for label, curve in found.items()}
+    return {
+        label: sorted(curve, key=lambda point: int(point["bytes"]))
+        for label, curve in found.items()
+    }
 
 
 def choose_anchor(codecs: Mapping[str, str], anchor: str | None = None) -> str:
-    """The label that others are compared with: the one asked for, else x265 medium, the first foreign one, the first.
+    """The label that others are compared with: the one asked for, else x265 medium, the first
+    foreign one, the first.
 
     Args:
         codecs: label -> codec, in the order of the benchmark.
@@ -85,11 +91,14 @@ def choose_anchor(codecs: Mapping[str, str], anchor: str | None = None) -> str:
     if anchor is not None and anchor not in codecs:
         raise ConfigError(f"anchor is {anchor!r}; legal: {', '.join(codecs)}")
     foreign = (label for label, codec in codecs.items() if codec != OURS)
-    return anchor or (_USUAL_ANCHOR if _USUAL_ANCHOR in codecs else next(foreign, next(iter(codecs))))
+    return anchor or (
+        _USUAL_ANCHOR if _USUAL_ANCHOR in codecs else next(foreign, next(iter(codecs)))
+    )
 
 
 def deltas(points: Sequence[Point], anchor: str, planes: Sequence[str] = PLANES) -> list[Delta]:
-    """Every curve against the anchor's of its clip, by the PSNR of each plane; the anchor itself is left out.
+    """Every curve against the anchor's of its clip, by the PSNR of each plane; the anchor itself is
+    left out.
 
     Raises:
         BackendError: bjontegaard is not installed.
@@ -99,22 +108,35 @@ def deltas(points: Sequence[Point], anchor: str, planes: Sequence[str] = PLANES)
         curves = by_label(points, clip)
         for label in curves:
             if label != anchor:
-                found += [_delta((clip, label, anchor, plane), _curve(curves[label], plane),
-                                 _curve(curves.get(anchor, ()), plane)) for plane in planes]
+                found += [
+                    _delta(
+                        (clip, label, anchor, plane),
+                        _curve(curves[label], plane),
+                        _curve(curves.get(anchor, ()), plane),
+                    )
+                    for plane in planes
+                ]
     return found
 
 
 def _curve(points: Sequence[Point], plane: str) -> _Curve:
-    return _Curve(tuple(point["bytes"] for point in points), tuple(point["psnr"][plane] for point in points))
+    return _Curve(
+        tuple(point["bytes"] for point in points), tuple(point["psnr"][plane] for point in points)
+    )
 
 
 def _delta(names: tuple[str, str, str, str], curve: _Curve, anchor: _Curve) -> Delta:
     package = bjontegaard()
     rate_reason = _why_undefined(curve, anchor, curve.psnr, anchor.psnr)
     psnr_reason = _why_undefined(curve, anchor, curve.log_bytes, anchor.log_bytes)
-    return Delta(*names, None if rate_reason else _means(package.bd_rate, curve, anchor), rate_reason,
-                 None if psnr_reason else _means(package.bd_psnr, curve, anchor), psnr_reason,
-                 *_at_equal_psnr(_front(curve), _front(anchor)))
+    return Delta(
+        *names,
+        None if rate_reason else _means(package.bd_rate, curve, anchor),
+        rate_reason,
+        None if psnr_reason else _means(package.bd_psnr, curve, anchor),
+        psnr_reason,
+        *_at_equal_psnr(_front(curve), _front(anchor)),
+    )
 
 
 def bjontegaard() -> Any:
@@ -126,12 +148,18 @@ def bjontegaard() -> Any:
     try:
         import bjontegaard as package
     except ImportError:
-        raise BackendError("BD-rates need bjontegaard; install it with: pip install 'nervcodec[bench]'") from None
+        raise BackendError(
+            "BD-rates need bjontegaard; install it with: pip install 'nervcodec[bench]'"
+        ) from None
     return package
 
 
-def _why_undefined(curve: _Curve, anchor: _Curve, ours: Sequence[float], theirs: Sequence[float]) -> str | None:
-    """Why there is no mean over the range that both curves cover, of PSNR or of log bytes; None if there is one."""
+def _why_undefined(
+    curve: _Curve, anchor: _Curve, ours: Sequence[float], theirs: Sequence[float]
+) -> str | None:
+    """Why there is no mean over the range that both curves cover, of PSNR or of log bytes; None if
+    there is one.
+    """
     for one, whose in ((curve, ""), (anchor, " (anchor)")):
         if fault := _fault(one):
             return f"undefined: {fault}{whose}"
@@ -149,8 +177,12 @@ def _fault(curve: _Curve) -> str | None:
 
 
 def _means(measure: Callable[..., float], curve: _Curve, anchor: _Curve) -> dict[str, float]:
-    return {method: float(measure(*anchor, *curve, method=method, require_matching_points=False, min_overlap=0))
-            for method in METHODS}
+    return {
+        method: float(
+            measure(*anchor, *curve, method=method, require_matching_points=False, min_overlap=0)
+        )
+        for method in METHODS
+    }
 
 
 def _front(curve: _Curve) -> _Curve:
@@ -173,7 +205,9 @@ def _at_equal_psnr(curve: _Curve, anchor: _Curve) -> tuple[float | None, float |
 
 
 def _log_bytes(curve: _Curve, psnr: float) -> float:
-    """Log bytes at a PSNR between the ends of a rising curve, by PCHIP, which is linear between two points."""
+    """Log bytes at a PSNR between the ends of a rising curve, by PCHIP, which is linear between two
+    points.
+    """
     if len(curve.psnr) == 1:
         return curve.log_bytes[0]
     _, _, log_bytes = bjontegaard().bd_rate(*curve, *curve, method="pchip", interpolators=True)

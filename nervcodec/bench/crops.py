@@ -1,4 +1,6 @@
-"""Pictures for the benchmark's report: one cut-out of a frame, from the source and from each codec at equal bytes."""
+"""Pictures for the benchmark's report: one cut-out of a frame, from the source and from each codec
+at equal bytes.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,20 @@ _OURS = "nervcodec"
 Point = Mapping[str, Any]
 
 
-def make_crops(source: Path, name: str, form: VideoFormat, points: Sequence[Point],
-               decode: Callable[[Point, Path], Path], folder: Path) -> list[dict[str, Any]]:
+def make_crops(
+    source: Path,
+    name: str,
+    form: VideoFormat,
+    points: Sequence[Point],
+    decode: Callable[[Point, Path], Path],
+    folder: Path,
+) -> list[dict[str, Any]]:
     """Writes PNG pictures into folder/crops and says what they show, as the report takes it.
 
-    The frames are the worst and the median one, by RGB PSNR, of the middle point (by bytes) of our first curve, or of
-    the first curve if none is ours; of each other curve the point with the nearest number of bytes is taken. The
-    cut-out is where that frame of ours is furthest from the source.
+    The frames are the worst and the median one, by RGB PSNR, of the middle point (by bytes) of our
+    first curve, or of the first curve if none is ours; of each other curve the point with the
+    nearest number of bytes is taken. The cut-out is where that frame of ours is furthest from the
+    source.
 
     Args:
         points: of this clip.
@@ -43,7 +52,10 @@ def make_crops(source: Path, name: str, form: VideoFormat, points: Sequence[Poin
         return []
     (folder / "crops").mkdir(exist_ok=True)
     by_frame = np.array(chosen[0]["per_frame"]["psnr_rgb"])
-    numbers = {"worst": int(by_frame.argmin()), "median": int(by_frame.argsort(kind="stable")[len(by_frame) // 2])}
+    numbers = {
+        "worst": int(by_frame.argmin()),
+        "median": int(by_frame.argsort(kind="stable")[len(by_frame) // 2]),
+    }
     pictures = [_rgb_frames(source, form, form.color, list(numbers.values()))]
     for point in chosen:
         with TemporaryDirectory(dir=folder, prefix="bench-") as temporary:
@@ -53,40 +65,84 @@ def make_crops(source: Path, name: str, form: VideoFormat, points: Sequence[Poin
     found = []
     for k, (which, number) in enumerate(numbers.items()):
         box = worst_box(pictures[0][k], pictures[1][k])
-        images = [_image(folder, f"{name}-{which}-source", pictures[0][k], box, {"label": "source"})]
+        images = [
+            _image(folder, f"{name}-{which}-source", pictures[0][k], box, {"label": "source"})
+        ]
         for point, frames in zip(chosen, pictures[1:], strict=True):
-            facts = {"label": point["label"], "setting": point["setting"], "bytes": point["bytes"],
-                     "psnr_rgb": point["per_frame"]["psnr_rgb"][number]}
-            images.append(_image(folder, f"{name}-{which}-{_slug(point['label'])}", frames[k], box, facts))
-        note = f"{which} frame of {chosen[0]['label']}, {chosen[0]['setting']}; the others at the nearest size"
-        found.append({"clip": name, "which": which, "frame": number, "box": list(box), "note": note, "images": images})
+            facts = {
+                "label": point["label"],
+                "setting": point["setting"],
+                "bytes": point["bytes"],
+                "psnr_rgb": point["per_frame"]["psnr_rgb"][number],
+            }
+            images.append(
+                _image(folder, f"{name}-{which}-{_slug(point['label'])}", frames[k], box, facts)
+            )
+        note = (
+            f"{which} frame of {chosen[0]['label']}, {chosen[0]['setting']}; the others at the"
+            " nearest size"
+        )
+        found.append(
+            {
+                "clip": name,
+                "which": which,
+                "frame": number,
+                "box": list(box),
+                "note": note,
+                "images": images,
+            }
+        )
     return found
 
 
 def nearest_points(points: Sequence[Point]) -> list[Point]:
-    """The middle point of our first curve, then of each other curve the one whose size is nearest to it."""
+    """The middle point of our first curve, then of each other curve the one whose size is nearest
+    to it.
+    """
     if not points:
         return []
     labels = list(dict.fromkeys(point["label"] for point in points))
     first = next((point["label"] for point in points if point["codec"] == _OURS), labels[0])
-    ours = sorted((point for point in points if point["label"] == first), key=lambda point: point["bytes"])
+    ours = sorted(
+        (point for point in points if point["label"] == first), key=lambda point: point["bytes"]
+    )
     middle = ours[len(ours) // 2]
-    return [middle, *(min((point for point in points if point["label"] == label),
-                          key=lambda point: abs(np.log(point["bytes"] / middle["bytes"])))
-                      for label in labels if label != first)]
+    return [
+        middle,
+        *(
+            min(
+                (point for point in points if point["label"] == label),
+                key=lambda point: abs(np.log(point["bytes"] / middle["bytes"])),
+            )
+            for label in labels
+            if label != first
+        ),
+    ]
 
 
 def worst_box(source: Frames, decoded: Frames) -> tuple[int, int, int, int]:
-    """(x, y, width, height) of the 160x120 pixels (or fewer) with the largest squared error between two RGB frames."""
-    error = sum(np.square(a[0].astype(np.float64) - b[0]) for a, b in zip(source.planes, decoded.planes, strict=True))
+    """(x, y, width, height) of the 160x120 pixels (or fewer) with the largest squared error between
+    two RGB frames.
+    """
+    error = sum(
+        np.square(a[0].astype(np.float64) - b[0])
+        for a, b in zip(source.planes, decoded.planes, strict=True)
+    )
     height, width = min(_HEIGHT, source.height), min(_WIDTH, source.width)
     sums = np.pad(np.asarray(error), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    boxes = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    boxes = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
     y, x = np.unravel_index(int(boxes.argmax()), boxes.shape)
     return int(x), int(y), width, height
 
 
-def _rgb_frames(path: Path, form: VideoFormat, color: ColorTags, numbers: Sequence[int]) -> list[Frames]:
+def _rgb_frames(
+    path: Path, form: VideoFormat, color: ColorTags, numbers: Sequence[int]
+) -> list[Frames]:
     wanted: dict[int, Frames] = {}
     for t, frame in enumerate(read_groups(path, form, [1] * (max(numbers) + 1))):
         if t in numbers:
@@ -94,11 +150,14 @@ def _rgb_frames(path: Path, form: VideoFormat, color: ColorTags, numbers: Sequen
     return [wanted[number] for number in numbers]
 
 
-def _image(folder: Path, name: str, frame: Frames, box: tuple[int, int, int, int],
-           facts: Mapping[str, Any]) -> dict[str, Any]:
+def _image(
+    folder: Path, name: str, frame: Frames, box: tuple[int, int, int, int], facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """Writes the cut-out of an RGB frame; returns its entry for the report."""
     x, y, width, height = box
-    red, green, blue = (np.ascontiguousarray(plane[:, y:y + height, x:x + width]) for plane in frame.planes)
+    red, green, blue = (
+        np.ascontiguousarray(plane[:, y : y + height, x : x + width]) for plane in frame.planes
+    )
     form = VideoFormat(width, height, _ANY_RATE, 1, "rgb")
     with TemporaryDirectory(dir=folder, prefix="bench-") as temporary:
         pictures = os.path.join(temporary, "pictures")

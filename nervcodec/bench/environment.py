@@ -18,7 +18,11 @@ def now() -> str:
 
 
 def versions() -> dict[str, str]:
-    found = {"nervcodec": __version__, "python": platform.python_version(), "ffmpeg": FFMPEG_VERSION}
+    found = {
+        "nervcodec": __version__,
+        "python": platform.python_version(),
+        "ffmpeg": FFMPEG_VERSION,
+    }
     for package in ("torch", "numpy", "constriction", "pytorch-msssim", "bjontegaard"):
         try:
             found[package] = version(package)
@@ -29,8 +33,13 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"cpu": _cpu_name(), "cores": os.cpu_count(), "memory_gib": round(memory / 2**30, 1), "gpu": _gpu_name(),
-            "system": f"{platform.system()} {platform.release()} {platform.machine()}"}
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "gpu": _gpu_name(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
 
 
 def _cpu_name() -> str:
@@ -38,9 +47,13 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        "unknown",
+    )
 
 
 def _gpu_name() -> str | None:
     import torch
+
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -1,8 +1,9 @@
-"""x264, x265, SVT-AV1 and VP9 through FFmpeg, to compare with: a clip <-> a file that holds an elementary stream.
+"""x264, x265, SVT-AV1 and VP9 through FFmpeg, to compare with: a clip <-> a file that holds an
+elementary stream.
 
 The benchmark runs it as a program, so that its time and memory are those of a process of its own:
-    python -m nervcodec.bench.ffmpeg_codecs encode x265 SOURCE OUTPUT preset=medium crf=29 [--frames N]
-    python -m nervcodec.bench.ffmpeg_codecs decode SOURCE CODED OUTPUT.y4m [--frames N]
+    python -m nervcodec.bench.ffmpeg_codecs encode x265 SOURCE OUTPUT preset=medium crf=29 [--frames
+    N] python -m nervcodec.bench.ffmpeg_codecs decode SOURCE CODED OUTPUT.y4m [--frames N]
 Both print one JSON object.
 """
 
@@ -57,22 +58,45 @@ class Conventional:
         return {self.preset_option: preset, **dict(self.always), **self.tunes[tune]}
 
 
-_X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
-                 "placebo")
+_X26X_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
 _PSNR: Mapping[str, Mapping[str, str]] = {"default": {}, "psnr": {"tune": "psnr"}}
-_UNTUNED: Mapping[str, Mapping[str, str]] = {"default": {}}  # PSNR is what these are tuned for unasked
+_UNTUNED: Mapping[str, Mapping[str, str]] = {
+    "default": {}
+}  # PSNR is what these are tuned for unasked
 CONVENTIONAL = {
     "x264": Conventional("libx264", "preset", _X26X_PRESETS, "medium", _PSNR, (26, 35)),
     "x265": Conventional("libx265", "preset", _X26X_PRESETS, "medium", _PSNR, (26, 35)),
-    "svtav1": Conventional("libsvtav1", "preset", tuple(map(str, range(14))), "4", _UNTUNED, (35, 63)),
-    "vp9": Conventional("libvpx-vp9", "cpu-used", tuple(map(str, range(9))), "2", _UNTUNED, (33, 57),
-                        (("b", "0"), ("deadline", "good"), ("row-mt", "1"))),
+    "svtav1": Conventional(
+        "libsvtav1", "preset", tuple(map(str, range(14))), "4", _UNTUNED, (35, 63)
+    ),
+    "vp9": Conventional(
+        "libvpx-vp9",
+        "cpu-used",
+        tuple(map(str, range(9))),
+        "2",
+        _UNTUNED,
+        (33, 57),
+        (("b", "0"), ("deadline", "good"), ("row-mt", "1")),
+    ),
 }
 
 
-def encode(name: str, source: Path, coded: Path, options: Mapping[str, str],
-           n_frames: int | None = None) -> tuple[int, float]:
-    """Codes the first n_frames of a source (default: all); returns (bytes of the stream, seconds with reading).
+def encode(
+    name: str, source: Path, coded: Path, options: Mapping[str, str], n_frames: int | None = None
+) -> tuple[int, float]:
+    """Codes the first n_frames of a source (default: all); returns (bytes of the stream, seconds
+    with reading).
 
     Raises:
         ConfigError: an unknown codec or option.
@@ -86,7 +110,9 @@ def encode(name: str, source: Path, coded: Path, options: Mapping[str, str],
 
 
 def decode(source: Path, coded: Path, decoded: Path, n_frames: int | None = None) -> float:
-    """Decodes a file of encode() into .y4m with the size and rate of its source; returns seconds with writing."""
+    """Decodes a file of encode() into .y4m with the size and rate of its source; returns seconds
+    with writing.
+    """
     form = _as_420(_format(source, n_frames))
     started = time.monotonic()
     with open_writer(decoded, form, overwrite=True) as writer:
@@ -104,7 +130,9 @@ def _codec(name: str) -> Conventional:
 def _format(source: Path, n_frames: int | None) -> VideoFormat:
     form, _ = probe(source)
     if n_frames is not None and not 1 <= n_frames <= form.n_frames:
-        raise ConfigError(f"frames is {n_frames}; legal: 1 to {form.n_frames}, the frames of the input")
+        raise ConfigError(
+            f"frames is {n_frames}; legal: 1 to {form.n_frames}, the frames of the input"
+        )
     return form if n_frames is None else replace(form, n_frames=n_frames)
 
 
@@ -134,10 +162,16 @@ def main() -> None:
     given = parser.parse_args()
     try:
         if given.command == "encode":
-            n_bytes, seconds = encode(given.codec, given.source, given.coded, _options(given.options), given.frames)
+            n_bytes, seconds = encode(
+                given.codec, given.source, given.coded, _options(given.options), given.frames
+            )
             print(json.dumps({"bytes": n_bytes, "encode_s": seconds}))
         else:
-            print(json.dumps({"seconds": decode(given.source, given.coded, given.decoded, given.frames)}))
+            print(
+                json.dumps(
+                    {"seconds": decode(given.source, given.coded, given.decoded, given.frames)}
+                )
+            )
     except NervCodecError as error:
         print(f"nervcodec: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

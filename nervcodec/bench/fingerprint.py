@@ -11,13 +11,14 @@ from pathlib import Path
 from nervcodec.quality.tools import tools_here
 from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION
 
-
 _PACKAGE = Path(__file__).parents[1]
 _NOT_CODING = ("bench", "cli")  # packages that no encode or decode runs anything of
 
 
 def coding_digest(package: Path = _PACKAGE) -> str:
-    """A hash of all our source that an encode or a decode may run: whole packages, not a list of modules."""
+    """A hash of all our source that an encode or a decode may run: whole packages, not a list of
+    modules.
+    """
     return source_digest(package, _NOT_CODING)
 
 
@@ -35,13 +36,23 @@ def content_hash(path: Path) -> str:
 
 @cache
 def measuring_digest() -> str:
-    """A hash of all that figures come from but the codecs: our source, SSIM's package, the tools for XPSNR and VMAF."""
+    """A hash of all that figures come from but the codecs: our source, SSIM's package, the tools
+    for XPSNR and VMAF.
+    """
     others = [source_digest(_PACKAGE), FFMPEG_VERSION, version("pytorch-msssim"), *tools_here()]
     return hashlib.sha256(repr(others).encode()).hexdigest()
 
 
 def source_digest(folder: Path, without: Collection[str] = ()) -> str:
-    """A hash of all Python files in a folder and below it, with their names, but of some packages in it."""
-    files = sorted(path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in without)
-    return hashlib.sha256(b"".join(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"
-                                   for path in files)).hexdigest()
+    """A hash of all Python files in a folder and below it, with their names, but of some packages
+    in it.
+    """
+    files = sorted(
+        path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in without
+    )
+    return hashlib.sha256(
+        b"".join(
+            str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"
+            for path in files
+        )
+    ).hexdigest()

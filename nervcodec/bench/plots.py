@@ -1,7 +1,9 @@
-"""Plots of measurements as SVG text; the only import of matplotlib, and never of its global state (pyplot).
+"""Plots of measurements as SVG text; the only import of matplotlib, and never of its global state
+(pyplot).
 
-Equal results give equal text: no date, fixed hashes, matplotlib's own defaults. Every id begins with a prefix of the
-plot's own, so that several of them can stand in one HTML file. A codec has a colour, its variants differ by dashes.
+Equal results give equal text: no date, fixed hashes, matplotlib's own defaults. Every id begins
+with a prefix of the plot's own, so that several of them can stand in one HTML file. A codec has a
+colour, its variants differ by dashes.
 """
 
 from __future__ import annotations
@@ -21,14 +23,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-# Okabe and Ito's colours, which the colour-blind can tell apart, without the yellow that is too pale for lines.
+# Okabe and Ito's colours, which the colour-blind can tell apart, without the yellow that is too
+# pale for lines.
 _COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 _RC: Mapping[Any, Any] = {
-    "svg.hashsalt": "nervcodec", "svg.fonttype": "none", "text.parse_math": False, "font.sans-serif": ["DejaVu Sans"],
-    "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True, "axes.spines.top": False,
-    "axes.spines.right": False}
+    "svg.hashsalt": "nervcodec",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.sans-serif": ["DejaVu Sans"],
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 _NAMESPACES = {"": "http://www.w3.org/2000/svg", "xlink": "http://www.w3.org/1999/xlink"}
 _PLANES = (("rgb", "RGB"), ("y", "Y"))
 _CEILING = "ceiling"
@@ -41,14 +51,22 @@ Style = dict[str, Any]
 def rate_distortion(results: Results, number: int) -> str:
     """bpp against PSNR of RGB and of Y of the clip of this number, side by side."""
     clip, styles = results["clips"][number], _styles(results["points"])
-    return _svg(f"rd{number}-", [_rate_distortion(results, clip, styles, plane, name) for plane, name in _PLANES])
+    return _svg(
+        f"rd{number}-",
+        [_rate_distortion(results, clip, styles, plane, name) for plane, name in _PLANES],
+    )
 
 
 def overview(results: Results) -> str:
     """bpp against PSNR of RGB, the clips side by side."""
     styles = _styles(results["points"])
-    return _svg("rd-", [_rate_distortion(results, clip, styles, "rgb", printable(clip["name"]))
-                        for clip in results["clips"]])
+    return _svg(
+        "rd-",
+        [
+            _rate_distortion(results, clip, styles, "rgb", printable(clip["name"]))
+            for clip in results["clips"]
+        ],
+    )
 
 
 def rate_time(results: Results, number: int) -> str:
@@ -60,13 +78,19 @@ def rate_time(results: Results, number: int) -> str:
         _log(axes, "x")
         _log(axes, "y")
         for label, points in by_label(results["points"], clip["name"]).items():
-            axes.plot([point["encode_s"] for point in points], [point["bpp"] for point in points], **styles[label])
+            axes.plot(
+                [point["encode_s"] for point in points],
+                [point["bpp"] for point in points],
+                **styles[label],
+            )
 
     return _svg(f"time{number}-", [draw], width=2 * _WIDTH)
 
 
 def psnr_by_frame(results: Results, number: int) -> str:
-    """RGB PSNR of every frame of the middle point of our first curve, and of the points that are nearest in bytes."""
+    """RGB PSNR of every frame of the middle point of our first curve, and of the points that are
+    nearest in bytes.
+    """
     clip, styles = results["clips"][number], _styles(results["points"])
     points = nearest_points([point for point in results["points"] if point["clip"] == clip["name"]])
 
@@ -75,7 +99,9 @@ def psnr_by_frame(results: Results, number: int) -> str:
         for point in points:
             shown = f"{point['label']}, {point['setting']}, {point['bytes']:,} bytes"
             style = {**styles[point["label"]], "marker": "", "label": printable(shown)}
-            axes.plot(range(len(point["per_frame"]["psnr_rgb"])), point["per_frame"]["psnr_rgb"], **style)
+            axes.plot(
+                range(len(point["per_frame"]["psnr_rgb"])), point["per_frame"]["psnr_rgb"], **style
+            )
 
     return _svg(f"frames{number}-", [draw], width=2 * _WIDTH)
 
@@ -88,19 +114,32 @@ def growth(points: Sequence[Mapping[str, Any]]) -> str:
     """
     networks = list(dict.fromkeys(str(point["network"]) for point in points))
     parts = list(dict.fromkeys(str(point["part"]) for point in points))
-    return _svg("growth-", [_growth([point for point in points if point["part"] == part], part, networks)
-                            for part in parts])
+    return _svg(
+        "growth-",
+        [
+            _growth([point for point in points if point["part"] == part], part, networks)
+            for part in parts
+        ],
+    )
 
 
-def _growth(points: Sequence[Mapping[str, Any]], part: str, networks: Sequence[str]) -> Callable[[Axes], None]:
+def _growth(
+    points: Sequence[Mapping[str, Any]], part: str, networks: Sequence[str]
+) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         _label(axes, f"seconds a step and {part}", part, "s")
         _log(axes, "x")
         _log(axes, "y")
         for number, network in enumerate(networks):
             own = [point for point in points if point["network"] == network]
-            axes.plot([point["x"] for point in own], [point["seconds"] for point in own], color=_COLORS[number],
-                      marker=_MARKERS[number], label=printable(network), gid=f"curve{number}")
+            axes.plot(
+                [point["x"] for point in own],
+                [point["seconds"] for point in own],
+                color=_COLORS[number],
+                marker=_MARKERS[number],
+                label=printable(network),
+                gid=f"curve{number}",
+            )
 
     return draw
 
@@ -117,20 +156,30 @@ def _styles(points: Sequence[Point]) -> dict[str, Style]:
         for dash, label in enumerate(labels):
             number, ours = len(styles), codec == OURS
             styles[label] = {
-                "color": _COLORS[color % len(_COLORS)], "linestyle": _DASHES[dash % len(_DASHES)],
-                "marker": _MARKERS[number % len(_MARKERS)], "markersize": 7 if ours else 5,
-                "linewidth": 3 if ours else 1.3, "zorder": 3 if ours else 2, "label": printable(label),
-                "gid": f"curve{number}"}
+                "color": _COLORS[color % len(_COLORS)],
+                "linestyle": _DASHES[dash % len(_DASHES)],
+                "marker": _MARKERS[number % len(_MARKERS)],
+                "markersize": 7 if ours else 5,
+                "linewidth": 3 if ours else 1.3,
+                "zorder": 3 if ours else 2,
+                "label": printable(label),
+                "gid": f"curve{number}",
+            }
     return styles
 
 
-def _rate_distortion(results: Results, clip: Mapping[str, Any], styles: Mapping[str, Style], plane: str,
-                     title: str) -> Callable[[Axes], None]:
+def _rate_distortion(
+    results: Results, clip: Mapping[str, Any], styles: Mapping[str, Style], plane: str, title: str
+) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         _label(axes, title, "bpp", f"PSNR {'RGB' if plane == 'rgb' else plane.upper()} (dB)")
         _log(axes, "x")
         for label, points in by_label(results["points"], clip["name"]).items():
-            axes.plot([point["bpp"] for point in points], [point["psnr"][plane] for point in points], **styles[label])
+            axes.plot(
+                [point["bpp"] for point in points],
+                [point["psnr"][plane] for point in points],
+                **styles[label],
+            )
         if clip["ceiling_bpp"]:
             _ceiling(axes, clip["ceiling_bpp"])
 
@@ -139,8 +188,17 @@ def _rate_distortion(results: Results, clip: Mapping[str, Any], styles: Mapping[
 
 def _ceiling(axes: Axes, bpp: float) -> None:
     axes.axvline(bpp, color="#666666", linestyle="--", linewidth=1, gid=_CEILING)
-    axes.text(bpp, 0.02, f"the source itself is a stream of {bpp:.3g} bpp ", rotation=90, fontsize=7, color="#666666",
-              ha="right", va="bottom", transform=axes.get_xaxis_transform())
+    axes.text(
+        bpp,
+        0.02,
+        f"the source itself is a stream of {bpp:.3g} bpp ",
+        rotation=90,
+        fontsize=7,
+        color="#666666",
+        ha="right",
+        va="bottom",
+        transform=axes.get_xaxis_transform(),
+    )
 
 
 def _label(axes: Axes, title: str, x: str, y: str) -> None:
@@ -151,6 +209,7 @@ def _label(axes: Axes, title: str, x: str, y: str) -> None:
 
 def _log(axes: Axes, which: str) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
+
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -168,7 +227,9 @@ def _svg(prefix: str, drawings: Sequence[Callable[[Axes], None]], width: float =
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise BackendError("plots need matplotlib; install it with: pip install 'nervcodec[bench]'") from None
+        raise BackendError(
+            "plots need matplotlib; install it with: pip install 'nervcodec[bench]'"
+        ) from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
@@ -192,12 +253,20 @@ def _legend(figure: Figure) -> None:
                 curves.setdefault(str(line.get_label()), line)
             line.set_gid(f"{line.get_gid()}-{k}")  # an id must be the only one of its name
     inches = 0.5 + 0.07 * max(map(len, curves), default=0)  # of the widest entry, near enough
-    figure.legend(list(curves.values()), list(curves), loc="outside lower center", fontsize=8, frameon=False,
-                  ncols=max(1, min(len(curves), int(figure.get_figwidth() / inches))))
+    figure.legend(
+        list(curves.values()),
+        list(curves),
+        loc="outside lower center",
+        fontsize=8,
+        frameon=False,
+        ncols=max(1, min(len(curves), int(figure.get_figwidth() / inches))),
+    )
 
 
 def _for_inlining(svg: str, prefix: str) -> str:
-    """The drawing alone: no declarations, no metadata, and a prefix before every id and every reference to one."""
+    """The drawing alone: no declarations, no metadata, and a prefix before every id and every
+    reference to one.
+    """
     root = ElementTree.fromstring(svg)
     for metadata in root.findall("metadata", _NAMESPACES):
         root.remove(metadata)

@@ -18,16 +18,19 @@ from nervcodec.errors import CommandFailed
 
 @dataclass(frozen=True)
 class Run:
-    """A finished process: wall seconds, peak resident memory, and the JSON object it printed last, if any."""
+    """A finished process: wall seconds, peak resident memory, and the JSON object it printed last,
+    if any.
+    """
 
     seconds: float
     peak_bytes: int
     said: dict[str, Any]
 
 
-# Runs a command on the first N CPUs, then tells its wall seconds, peak memory and exit code. It stands between because
-# Linux takes what the starting process holds (here torch, half a gigabyte) for the peak of what it starts. So it loads
-# as little as it can, and json only once the command has ended.
+# Runs a command on the first N CPUs, then tells its wall seconds, peak memory and exit code. It
+# stands between because Linux takes what the starting process holds (here torch, half a gigabyte)
+# for the peak of what it starts. So it loads as little as it can, and json only once the command
+# has ended.
 _LAUNCHER = """
 import os, sys, time
 report, n_cpus, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
@@ -40,7 +43,8 @@ try:
 except OSError as error:
     sys.exit(f"cannot start {command[0]}: {error.strerror}")
 _, status, usage = os.wait4(pid, 0)
-seconds, peak = time.monotonic() - started, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+seconds = time.monotonic() - started
+peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 import json
 os.write(report, json.dumps([seconds, peak, os.waitstatus_to_exitcode(status)]).encode())
 """
@@ -53,9 +57,24 @@ def run_timed(command: Sequence[str], n_cpus: int, failure: str) -> Run:
         CommandFailed: it cannot be started or exits with another code than 0.
     """
     with TemporaryFile() as out, TemporaryFile() as err, TemporaryFile() as report:
-        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(report.fileno()), str(n_cpus), *command]
-        process = subprocess.Popen(launcher, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                   pass_fds=(report.fileno(),), start_new_session=True)
+        launcher = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            _LAUNCHER,
+            str(report.fileno()),
+            str(n_cpus),
+            *command,
+        ]
+        process = subprocess.Popen(
+            launcher,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            pass_fds=(report.fileno(),),
+            start_new_session=True,
+        )
         try:
             process.wait()
         except BaseException:
@@ -63,7 +82,9 @@ def run_timed(command: Sequence[str], n_cpus: int, failure: str) -> Run:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
-        seconds, peak_bytes, code = json.loads(_last_line(report) or f"[0, 0, {process.returncode}]")
+        seconds, peak_bytes, code = json.loads(
+            _last_line(report) or f"[0, 0, {process.returncode}]"
+        )
         if code:
             how = f"exit {code}" if code > 0 else f"killed by signal {-code}"
             raise CommandFailed(f"{failure}: {how}: {_last_line(err) or _last_line(out)}")

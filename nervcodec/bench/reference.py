@@ -1,8 +1,10 @@
-"""The reference path: the network and its training as public NeRV repositories write them, to measure ours against.
+"""The reference path: the network and its training as public NeRV repositories write them, to
+measure ours against.
 
-One torch.nn module in float32 with contiguous maps, torch.optim.Adam with its defaults, 0.7 L1 + 0.3 (1 - SSIM)
-(arXiv 2402.18305, section 3), frames that wait on the host as uint8 and are copied and converted at every step; no
-rate term, nothing rounded. Nothing here is model.py's but the random start: the tests hold the two against each other.
+One torch.nn module in float32 with contiguous maps, torch.optim.Adam with its defaults, 0.7 L1 +
+0.3 (1 - SSIM) (arXiv 2402.18305, section 3), frames that wait on the host as uint8 and are copied
+and converted at every step; no rate term, nothing rounded. Nothing here is model.py's but the
+random start: the tests hold the two against each other.
 """
 
 from __future__ import annotations
@@ -32,23 +34,35 @@ class MlpStem(nn.Module):
     def __init__(self, model: ModelConfig, n_frames: int) -> None:
         super().__init__()
         time = torch.arange(n_frames, dtype=torch.float64)[:, None] / n_frames
-        angles = time * math.pi * (model.pe_base_q8 / 256) ** torch.arange(model.pe_levels, dtype=torch.float64)
+        angles = (
+            time
+            * math.pi
+            * (model.pe_base_q8 / 256) ** torch.arange(model.pe_levels, dtype=torch.float64)
+        )
         encoding = torch.cat([angles.sin(), angles.cos()], dim=1)
         self.register_buffer("encoding", encoding.float(), persistent=False)
         self.linear1 = nn.Linear(2 * model.pe_levels, model.stem_hidden)
-        self.linear2 = nn.Linear(model.stem_hidden, model.stem_channels * model.stem_height * model.stem_width)
+        self.linear2 = nn.Linear(
+            model.stem_hidden, model.stem_channels * model.stem_height * model.stem_width
+        )
         self.act = nn.SiLU()
         self.unflatten = nn.Unflatten(1, (model.stem_channels, model.stem_height, model.stem_width))
 
     def features(self, level: int, frames: Tensor) -> list[Tensor]:
-        """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w] each."""
+        """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w]
+        each.
+        """
         if level:
             return []
-        return [self.unflatten(self.act(self.linear2(self.act(self.linear1(self.encoding[frames])))))]
+        return [
+            self.unflatten(self.act(self.linear2(self.act(self.linear1(self.encoding[frames])))))
+        ]
 
 
 class GridStem(nn.Module):
-    """Temporal feature grids, linear between the middles of their keys' spans, held at both ends."""
+    """Temporal feature grids, linear between the middles of their keys' spans, held at both
+    ends.
+    """
 
     def __init__(self, model: ModelConfig, n_frames: int) -> None:
         super().__init__()
@@ -57,7 +71,9 @@ class GridStem(nn.Module):
         self.sizes = [self._sizes(model, grid) for grid in model.grids]
         for number, (grid, sizes) in enumerate(zip(model.grids, self.sizes), 1):
             n_keys = math.ceil(n_frames / grid.interval)
-            self.register_parameter(f"grid{number}", nn.Parameter(torch.empty(n_keys, grid.channels, *sizes[-1])))
+            self.register_parameter(
+                f"grid{number}", nn.Parameter(torch.empty(n_keys, grid.channels, *sizes[-1]))
+            )
             for halving, size in enumerate(sizes[1:], 1):
                 details = torch.empty(n_keys, 3 * grid.channels, *size)
                 self.register_parameter(f"grid{number}_details{halving}", nn.Parameter(details))
@@ -67,22 +83,31 @@ class GridStem(nn.Module):
     @staticmethod
     def _sizes(model: ModelConfig, grid: Grid) -> list[tuple[int, int]]:
         """(rows, columns) of the grid, of its half, of the half's half .."""
-        scale = math.prod(block.stride for block in model.blocks[:grid.level])
+        scale = math.prod(block.stride for block in model.blocks[: grid.level])
         sizes = [(model.stem_height * scale, model.stem_width * scale)]
         for _ in range(model.wavelet_levels if grid.level else 0):
             sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
         return sizes
 
     def features(self, level: int, frames: Tensor) -> list[Tensor]:
-        """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w] each."""
-        return [self._blended(self._keys(number), frames, level)
-                for number, own in enumerate(self.levels, 1) if own == level]
+        """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w]
+        each.
+        """
+        return [
+            self._blended(self._keys(number), frames, level)
+            for number, own in enumerate(self.levels, 1)
+            if own == level
+        ]
 
     def _keys(self, number: int) -> Tensor:
-        """A grid, [keys, channels, rows, columns], with the details of its halves by Haar's inverse transform."""
+        """A grid, [keys, channels, rows, columns], with the details of its halves by Haar's inverse
+        transform.
+        """
         keys: Tensor = self.get_parameter(f"grid{number}")
         for halving, (height, width) in reversed(list(enumerate(self.sizes[number - 1][:-1], 1))):
-            along_rows, along_columns, along_both = self.get_parameter(f"grid{number}_details{halving}").chunk(3, 1)
+            along_rows, along_columns, along_both = self.get_parameter(
+                f"grid{number}_details{halving}"
+            ).chunk(3, 1)
             top, bottom = keys + along_columns, keys - along_columns
             difference, its_change = along_rows + along_both, along_rows - along_both
             top = torch.stack([top + difference, top - difference], dim=-1).flatten(-2)
@@ -102,22 +127,37 @@ class GridStem(nn.Module):
         share = (place - before).float()[:, None, None, None]
         first, second = (key.long().clamp(0, len(keys) - 1) for key in (before, before + 1))
         if level and self.motion is not None:
-            return (1 - share) * self._moved(keys, first, frames) + share * self._moved(keys, second, frames)
+            return (1 - share) * self._moved(keys, first, frames) + share * self._moved(
+                keys, second, frames
+            )
         return (1 - share) * keys[first] + share * keys[second]
 
     def _moved(self, keys: Tensor, chosen: Tensor, frames: Tensor) -> Tensor:
-        """Each frame's chosen key, taken where what it shows was at the key's moment; held at the edges."""
+        """Each frame's chosen key, taken where what it shows was at the key's moment; held at the
+        edges.
+        """
         assert self.motion is not None
         moment = (chosen.double() + 0.5) * self.n_frames / len(keys) - 0.5
         before = moment.floor().long()
         share = (moment - before).float()[:, None, None, None]
-        then = (1 - share) * self.motion[before] + share * self.motion[(before + 1).clamp(max=self.n_frames - 1)]
+        then = (1 - share) * self.motion[before] + share * self.motion[
+            (before + 1).clamp(max=self.n_frames - 1)
+        ]
         height, width = keys.shape[2:]
-        by = functional.interpolate(MOTION_UNIT * (self.motion[frames] - then), (height, width), mode="bilinear")
-        places = functional.affine_grid(torch.eye(2, 3).repeat(len(frames), 1, 1), [len(frames), 1, height, width],
-                                        align_corners=False).to(keys.device)
-        by = by.permute(0, 2, 3, 1) * torch.tensor([2 / self.covered[1], 2 / self.covered[0]], device=keys.device)
-        return functional.grid_sample(keys[chosen], places + by, padding_mode="border", align_corners=False)
+        by = functional.interpolate(
+            MOTION_UNIT * (self.motion[frames] - then), (height, width), mode="bilinear"
+        )
+        places = functional.affine_grid(
+            torch.eye(2, 3).repeat(len(frames), 1, 1),
+            [len(frames), 1, height, width],
+            align_corners=False,
+        ).to(keys.device)
+        by = by.permute(0, 2, 3, 1) * torch.tensor(
+            [2 / self.covered[1], 2 / self.covered[0]], device=keys.device
+        )
+        return functional.grid_sample(
+            keys[chosen], places + by, padding_mode="border", align_corners=False
+        )
 
 
 class Scrb(nn.Module):
@@ -137,7 +177,8 @@ class Scrb(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Pointwise -> SCRB -> 3x3 convolution, pixel shuffle, SiLU -> SCRB, + bilinear skip from after the first.
+    """Pointwise -> SCRB -> 3x3 convolution, pixel shuffle, SiLU -> SCRB, + bilinear skip from after
+    the first.
 
     Parts that the model does without are left out; `inputs` channels come in, block.width go out.
     """
@@ -152,7 +193,9 @@ class DecoderBlock(nn.Module):
         self.shuffle = nn.PixelShuffle(block.stride)
         self.act = nn.SiLU()
         self.scrb2 = Scrb(width, model) if "scrb2" in parts else nn.Identity()
-        self.skip = nn.Upsample(scale_factor=block.stride, mode="bilinear") if "skip" in parts else None
+        self.skip = (
+            nn.Upsample(scale_factor=block.stride, mode="bilinear") if "skip" in parts else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pw(x)
@@ -174,7 +217,8 @@ class Head(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """The network of a segment as a torch.nn module; its state dict has the names of tensors.tensors.
+    """The network of a segment as a torch.nn module; its state dict has the names of
+    tensors.tensors.
 
     Args:
         model: its configuration, with either stem.
@@ -195,37 +239,51 @@ class PlainNetwork(nn.Module):
         return sum(grid.channels for grid in self.model.grids if grid.level == level)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Planes float32 [B, n_planes, plane_height, plane_width] of the frames numbered in `frames` (int64 [B])."""
+        """Planes float32 [B, n_planes, plane_height, plane_width] of the frames numbered in
+        `frames` (int64 [B]).
+        """
         x = torch.cat(self.stem.features(0, frames), 1)
         for number in range(1, len(self.model.blocks) + 1):
-            x = torch.cat([self.get_submodule(f"block{number}")(x), *self.stem.features(number, frames)], 1)
+            x = torch.cat(
+                [self.get_submodule(f"block{number}")(x), *self.stem.features(number, frames)], 1
+            )
         planes: Tensor = self.head(x)
-        return planes[:, :, :self.model.plane_height, :self.model.plane_width]
+        return planes[:, :, : self.model.plane_height, : self.model.plane_width]
 
     def load_flat(self, flat: Tensor) -> None:
         """Takes over a flat vector of parameters, float32 [n_parameters]."""
         own = tensors.tensors(self.model, (self.n_frames,))
         parts = torch.split(flat, [tensor.size for tensor in own])
-        self.load_state_dict({tensor.name: part.view(tensor.shape) for tensor, part in zip(own, parts)})
+        self.load_state_dict(
+            {tensor.name: part.view(tensor.shape) for tensor, part in zip(own, parts)}
+        )
 
     def flat(self) -> Tensor:
         """The parameters as one vector, float32 [n_parameters], a copy."""
         state = self.state_dict()
-        return torch.cat([state[tensor.name].flatten()
-                          for tensor in tensors.tensors(self.model, (self.n_frames,))])
+        return torch.cat(
+            [
+                state[tensor.name].flatten()
+                for tensor in tensors.tensors(self.model, (self.n_frames,))
+            ]
+        )
 
 
 class PlainFit:
-    """The reference training, from the start and over the frames in the order that fit.Fitter takes them.
+    """The reference training, from the start and over the frames in the order that fit.Fitter takes
+    them.
 
     Args:
         model: the network.
-        fit: of it epochs, batch size, Adam's rate and betas, warm-up, largest gradient and seed are used.
+        fit: of it epochs, batch size, Adam's rate and betas, warm-up, largest gradient and seed are
+            used.
         target: uint8 [n_frames, n_planes, plane_height, plane_width] on the host.
         device: where to train.
     """
 
-    def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor, device: str = "cpu") -> None:
+    def __init__(
+        self, model: ModelConfig, fit: FitConfig, target: Tensor, device: str = "cpu"
+    ) -> None:
         self.fit, self.target, self.device = fit, target.cpu().contiguous(), torch.device(device)
         self.random = torch.Generator().manual_seed(fit.seed)
         self.network = PlainNetwork(model, len(target))
@@ -239,7 +297,9 @@ class PlainFit:
 
     def _all_batches(self) -> Iterator[Tensor]:
         for _ in range(self.fit.epochs):
-            yield from torch.split(torch.randperm(len(self.target), generator=self.random), self.fit.batch_size)
+            yield from torch.split(
+                torch.randperm(len(self.target), generator=self.random), self.fit.batch_size
+            )
 
     def run(self, n_steps: int, on_step: Callable[[], object]) -> None:
         """Makes the next steps, at most those that are left, and calls on_step after each."""

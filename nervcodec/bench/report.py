@@ -1,8 +1,9 @@
-"""The benchmark's report: results.json -> report.html, one file that needs no other; rd.svg and bd.json beside it.
+"""The benchmark's report: results.json -> report.html, one file that needs no other; rd.svg and
+bd.json beside it.
 
-report.html has for each clip the plots, the points, the Bjontegaard figures and the cut-outs, and at the end how all of
-it was measured. rd.svg is the plot of all clips for a README, bd.json the list of curves.Delta, and markdown() the two
-tables for the docs.
+report.html has for each clip the plots, the points, the Bjontegaard figures and the cut-outs, and
+at the end how all of it was measured. rd.svg is the plot of all clips for a README, bd.json the
+list of curves.Delta, and markdown() the two tables for the docs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from nervcodec.errors import ConfigError
 from nervcodec.util.files import whole_file
 from nervcodec.util.text import printable
 
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # headings and rows of plain text, escaped where it is shown
+Table = tuple[
+    Sequence[str], Sequence[Sequence[str]]
+]  # headings and rows of plain text, escaped where it is shown
 _NONE = "\N{EN DASH}"
 _MAY_BE_MISSING = ("ssim", "ms_ssim", "xpsnr", "vmaf")
 _CSS = """
@@ -31,9 +34,11 @@ h1, h2, h3 { line-height: 1.2; margin: 1.5em 0 .5em; }
 h2 { border-top: 1px solid var(--line); padding-top: 1em; }
 p, li, figcaption { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: 1em 0; }
-.wide svg { display: block; max-width: max(100%, 40rem); height: auto; background: #fff; border-radius: 6px; }
+.wide svg { display: block; max-width: max(100%, 40rem); height: auto; background: #fff;
+  border-radius: 6px; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25em .6em; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th, td { padding: .25em .6em; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
 th { vertical-align: bottom; }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
 tbody tr:hover { background: var(--soft); }
@@ -45,27 +50,43 @@ figcaption, .note { font-size: .85rem; opacity: .85; }
 # How it was measured, whatever the results.
 _METHOD = (
     "bpp = 8 bytes / (frames x width x height); kbit/s is of 1000 bits.",
-    "Whole file: all bytes of the coded file, headers and checksums too. Elementary stream: what a conventional "
-    "encoder puts out, without a container.",
-    "PSNR, SSIM and MS-SSIM are of the decoded planes against the clip's own, and means over frames: of each frame's "
-    "decibels, an error-free frame counting as 100 dB. 6:1:1 is (6 Y + U + V) / 8 of each frame. SSIM and MS-SSIM are "
-    "of luma.",
-    "RGB: both sides go through nervcodec's own conversion, with the matrix and range that the clip is tagged with and "
-    "each chroma sample serving its 2x2 pixels; the PSNR is of a frame's mean squared error over R, G and B.",
+    (
+        "Whole file: all bytes of the coded file, headers and checksums too. Elementary stream:"
+        " what a conventional encoder puts out, without a container."
+    ),
+    (
+        "PSNR, SSIM and MS-SSIM are of the decoded planes against the clip's own, and means over"
+        " frames: of each frame's decibels, an error-free frame counting as 100 dB. 6:1:1 is (6 Y +"
+        " U + V) / 8 of each frame. SSIM and MS-SSIM are of luma."
+    ),
+    (
+        "RGB: both sides go through nervcodec's own conversion, with the matrix and range that the"
+        " clip is tagged with and each chroma sample serving its 2x2 pixels; the PSNR is of a"
+        " frame's mean squared error over R, G and B."
+    ),
     "XPSNR is the average that FFmpeg's filter of that name gives.",
-    "Encoder and decoder run as processes of their own, one after the other. Seconds are those that the codec reports "
-    "of itself, else those of the process; MiB is the peak resident memory of the process.",
-    "BD-rate: mean difference of log bytes over the PSNR that both curves cover, by PCHIP (in brackets by Akima) "
-    "interpolation; negative is fewer bytes than the anchor. BD-PSNR: mean difference of PSNR over the log bytes that "
-    "both cover. Both are defined for four points or more a curve, bytes and PSNR rising together, and a common range "
-    "of at least half the shorter curve's.",
-    "Bytes at equal PSNR: share of the anchor's bytes at the highest PSNR that both curves reach, interpolated between "
-    "points and never beyond them.",
+    (
+        "Encoder and decoder run as processes of their own, one after the other. Seconds are those"
+        " that the codec reports of itself, else those of the process; MiB is the peak resident"
+        " memory of the process."
+    ),
+    (
+        "BD-rate: mean difference of log bytes over the PSNR that both curves cover, by PCHIP (in"
+        " brackets by Akima) interpolation; negative is fewer bytes than the anchor. BD-PSNR: mean"
+        " difference of PSNR over the log bytes that both cover. Both are defined for four points"
+        " or more a curve, bytes and PSNR rising together, and a common range of at least half the"
+        " shorter curve's."
+    ),
+    (
+        "Bytes at equal PSNR: share of the anchor's bytes at the highest PSNR that both curves"
+        " reach, interpolated between points and never beyond them."
+    ),
 )
 
 
 def write_report(folder: Path, anchor: str | None = None) -> Path:
-    """Reads FOLDER/results.json and writes report.html, rd.svg and bd.json beside it; returns the path of the report.
+    """Reads FOLDER/results.json and writes report.html, rd.svg and bd.json beside it; returns the
+    path of the report.
 
     Args:
         anchor: label of the curve that the others are compared with, see curves.choose_anchor.
@@ -84,7 +105,8 @@ def write_report(folder: Path, anchor: str | None = None) -> Path:
 
 
 def markdown(results: Results, anchor: str | None = None) -> str:
-    """The most important columns of the points, and the Bjontegaard figures if there are any, as Markdown.
+    """The most important columns of the points, and the Bjontegaard figures if there are any, as
+    Markdown.
 
     Raises:
         ConfigError: there is no such anchor.
@@ -94,8 +116,14 @@ def markdown(results: Results, anchor: str | None = None) -> str:
     found = deltas(results["points"], anchor)
     parts = []
     for clip in results["clips"]:
-        points, ours = _of(clip, results["points"]), [delta for delta in found if delta.clip == clip["name"]]
-        parts += [f"### {_cell(clip['name'])}", _markdown_table(_points_table(points, compact=True))]
+        points, ours = (
+            _of(clip, results["points"]),
+            [delta for delta in found if delta.clip == clip["name"]],
+        )
+        parts += [
+            f"### {_cell(clip['name'])}",
+            _markdown_table(_points_table(points, compact=True)),
+        ]
         if any(delta.bd_rate or delta.bd_psnr or delta.bytes_ratio for delta in ours):
             parts += [f"Against {_cell(anchor)}:", _markdown_table(_deltas_table(ours))]
     return "\n\n".join(parts) + "\n"
@@ -105,9 +133,13 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         results = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; legal: the folder of a benchmark") from None
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}; legal: the folder of a benchmark"
+        ) from None
     except ValueError as error:
-        raise ConfigError(f"{path} is no JSON: {error}; legal: what nervcodec bench writes") from None
+        raise ConfigError(
+            f"{path} is no JSON: {error}; legal: what nervcodec bench writes"
+        ) from None
     schema = results.get("schema") if isinstance(results, dict) else None
     if schema != SCHEMA:
         raise ConfigError(f"schema of {path} is {schema!r}; legal: {SCHEMA!r}")
@@ -129,26 +161,50 @@ def _of(clip: Mapping[str, Any], points: Sequence[Point]) -> list[Point]:
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Point], Any], str], ...] = (
-    ("curve", lambda p: p["label"], ""), ("setting", lambda p: p["setting"], ""),
-    ("bytes", lambda p: p["bytes"], ","), ("counted", lambda p: p["counted"], ""),
-    ("bpp", lambda p: p["bpp"], ".4f"), ("kbit/s", lambda p: p["kbit_per_s"], ".1f"),
-    ("PSNR Y", lambda p: p["psnr"]["y"], ".2f"), ("PSNR U", lambda p: p["psnr"]["u"], ".2f"),
-    ("PSNR V", lambda p: p["psnr"]["v"], ".2f"), ("PSNR 6:1:1", lambda p: p["psnr"]["yuv611"], ".2f"),
-    ("PSNR RGB", lambda p: p["psnr"]["rgb"], ".2f"), ("SSIM", lambda p: p["ssim"], ".4f"),
-    ("MS-SSIM", lambda p: p["ms_ssim"], ".4f"), ("XPSNR Y", lambda p: (p["xpsnr"] or {}).get("y"), ".2f"),
-    ("VMAF", lambda p: p["vmaf"], ".2f"), ("encode s", lambda p: p["encode_s"], ".2f"),
-    ("decode s", lambda p: p["decode_s"], ".2f"), ("encode MiB", lambda p: p["encode_peak_bytes"] / 2**20, ".0f"),
+    ("curve", lambda p: p["label"], ""),
+    ("setting", lambda p: p["setting"], ""),
+    ("bytes", lambda p: p["bytes"], ","),
+    ("counted", lambda p: p["counted"], ""),
+    ("bpp", lambda p: p["bpp"], ".4f"),
+    ("kbit/s", lambda p: p["kbit_per_s"], ".1f"),
+    ("PSNR Y", lambda p: p["psnr"]["y"], ".2f"),
+    ("PSNR U", lambda p: p["psnr"]["u"], ".2f"),
+    ("PSNR V", lambda p: p["psnr"]["v"], ".2f"),
+    ("PSNR 6:1:1", lambda p: p["psnr"]["yuv611"], ".2f"),
+    ("PSNR RGB", lambda p: p["psnr"]["rgb"], ".2f"),
+    ("SSIM", lambda p: p["ssim"], ".4f"),
+    ("MS-SSIM", lambda p: p["ms_ssim"], ".4f"),
+    ("XPSNR Y", lambda p: (p["xpsnr"] or {}).get("y"), ".2f"),
+    ("VMAF", lambda p: p["vmaf"], ".2f"),
+    ("encode s", lambda p: p["encode_s"], ".2f"),
+    ("decode s", lambda p: p["decode_s"], ".2f"),
+    ("encode MiB", lambda p: p["encode_peak_bytes"] / 2**20, ".0f"),
     ("decode MiB", lambda p: p["decode_peak_bytes"] / 2**20, ".0f"),
-    ("parameters", lambda p: p["parameters"], ","), ("kMAC/pixel", lambda p: p["kmac_per_pixel"], ".2f"),
+    ("parameters", lambda p: p["parameters"], ","),
+    ("kMAC/pixel", lambda p: p["kmac_per_pixel"], ".2f"),
 )
-_COMPACT = {"curve", "setting", "bytes", "bpp", "PSNR Y", "PSNR RGB", "MS-SSIM", "encode s", "decode s", "parameters",
-            "kMAC/pixel"}
+_COMPACT = {
+    "curve",
+    "setting",
+    "bytes",
+    "bpp",
+    "PSNR Y",
+    "PSNR RGB",
+    "MS-SSIM",
+    "encode s",
+    "decode s",
+    "parameters",
+    "kMAC/pixel",
+}
 
 
 def _points_table(points: Sequence[Point], compact: bool = False) -> Table:
     """A row for each point; columns that no point has a figure for are left out."""
-    columns = [(name, [_figure(value(point), form) for point in points]) for name, value, form in _COLUMNS
-               if name in _COMPACT or not compact]
+    columns = [
+        (name, [_figure(value(point), form) for point in points])
+        for name, value, form in _COLUMNS
+        if name in _COMPACT or not compact
+    ]
     kept = [(name, cells) for name, cells in columns if set(cells) != {_NONE}]
     return [name for name, _ in kept], list(zip(*(cells for _, cells in kept)))
 
@@ -159,9 +215,23 @@ def _figure(value: Any, form: str) -> str:
 
 def _deltas_table(found: Sequence[Delta]) -> Table:
     names = {"rgb": "RGB", "y": "Y"}
-    rows = [[delta.label, names[delta.plane], _both(delta.bd_rate, delta.bd_rate_reason, "+.1f", "%"),
-             _both(delta.bd_psnr, delta.bd_psnr_reason, "+.2f", "dB"), _ratio(delta)] for delta in found]
-    return ["curve", "PSNR of", "BD-rate, PCHIP (Akima)", "BD-PSNR, PCHIP (Akima)", "bytes at equal PSNR"], rows
+    rows = [
+        [
+            delta.label,
+            names[delta.plane],
+            _both(delta.bd_rate, delta.bd_rate_reason, "+.1f", "%"),
+            _both(delta.bd_psnr, delta.bd_psnr_reason, "+.2f", "dB"),
+            _ratio(delta),
+        ]
+        for delta in found
+    ]
+    return [
+        "curve",
+        "PSNR of",
+        "BD-rate, PCHIP (Akima)",
+        "BD-PSNR, PCHIP (Akima)",
+        "bytes at equal PSNR",
+    ], rows
 
 
 def _both(by_method: Mapping[str, float] | None, reason: str | None, form: str, unit: str) -> str:
@@ -193,25 +263,56 @@ def _text(value: object) -> str:
 def _html_table(table: Table) -> str:
     headings, rows = table
     head = "".join(f"<th>{_text(heading)}</th>" for heading in headings)
-    body = "\n".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+    body = "\n".join(
+        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n'
+        "</tbody></table></div>"
+    )
 
 
 def _page(results: Results, found: Sequence[Delta], anchor: str, folder: Path) -> str:
-    clips = [part for number in range(len(results["clips"])) for part in _clip(results, number, found, anchor, folder)]
-    return "\n".join([
-        '<!DOCTYPE html>', '<html lang="en">', "<head>", '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">', "<title>nervcodec bench</title>",
-        f"<style>{_CSS}</style>", "</head>", "<body>", "<h1>nervcodec bench</h1>", *clips, *_method(results),
-        "</body>", "</html>", ""])
+    clips = [
+        part
+        for number in range(len(results["clips"]))
+        for part in _clip(results, number, found, anchor, folder)
+    ]
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            "<title>nervcodec bench</title>",
+            f"<style>{_CSS}</style>",
+            "</head>",
+            "<body>",
+            "<h1>nervcodec bench</h1>",
+            *clips,
+            *_method(results),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
 
 
-def _clip(results: Results, number: int, found: Sequence[Delta], anchor: str, folder: Path) -> Iterable[str]:
+def _clip(
+    results: Results, number: int, found: Sequence[Delta], anchor: str, folder: Path
+) -> Iterable[str]:
     """The lines of one clip's part."""
     clip = results["clips"][number]
-    points, ours = _of(clip, results["points"]), [delta for delta in found if delta.clip == clip["name"]]
+    points, ours = (
+        _of(clip, results["points"]),
+        [delta for delta in found if delta.clip == clip["name"]],
+    )
     yield f"<h2>{_text(clip['name'])}</h2>"
-    yield f"<p>{clip['width']}x{clip['height']}, {clip['frames']} frames, {_text(clip['frame_rate'])} frames/s</p>"
+    yield (
+        f"<p>{clip['width']}x{clip['height']}, {clip['frames']} frames, {_text(clip['frame_rate'])}"
+        " frames/s</p>"
+    )
     if clip["note"]:
         yield f'<p class="note">Note: {_text(clip["note"])} ({clip["ceiling_bpp"]:.4f} bpp).</p>'
     for plot in (rate_distortion, rate_time, psnr_by_frame):
@@ -219,7 +320,9 @@ def _clip(results: Results, number: int, found: Sequence[Delta], anchor: str, fo
     yield "<h3>Points</h3>"
     yield _html_table(_points_table(points))
     reasons = dict.fromkeys(point[f"{name}_reason"] for name in _MAY_BE_MISSING for point in points)
-    yield from (f'<p class="note">Not measured: {_text(reason)}.</p>' for reason in reasons if reason)
+    yield from (
+        f'<p class="note">Not measured: {_text(reason)}.</p>' for reason in reasons if reason
+    )
     if ours:
         yield f"<h3>Against {_text(anchor)}</h3>"
         yield _html_table(_deltas_table(ours))
@@ -231,11 +334,17 @@ def _clip(results: Results, number: int, found: Sequence[Delta], anchor: str, fo
 def _crop(crop: Mapping[str, Any], folder: Path) -> Iterable[str]:
     yield f"<h3>Frame {crop['frame']} ({_text(crop['which'])})</h3>"
     x, y, width, height = crop["box"]
-    yield f'<p class="note">{_text(crop["note"])}. {width}x{height} pixels from ({x}, {y}), enlarged.</p>'
+    yield (
+        f'<p class="note">{_text(crop["note"])}. {width}x{height} pixels from ({x}, {y}),'
+        " enlarged.</p>"
+    )
     yield '<div class="crops">'
     for image in crop["images"]:
         caption, source = _text(_caption(image)), _data_uri(folder / image["file"])
-        yield f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'
+        yield (
+            f'<figure><img alt="{caption}"'
+            f' src="{source}"><figcaption>{caption}</figcaption></figure>'
+        )
     yield "</div>"
 
 
@@ -243,24 +352,38 @@ def _caption(image: Mapping[str, Any]) -> str:
     """Label, setting, bytes and the frame's PSNR; the source has a label alone."""
     if image["bytes"] is None:
         return str(image["label"])
-    return f"{image['label']}, {image['setting']}, {image['bytes']:,} bytes, {image['psnr_rgb']:.2f} dB RGB"
+    return (
+        f"{image['label']}, {image['setting']}, {image['bytes']:,} bytes, {image['psnr_rgb']:.2f}"
+        " dB RGB"
+    )
 
 
 def _data_uri(path: Path) -> str:
     try:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; legal: the pictures of results.json") from None
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}; legal: the pictures of results.json"
+        ) from None
 
 
 def _method(results: Results) -> Iterable[str]:
     """The lines that say how it was measured."""
     machine = results["machine"]
     versions = {f"{name} {version}" for name, version in results["versions"].items()}
-    codecs = dict.fromkeys(f"{point['codec']}: {point['version']}" for point in results["points"] if point["version"])
-    facts = (f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['gpu'] or 'no GPU'}, "
-             f"{machine['system']}", ", ".join(sorted(versions)), "; ".join(codecs),
-             f"nervcodec's fits: {results['threads']} threads, seed {results['seed']}", f"Written {results['created']}")
+    codecs = dict.fromkeys(
+        f"{point['codec']}: {point['version']}" for point in results["points"] if point["version"]
+    )
+    facts = (
+        (
+            f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
+            f" {machine['gpu'] or 'no GPU'}, {machine['system']}"
+        ),
+        ", ".join(sorted(versions)),
+        "; ".join(codecs),
+        f"nervcodec's fits: {results['threads']} threads, seed {results['seed']}",
+        f"Written {results['created']}",
+    )
     yield "<h2>How it was measured</h2>"
     yield f"<p><code>{_text(results['command'])}</code></p>"
     yield f"<ul>{''.join(f'<li>{_text(fact)}</li>' for fact in (*facts, *_METHOD) if fact)}</ul>"

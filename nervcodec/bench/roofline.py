@@ -1,10 +1,11 @@
 """How far a training step and a decoded frame are from what the machine could do at best.
 
-The least time of a piece of work is that of its multiply-adds at the speed of a matrix product, or that of the
-bytes that it must move (traffic.py) at the speed of a copy, whichever is longer; both speeds are measured here, on the
-same threads. A copy is timed with a buffer as large as the largest map of a batch, so that what would stay in a cache
-is counted at the cache's speed. What is measured is the product itself: fit.Fitter's step before it rounds, by the
-preset's own recipe and by our default one without a rate term, and segment.reconstruct past its first batch.
+The least time of a piece of work is that of its multiply-adds at the speed of a matrix product, or
+that of the bytes that it must move (traffic.py) at the speed of a copy, whichever is longer; both
+speeds are measured here, on the same threads. A copy is timed with a buffer as large as the largest
+map of a batch, so that what would stay in a cache is counted at the cache's speed. What is measured
+is the product itself: fit.Fitter's step before it rounds, by the preset's own recipe and by our
+default one without a rate term, and segment.reconstruct past its first batch.
 """
 
 from __future__ import annotations
@@ -68,8 +69,11 @@ def product_flops(precision: str, device: str) -> float:
 
     Of several sizes the fastest counts.
     """
+
     def speed(side: int) -> float:
-        a, b, out = (torch.rand(side, side, device=device).to(getattr(torch, precision)) for _ in range(3))
+        a, b, out = (
+            torch.rand(side, side, device=device).to(getattr(torch, precision)) for _ in range(3)
+        )
         return _per_second(lambda: torch.mm(a, b, out=out), 2 * side**3, device)
 
     return max(map(speed, _SIDES[torch.device(device).type]))
@@ -78,7 +82,9 @@ def product_flops(precision: str, device: str) -> float:
 def copy_bytes(precision: str, device: str, n_bytes: int = _MOST_COPY) -> float:
     """Bytes a second, read and written ones counted, of copies of n_bytes (1 to 256 MiB)."""
     n_bytes = min(max(n_bytes, _LEAST_COPY), _MOST_COPY)
-    source = torch.ones(n_bytes // ITEM_BYTES[precision], dtype=getattr(torch, precision), device=device)
+    source = torch.ones(
+        n_bytes // ITEM_BYTES[precision], dtype=getattr(torch, precision), device=device
+    )
     target = torch.empty_like(source)
     return _per_second(lambda: target.copy_(source), 2 * n_bytes, device)
 
@@ -126,8 +132,13 @@ class Work:
         return self.seconds / self.least_s
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "compute_s": self.compute_s, "memory_s": self.memory_s, "least_s": self.least_s,
-                "ratio": self.ratio}
+        return {
+            **asdict(self),
+            "compute_s": self.compute_s,
+            "memory_s": self.memory_s,
+            "least_s": self.least_s,
+            "ratio": self.ratio,
+        }
 
 
 def parsed_case(text: str) -> tuple[str, VideoFormat]:
@@ -143,8 +154,13 @@ def parsed_case(text: str) -> tuple[str, VideoFormat]:
     return preset, VideoFormat(int(width), int(height), Fraction(25), _N_FRAMES)
 
 
-def measure_floor(cases: tuple[str, ...] = CASES, device: str = "cpu", precision: str = "auto", command: str = "",
-                  on_progress: Callable[[int, int, str], None] = lambda *_: None) -> dict[str, Any]:
+def measure_floor(
+    cases: tuple[str, ...] = CASES,
+    device: str = "cpu",
+    precision: str = "auto",
+    command: str = "",
+    on_progress: Callable[[int, int, str], None] = lambda *_: None,
+) -> dict[str, Any]:
     """Least and measured time of steps and frames; schema nervcodec.floor/1 (docs/performance.md).
 
     Args:
@@ -158,41 +174,86 @@ def measure_floor(cases: tuple[str, ...] = CASES, device: str = "cpu", precision
     found = [(case, *parsed_case(case)) for case in cases]
     on_progress(0, len(cases), "the machine itself")
     flops = {name: product_flops(name, device) for name in ITEM_BYTES}
-    ceilings = {name: {"flops": flops[name], "copy_bytes_per_s": copy_bytes(name, device)} for name in ITEM_BYTES}
+    ceilings = {
+        name: {"flops": flops[name], "copy_bytes_per_s": copy_bytes(name, device)}
+        for name in ITEM_BYTES
+    }
     works: list[Work] = []
     for number, (case, preset, form) in enumerate(found):
         on_progress(number, len(cases), case)
         works += _works(case, preset, form, flops, device, choose_precision(precision, device))
-    return {"schema": SCHEMA, "command": command, "created": now(), "versions": versions(), "machine": machine(),
-            "device": device, "device_name": device_label(device), "threads": torch.get_num_threads(),
-            "ceilings": ceilings, "works": [work.as_json() for work in works]}
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "created": now(),
+        "versions": versions(),
+        "machine": machine(),
+        "device": device,
+        "device_name": device_label(device),
+        "threads": torch.get_num_threads(),
+        "ceilings": ceilings,
+        "works": [work.as_json() for work in works],
+    }
 
 
-def _works(case: str, preset: str, form: VideoFormat, flops: Mapping[str, float], device: str,
-           precision: str) -> Iterator[Work]:
+def _works(
+    case: str,
+    preset: str,
+    form: VideoFormat,
+    flops: Mapping[str, float],
+    device: str,
+    precision: str,
+) -> Iterator[Work]:
     chosen = PRESETS[preset]
     model = chosen.model(form, chosen.colorspace or "yuv", (form.n_frames,))
     for recipe in ("preset", "ours"):
         fit = recipe_fit(recipe, chosen.fit, precision)
-        yield _step(Work(
-            case, f"step, recipe {recipe}", precision, fit.batch_size, 3 * fit.batch_size * macs_per_frame(model),
-            step_bytes(model, form.n_frames, fit.batch_size, precision), flops[precision],
-            copy_bytes(precision, device, ITEM_BYTES[precision] * fit.batch_size * largest_map(model)), 0), model, fit,
-            form.n_frames, device)
+        yield _step(
+            Work(
+                case,
+                f"step, recipe {recipe}",
+                precision,
+                fit.batch_size,
+                3 * fit.batch_size * macs_per_frame(model),
+                step_bytes(model, form.n_frames, fit.batch_size, precision),
+                flops[precision],
+                copy_bytes(
+                    precision, device, ITEM_BYTES[precision] * fit.batch_size * largest_map(model)
+                ),
+                0,
+            ),
+            model,
+            fit,
+            form.n_frames,
+            device,
+        )
     batch = decode_batch(model)
-    yield Work(case, "decoded frame", "float32", batch, macs_per_frame(model), frame_bytes(model, form.n_frames),
-               flops["float32"], copy_bytes("float32", device, 4 * batch * largest_map(model)),
-               seconds_per_frame(model, device))
+    yield Work(
+        case,
+        "decoded frame",
+        "float32",
+        batch,
+        macs_per_frame(model),
+        frame_bytes(model, form.n_frames),
+        flops["float32"],
+        copy_bytes("float32", device, 4 * batch * largest_map(model)),
+        seconds_per_frame(model, device),
+    )
 
 
 def _step(work: Work, model: ModelConfig, fit: FitConfig, n_frames: int, device: str) -> Work:
     """The work with its time: noise stands for frames, and there are more epochs than steps."""
     target = synthetic_target(model, n_frames, device)
-    return replace(work, seconds=settled_seconds(OurFit(model, replace(fit, epochs=200), target), device, _STEPS_S))
+    return replace(
+        work,
+        seconds=settled_seconds(OurFit(model, replace(fit, epochs=200), target), device, _STEPS_S),
+    )
 
 
 def seconds_per_frame(model: ModelConfig, device: str) -> float:
-    """Seconds to decode a frame from parameters, those of a random start; symbols, which come once, are not counted."""
+    """Seconds to decode a frame from parameters, those of a random start; symbols, which come once,
+    are not counted.
+    """
     batch = decode_batch(model)
     n_frames = (1 + _DECODED_BATCHES) * batch
     network = Network(model, (n_frames,), torch.device("cpu"))
@@ -214,16 +275,43 @@ def floor_text(results: Mapping[str, Any]) -> str:
     """The results as Markdown: the machine's speeds, then every piece of work."""
     threads = f"{results['threads']} thread{'s' * (results['threads'] > 1)}"
     title = f"{results['device_name']}, {threads}, torch {results['versions']['torch']}"
-    ceilings = [[name, f"{found['flops'] / 1e9:,.0f}", f"{found['copy_bytes_per_s'] / 1e9:.1f}"]
-                for name, found in results["ceilings"].items()]
-    heads = ["network", "work", "arithmetic", "batch", "GMAC", "MB", "copy GB/s", "compute ms", "memory ms", "least ms",
-             "measured ms", "measured / least"]
-    return "\n\n".join([title, aligned(["arithmetic", "product GFLOP/s", "copy GB/s"], ceilings),
-                        aligned(heads, [_cells(work) for work in results["works"]], n_texts=3)])
+    ceilings = [
+        [name, f"{found['flops'] / 1e9:,.0f}", f"{found['copy_bytes_per_s'] / 1e9:.1f}"]
+        for name, found in results["ceilings"].items()
+    ]
+    heads = [
+        "network",
+        "work",
+        "arithmetic",
+        "batch",
+        "GMAC",
+        "MB",
+        "copy GB/s",
+        "compute ms",
+        "memory ms",
+        "least ms",
+        "measured ms",
+        "measured / least",
+    ]
+    return "\n\n".join(
+        [
+            title,
+            aligned(["arithmetic", "product GFLOP/s", "copy GB/s"], ceilings),
+            aligned(heads, [_cells(work) for work in results["works"]], n_texts=3),
+        ]
+    )
 
 
 def _cells(work: Mapping[str, Any]) -> list[str]:
     times = (1000 * work[name] for name in ("compute_s", "memory_s", "least_s", "seconds"))
-    return [work["case"], work["what"], work["precision"], str(work["batch"]), f"{work['macs'] / 1e9:.3g}",
-            f"{work['n_bytes'] / 1e6:.1f}", f"{work['bytes_per_s'] / 1e9:.1f}", *(f"{time:.1f}" for time in times),
-            f"{work['ratio']:.1f}"]
+    return [
+        work["case"],
+        work["what"],
+        work["precision"],
+        str(work["batch"]),
+        f"{work['macs'] / 1e9:.3g}",
+        f"{work['n_bytes'] / 1e6:.1f}",
+        f"{work['bytes_per_s'] / 1e9:.1f}",
+        *(f"{time:.1f}" for time in times),
+        f"{work['ratio']:.1f}",
+    ]

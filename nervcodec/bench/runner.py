@@ -1,9 +1,10 @@
-"""The benchmark: every clip with every codec at several rates, coded, decoded and measured again; resumable.
+"""The benchmark: every clip with every codec at several rates, coded, decoded and measured again;
+resumable.
 
-A point is one clip x adapter x setting. Encoder and decoder run as processes of their own, all on as many CPUs, whose
-peak memory is taken; what is measured are the decoded planes against the clip's own (compare.py). Each point stands in
-FOLDER/cache under a hash of all that it depends on: a benchmark that was killed goes on where it was, and nothing stale
-is used.
+A point is one clip x adapter x setting. Encoder and decoder run as processes of their own, all on
+as many CPUs, whose peak memory is taken; what is measured are the decoded planes against the clip's
+own (compare.py). Each point stands in FOLDER/cache under a hash of all that it depends on: a
+benchmark that was killed goes on where it was, and nothing stale is used.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ OnProgress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Clip:
-    """A source. ceiling_bpp: the rate of the lossy stream that it was decoded from, where it is one."""
+    """A source. ceiling_bpp: the rate of the lossy stream that it was decoded from, where it is
+    one.
+    """
 
     path: Path
     name: str
@@ -50,13 +53,21 @@ class Clip:
 
     def as_json(self) -> dict[str, Any]:
         form = self.form
-        return {"name": self.name, "sha256": self.sha256, "width": form.width, "height": form.height,
-                "frames": form.n_frames, "frame_rate": str(form.frame_rate),
-                "note": _RATE_NOTE if self.ceiling_bpp else None, "ceiling_bpp": self.ceiling_bpp}
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "width": form.width,
+            "height": form.height,
+            "frames": form.n_frames,
+            "frame_rate": str(form.frame_rate),
+            "note": _RATE_NOTE if self.ceiling_bpp else None,
+            "ceiling_bpp": self.ceiling_bpp,
+        }
 
 
 def open_clip(path: Path, n_frames: int | None = None) -> Clip:
-    """Looks at a source and hashes it; n_frames: take the first so many frames, or all if it has fewer.
+    """Looks at a source and hashes it; n_frames: take the first so many frames, or all if it has
+    fewer.
 
     Raises:
         VideoError: it cannot be read.
@@ -64,7 +75,9 @@ def open_clip(path: Path, n_frames: int | None = None) -> Clip:
     whole, _ = probe(path)
     form = replace(whole, n_frames=min(n_frames or whole.n_frames, whole.n_frames))
     n_bytes = lossy_bytes(path) if path.is_file() and path.suffix != ".y4m" else None
-    return Clip(path, path.resolve().stem, content_hash(path), form, whole.bpp(n_bytes) if n_bytes else None)
+    return Clip(
+        path, path.resolve().stem, content_hash(path), form, whole.bpp(n_bytes) if n_bytes else None
+    )
 
 
 @dataclass(frozen=True)
@@ -89,10 +102,12 @@ class Bench:
         return len(self.clips) * sum(len(adapter.settings) for adapter in self.adapters)
 
     def run(self, on_progress: OnProgress) -> dict[str, Any]:
-        """Measures all points that are not in the cache and writes FOLDER/results.json; returns its content.
+        """Measures all points that are not in the cache and writes FOLDER/results.json; returns its
+        content.
 
         Args:
-            on_progress: called before each point with (points done, points in all, what comes next).
+            on_progress: called before each point with (points done, points in all, what comes
+                next).
         Raises:
             CommandFailed: a codec failed; the points before it are kept.
         """
@@ -101,14 +116,25 @@ class Bench:
         points: list[dict[str, Any]] = []
         crops: list[dict[str, Any]] = []
         for clip in self.clips:
-            found = [self._point(clip, adapter, setting, on_progress, len(points) + i)
-                     for i, (adapter, setting) in enumerate(self._settings())]
+            found = [
+                self._point(clip, adapter, setting, on_progress, len(points) + i)
+                for i, (adapter, setting) in enumerate(self._settings())
+            ]
             crops += self._crops(clip, found)
             points += found
         on_progress(len(points), self.n_points, "report")
-        results = {"schema": SCHEMA, "command": self.command, "created": now(), "versions": versions(),
-                   "machine": machine(), "threads": self.threads, "seed": self.seed,
-                   "clips": [clip.as_json() for clip in self.clips], "points": points, "crops": crops}
+        results = {
+            "schema": SCHEMA,
+            "command": self.command,
+            "created": now(),
+            "versions": versions(),
+            "machine": machine(),
+            "threads": self.threads,
+            "seed": self.seed,
+            "clips": [clip.as_json() for clip in self.clips],
+            "points": points,
+            "crops": crops,
+        }
         _write_json(self.folder / "results.json", results)
         return results
 
@@ -117,14 +143,25 @@ class Bench:
             for setting in adapter.settings:
                 yield adapter, setting
 
-    def _point(self, clip: Clip, adapter: Adapter, setting: str, on_progress: OnProgress,
-               n_done: int) -> dict[str, Any]:
+    def _point(
+        self, clip: Clip, adapter: Adapter, setting: str, on_progress: OnProgress, n_done: int
+    ) -> dict[str, Any]:
         key = self._key(clip, adapter, setting)
-        kept, coded = self.folder / "cache" / f"{key}.json", self.folder / "cache" / f"{key}{adapter.suffix}"
-        names = {"clip": clip.name, "codec": adapter.codec, "variant": adapter.variant, "label": adapter.label,
-                 "setting": adapter.describe(setting)}
+        kept, coded = (
+            self.folder / "cache" / f"{key}.json",
+            self.folder / "cache" / f"{key}{adapter.suffix}",
+        )
+        names = {
+            "clip": clip.name,
+            "codec": adapter.codec,
+            "variant": adapter.variant,
+            "label": adapter.label,
+            "setting": adapter.describe(setting),
+        }
         if not kept.exists() or not coded.exists():
-            on_progress(n_done, self.n_points, f"{clip.name}, {adapter.label}, {adapter.describe(setting)}")
+            on_progress(
+                n_done, self.n_points, f"{clip.name}, {adapter.label}, {adapter.describe(setting)}"
+            )
             kept.parent.mkdir(parents=True, exist_ok=True)
             _write_json(kept, self._measure(clip, adapter, setting, coded))
         measured: dict[str, Any] = json.loads(kept.read_text("utf-8"))
@@ -133,27 +170,64 @@ class Bench:
     def _key(self, clip: Clip, adapter: Adapter, setting: str) -> str:
         form = clip.form
         own = 0 if adapter.foreign else 1  # the interpreter's path says nothing
-        parts = [_POINT_SCHEMA, clip.sha256, form.n_frames, str(form.frame_rate), adapter.version, adapter.encode[own:],
-                 adapter.decode[own:], setting, self.threads, measuring_digest()]
+        parts = [
+            _POINT_SCHEMA,
+            clip.sha256,
+            form.n_frames,
+            str(form.frame_rate),
+            adapter.version,
+            adapter.encode[own:],
+            adapter.decode[own:],
+            setting,
+            self.threads,
+            measuring_digest(),
+        ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
     def _encode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> Run:
         with TemporaryDirectory(dir=self.folder, prefix="bench-") as temporary:
-            files = {"input": _handed_over(clip, adapter, Path(temporary)), "output": coded, "decoded": ""}
-            return self._run(adapter.encode, clip, setting, files, f"{adapter.label} could not encode {clip.name}")
+            files = {
+                "input": _handed_over(clip, adapter, Path(temporary)),
+                "output": coded,
+                "decoded": "",
+            }
+            return self._run(
+                adapter.encode,
+                clip,
+                setting,
+                files,
+                f"{adapter.label} could not encode {clip.name}",
+            )
 
-    def _decode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path, folder: Path) -> tuple[Run, Path]:
+    def _decode(
+        self, clip: Clip, adapter: Adapter, setting: str, coded: Path, folder: Path
+    ) -> tuple[Run, Path]:
         """Decodes into the folder; returns the video with what it took."""
         name = adapter.decoded_rgb if clip.form.layout == "rgb" else adapter.decoded
         files = {"input": clip.path, "output": coded, "decoded": os.path.join(folder, name)}
-        run = self._run(adapter.decode, clip, setting, files, f"{adapter.label} could not decode {clip.name}")
+        run = self._run(
+            adapter.decode, clip, setting, files, f"{adapter.label} could not decode {clip.name}"
+        )
         return run, folder / name
 
-    def _run(self, command: Sequence[str], clip: Clip, setting: str, files: Mapping[str, object],
-             failure: str) -> Run:
+    def _run(
+        self,
+        command: Sequence[str],
+        clip: Clip,
+        setting: str,
+        files: Mapping[str, object],
+        failure: str,
+    ) -> Run:
         form = clip.form
-        values = {**files, "setting": setting, "frames": form.n_frames, "width": form.width, "height": form.height,
-                  "rate": form.frame_rate, "threads": self.threads}
+        values = {
+            **files,
+            "setting": setting,
+            "frames": form.n_frames,
+            "width": form.width,
+            "height": form.height,
+            "rate": form.frame_rate,
+            "threads": self.threads,
+        }
         return run_timed(filled(command, values), self.threads, failure)
 
     def _measure(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> dict[str, Any]:
@@ -161,34 +235,64 @@ class Bench:
             part = Path(temporary) / f"coded{adapter.suffix}"
             encoding = self._encode(clip, adapter, setting, part)
             if not part.is_file() or not part.stat().st_size:
-                raise CommandFailed(f"{adapter.label} could not encode {clip.name}: it wrote nothing to its output")
+                raise CommandFailed(
+                    f"{adapter.label} could not encode {clip.name}: it wrote nothing to its output"
+                )
             decoding, decoded = self._decode(clip, adapter, setting, part, Path(temporary))
             try:
                 measured = compare(clip.path, decoded, n_frames=clip.form.n_frames).as_json()
             except NervCodecError as error:
-                raise CommandFailed(f"{adapter.label} decoded {clip.name} to something else: {error}") from None
+                raise CommandFailed(
+                    f"{adapter.label} decoded {clip.name} to something else: {error}"
+                ) from None
             n_bytes = part.stat().st_size
             os.replace(part, coded)
         # What a foreign program prints may be JSON of any meaning.
         encoder, decoder = ({}, {}) if adapter.foreign else (encoding.said, decoding.said)
         n_bytes = encoder["bytes"] if adapter.counted == "elementary stream" else n_bytes
         form = clip.form
-        same = ("psnr", "psnr_of_mean_mse", "ssim", "ssim_reason", "ms_ssim", "ms_ssim_reason", "xpsnr", "xpsnr_reason",
-                "vmaf", "vmaf_reason", "per_frame")
-        return {"bytes": n_bytes, "counted": adapter.counted,
-                "bpp": form.bpp(n_bytes), "kbit_per_s": form.kbit_per_s(n_bytes),
-                **{name: measured[name] for name in same},
-                "encode_s": encoder.get("encode_s", encoding.seconds), "encode_process_s": encoding.seconds,
-                "decode_s": decoder.get("seconds", decoding.seconds), "decode_process_s": decoding.seconds,
-                "encode_peak_bytes": encoding.peak_bytes, "decode_peak_bytes": decoding.peak_bytes,
-                "parameters": encoder.get("parameters"), "kmac_per_pixel": encoder.get("kmac_per_pixel"),
-                "version": adapter.version, "machine": machine(), "file": coded.name}
+        same = (
+            "psnr",
+            "psnr_of_mean_mse",
+            "ssim",
+            "ssim_reason",
+            "ms_ssim",
+            "ms_ssim_reason",
+            "xpsnr",
+            "xpsnr_reason",
+            "vmaf",
+            "vmaf_reason",
+            "per_frame",
+        )
+        return {
+            "bytes": n_bytes,
+            "counted": adapter.counted,
+            "bpp": form.bpp(n_bytes),
+            "kbit_per_s": form.kbit_per_s(n_bytes),
+            **{name: measured[name] for name in same},
+            "encode_s": encoder.get("encode_s", encoding.seconds),
+            "encode_process_s": encoding.seconds,
+            "decode_s": decoder.get("seconds", decoding.seconds),
+            "decode_process_s": decoding.seconds,
+            "encode_peak_bytes": encoding.peak_bytes,
+            "decode_peak_bytes": decoding.peak_bytes,
+            "parameters": encoder.get("parameters"),
+            "kmac_per_pixel": encoder.get("kmac_per_pixel"),
+            "version": adapter.version,
+            "machine": machine(),
+            "file": coded.name,
+        }
 
     def _crops(self, clip: Clip, points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         def decode(point: Mapping[str, Any], folder: Path) -> Path:
-            adapter, setting = next((adapter, setting) for adapter, setting in self._settings()
-                                    if (adapter.label, adapter.describe(setting)) == (point["label"], point["setting"]))
-            return self._decode(clip, adapter, setting, self.folder / "cache" / point["file"], folder)[1]
+            adapter, setting = next(
+                (adapter, setting)
+                for adapter, setting in self._settings()
+                if (adapter.label, adapter.describe(setting)) == (point["label"], point["setting"])
+            )
+            return self._decode(
+                clip, adapter, setting, self.folder / "cache" / point["file"], folder
+            )[1]
 
         return make_crops(clip.path, clip.name, clip.form, points, decode, self.folder)
 
@@ -217,9 +321,13 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_csv(results: Mapping[str, Any], path: Path) -> None:
     """One row a point, nested figures as columns such as psnr_y; series by frame are left out."""
     import csv
+
     rows = [dict(_flat(point)) for point in results["points"]]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with whole_file(path, overwrite=True) as part, open(part, "w", newline="", encoding="utf-8") as file:
+    with (
+        whole_file(path, overwrite=True) as part,
+        open(part, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
@@ -245,6 +353,8 @@ def check_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"out is {folder}: {error.strerror}; legal: a folder, or a name for a new one") from None
+        raise ConfigError(
+            f"out is {folder}: {error.strerror}; legal: a folder, or a name for a new one"
+        ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {folder}: the folder is not writable")

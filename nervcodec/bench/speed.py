@@ -1,9 +1,10 @@
-"""Our training beside the reference path (plain.py): same network, batch and number of steps, in one run.
+"""Our training beside the reference path (plain.py): same network, batch and number of steps, in
+one run.
 
-The two take turns, a round each, so that a machine that slows down shows in the spread of their ratio. Each has a
-process of its own, as it has where it is used: ours keeps freed memory, as `encode` does, the reference's leaves memory
-to glibc. Beside the steps a second stands the PSNR that each has reached on all frames used: a faster step that learns
-less is no gain.
+The two take turns, a round each, so that a machine that slows down shows in the spread of their
+ratio. Each has a process of its own, as it has where it is used: ours keeps freed memory, as
+`encode` does, the reference's leaves memory to glibc. Beside the steps a second stands the PSNR
+that each has reached on all frames used: a faster step that learns less is no gain.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from numpy.typing import NDArray
 
 from nervcodec.bench.environment import machine, now, versions
 from nervcodec.bench.reference import PlainFit
-from nervcodec.bench.stepping import RECIPES, REFERENCE, WARMUP_STEPS, OurFit, Steps, recipe_fit, seconds_per_step
+from nervcodec.bench.stepping import (
+    RECIPES,
+    REFERENCE,
+    WARMUP_STEPS,
+    OurFit,
+    Steps,
+    recipe_fit,
+    seconds_per_step,
+)
 from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.encoder.plan import EncodePlan, plan_encode, source_frames
 from nervcodec.errors import ConfigError, FitError, NervCodecError
@@ -42,7 +51,11 @@ from nervcodec.video.reader import read_all
 
 SCHEMA = "nervcodec.speed/1"
 MAX_LOSS_DB = 0.1  # by how much RGB PSNR may be below the reference's for a ratio to count
-_OPTIMIZERS = {("adam", True): "Adam", ("adam", False): "fused Adam", ("muon", False): "Muon, fused Adam"}
+_OPTIMIZERS = {
+    ("adam", True): "Adam",
+    ("adam", False): "fused Adam",
+    ("muon", False): "Muon, fused Adam",
+}
 OnProgress = Callable[[int, int, str], None]
 
 
@@ -72,7 +85,9 @@ class Settings:
 
 @dataclass
 class _Contestant:
-    """One training, in the process at the other end of the pipe. rounds: seconds of a step in each."""
+    """One training, in the process at the other end of the pipe. rounds: seconds of a step in
+    each.
+    """
 
     name: str
     fit: FitConfig
@@ -106,15 +121,20 @@ class _Contestant:
 
 
 def _train(pipe: Connection, plan: EncodePlan, name: str, device: str, n_threads: int) -> None:
-    """What a contestant's process does: so many more steps, or parameters, as often as it is asked."""
+    """What a contestant's process does: so many more steps, or parameters, as often as it is
+    asked.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
     set_threads(n_threads)
     try:
         steps = _steps(plan, name, device)
         while True:
             n_steps = pipe.recv()
-            pipe.send(steps.parameters().numpy() if n_steps is None
-                      else seconds_per_step(steps, WARMUP_STEPS, n_steps - WARMUP_STEPS, device))
+            pipe.send(
+                steps.parameters().numpy()
+                if n_steps is None
+                else seconds_per_step(steps, WARMUP_STEPS, n_steps - WARMUP_STEPS, device)
+            )
     except NervCodecError as error:
         pipe.send(error)
     except EOFError:  # nobody asks any more
@@ -129,8 +149,12 @@ def _steps(plan: EncodePlan, name: str, device: str) -> Steps:
     return OurFit(plan.model, plan.fit, host.to(device))
 
 
-def compare_speed(clips: Sequence[Path], settings: Settings, command: str = "",
-                  on_progress: OnProgress = lambda *_: None) -> dict[str, Any]:
+def compare_speed(
+    clips: Sequence[Path],
+    settings: Settings,
+    command: str = "",
+    on_progress: OnProgress = lambda *_: None,
+) -> dict[str, Any]:
     """Runs the comparison on each clip; schema nervcodec.speed/1 (docs/performance.md).
 
     Args:
@@ -152,36 +176,64 @@ def compare_speed(clips: Sequence[Path], settings: Settings, command: str = "",
     runs = []
     for number, path in enumerate(clips):
         runs.append(_run(path, settings, names, partial(tell, number)))
-    return {"schema": SCHEMA, "command": command, "created": now(), "versions": versions(), "machine": machine(),
-            "device": settings.device, "device_name": device_label(settings.device),
-            "threads": torch.get_num_threads(), "seed": settings.seed, "rounds": settings.n_rounds,
-            "warmup_steps": WARMUP_STEPS, "runs": runs}
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "created": now(),
+        "versions": versions(),
+        "machine": machine(),
+        "device": settings.device,
+        "device_name": device_label(settings.device),
+        "threads": torch.get_num_threads(),
+        "seed": settings.seed,
+        "rounds": settings.n_rounds,
+        "warmup_steps": WARMUP_STEPS,
+        "runs": runs,
+    }
 
 
-def _run(path: Path, settings: Settings, names: Sequence[str], tell: Callable[[int, str], None]) -> dict[str, Any]:
+def _run(
+    path: Path, settings: Settings, names: Sequence[str], tell: Callable[[int, str], None]
+) -> dict[str, Any]:
     plan = _plan(path, settings)
     n_steps = plan.fit.epochs * -(-plan.format.n_frames // plan.fit.batch_size)
     ends = [n_steps * (i + 1) // settings.n_rounds for i in range(settings.n_rounds)]
     lengths = [end - start for start, end in zip([0, *ends], ends)]
     if min(lengths) <= WARMUP_STEPS:
-        raise ConfigError(f"steps are {n_steps} in {settings.n_rounds} rounds; legal: rounds of more than "
-                          f"{WARMUP_STEPS}, which are not timed")
+        raise ConfigError(
+            f"steps are {n_steps} in {settings.n_rounds} rounds; legal: rounds of more than "
+            f"{WARMUP_STEPS}, which are not timed"
+        )
     with ExitStack() as stack:
-        contestants = [stack.enter_context(closing(_contestant(plan, settings, name))) for name in names]
+        contestants = [
+            stack.enter_context(closing(_contestant(plan, settings, name))) for name in names
+        ]
         for number, length in enumerate(lengths):
             for k, contestant in enumerate(contestants):
-                tell(number * len(contestants) + k, f"round {number + 1}/{len(lengths)}, {contestant.name}")
+                tell(
+                    number * len(contestants) + k,
+                    f"round {number + 1}/{len(lengths)}, {contestant.name}",
+                )
                 contestant.run_round(length)
         variants = _variants(plan, contestants, settings.device)
-    return {"clip": path.stem, "width": plan.format.width, "height": plan.format.height,
-            "frames": plan.format.n_frames, "preset": settings.preset,
-            "parameters": n_parameters(plan.model, (plan.format.n_frames,)), "gmac_per_frame": _gmac(plan),
-            "batch": plan.fit.batch_size, "steps": n_steps,
-            "variants": variants}
+    return {
+        "clip": path.stem,
+        "width": plan.format.width,
+        "height": plan.format.height,
+        "frames": plan.format.n_frames,
+        "preset": settings.preset,
+        "parameters": n_parameters(plan.model, (plan.format.n_frames,)),
+        "gmac_per_frame": _gmac(plan),
+        "batch": plan.fit.batch_size,
+        "steps": n_steps,
+        "variants": variants,
+    }
 
 
 def _plan(path: Path, settings: Settings) -> EncodePlan:
-    """Network, frames and fit as the preset has them, for the wished number of steps in one segment."""
+    """Network, frames and fit as the preset has them, for the wished number of steps in one
+    segment.
+    """
     form, _ = probe(path)
     n_frames = min(settings.n_frames, form.n_frames)
     plan = plan_encode(path, preset=settings.preset, n_frames=n_frames, segment_frames=n_frames)
@@ -190,13 +242,18 @@ def _plan(path: Path, settings: Settings) -> EncodePlan:
 
 
 def _contestant(plan: EncodePlan, settings: Settings, name: str) -> _Contestant:
-    """A contestant whose process has begun; forked from one that has imported this module and nothing else."""
+    """A contestant whose process has begun; forked from one that has imported this module and
+    nothing else.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     fit = recipe_fit(name, plan.fit, choose_precision(settings.precision, settings.device))
     here, there = context.Pipe()
-    process = context.Process(target=_train, daemon=True, args=(
-        there, replace(plan, fit=fit), name, settings.device, torch.get_num_threads()))
+    process = context.Process(
+        target=_train,
+        daemon=True,
+        args=(there, replace(plan, fit=fit), name, settings.device, torch.get_num_threads()),
+    )
     process.start()
     there.close()
     return _Contestant(name, fit, process, here)
@@ -206,30 +263,53 @@ def _gmac(plan: EncodePlan) -> float:
     return macs_per_frame(plan.model) / 1e9
 
 
-def _variants(plan: EncodePlan, contestants: Sequence[_Contestant], device: str) -> list[dict[str, Any]]:
+def _variants(
+    plan: EncodePlan, contestants: Sequence[_Contestant], device: str
+) -> list[dict[str, Any]]:
     source = Frames.concatenate(list(read_all(plan.source, plan.format)))
     reference = contestants[0]
-    reached = [_quality(plan, source, contestant.parameters(), device) for contestant in contestants]
-    return [{
-        **_description(contestant),
-        "seconds_per_step": contestant.rounds,
-        "steps_per_s": _spread([1 / seconds for seconds in contestant.rounds]),
-        "ratio": _spread([theirs / own for theirs, own in zip(reference.rounds, contestant.rounds)]),
-        "psnr_y": quality.y_db, "psnr_rgb": quality.rgb_db,
-        "is_as_good": quality.rgb_db >= reached[0].rgb_db - MAX_LOSS_DB,
-    } for contestant, quality in zip(contestants, reached)]
+    reached = [
+        _quality(plan, source, contestant.parameters(), device) for contestant in contestants
+    ]
+    return [
+        {
+            **_description(contestant),
+            "seconds_per_step": contestant.rounds,
+            "steps_per_s": _spread([1 / seconds for seconds in contestant.rounds]),
+            "ratio": _spread(
+                [theirs / own for theirs, own in zip(reference.rounds, contestant.rounds)]
+            ),
+            "psnr_y": quality.y_db,
+            "psnr_rgb": quality.rgb_db,
+            "is_as_good": quality.rgb_db >= reached[0].rgb_db - MAX_LOSS_DB,
+        }
+        for contestant, quality in zip(contestants, reached)
+    ]
 
 
 def _description(contestant: _Contestant) -> dict[str, Any]:
     """What a contestant used, in full."""
     fit, is_plain = contestant.fit, contestant.name == REFERENCE
-    return {"name": contestant.name, "summary": RECIPES[contestant.name].summary, "precision": fit.precision,
-            "layout": "contiguous" if is_plain else "channels last",
-            "source": "host, uint8, copied and converted a step" if is_plain else "device, uint8, converted a step",
-            "optimizer": _OPTIMIZERS[fit.optimizer, is_plain], "learning_rate": fit.learning_rate,
-            "betas": fit.betas, "muon_rate": fit.muon_rate if fit.optimizer == "muon" else None,
-            "rate_fall": fit.rate_fall, "max_gradient": fit.max_gradient, "warmup": fit.warmup, "loss": fit.loss,
-            "rate_weight": fit.rate_weight}
+    return {
+        "name": contestant.name,
+        "summary": RECIPES[contestant.name].summary,
+        "precision": fit.precision,
+        "layout": "contiguous" if is_plain else "channels last",
+        "source": (
+            "host, uint8, copied and converted a step"
+            if is_plain
+            else "device, uint8, converted a step"
+        ),
+        "optimizer": _OPTIMIZERS[fit.optimizer, is_plain],
+        "learning_rate": fit.learning_rate,
+        "betas": fit.betas,
+        "muon_rate": fit.muon_rate if fit.optimizer == "muon" else None,
+        "rate_fall": fit.rate_fall,
+        "max_gradient": fit.max_gradient,
+        "warmup": fit.warmup,
+        "loss": fit.loss,
+        "rate_weight": fit.rate_weight,
+    }
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
@@ -237,10 +317,12 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _quality(plan: EncodePlan, source: Frames, flat: NDArray[np.float32], device: str) -> Quality:
-    """Of float32 planes from parameters as they are, not quantized, against the source's own planes."""
+    """Of float32 planes from parameters as they are, not quantized, against the source's own
+    planes.
+    """
     meter, start = QualityMeter(plan.format.color), 0
     for frames in reconstruct(flat, plan.model, range(source.n_frames), (source.n_frames,), device):
-        meter.add(source[start:start + frames.n_frames], frames)
+        meter.add(source[start : start + frames.n_frames], frames)
         start += frames.n_frames
     return meter.result()
 
@@ -250,23 +332,49 @@ def _quality(plan: EncodePlan, source: Frames, flat: NDArray[np.float32], device
 
 def speed_text(results: Mapping[str, Any]) -> str:
     """The results as Markdown, a table for each clip under a line that says what was run."""
-    heads = ["variant", "arithmetic", "maps", "optimizer", "loss", "rate term", "steps/s (min to max)",
-             "ratio (min to max)", "Y dB", "RGB dB", "as good"]
+    heads = [
+        "variant",
+        "arithmetic",
+        "maps",
+        "optimizer",
+        "loss",
+        "rate term",
+        "steps/s (min to max)",
+        "ratio (min to max)",
+        "Y dB",
+        "RGB dB",
+        "as good",
+    ]
     threads = f"{results['threads']} thread{'s' * (results['threads'] > 1)}"
     parts = []
     for run in results["runs"]:
-        title = (f"{run['clip']}, {run['width']}x{run['height']}, {run['frames']} frames: {run['preset']}, "
-                 f"{run['parameters']:,} parameters, {run['gmac_per_frame']:.2f} GMAC a frame; batch {run['batch']}, "
-                 f"{run['steps']} steps in {results['rounds']} rounds; {results['device_name']}, {threads}, "
-                 f"torch {results['versions']['torch']}")
-        parts += [title, aligned(heads, [_cells(variant) for variant in run["variants"]], n_texts=6)]
+        title = (
+            f"{run['clip']}, {run['width']}x{run['height']}, {run['frames']} frames:"
+            f" {run['preset']}, {run['parameters']:,} parameters, {run['gmac_per_frame']:.2f} GMAC"
+            f" a frame; batch {run['batch']}, {run['steps']} steps in {results['rounds']} rounds;"
+            f" {results['device_name']}, {threads}, torch {results['versions']['torch']}"
+        )
+        parts += [
+            title,
+            aligned(heads, [_cells(variant) for variant in run["variants"]], n_texts=6),
+        ]
     return "\n\n".join(parts)
 
 
 def _cells(variant: Mapping[str, Any]) -> list[str]:
-    return [variant["name"], variant["precision"], variant["layout"], variant["optimizer"], variant["loss"],
-            "yes" if variant["rate_weight"] else "no", _range(variant["steps_per_s"]), _range(variant["ratio"]),
-            f"{variant['psnr_y']:.2f}", f"{variant['psnr_rgb']:.2f}", "yes" if variant["is_as_good"] else "no"]
+    return [
+        variant["name"],
+        variant["precision"],
+        variant["layout"],
+        variant["optimizer"],
+        variant["loss"],
+        "yes" if variant["rate_weight"] else "no",
+        _range(variant["steps_per_s"]),
+        _range(variant["ratio"]),
+        f"{variant['psnr_y']:.2f}",
+        f"{variant['psnr_rgb']:.2f}",
+        "yes" if variant["is_as_good"] else "no",
+    ]
 
 
 def _range(spread: Mapping[str, float]) -> str:

@@ -1,7 +1,7 @@
 """Training some steps at a time, and what they take: what speed.py and floor.py time.
 
-Our own fit is stopped and taken up again through the checkpoints that interrupted encodes go on from, so that what is
-timed is the product's step and nothing written for the measurement.
+Our own fit is stopped and taken up again through the checkpoints that interrupted encodes go on
+from, so that what is timed is the product's step and nothing written for the measurement.
 """
 
 from __future__ import annotations
@@ -73,23 +73,34 @@ class OurFit:
     def run(self, n_steps: int, on_step: Callable[[], object]) -> None:
         """Makes the next steps, at most those that are left, and calls on_step after each."""
         pauser = _Pauser(n_steps, on_step)
-        fitter = Fitter(self.model, self.fit, self.target, keeper=pauser, checkpoint=self._checkpoint)
+        fitter = Fitter(
+            self.model, self.fit, self.target, keeper=pauser, checkpoint=self._checkpoint
+        )
         try:
             fitter.overfit(fitter.start())
         except _Paused:
             self._checkpoint = pauser.checkpoint
 
     def parameters(self) -> Tensor:
-        """The parameters so far, not quantized, float32 [n_parameters] on the CPU; there must have been a step."""
+        """The parameters so far, not quantized, float32 [n_parameters] on the CPU; there must have
+        been a step.
+        """
         assert self._checkpoint
         return self._checkpoint.arrays["now.parameters"]
 
 
 class Stopwatch:
-    """Seconds of a step over all steps but the first ones; on a GPU it waits for their end twice, not at each."""
+    """Seconds of a step over all steps but the first ones; on a GPU it waits for their end twice,
+    not at each.
+    """
 
-    def __init__(self, n_warmup: int, n_timed: int, device: str,
-                 clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        n_warmup: int,
+        n_timed: int,
+        device: str,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._reads_at = (n_warmup, n_warmup + n_timed)
         self._n_timed, self._device, self._clock = n_timed, device, clock
         self._n_done = 0
@@ -117,13 +128,19 @@ def seconds_per_step(steps: Steps, n_warmup: int, n_timed: int, device: str) -> 
 
 
 def settled_seconds(steps: Steps, device: str, budget_s: float = 10.0) -> float:
-    """Seconds of a step by as many (3 to 100) as take about budget_s, after five that are left out."""
+    """Seconds of a step by as many (3 to 100) as take about budget_s, after five that are left
+    out.
+    """
     first = seconds_per_step(steps, WARMUP_STEPS, 1, device)
-    return seconds_per_step(steps, WARMUP_STEPS, max(3, min(100, int(budget_s / max(first, 1e-6)))), device)
+    return seconds_per_step(
+        steps, WARMUP_STEPS, max(3, min(100, int(budget_s / max(first, 1e-6)))), device
+    )
 
 
 def synthetic_target(model: ModelConfig, n_frames: int, device: str = "cpu") -> Tensor:
-    """Noise to time a fit on, uint8 [n_frames, n_planes, plane_height, plane_width]: a step takes what it takes."""
+    """Noise to time a fit on, uint8 [n_frames, n_planes, plane_height, plane_width]: a step takes
+    what it takes.
+    """
     shape = (n_frames, model.n_planes, model.plane_height, model.plane_width)
     random = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, shape, generator=random, dtype=torch.uint8).to(device)
@@ -150,20 +167,40 @@ def _with_adam(fit: FitConfig, loss: str) -> FitConfig:
 
 
 def _ours(fit: FitConfig, loss: str) -> FitConfig:
-    return replace(_one_stage(FitConfig()), loss=loss, rate_weight=0, batch_size=fit.batch_size, epochs=fit.epochs,
-                   seed=fit.seed)
+    return replace(
+        _one_stage(FitConfig()),
+        loss=loss,
+        rate_weight=0,
+        batch_size=fit.batch_size,
+        epochs=fit.epochs,
+        seed=fit.seed,
+    )
 
 
 RECIPES: Mapping[str, Recipe] = {
-    REFERENCE: Recipe("plain.py: torch.nn modules, contiguous maps, Adam as torch has it; the preset's rates",
-                      lambda fit: _with_adam(fit, "l1+ssim")),
-    "same-recipe": Recipe("our arithmetic; the reference's loss, optimizer and rates",
-                          lambda fit: _with_adam(fit, "l1+ssim")),
-    "mse": Recipe("our arithmetic and loss; the reference's optimizer and rates", lambda fit: _with_adam(fit, "mse")),
-    "ours": Recipe("our arithmetic, loss, optimizer and rates, without a rate term", lambda fit: _ours(fit, "mse")),
-    "ours-ssim": Recipe("our arithmetic, optimizer and rates; the reference's loss",
-                        lambda fit: _ours(fit, "l1+ssim")),
-    "preset": Recipe("what the preset does until it rounds, with its rate term if it has one", _one_stage),
+    REFERENCE: Recipe(
+        "plain.py: torch.nn modules, contiguous maps, Adam as torch has it; the preset's rates",
+        lambda fit: _with_adam(fit, "l1+ssim"),
+    ),
+    "same-recipe": Recipe(
+        "our arithmetic; the reference's loss, optimizer and rates",
+        lambda fit: _with_adam(fit, "l1+ssim"),
+    ),
+    "mse": Recipe(
+        "our arithmetic and loss; the reference's optimizer and rates",
+        lambda fit: _with_adam(fit, "mse"),
+    ),
+    "ours": Recipe(
+        "our arithmetic, loss, optimizer and rates, without a rate term",
+        lambda fit: _ours(fit, "mse"),
+    ),
+    "ours-ssim": Recipe(
+        "our arithmetic, optimizer and rates; the reference's loss",
+        lambda fit: _ours(fit, "l1+ssim"),
+    ),
+    "preset": Recipe(
+        "what the preset does until it rounds, with its rate term if it has one", _one_stage
+    ),
 }
 
 

@@ -1,8 +1,9 @@
-"""Which symbols of a grid share a table (docs/bitstream.md, 'Contexts'): change goes on where the last key changed.
+"""Which symbols of a grid share a table (docs/bitstream.md, 'Contexts'): change goes on where the
+last key changed.
 
-The activity of a place is what the key before in its shot changed around it and, of a wavelet's details, what the next
-coarser details hold there. The file says into how many classes a grid's places fall by it; everything else follows
-from symbols that are already known. Integers only.
+The activity of a place is what the key before in its shot changed around it and, of a wavelet's
+details, what the next coarser details hold there. The file says into how many classes a grid's
+places fall by it; everything else follows from symbols that are already known. Integers only.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ THRESHOLDS = ((), (6,), (2, 8), (1, 4, 10), (1, 3, 7, 16), (1, 3, 6, 12, 24))
 
 
 def has_classes(keys: Keys, follows: bool) -> bool:
-    """Whether a group has them: grids with several keys in a shot, and what follows coarser details."""
+    """Whether a group has them: grids with several keys in a shot, and what follows coarser
+    details.
+    """
     return follows or any(n_keys > 1 for n_keys in keys)
 
 
 def activity(symbols: Symbols) -> Symbols:
-    """The magnitudes around each cell of [.., height, width] summed over 3 x 3 cells, its own counted twice."""
+    """The magnitudes around each cell of [.., height, width] summed over 3 x 3 cells, its own
+    counted twice.
+    """
     magnitudes = np.abs(symbols)
     padded = np.pad(magnitudes, [(0, 0)] * (symbols.ndim - 2) + [(1, 1), (1, 1)])
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
@@ -36,18 +41,21 @@ def activity(symbols: Symbols) -> Symbols:
 
 
 class Places:
-    """The places of one group, [keys, channels, height, width] or [size], in the order in which they are coded.
+    """The places of one group, [keys, channels, height, width] or [size], in the order in which
+    they are coded.
 
     Args:
         shape, keys: the group's.
-        coarser: the symbols [n] of the next coarser details, of half the height and width (rounded up), if the group
-            follows them.
+        coarser: the symbols [n] of the next coarser details, of half the height and width (rounded
+            up), if the group follows them.
     """
 
     def __init__(self, shape: Shape, keys: Keys = (), coarser: Symbols | None = None) -> None:
         self.shape = shape
         self.has_classes = has_classes(keys, coarser is not None)
-        self.n_first = int(coarser is None)  # tables without classes: one, of the first keys of all shots
+        self.n_first = int(
+            coarser is None
+        )  # tables without classes: one, of the first keys of all shots
         self._starts = frozenset(itertools.accumulate(keys[:-1], initial=0))
         self._bare = self._starts if coarser is None else frozenset()  # keys without classes
         self._above: Symbols | None = None
@@ -57,13 +65,19 @@ class Places:
             self._above = half.repeat(2, axis=2).repeat(2, axis=3)[:, :, :height, :width]
 
     def without_classes(self, symbols: Symbols) -> Symbols:
-        """Those that have a table for all of them: of the first key of each shot, or of a group without classes."""
-        return symbols.reshape(self.shape)[sorted(self._bare)].ravel() if self.has_classes else symbols
+        """Those that have a table for all of them: of the first key of each shot, or of a group
+        without classes.
+        """
+        return (
+            symbols.reshape(self.shape)[sorted(self._bare)].ravel() if self.has_classes else symbols
+        )
 
     def runs(self, symbols: Symbols, n_tables: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """What is coded at once, in coded order: (number of its table, places in the flat symbols), none of it empty.
+        """What is coded at once, in coded order: (number of its table, places in the flat symbols),
+        none of it empty.
 
-        A run's places depend on the symbols of earlier runs alone: a decoder fills them in as they come.
+        A run's places depend on the symbols of earlier runs alone: a decoder fills them in as they
+        come.
 
         Args:
             symbols: [n], contiguous.
@@ -85,7 +99,9 @@ class Places:
                     yield self.n_first + number, key * keys[0].size + places
 
     def _activity(self, keys: Symbols, key: int) -> Symbols:
-        """Of the places of a key, from the key before in its shot and from the coarser details of the same key."""
+        """Of the places of a key, from the key before in its shot and from the coarser details of
+        the same key.
+        """
         before = np.zeros_like(keys[0]) if key in self._starts else activity(keys[key - 1])
         return before if self._above is None else before + self._above[key]
 
@@ -99,12 +115,20 @@ class Places:
         activities = np.stack([self._activity(keys, key) for key in with_classes])
         highest, n_symbols = THRESHOLDS[-1][-1], 2 * max_symbol + 1
         pairs = np.minimum(activities, highest) * n_symbols + keys[with_classes] + max_symbol
-        by_activity = np.bincount(pairs.ravel(), minlength=(highest + 1) * n_symbols).reshape(-1, n_symbols)
-        return min((np.add.reduceat(by_activity, (0, *thresholds)) for thresholds in THRESHOLDS), key=_cost_bits)
+        by_activity = np.bincount(pairs.ravel(), minlength=(highest + 1) * n_symbols).reshape(
+            -1, n_symbols
+        )
+        return min(
+            (np.add.reduceat(by_activity, (0, *thresholds)) for thresholds in THRESHOLDS),
+            key=_cost_bits,
+        )
 
 
 def _cost_bits(counts: NDArray[np.int64]) -> float:
-    """About what classes take: their order-0 entropies, and 3 bytes for a record, but 1 where all symbols are 0."""
+    """About what classes take: their order-0 entropies, and 3 bytes for a record, but 1 where all
+    symbols are 0.
+    """
+
     def weighed(numbers: NDArray[np.int64]) -> float:
         return float((numbers * np.log2(np.maximum(numbers, 1))).sum())
 

@@ -1,7 +1,7 @@
 """Parameters <-> symbols: uniform steps, zero exactly zero, differences from key to key.
 
-value = symbol * step, |symbol| <= 2^(bits-1) - 1. A step is an integer mantissa times a power of two, so that
-dequantizing is exact in float64 and rounds once to float32.
+value = symbol * step, |symbol| <= 2^(bits-1) - 1. A step is an integer mantissa times a power of
+two, so that dequantizing is exact in float64 and rounds once to float32.
 """
 
 from __future__ import annotations
@@ -26,40 +26,57 @@ def step_from_code(code: int) -> float:
 
 
 def code_from_step(step: float, *, up: bool = False) -> int:
-    """The code of the nearest step that can be written, or with `up` of the smallest one not below it."""
+    """The code of the nearest step that can be written, or with `up` of the smallest one not below
+    it.
+    """
     fraction, exponent = math.frexp(max(step, step_from_code(0)))
     mantissa = fraction * (2 << MANTISSA_BITS)
     mantissa = math.ceil(mantissa) if up else round(mantissa)
-    code = ((exponent - 1 - MANTISSA_BITS - _MIN_EXPONENT) << MANTISSA_BITS) + mantissa - (1 << MANTISSA_BITS)
+    code = (
+        ((exponent - 1 - MANTISSA_BITS - _MIN_EXPONENT) << MANTISSA_BITS)
+        + mantissa
+        - (1 << MANTISSA_BITS)
+    )
     return min(code, MAX_STEP_CODE)
 
 
 def bounds(max_symbol: int, is_keyed: bool) -> tuple[int, int]:
-    """Least and largest multiple of its step that a parameter may be, so that differences too are legal symbols."""
+    """Least and largest multiple of its step that a parameter may be, so that differences too are
+    legal symbols.
+    """
     return (-(max_symbol // 2), (max_symbol + 1) // 2) if is_keyed else (-max_symbol, max_symbol)
 
 
-def quantize(values: NDArray[np.float32], step: float, max_symbol: int, keys: Keys = ()) -> NDArray[np.int32]:
-    """Nearest multiples of the step (halves to even), clipped to `bounds`; of keys their differences.
+def quantize(
+    values: NDArray[np.float32], step: float, max_symbol: int, keys: Keys = ()
+) -> NDArray[np.int32]:
+    """Nearest multiples of the step (halves to even), clipped to `bounds`; of keys their
+    differences.
 
     Args:
         values: [n]; of keys, n is a multiple of their number.
-        keys: how many of them each shot has; the first of a shot is coded as it is, the others as their difference
-            from the one before. (): values that belong to no keys.
+        keys: how many of them each shot has; the first of a shot is coded as it is, the others as
+            their difference from the one before. (): values that belong to no keys.
     Returns:
         int32 [n], within +-max_symbol.
     """
-    multiples = np.clip(np.rint(values.astype(np.float64) / step), *bounds(max_symbol, bool(keys))).astype(np.int32)
+    multiples = np.clip(
+        np.rint(values.astype(np.float64) / step), *bounds(max_symbol, bool(keys))
+    ).astype(np.int32)
     if not keys:
         return multiples
-    return np.concatenate([np.diff(shot, axis=0, prepend=np.int32(0)) for shot in _shots(multiples, keys)]).ravel()
+    return np.concatenate(
+        [np.diff(shot, axis=0, prepend=np.int32(0)) for shot in _shots(multiples, keys)]
+    ).ravel()
 
 
 def dequantize(symbols: NDArray[np.int32], step: float, keys: Keys = ()) -> NDArray[np.float32]:
     """The inverse: multiple * step, computed in float64 and rounded once; float32 [n]."""
     multiples = symbols.astype(np.int64)
     if keys:
-        multiples = np.concatenate([shot.cumsum(axis=0) for shot in _shots(multiples, keys)]).ravel()
+        multiples = np.concatenate(
+            [shot.cumsum(axis=0) for shot in _shots(multiples, keys)]
+        ).ravel()
     return (multiples.astype(np.float64) * step).astype(np.float32)
 
 

@@ -1,8 +1,9 @@
 """Symbols <-> bytes: range coding with integer frequency tables (docs/bitstream.md, 'Streams').
 
-One stream holds all groups of a module: first the records of each group (its step and the few integers that give its
-tables, records.py: one, or of a grid one for each class of contexts.py), then the range coder's bytes. The only import
-of constriction, whose coder is exact for integer frequencies that sum to 2^24.
+One stream holds all groups of a module: first the records of each group (its step and the few
+integers that give its tables, records.py: one, or of a grid one for each class of contexts.py),
+then the range coder's bytes. The only import of constriction, whose coder is exact for integer
+frequencies that sum to 2^24.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Form(NamedTuple):
 
 
 def encode_symbols(groups: Sequence[Coded], forms: Sequence[Form], max_symbol: int) -> bytes:
-    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one stream."""
+    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one
+    stream.
+    """
     parts: list[_Part] = []
     for group, form in zip(groups, forms, strict=True):
         places = Places(form.shape, form.keys, parts[-1].symbols if form.follows else None)
@@ -96,16 +99,21 @@ def _encode_bytes(parts: Iterable[_Part], max_symbol: int) -> bytes:
     for part in parts:
         for number, run in part.places.runs(part.symbols, len(part.tables)):
             if part.tables[number][0] != EMPTY:
-                encoder.encode(part.symbols[run] + np.int32(max_symbol), _model(part.tables[number], max_symbol))
+                encoder.encode(
+                    part.symbols[run] + np.int32(max_symbol),
+                    _model(part.tables[number], max_symbol),
+                )
     n_shifts, (low, extent) = encoder.pos()
     return _shortest(encoder.get_compressed().astype(">u4").tobytes(), n_shifts, low, extent)
 
 
 def _shortest(words: bytes, n_shifts: int, low: int, extent: int) -> bytes:
-    """The shortest bytes that name a number of the coder's last interval (docs/bitstream.md, 'Range decoder').
+    """The shortest bytes that name a number of the coder's last interval (docs/bitstream.md, 'Range
+    decoder').
 
     Args:
-        words: a number in the interval, as the coder gives it: up to seven bytes longer than need be.
+        words: a number in the interval, as the coder gives it: up to seven bytes longer than need
+            be.
         n_shifts, low, extent: the coder's state; low is known modulo 2^64 only.
     """
     n_bytes = 4 * n_shifts + 8
@@ -113,19 +121,26 @@ def _shortest(words: bytes, n_shifts: int, low: int, extent: int) -> bytes:
     start = number - (number - low) % (1 << 64)
     if not start:
         return b""
-    # A multiple of a unit lies in the interval where what comes before it and its end differ by whole units. No search:
-    # in a stream that an enemy wrote there may be as many lengths to try as it has bytes.
+    # A multiple of a unit lies in the interval where what comes before it and its end differ by
+    # whole units. No search: in a stream that an enemy wrote there may be as many lengths to try as
+    # it has bytes.
     unit = 8 * ((((start - 1) ^ (start + extent - 1)).bit_length() - 1) // 8)
     return (-(-start >> unit)).to_bytes(n_bytes - unit // 8, "big")
 
 
-def _decode_group(decoder: constriction.stream.queue.RangeDecoder, places: Places, tables: list[bytes],
-                  max_symbol: int) -> Symbols:
+def _decode_group(
+    decoder: constriction.stream.queue.RangeDecoder,
+    places: Places,
+    tables: list[bytes],
+    max_symbol: int,
+) -> Symbols:
     symbols = np.zeros(math.prod(places.shape), np.int32)
     unused = {number for number, table in enumerate(tables) if table[0] != EMPTY}
     for number, run in places.runs(symbols, len(tables)):
         if tables[number][0] != EMPTY:
-            symbols[run] = decoder.decode(_model(tables[number], max_symbol), run.size) - np.int32(max_symbol)
+            symbols[run] = decoder.decode(_model(tables[number], max_symbol), run.size) - np.int32(
+                max_symbol
+            )
             unused.discard(number)
     if unused:
         raise BitstreamError("a class without symbols has a table")
@@ -144,8 +159,12 @@ def _records(part: _Part, step_code: int) -> bytes:
     return written
 
 
-def _read_records(stream: bytes, start: int, form: Form, max_symbol: int) -> tuple[list[bytes], int, int]:
-    """The records of a group at `start`: (their tables, the step code or 0, the position after them)."""
+def _read_records(
+    stream: bytes, start: int, form: Form, max_symbol: int
+) -> tuple[list[bytes], int, int]:
+    """The records of a group at `start`: (their tables, the step code or 0, the position after
+    them).
+    """
     n_tables, position = 1, start
     if has_classes(form.keys, form.follows):
         if start == len(stream):

@@ -17,12 +17,19 @@ from nervcodec.format.model_config import ModelConfig, Shots
 
 def segment_of(coded: list[Coded], model: ModelConfig, shots: Shots) -> Segment:
     """The symbols of all groups coded, a stream for each module."""
-    by_module = itertools.groupby(zip(tensors.groups(model, shots), coded, strict=True),
-                                  key=lambda pair: pair[0].module)
+    by_module = itertools.groupby(
+        zip(tensors.groups(model, shots), coded, strict=True), key=lambda pair: pair[0].module
+    )
     modules = (list(pairs) for _, pairs in by_module)
-    return Segment(shots, tuple(
-        encode_symbols([own for _, own in pairs], _forms(group for group, _ in pairs), model.max_symbol)
-        for pairs in modules))
+    return Segment(
+        shots,
+        tuple(
+            encode_symbols(
+                [own for _, own in pairs], _forms(group for group, _ in pairs), model.max_symbol
+            )
+            for pairs in modules
+        ),
+    )
 
 
 def _forms(groups: Iterable[tensors.Group]) -> list[Form]:
@@ -30,11 +37,13 @@ def _forms(groups: Iterable[tensors.Group]) -> list[Form]:
 
 
 def entropy_bytes(model: ModelConfig, shots: Shots, coded: list[Coded]) -> float:
-    """Sum over all parameter tensors of their own empirical order-0 entropy, the yardstick of the entropy coder."""
+    """Sum over all parameter tensors of their own empirical order-0 entropy, the yardstick of the
+    entropy coder.
+    """
     symbols = np.concatenate([group.symbols for group in coded])
     bits, start = 0.0, 0
     for tensor in tensors.tensors(model, shots):
-        counts = np.unique(symbols[start:start + tensor.size], return_counts=True)[1]
+        counts = np.unique(symbols[start : start + tensor.size], return_counts=True)[1]
         bits -= float(counts @ np.log2(counts / tensor.size))
         start += tensor.size
     return bits / 8
@@ -61,5 +70,9 @@ def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float3
         BitstreamError: streams that no encoder writes.
     """
     groups = tensors.groups(model, segment.shots)
-    return np.concatenate([dequantize(part.symbols, step_from_code(part.step_code), group.keys)
-                           for part, group in zip(decode_symbols_of(segment, model), groups, strict=True)])
+    return np.concatenate(
+        [
+            dequantize(part.symbols, step_from_code(part.step_code), group.keys)
+            for part, group in zip(decode_symbols_of(segment, model), groups, strict=True)
+        ]
+    )

@@ -1,4 +1,5 @@
-"""Records <-> integer frequency tables, and which one suits symbols best (docs/bitstream.md, 'Records', 'Tables').
+"""Records <-> integer frequency tables, and which one suits symbols best (docs/bitstream.md,
+'Records', 'Tables').
 
 A table is computed in integers from its record alone, so no float ever chooses a symbol.
 """
@@ -16,7 +17,8 @@ from nervcodec.coding.contexts import Symbols
 from nervcodec.errors import InvalidField, Truncated
 
 TOTAL_BITS = 24
-# First bytes of a record: EMPTY, 1 to 127 the zero odds of a geometric one, _PLAIN + a tail, _NORMAL + a width, ...
+# First bytes of a record: EMPTY, 1 to 127 the zero odds of a geometric one, _PLAIN + a tail,
+# _NORMAL + a width, ...
 EMPTY, _PLAIN, _NORMAL, _HISTOGRAM = 0, 128, 191, 255
 _QUARTER = (65536, 77936, 92682, 110218)  # 2^16 * 2^(i/4)
 _EIGHTH = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)  # 2^16 * 2^(i/8)
@@ -26,9 +28,13 @@ _MAX_WIDTH = 48
 _RECORD_BYTES = 4  # of most records, with a step
 
 
-def read_record(stream: bytes, start: int, max_symbol: int, has_step: bool = True) -> tuple[bytes, bytes, int]:
-    """The record at `start`: (its table bytes, its step byte if it has one, the position after it)."""
-    kind = stream[start:start + 1]
+def read_record(
+    stream: bytes, start: int, max_symbol: int, has_step: bool = True
+) -> tuple[bytes, bytes, int]:
+    """The record at `start`: (its table bytes, its step byte if it has one, the position after
+    it).
+    """
+    kind = stream[start : start + 1]
     if kind == bytes([EMPTY]):
         return kind, b"", start + 1
     after_step = start + 1 + has_step
@@ -37,7 +43,7 @@ def read_record(stream: bytes, start: int, max_symbol: int, has_step: bool = Tru
         raise Truncated(f"a stream of {len(stream)} bytes ends inside a record")
     table = kind + stream[after_step:end]
     _check_table(table)
-    return table, stream[start + 1:after_step], end
+    return table, stream[start + 1 : after_step], end
 
 
 def _n_parameters(kind: bytes, max_symbol: int) -> int:
@@ -55,7 +61,9 @@ def _check_table(table: bytes) -> None:
         legal = f"0 to {_PLAIN - 1}, {_PLAIN + 1} to {_NORMAL + _MAX_WIDTH}, or {_HISTOGRAM}"
         raise InvalidField("kind of record", table[0], legal)
     elif table[0] < _PLAIN and (max(table[1:]) > _NO_TAIL or min(table[1:]) == _NO_TAIL):
-        raise InvalidField("tails", tuple(table[1:]), f"0 to {_NO_TAIL}, at most one of them {_NO_TAIL}")
+        raise InvalidField(
+            "tails", tuple(table[1:]), f"0 to {_NO_TAIL}, at most one of them {_NO_TAIL}"
+        )
 
 
 # --- tables: record -> integer frequencies of -max_symbol..max_symbol, each >= 1, in all 2^24 ---
@@ -65,8 +73,8 @@ def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
     """The frequency table that a record stands for (docs/bitstream.md, 'Tables').
 
     Args:
-        table: the record without its step: zero odds (1..127) and two tails; 128 + the tail of a plain table; 191 +
-            the width of a normal one; or 255 and the histogram's buckets.
+        table: the record without its step: zero odds (1..127) and two tails; 128 + the tail of a
+            plain table; 191 + the width of a normal one; or 255 and the histogram's buckets.
     Returns:
         int64 [2 * max_symbol + 1], frequencies of the symbols in ascending order.
     """
@@ -95,7 +103,9 @@ def _ratio(code: int) -> int:
 
 @lru_cache(maxsize=256)
 def _tail(code: int, max_symbol: int) -> tuple[list[int], int]:
-    """Weights of 1..max_symbol, each 1 - 2^(-code/4) times the one before, and their sum; all 0 for code 64."""
+    """Weights of 1..max_symbol, each 1 - 2^(-code/4) times the one before, and their sum; all 0 for
+    code 64.
+    """
     if code == _NO_TAIL:
         return [0] * max_symbol, 0
     ratio = _ratio(code)
@@ -105,10 +115,14 @@ def _tail(code: int, max_symbol: int) -> tuple[list[int], int]:
     return weights, sum(weights)
 
 
-def _geometric_weights(zero_odds: int, positive: int, negative: int, max_symbol: int) -> tuple[list[int], int]:
+def _geometric_weights(
+    zero_odds: int, positive: int, negative: int, max_symbol: int
+) -> tuple[list[int], int]:
     (above, n_above), (below, n_below) = _tail(positive, max_symbol), _tail(negative, max_symbol)
     others = n_above + n_below
-    zero = (others * _QUARTER[zero_odds % 4] << zero_odds // 4) >> 32  # others * 2^((zero_odds - 64) / 4)
+    zero = (
+        others * _QUARTER[zero_odds % 4] << zero_odds // 4
+    ) >> 32  # others * 2^((zero_odds - 64) / 4)
     return [*reversed(below), zero, *above], others + zero
 
 
@@ -134,7 +148,9 @@ def _normal_weights(width: int, max_symbol: int) -> tuple[list[int], int]:
 
 @lru_cache(maxsize=16)
 def _buckets(max_symbol: int) -> tuple[tuple[int, int], ...]:
-    """Ranges of magnitudes (first, last): 0, 1, 2, 3, 4, then every octave in two halves, cut at max_symbol."""
+    """Ranges of magnitudes (first, last): 0, 1, 2, 3, 4, then every octave in two halves, cut at
+    max_symbol.
+    """
     ranges = [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]
     first, half = 5, 2
     while first <= max_symbol:
@@ -146,7 +162,9 @@ def _buckets(max_symbol: int) -> tuple[tuple[int, int], ...]:
 
 
 def _histogram_weights(codes: bytes, max_symbol: int) -> tuple[list[int], int]:
-    """A bucket's code c > 0 gives it the weight 2^((c - 1) / 8), shared evenly by its magnitudes and both signs."""
+    """A bucket's code c > 0 gives it the weight 2^((c - 1) / 8), shared evenly by its magnitudes
+    and both signs.
+    """
     magnitudes: list[int] = []
     for code, (low, high) in zip(codes, _buckets(max_symbol), strict=True):
         mass = (_EIGHTH[(code - 1) % 8] << 16 + (code - 1) // 8) if code else 0
@@ -154,7 +172,8 @@ def _histogram_weights(codes: bytes, max_symbol: int) -> tuple[list[int], int]:
     return [*reversed(magnitudes[1:]), *magnitudes], 2 * sum(magnitudes[1:]) + magnitudes[0]
 
 
-# --- choosing a table (encoder only): floats are allowed here, since the choice is written into the record ---
+# --- choosing a table (encoder only): floats are allowed here, since the choice is written into the
+# record ---
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,12 +188,15 @@ def _cost_bits(table: bytes, used: Used, max_symbol: int) -> float:
     """What symbols take with a table, but for what rounding adds to F(0)."""
     weights, total = _weights(table, max_symbol)
     scale = ((1 << TOTAL_BITS) - len(weights)) / total
-    bits = TOTAL_BITS - np.log2(1 + scale * np.array([weights[place] for place in used.places], np.float64))
+    bits = TOTAL_BITS - np.log2(
+        1 + scale * np.array([weights[place] for place in used.places], np.float64)
+    )
     return float(used.counts @ bits) + 8 * len(table)
 
 
 def fit_table(counts: NDArray[np.int64], max_symbol: int) -> bytes:
-    """The cheapest record: empty if all symbols are 0, else the best of each kind, its own bytes counted.
+    """The cheapest record: empty if all symbols are 0, else the best of each kind, its own bytes
+    counted.
 
     Args:
         counts: how often each symbol of -max_symbol..max_symbol occurs.
@@ -186,10 +208,17 @@ def fit_table(counts: NDArray[np.int64], max_symbol: int) -> bytes:
     tails = _around(4 * np.log2(total / n_symbols + 1), _NO_TAIL - 1)
     mean_square = int(counts @ np.square(magnitudes)) / n_symbols
     widths = _around(2 * np.log2(2 * math.log(2) * mean_square), _MAX_WIDTH)
-    small = [*(bytes([_PLAIN + tail]) for tail in tails), *(bytes([_NORMAL + width]) for width in widths)]
+    small = [
+        *(bytes([_PLAIN + tail]) for tail in tails),
+        *(bytes([_NORMAL + width]) for width in widths),
+    ]
     places = np.flatnonzero(counts)
     used = Used(places.tolist(), counts[places].astype(np.float64))
-    candidates = (_fit_histogram(counts, max_symbol), _fit_geometric(counts, used, max_symbol), *small)
+    candidates = (
+        _fit_histogram(counts, max_symbol),
+        _fit_geometric(counts, used, max_symbol),
+        *small,
+    )
     return min(candidates, key=lambda table: _cost_bits(table, used, max_symbol))
 
 
@@ -202,13 +231,14 @@ def _around(estimate: float, largest: int) -> range:
 def _fit_histogram(counts: NDArray[np.int64], max_symbol: int) -> bytes:
     magnitudes = counts[max_symbol:].astype(np.float64)
     magnitudes[1:] += counts[:max_symbol][::-1]
-    masses = np.array([magnitudes[low:high + 1].sum() for low, high in _buckets(max_symbol)])
+    masses = np.array([magnitudes[low : high + 1].sum() for low, high in _buckets(max_symbol)])
     codes = np.where(masses > 0, np.rint(8 * np.log2(np.maximum(masses, 1))) + 1, 0)
     return bytes([_HISTOGRAM]) + np.minimum(codes, 255).astype(np.uint8).tobytes()
 
 
 def _fit_geometric(counts: NDArray[np.int64], used: Used, max_symbol: int) -> bytes:
     """Moment estimates, then steps of one in each integer while they pay."""
+
     def tail(side: NDArray[np.int64]) -> int:
         if not side.any():
             return _NO_TAIL
@@ -218,7 +248,7 @@ def _fit_geometric(counts: NDArray[np.int64], used: Used, max_symbol: int) -> by
     zeros = int(counts[max_symbol])
     others = int(counts.sum()) - zeros
     odds = int(np.clip(round(64 + 4 * np.log2(max(zeros, 0.5) / max(others, 0.5))), 1, 127))
-    best = bytes([odds, tail(counts[max_symbol + 1:]), tail(counts[:max_symbol][::-1])])
+    best = bytes([odds, tail(counts[max_symbol + 1 :]), tail(counts[:max_symbol][::-1])])
     best_cost, improved = _cost_bits(best, used, max_symbol), True
     while improved:
         improved = False
@@ -226,7 +256,7 @@ def _fit_geometric(counts: NDArray[np.int64], used: Used, max_symbol: int) -> by
             value = best[i] + step
             legal = 1 <= value <= 127 if i == 0 else 0 <= value < _NO_TAIL and best[i] != _NO_TAIL
             if legal:
-                trial = best[:i] + bytes([value]) + best[i + 1:]
+                trial = best[:i] + bytes([value]) + best[i + 1 :]
                 cost = _cost_bits(trial, used, max_symbol)
                 if cost < best_cost:
                     best, best_cost, improved = trial, cost, True
@@ -234,9 +264,11 @@ def _fit_geometric(counts: NDArray[np.int64], used: Used, max_symbol: int) -> by
 
 
 def symbol_bits(symbols: Symbols, max_symbol: int) -> NDArray[np.float64]:
-    """What each symbol of -max_symbol..max_symbol takes by the best table for these symbols, without contexts.
+    """What each symbol of -max_symbol..max_symbol takes by the best table for these symbols,
+    without contexts.
 
-    For an encoder that weighs its symbols. Where all are 0 these take nothing, and any other brings a record with it.
+    For an encoder that weighs its symbols. Where all are 0 these take nothing, and any other brings
+    a record with it.
 
     Args:
         symbols: int32 or int64 [n].

@@ -1,4 +1,6 @@
-"""What tells decoded frames from others in sixteen bytes (docs/bitstream.md, 'Segment'): a checksum and three sums."""
+"""What tells decoded frames from others in sixteen bytes (docs/bitstream.md, 'Segment'): a checksum
+and three sums.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class FrameSummer:
         self._crc, self._sums, self._n_samples = 0, np.zeros(3, np.uint64), np.zeros(3, np.int64)
 
     def add(self, frames: Frames) -> None:
-        """Frames in the colorspace of the model: each one's planes one after the other, row by row."""
+        """Frames in the colorspace of the model: each one's planes one after the other, row by
+        row.
+        """
         for planes in zip(*frames.planes, strict=True):
             for plane in planes:
                 self._crc = zlib.crc32(np.ascontiguousarray(plane).data, self._crc)
@@ -31,5 +35,10 @@ class FrameSummer:
     def drifts(self, stored: FrameSums) -> tuple[float, ...]:
         """By how many levels each plane's samples lie above the stored ones, in the mean."""
         found = self.result().planes
-        off = [(ours - theirs + 2**31) % 2**32 - 2**31 for ours, theirs in zip(found, stored.planes, strict=True)]
-        return tuple(difference / int(n) for difference, n in zip(off, self._n_samples, strict=True))
+        off = [
+            (ours - theirs + 2**31) % 2**32 - 2**31
+            for ours, theirs in zip(found, stored.planes, strict=True)
+        ]
+        return tuple(
+            difference / int(n) for difference, n in zip(off, self._n_samples, strict=True)
+        )

@@ -1,6 +1,7 @@
 """The parameters of a segment -> its frames, a batch at a time.
 
-Measuring a file and decoding it both go through here: one batch size, one memory layout, float32 throughout.
+Measuring a file and decoding it both go through here: one batch size, one memory layout, float32
+throughout.
 """
 
 from __future__ import annotations
@@ -28,14 +29,22 @@ def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") ->
     Raises:
         BitstreamError: streams that no encoder writes.
     """
-    return reconstruct(decode_parameters(segment, model), model, range(segment.n_frames), segment.shots, device)
+    return reconstruct(
+        decode_parameters(segment, model), model, range(segment.n_frames), segment.shots, device
+    )
 
 
-def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: range, shots: Shots,
-                device: str = "cpu") -> Iterator[Frames]:
+def reconstruct(
+    parameters: NDArray[np.float32],
+    model: ModelConfig,
+    wanted: range,
+    shots: Shots,
+    device: str = "cpu",
+) -> Iterator[Frames]:
     """The wanted ones of a segment's frames, in the model's colorspace, a batch at a time.
 
-    Batches always start at multiples of the batch size, so a frame does not depend on which others are asked for.
+    Batches always start at multiples of the batch size, so a frame does not depend on which others
+    are asked for.
     """
     network, recorder = Network(model, shots, torch.device(device)), Recorder(torch.device(device))
     named = network.split(torch.from_numpy(parameters).to(device))
@@ -48,4 +57,4 @@ def reconstruct(parameters: NDArray[np.float32], model: ModelConfig, wanted: ran
         numbers = torch.arange(start, min(start + size, sum(shots)), device=device)
         with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):
             planes = recorder.call(len(numbers), planes_of, numbers)
-        yield unpack(planes[max(wanted.start - start, 0):wanted.stop - start], model)
+        yield unpack(planes[max(wanted.start - start, 0) : wanted.stop - start], model)

@@ -1,4 +1,6 @@
-"""Whether a .nvpp file still decodes to what its encoder saw: container, streams, then the sums of its frames."""
+"""Whether a .nvpp file still decodes to what its encoder saw: container, streams, then the sums of
+its frames.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ from nervcodec.format.container import FrameSums, load
 from nervcodec.format.limits import Limits
 from nervcodec.util.prefetch import ahead
 
-# Levels by which a plane's samples may be off in the mean: another order of summation moves a few samples in a million
-# by one, so that this leaves room for arithmetic some thousand times less exact.
+# Levels by which a plane's samples may be off in the mean: another order of summation moves a few
+# samples in a million by one, so that this leaves room for arithmetic some thousand times less
+# exact.
 MAX_DRIFT = 0.02
 EXACT, NEAR, DIFFERS, UNKNOWN = "exact", "near", "differs", "unknown"
 
@@ -22,9 +25,10 @@ class SegmentVerdict:
     """How the frames first..first + n_frames - 1 compare with what the encoder stored of them.
 
     Attributes:
-        verdict: 'exact', 'near' (float arithmetic moves samples by one), 'differs' (more than MAX_DRIFT) or 'unknown'
-            (nothing is stored).
-        drifts: mean of decoded less encoded samples, in levels, of Y, U, V or R, G, B; None if nothing is stored.
+        verdict: 'exact', 'near' (float arithmetic moves samples by one), 'differs' (more than
+            MAX_DRIFT) or 'unknown' (nothing is stored).
+        drifts: mean of decoded less encoded samples, in levels, of Y, U, V or R, G, B; None if
+            nothing is stored.
     """
 
     first: int
@@ -42,12 +46,17 @@ class Verification:
     @property
     def verdict(self) -> str:
         """The worst of the segments'."""
-        return max((segment.verdict for segment in self.segments), key=(EXACT, NEAR, UNKNOWN, DIFFERS).index)
+        return max(
+            (segment.verdict for segment in self.segments),
+            key=(EXACT, NEAR, UNKNOWN, DIFFERS).index,
+        )
 
     @property
     def worst_drift(self) -> float:
         """The largest magnitude of all drifts, in levels; 0 where none is known."""
-        return max((abs(drift) for segment in self.segments for drift in segment.drifts or ()), default=0.0)
+        return max(
+            (abs(drift) for segment in self.segments for drift in segment.drifts or ()), default=0.0
+        )
 
     @property
     def complaint(self) -> str | None:
@@ -56,13 +65,22 @@ class Verification:
         if not wrong:
             return None
         drifts = ", ".join(f"{drift:+.3f}" for drift in wrong[0].drifts or ())
-        return (f"frames {wrong[0].first} to {wrong[0].first + wrong[0].n_frames - 1} differ from what was encoded: "
-                f"their planes are off by {drifts} levels in the mean; legal: within {MAX_DRIFT:g}"
-                + (f" ({len(wrong)} segments of {len(self.segments)} differ)" if len(wrong) > 1 else ""))
+        return (
+            f"frames {wrong[0].first} to {wrong[0].first + wrong[0].n_frames - 1} differ from what"
+            f" was encoded: their planes are off by {drifts} levels in the mean; legal: within"
+            f" {MAX_DRIFT:g}"
+            + (f" ({len(wrong)} segments of {len(self.segments)} differ)" if len(wrong) > 1 else "")
+        )
 
 
-def verify(source: str | os.PathLike[str], *, limits: Limits = Limits(), device: str = "cpu",
-           n_threads: int | None = None, on_progress: Callable[[int, int], None] | None = None) -> Verification:
+def verify(
+    source: str | os.PathLike[str],
+    *,
+    limits: Limits = Limits(),
+    device: str = "cpu",
+    n_threads: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Verification:
     """Checks the container, decodes every frame and compares with the sums that the encoder stored.
 
     Args:
@@ -76,6 +94,7 @@ def verify(source: str | os.PathLike[str], *, limits: Limits = Limits(), device:
     limits.check(file)
     from nervcodec.decoder.reconstruct import decode_segment
     from nervcodec.nn.device import choose_device, set_threads
+
     device = choose_device(device)
     set_threads(n_threads)
     verdicts, n_done = [], 0
@@ -90,10 +109,14 @@ def verify(source: str | os.PathLike[str], *, limits: Limits = Limits(), device:
     return Verification(file.n_bytes, device, tuple(verdicts))
 
 
-def _verdict(first: int, n_frames: int, summer: FrameSummer, stored: FrameSums | None) -> SegmentVerdict:
+def _verdict(
+    first: int, n_frames: int, summer: FrameSummer, stored: FrameSums | None
+) -> SegmentVerdict:
     if stored is None:
         return SegmentVerdict(first, n_frames, UNKNOWN, None)
     drifts = summer.drifts(stored)
     if summer.result() == stored:
         return SegmentVerdict(first, n_frames, EXACT, drifts)
-    return SegmentVerdict(first, n_frames, NEAR if max(map(abs, drifts)) <= MAX_DRIFT else DIFFERS, drifts)
+    return SegmentVerdict(
+        first, n_frames, NEAR if max(map(abs, drifts)) <= MAX_DRIFT else DIFFERS, drifts
+    )

@@ -1,4 +1,6 @@
-"""What a fit will cost: seconds by timing a few real steps, memory by counting what is held at its peak."""
+"""What a fit will cost: seconds by timing a few real steps, memory by counting what is held at its
+peak.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +21,28 @@ _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured
 _TIMED_MACS, _GPU_STEPS = 100e9, 30
 
 
-def seconds_per_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu") -> float:
+def seconds_per_step(
+    frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu"
+) -> float:
     """Seconds of one optimizer step, the mean over a fit: steps that round are made in float32."""
     plain = _timed_step(frames, model, replace(fit, round_from=1.0), device)
     if fit.precision == "float32":
         return plain
     share = (1 - fit.round_from) * (fit.finetune_epochs or fit.epochs) / fit.total_epochs
-    return (1 - share) * plain + share * _timed_step(frames, model, replace(fit, round_from=0.0), device)
+    return (1 - share) * plain + share * _timed_step(
+        frames, model, replace(fit, round_from=0.0), device
+    )
 
 
 def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str) -> float:
-    """Seconds of a step: the mean over an epoch on a few of the frames, after one epoch of warm-up."""
+    """Seconds of a step: the mean over an epoch on a few of the frames, after one epoch of
+    warm-up.
+    """
     macs_a_step = 3 * fit.batch_size * tensors.macs_per_frame(model)
-    n_steps = _GPU_STEPS if device.startswith("cuda") else max(1, min(20, int(_TIMED_MACS / macs_a_step)))
-    few = frames[:min(frames.n_frames, n_steps * fit.batch_size)]
+    n_steps = (
+        _GPU_STEPS if device.startswith("cuda") else max(1, min(20, int(_TIMED_MACS / macs_a_step)))
+    )
+    few = frames[: min(frames.n_frames, n_steps * fit.batch_size)]
     ends: dict[int, float] = {}
 
     def on_progress(progress: Progress) -> None:
@@ -46,17 +56,22 @@ def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str)
 
 
 def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
-    """Peak memory of a fit: the frames as uint8, the parameters with what the optimizer and the rate estimate keep
-    of them, and the feature maps that one batch's backward pass needs."""
+    """Peak memory of a fit: the frames as uint8, the parameters with what the optimizer and the
+    rate estimate keep of them, and the feature maps that one batch's backward pass needs.
+    """
     frames = sum(shots) * model.n_planes * model.plane_height * model.plane_width
     parameters = 4 * 24 * tensors.n_parameters(model, shots)
-    value_bytes = 2 if fit.precision == "bfloat16" and fit.round_from == 1 else 4  # rounding is fitted to in float32
+    value_bytes = (
+        2 if fit.precision == "bfloat16" and fit.round_from == 1 else 4
+    )  # rounding is fitted to in float32
     cells, values = model.stem_height * model.stem_width, 0
     for level, block in enumerate(model.blocks, 1):
         values += 9 * cells * block.width
         cells *= block.stride**2
         values += 12 * cells * block.width + 2 * cells * model.grid_channels(level)
         if model.motion_height and model.grid_channels(level):
-            values += cells * (16 + 4 * model.grid_channels(level))  # places and moved keys, before and after
+            values += cells * (
+                16 + 4 * model.grid_channels(level)
+            )  # places and moved keys, before and after
     values += 8 * cells * model.n_planes
     return _BASE_BYTES + frames + parameters + fit.batch_size * value_bytes * values

@@ -1,14 +1,16 @@
-"""What an unfinished encode has so far, in OUTPUT.nvpp.part/, so that the same command goes on after any end of it.
+"""What an unfinished encode has so far, in OUTPUT.nvpp.part/, so that the same command goes on
+after any end of it.
 
     lock             held while an encode runs, by the kernel: it goes with the process
     encode.json      what is encoded and how: another input, model or fit does not go on from here
     segment-00000    a finished segment: its payload in the .nvpp file, and what became of its fit
     fit, fit.before  the last checkpoint of the fit that runs, and the one before it
 
-Files but the lock start with the SHA-256 of the rest; segments and checkpoints then have that of the encode which they
-are of (what encode.json says), so that where it is lost they are not taken for another's. Each is written beside its
-place, synced, read back and renamed; the checkpoint before the last stays, so that whatever is cut or flipped, there is
-one to go on from. No pickle. Files in the folder that are none of these are never touched.
+Files but the lock start with the SHA-256 of the rest; segments and checkpoints then have that of
+the encode which they are of (what encode.json says), so that where it is lost they are not taken
+for another's. Each is written beside its place, synced, read back and renamed; the checkpoint
+before the last stays, so that whatever is cut or flipped, there is one to go on from. No pickle.
+Files in the folder that are none of these are never touched.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ def stored_identity(destination: Path) -> dict[str, Any] | None:
 
 
 class Journal:
-    """Keeps what an encode has reached; a context, within which no other encode to the same output can begin.
+    """Keeps what an encode has reached; a context, within which no other encode to the same output
+    can begin.
 
     Args:
         destination: the encode's output.
@@ -69,11 +72,16 @@ class Journal:
         OutputError: nothing can be written there.
     """
 
-    def __init__(self, destination: Path, identity: Mapping[str, Any], *, restart: bool = False) -> None:
+    def __init__(
+        self, destination: Path, identity: Mapping[str, Any], *, restart: bool = False
+    ) -> None:
         self.folder, self._destination = folder_of(destination), destination
         self._is_removed = False
         if os.path.lexists(self.folder) and not self.folder.is_dir():
-            raise OutputExists(f"{self.folder} is not a folder, and the encode needs one of that name; move it away")
+            raise OutputExists(
+                f"{self.folder} is not a folder, and the encode needs one of that name; move it"
+                " away"
+            )
         with os_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
             try:
@@ -101,14 +109,20 @@ class Journal:
             self._write("encode.json", json.dumps(identity).encode())
         elif stored != identity:
             name, old, new = next(_differences(stored, identity, ""))
-            raise ConfigError(f"{self.folder} holds an unfinished encode with another {name} ({old!r}, now {new!r}); "
-                              "give what it was begun with, or --restart to begin anew")
+            raise ConfigError(
+                f"{self.folder} holds an unfinished encode with another {name} ({old!r}, now"
+                f" {new!r}); give what it was begun with, or --restart to begin anew"
+            )
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Nothing reached is nothing to keep."""
         if not self._is_removed and not self.has_progress:
             self.remove()
@@ -134,7 +148,9 @@ class Journal:
     def add_segment(self, number: int, segment: Segment, summary: Mapping[str, Any]) -> None:
         """Keeps a finished segment; the checkpoints of its fit go."""
         head = json.dumps(summary).encode()
-        self._keep(_segment_name(number), len(head).to_bytes(4, "little") + head + write_segment(segment))
+        self._keep(
+            _segment_name(number), len(head).to_bytes(4, "little") + head + write_segment(segment)
+        )
         with os_errors(self.folder):
             for name in (_FIT, _BEFORE):
                 (self.folder / name).unlink(missing_ok=True)
@@ -151,7 +167,10 @@ class Journal:
     def add_checkpoint(self, numbers: Mapping[str, Any], arrays: Arrays) -> None:
         """Keeps a checkpoint of the fit that runs, and the one before it."""
         file = io.BytesIO()
-        named: dict[str, Any] = {**arrays, "numbers": np.frombuffer(json.dumps(numbers).encode(), np.uint8)}
+        named: dict[str, Any] = {
+            **arrays,
+            "numbers": np.frombuffer(json.dumps(numbers).encode(), np.uint8),
+        }
         np.savez(file, **named)
         self._keep(_FIT, file.getvalue(), _BEFORE)
 
@@ -176,7 +195,9 @@ class Journal:
         return data[_DIGEST:] if data is not None and data.startswith(self._name) else None
 
     def _write(self, name: str, data: bytes, keep_as: str | None = None) -> None:
-        """Puts a file in place, whole or not at all; the one that was there goes on as `keep_as`."""
+        """Puts a file in place, whole or not at all; the one that was there goes on as
+        `keep_as`.
+        """
         path, part = self.folder / name, self.folder / f"{name}.new"
         with os_errors(path), gone_on_error(part):
             part.write_bytes(hashlib.sha256(data).digest() + data)
@@ -207,7 +228,8 @@ class Pace:
         self._last = time.monotonic()
 
     def end(self) -> None:
-        """Ends a fit after its next step, with a checkpoint; at once where there is none, or when asked twice.
+        """Ends a fit after its next step, with a checkpoint; at once where there is none, or when
+        asked twice.
 
         Raises:
             KeyboardInterrupt: in the latter cases.
@@ -230,12 +252,16 @@ def _locked(path: Path, destination: Path) -> BinaryIO:
     lock = open(path, "wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):  # whoever held it has removed the folder
+        if not os.path.samestat(
+            os.fstat(lock.fileno()), os.stat(path)
+        ):  # whoever held it has removed the folder
             raise BlockingIOError
     except (BlockingIOError, FileNotFoundError):
         lock.close()
-        raise OutputExists(f"{destination} is being written by another encode; wait for it or choose another output"
-                           ) from None
+        raise OutputExists(
+            f"{destination} is being written by another encode; wait for it or choose another"
+            " output"
+        ) from None
     return lock
 
 
@@ -250,7 +276,9 @@ def _read(path: Path) -> bytes | None:
 
 
 def _differences(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """(dotted name, old, new) of whatever differs between two JSON values, in the order of the new one."""
+    """(dotted name, old, new) of whatever differs between two JSON values, in the order of the new
+    one.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*new, *(key for key in old if key not in new)]:
             yield from _differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))

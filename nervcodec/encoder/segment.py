@@ -31,25 +31,36 @@ from nervcodec.training.state import Checkpoint, Fitted, Gauges, Keeper, OnProgr
 from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
-# How near to its target a fit has to end (share of the size, dB; a little less than is promised), by which shares of a
-# step its rounding may be biased for that (the least that does is taken), and by how many codes steps may move.
+# How near to its target a fit has to end (share of the size, dB; a little less than is promised),
+# by which shares of a step its rounding may be biased for that (the least that does is taken), and
+# by how many codes steps may move.
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
 _MAX_CODES = 4
 
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What became of a fit. sparsity: share of zero symbols; entropy_bytes: sum of the tensors' order-0 entropies."""
+    """What became of a fit. sparsity: share of zero symbols; entropy_bytes: sum of the tensors'
+    order-0 entropies.
+    """
 
     n_rollbacks: int
     sparsity: float
     entropy_bytes: float
 
 
-def encode_segment(frames: Frames, shots: Shots | None, model: ModelConfig, fit: FitConfig, device: str = "cpu",
-                   on_progress: OnProgress = silent, color: ColorTags = ColorTags(), keeper: Keeper | None = None,
-                   checkpoint: Checkpoint | None = None,
-                   weights: NDArray[np.float32] | None = None) -> tuple[Segment, FitSummary]:
+def encode_segment(
+    frames: Frames,
+    shots: Shots | None,
+    model: ModelConfig,
+    fit: FitConfig,
+    device: str = "cpu",
+    on_progress: OnProgress = silent,
+    color: ColorTags = ColorTags(),
+    keeper: Keeper | None = None,
+    checkpoint: Checkpoint | None = None,
+    weights: NDArray[np.float32] | None = None,
+) -> tuple[Segment, FitSummary]:
     """Fits the model to the frames (already in the model's colorspace) and codes it.
 
     Args:
@@ -67,25 +78,44 @@ def encode_segment(frames: Frames, shots: Shots | None, model: ModelConfig, fit:
     if checkpoint and checkpoint.numbers["stage"] == REFINE:
         fitted = Refiner.restored(fitter, checkpoint).run()
     else:
-        fitted = fitter.run(lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune))
+        fitted = fitter.run(
+            lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune)
+        )
         if fit.is_refinable:
             fitted = Refiner(fitter, fitted).run()
     if fit.target_bpp:
         n_bits = fit.target_bpp * fitter.n_pixels
-        fitted = nearest_to(fitted, fitter.sizes, len(fitter.keys), lambda found: gauges.bits(found) / n_bits - 1,
-                            _SIZE_TOLERANCE, _MAX_CODES)
+        fitted = nearest_to(
+            fitted,
+            fitter.sizes,
+            len(fitter.keys),
+            lambda found: gauges.bits(found) / n_bits - 1,
+            _SIZE_TOLERANCE,
+            _MAX_CODES,
+        )
     elif fit.target_psnr:
         goal = fit.target_psnr
-        fitted = nearest_to(fitted, fitter.sizes, len(fitter.keys), lambda found: gauges.rgb_db(found) - goal,
-                            _PSNR_TOLERANCE)
+        fitted = nearest_to(
+            fitted,
+            fitter.sizes,
+            len(fitter.keys),
+            lambda found: gauges.rgb_db(found) - goal,
+            _PSNR_TOLERANCE,
+        )
     coded = quantized(fitted, model, shots)
     zeros = sum(int((group.symbols == 0).sum()) for group in coded)
     return segment_of(coded, model, shots), FitSummary(
-        fitted.n_rollbacks, zeros / fitted.parameters.numel(), entropy_bytes(model, shots, coded))
+        fitted.n_rollbacks, zeros / fitted.parameters.numel(), entropy_bytes(model, shots, coded)
+    )
 
 
-def _gauges(frames: Frames, shots: Shots, model: ModelConfig, color: ColorTags, device: str) -> Gauges:
-    """What a fit's segment would take and how near its frames would be, got by coding and by decoding it."""
+def _gauges(
+    frames: Frames, shots: Shots, model: ModelConfig, color: ColorTags, device: str
+) -> Gauges:
+    """What a fit's segment would take and how near its frames would be, got by coding and by
+    decoding it.
+    """
+
     def segment(fitted: Fitted) -> Segment:
         return segment_of(quantized(fitted, model, shots), model, shots)
 
@@ -103,14 +133,17 @@ def quantized(fitted: Fitted, model: ModelConfig, shots: Shots) -> list[Coded]:
     coded, start = [], 0
     for group, step in zip(tensors.groups(model, shots), steps, strict=True):
         code = code_from_step(step)
-        symbols = quantize(values[start:start + group.size], step_from_code(code), model.max_symbol, group.keys)
+        symbols = quantize(
+            values[start : start + group.size], step_from_code(code), model.max_symbol, group.keys
+        )
         coded.append(Coded(symbols, code))
         start += group.size
     return coded
 
 
 def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] | None:
-    """What a fit of another segment may start from: all parameters that belong to no moment, float32 [n].
+    """What a fit of another segment may start from: all parameters that belong to no moment,
+    float32 [n].
 
     None with the paper's stem, whose recipe starts at random.
     """

@@ -1,4 +1,6 @@
-"""How large a network is for a video: strides, widths, grids, segments. Pure functions of size, length and content."""
+"""How large a network is for a video: strides, widths, grids, segments. Pure functions of size,
+length and content.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Sizing:
         n_parameters: at most, grids and motion aside.
         octave: the width's factor for an octave of scale.
         five: its factor where the stride is 5, whose upsampling has 25 outputs a channel.
-        multiple: widths are multiples of it, or of half of it where they are less than 1.5 times it.
+        multiple: widths are multiples of it, or of half of it where they are less than 1.5 times
+            it.
     """
 
     n_parameters: float
@@ -55,16 +58,22 @@ class Sizing:
 
 
 def segment_lengths(n_frames: int, at_most: int | None = None) -> list[int]:
-    """Frames of each segment: the fewest equal parts (sizes differ by at most 1) of at most `at_most` frames."""
+    """Frames of each segment: the fewest equal parts (sizes differ by at most 1) of at most
+    `at_most` frames.
+    """
     at_most = MAX_SEGMENT_FRAMES if at_most is None else at_most
     if at_most < 1:
         raise ConfigError(f"segment frames is {at_most}; legal: 1 or more")
     n_segments = -(-n_frames // at_most)
-    return [n_frames * (i + 1) // n_segments - n_frames * i // n_segments for i in range(n_segments)]
+    return [
+        n_frames * (i + 1) // n_segments - n_frames * i // n_segments for i in range(n_segments)
+    ]
 
 
 def segment_shots(lengths: Iterable[int], cuts: Collection[int]) -> list[Shots]:
-    """The shots of each of consecutive segments, from the video's cuts: the first frames of its shots but the first."""
+    """The shots of each of consecutive segments, from the video's cuts: the first frames of its
+    shots but the first.
+    """
     found, start = [], 0
     for length in lengths:
         ends = [*(cut - start for cut in cuts if start < cut < start + length), length]
@@ -74,48 +83,75 @@ def segment_shots(lengths: Iterable[int], cuts: Collection[int]) -> list[Shots]:
 
 
 def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple[int, ...]]:
-    """Stem grid (height, width) and strides for a plane of this size: a pure function of its arguments.
+    """Stem grid (height, width) and strides for a plane of this size: a pure function of its
+    arguments.
 
-    The scales tried are 2^k and 5 * 2^k, whose strides are one 5 and then 2s as in the paper (720p: 5, 2, 2, 2, 2
-    from 9 x 16). The one chosen minimises |log(stem cells / cells)| + 4 * log(covered area / area): as close as
-    possible to the wished number of cells, but not at the price of many cropped pixels. Ties take the larger scale.
+    The scales tried are 2^k and 5 * 2^k, whose strides are one 5 and then 2s as in the paper (720p:
+    5, 2, 2, 2, 2 from 9 x 16). The one chosen minimises |log(stem cells / cells)| + 4 * log(covered
+    area / area): as close as possible to the wished number of cells, but not at the price of many
+    cropped pixels. Ties take the larger scale.
     """
+
     def cost(scale: int) -> float:
         h, w = -(-height // scale), -(-width // scale)
         excess = math.log(h * w * scale**2 / (height * width))
         return abs(math.log(h * w / cells)) + 4 * excess
 
     scales = sorted([1 << k for k in range(9)] + [5 << k for k in range(8)], reverse=True)
-    scale = min((scale for scale in scales if max(height, width) <= MAX_STEM_SIDE * scale), key=cost)
+    scale = min(
+        (scale for scale in scales if max(height, width) <= MAX_STEM_SIDE * scale), key=cost
+    )
     strides: tuple[int, ...] = (5,) if scale % 5 == 0 else ()
     strides += (2,) * int(math.log2(scale // 5 if strides else scale))
     return -(-height // scale), -(-width // scale), strides or (1,)
 
 
 def grid_model(form: VideoFormat, colorspace: str, shots: Shots, nature: Nature) -> ModelConfig:
-    """Our network: temporal feature grids, and widths that suit the segment's number of pixels and its rate.
+    """Our network: temporal feature grids, and widths that suit the segment's number of pixels and
+    its rate.
 
-    Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights of fine blocks are
-    worth more bits than those of the first, but cost more time (docs/ablation.md), and widths that are multiples of 8
-    take the least for what they do (docs/performance.md). The number of parameters follows the rate. Larger video,
-    whose grids are no larger, needs more for each bit. Lively video, whose grids hold the picture, needs few, and
+    Biases that later layers can stand in for are left out: they cost bits and gave nothing. Weights
+    of fine blocks are worth more bits than those of the first, but cost more time
+    (docs/ablation.md), and widths that are multiples of 8 take the least for what they do
+    (docs/performance.md). The number of parameters follows the rate. Larger video, whose grids are
+    no larger, needs more for each bit. Lively video, whose grids hold the picture, needs few, and
     hardly more as it gets longer.
     """
     larger = relative_pixels(form, shots)
     if is_lively(nature.temporal_information):
         n_usual = 45_000 * larger**0.3
     else:
-        n_usual = 100_000 * larger**0.6 * min(max(larger, 1.0), 4.0)**0.22  # 4: as far as was measured
+        n_usual = (
+            100_000 * larger**0.6 * min(max(larger, 1.0), 4.0) ** 0.22
+        )  # 4: as far as was measured
     sizing = Sizing(n_usual * min(max(nature.rate**1.1, 1 / 16), 16), 0.85, 0.65, multiple=8)
     rows, columns, strides = stem_cells(form, colorspace)
     grids = (Grid(2, 1), Grid(4, 8), *_finer_grids(form, shots, nature, rows * columns, strides))
     moves = len(grids) > 2 and sum(shots) > 1
     motion = (-(-rows // 2), -(-columns // 2)) if moves else (0, 0)
     wavelet_levels = _WAVELET_LEVELS if moves and is_lively(nature.temporal_information) else 0
-    return widest(shots, strides, sizing, lambda blocks: ModelConfig(
-        form.width, form.height, colorspace, "grid", rows, columns, blocks, grids=grids, motion_height=motion[0],
-        motion_width=motion[1], wavelet_levels=wavelet_levels, biases="lean", activation="gelu", output="tanh",
-        bits=12 if moves else 10))
+    return widest(
+        shots,
+        strides,
+        sizing,
+        lambda blocks: ModelConfig(
+            form.width,
+            form.height,
+            colorspace,
+            "grid",
+            rows,
+            columns,
+            blocks,
+            grids=grids,
+            motion_height=motion[0],
+            motion_width=motion[1],
+            wavelet_levels=wavelet_levels,
+            biases="lean",
+            activation="gelu",
+            output="tanh",
+            bits=12 if moves else 10,
+        ),
+    )
 
 
 def relative_pixels(form: VideoFormat, shots: Shots) -> float:
@@ -128,13 +164,16 @@ def is_lively(temporal_information: float) -> bool:
     return temporal_information > _LIVELY
 
 
-def _finer_grids(form: VideoFormat, shots: Shots, nature: Nature, n_cells: int,
-                 strides: tuple[int, ...]) -> tuple[Grid, ...]:
-    """Grids for detail that convolutions store badly, where there is more than one block; they follow the motion.
+def _finer_grids(
+    form: VideoFormat, shots: Shots, nature: Nature, n_cells: int, strides: tuple[int, ...]
+) -> tuple[Grid, ...]:
+    """Grids for detail that convolutions store badly, where there is more than one block; they
+    follow the motion.
 
-    Where little changes, few keys two blocks before the head (after the first block of two). What moves needs more
-    keys at coarser levels and, at the head's own, a picture that the motion shifts. Keys get rarer until they have no
-    more than so many values for each bit that the file will have: where little changes, fewer the lower the rate.
+    Where little changes, few keys two blocks before the head (after the first block of two). What
+    moves needs more keys at coarser levels and, at the head's own, a picture that the motion
+    shifts. Keys get rarer until they have no more than so many values for each bit that the file
+    will have: where little changes, fewer the lower the rate.
     """
     n_blocks = len(strides)
     if n_blocks == 1:
@@ -142,12 +181,17 @@ def _finer_grids(form: VideoFormat, shots: Shots, nature: Nature, n_cells: int,
     level = max(1, n_blocks - 2)
     most, often = _STILL_VALUES_A_BIT * nature.rate, [Grid(2, 16, level)]
     if is_lively(nature.temporal_information):
-        most, often = _LIVELY_VALUES_A_BIT, [Grid(2, 4, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)]
+        most, often = (
+            _LIVELY_VALUES_A_BIT,
+            [Grid(2, 4, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)],
+        )
     n_pixels = form.width * form.height * sum(shots)
     n_bits = nature.rate * usual_bpp(n_pixels) * n_pixels
 
     def n_values(grid: Grid) -> int:
-        return sum(grid.keys(shots)) * grid.channels * n_cells * math.prod(strides[:grid.level])**2
+        return (
+            sum(grid.keys(shots)) * grid.channels * n_cells * math.prod(strides[: grid.level]) ** 2
+        )
 
     for times in (1, 2, 4, 8, 16):
         grids = tuple(replace(grid, interval=times * grid.interval) for grid in often)
@@ -162,9 +206,14 @@ def stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int,
     return choose_strides(*plane, min(PAPER_CELLS, max(1, plane[0] * plane[1] // 64)))
 
 
-def widest(shots: Shots, strides: tuple[int, ...], sizing: Sizing,
-            model: Callable[[tuple[Block, ...]], ModelConfig]) -> ModelConfig:
+def widest(
+    shots: Shots,
+    strides: tuple[int, ...],
+    sizing: Sizing,
+    model: Callable[[tuple[Block, ...]], ModelConfig],
+) -> ModelConfig:
     """The widest model(blocks) within the sizing's number of parameters, grids and motion aside."""
+
     def blocks(width: float) -> tuple[Block, ...]:
         found, scale = [], 1
         for stride in strides:
@@ -175,8 +224,11 @@ def widest(shots: Shots, strides: tuple[int, ...], sizing: Sizing,
 
     models = [model(blocks(4 * 1.02**i)) for i in range(300)]
     aside = sum(tensor.size for tensor in tensors(models[0], shots) if tensor.kind in KEYED)
-    return max((m for m in models if n_parameters(m, shots) - aside <= sizing.n_parameters), default=models[0],
-               key=lambda m: n_parameters(m, shots))
+    return max(
+        (m for m in models if n_parameters(m, shots) - aside <= sizing.n_parameters),
+        default=models[0],
+        key=lambda m: n_parameters(m, shots),
+    )
 
 
 def _multiple(width: float, of: int) -> int:
@@ -186,4 +238,8 @@ def _multiple(width: float, of: int) -> int:
 
 
 def plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
-    return (form.width, form.height) if colorspace == "rgb" else (-(-form.width // 2), -(-form.height // 2))
+    return (
+        (form.width, form.height)
+        if colorspace == "rgb"
+        else (-(-form.width // 2), -(-form.height // 2))
+    )

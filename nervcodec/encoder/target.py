@@ -7,9 +7,18 @@ from dataclasses import dataclass
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.training.rate_model import NATS_PER_DB, expected_rate_weight, rate_weight_of, usual_bpp, usual_db
+from nervcodec.training.rate_model import (
+    NATS_PER_DB,
+    expected_rate_weight,
+    rate_weight_of,
+    usual_bpp,
+    usual_db,
+)
 
-TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}  # loss, and by how much it is worth more than the mse
+TUNES = {
+    "psnr": ("mse", 1.0),
+    "ssim": ("l1+ssim", 16.0),
+}  # loss, and by how much it is worth more than the mse
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,8 @@ class Goal:
 
     Attributes:
         crf: constant rate factor, 0 (best) to 63 (smallest).
-        size: bytes of the file; bitrate: bits a second; bpp: bits a pixel; all count the whole file.
+        size: bytes of the file; bitrate: bits a second; bpp: bits a pixel; all count the whole
+            file.
         target_psnr: RGB PSNR in dB, mean over frames.
         rate_weight: FitConfig's.
 
@@ -50,7 +60,9 @@ class Goal:
         """Bits a pixel of the file that size, bitrate or bpp ask for."""
         if self.size is not None:
             return 8 * self.size / form.n_pixels
-        return self.bitrate * form.duration_s / form.n_pixels if self.bitrate is not None else self.bpp
+        return (
+            self.bitrate * form.duration_s / form.n_pixels if self.bitrate is not None else self.bpp
+        )
 
     def start(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float | None:
         """The rate weight of this goal, or the one to start from towards it; None: the preset's.

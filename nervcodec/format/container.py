@@ -1,8 +1,8 @@
 """.nvpp <-> Header and sections (docs/bitstream.md; fields.py has its tables). Stdlib only.
 
-file = preamble, header fields, CRC-32 | index, CRC-32 | sections, each: type, length, payload, CRC-32
-All integers are little-endian and unsigned. Every length is checked against the bytes that are there before it is
-used, and every checksum before what it covers is believed.
+file = preamble, header fields, CRC-32 | index, CRC-32 | sections, each: type, length, payload,
+CRC-32 All integers are little-endian and unsigned. Every length is checked against the bytes that
+are there before it is used, and every checksum before what it covers is believed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from nervcodec.errors import BadMagic, Checksum, ConfigError, InvalidField, Truncated, UnsupportedVersion, VideoError
+from nervcodec.errors import (
+    BadMagic,
+    Checksum,
+    ConfigError,
+    InvalidField,
+    Truncated,
+    UnsupportedVersion,
+    VideoError,
+)
 from nervcodec.format.fields import (
     BLOCK_FIELDS,
     CUT,
@@ -63,7 +71,9 @@ class Header:
 
 @dataclass(frozen=True)
 class FrameSums:
-    """What the encoder saw when it decoded a segment: CRC-32 of its frames and, modulo 2^32, each plane's sum."""
+    """What the encoder saw when it decoded a segment: CRC-32 of its frames and, modulo 2^32, each
+    plane's sum.
+    """
 
     crc: int
     planes: tuple[int, int, int]
@@ -74,7 +84,9 @@ _NO_SUMS = FrameSums(UNKNOWN, (UNKNOWN,) * 3)
 
 @dataclass(frozen=True)
 class Segment:
-    """An independently decodable group of frames: its shots, a coded stream per module, its frames' sums if known."""
+    """An independently decodable group of frames: its shots, a coded stream per module, its frames'
+    sums if known.
+    """
 
     shots: Shots
     streams: tuple[bytes, ...]
@@ -99,7 +111,9 @@ class StoredQuality:
     epochs: float | None = None
 
 
-_QUALITY_SCALES = {field.name: {"1e-4 dB": 1e4, "1e-6": 1e6, "epochs": 1.0}[field.unit] for field in QUALITY_FIELDS}
+_QUALITY_SCALES = {
+    field.name: {"1e-4 dB": 1e4, "1e-6": 1e6, "epochs": 1.0}[field.unit] for field in QUALITY_FIELDS
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +127,9 @@ class File:
 
     @property
     def container_bytes(self) -> int:
-        return self.n_bytes - sum(len(stream) for segment in self.segments for stream in segment.streams)
+        return self.n_bytes - sum(
+            len(stream) for segment in self.segments for stream in segment.streams
+        )
 
 
 # --- writing ---
@@ -125,10 +141,19 @@ def write_file(header: Header, segments: Sequence[Segment], quality: StoredQuali
     Raises:
         ConfigError: a value that the format cannot hold.
     """
-    payloads = [(QUALITY, write_quality(quality)), *((SEGMENT, write_segment(segment)) for segment in segments)]
+    payloads = [
+        (QUALITY, write_quality(quality)),
+        *((SEGMENT, write_segment(segment)) for segment in segments),
+    ]
     index = struct.pack("<I", len(payloads))
-    index += b"".join(SECTION_TYPE.write(kind) + SECTION_LENGTH.write(len(payload)) for kind, payload in payloads)
-    return write_header(header) + _checked(index) + b"".join(write_section(*section) for section in payloads)
+    index += b"".join(
+        SECTION_TYPE.write(kind) + SECTION_LENGTH.write(len(payload)) for kind, payload in payloads
+    )
+    return (
+        write_header(header)
+        + _checked(index)
+        + b"".join(write_section(*section) for section in payloads)
+    )
 
 
 def write_header(header: Header) -> bytes:
@@ -136,11 +161,15 @@ def write_header(header: Header) -> bytes:
     fields = b"".join(field.write(values[field.name]) for field in HEADER_FIELDS)
     for grid in header.model.grids:
         own = (grid.channels, grid.interval, grid.level)
-        fields += b"".join(field.write(value) for field, value in zip(GRID_FIELDS, own, strict=True))
+        fields += b"".join(
+            field.write(value) for field, value in zip(GRID_FIELDS, own, strict=True)
+        )
     for block in header.model.blocks:
         fields += BLOCK_FIELDS[0].write(block.stride) + BLOCK_FIELDS[1].write(block.width)
     if header.model.motion_height:
-        fields += MOTION_FIELDS[0].write(header.model.motion_height) + MOTION_FIELDS[1].write(header.model.motion_width)
+        fields += MOTION_FIELDS[0].write(header.model.motion_height) + MOTION_FIELDS[1].write(
+            header.model.motion_width
+        )
     if header.model.wavelet_levels:
         fields += WAVELET_FIELDS[0].write(header.model.wavelet_levels)
     return _checked(MAGIC + struct.pack("<HH", VERSION, len(fields)) + fields)
@@ -162,7 +191,11 @@ def write_segment(segment: Segment) -> bytes:
 def write_quality(quality: StoredQuality) -> bytes:
     def stored(name: str) -> int:
         value = getattr(quality, name)
-        return UNKNOWN if value is None else round(min(max(value * _QUALITY_SCALES[name], 0), UNKNOWN - 1))
+        return (
+            UNKNOWN
+            if value is None
+            else round(min(max(value * _QUALITY_SCALES[name], 0), UNKNOWN - 1))
+        )
 
     return b"".join(field.write(stored(field.name)) for field in QUALITY_FIELDS)
 
@@ -174,21 +207,37 @@ def _checked(data: bytes) -> bytes:
 def _header_values(header: Header) -> dict[str, int]:
     form, model, color = header.format, header.model, header.format.color
     return {
-        "width": form.width, "height": form.height, "n_frames": form.n_frames,
-        "frame_rate_numerator": form.frame_rate.numerator, "frame_rate_denominator": form.frame_rate.denominator,
+        "width": form.width,
+        "height": form.height,
+        "n_frames": form.n_frames,
+        "frame_rate_numerator": form.frame_rate.numerator,
+        "frame_rate_denominator": form.frame_rate.denominator,
         "aspect_numerator": form.sample_aspect_ratio.numerator,
         "aspect_denominator": form.sample_aspect_ratio.denominator,
-        "layout": LAYOUTS.index(form.layout), "matrix": color.matrix, "primaries": color.primaries,
-        "transfer": color.transfer, "range": 0 if color.full_range is None else 1 + color.full_range,
-        "chroma_location": color.chroma_location, "arithmetic": 0, "entropy_coder": 0,
+        "layout": LAYOUTS.index(form.layout),
+        "matrix": color.matrix,
+        "primaries": color.primaries,
+        "transfer": color.transfer,
+        "range": 0 if color.full_range is None else 1 + color.full_range,
+        "chroma_location": color.chroma_location,
+        "arithmetic": 0,
+        "entropy_coder": 0,
         "architecture": (model.motion_height > 0) + (model.wavelet_levels > 0),
-        "colorspace": COLORSPACES.index(model.colorspace), "bits": model.bits,
-        "activation": ACTIVATIONS.index(model.activation), "output": OUTPUTS.index(model.output),
-        "parts": sum(1 << PARTS.index(part) for part in model.parts), "biases": BIASES.index(model.biases),
-        "pe_levels": model.pe_levels, "pe_base": model.pe_base_q8,
-        "stem": STEMS.index(model.stem), "stem_height": model.stem_height, "stem_width": model.stem_width,
-        "stem_hidden": model.stem_hidden, "stem_channels": model.stem_channels,
-        "n_grids": len(model.grids), "n_blocks": len(model.blocks),
+        "colorspace": COLORSPACES.index(model.colorspace),
+        "bits": model.bits,
+        "activation": ACTIVATIONS.index(model.activation),
+        "output": OUTPUTS.index(model.output),
+        "parts": sum(1 << PARTS.index(part) for part in model.parts),
+        "biases": BIASES.index(model.biases),
+        "pe_levels": model.pe_levels,
+        "pe_base": model.pe_base_q8,
+        "stem": STEMS.index(model.stem),
+        "stem_height": model.stem_height,
+        "stem_width": model.stem_width,
+        "stem_hidden": model.stem_hidden,
+        "stem_channels": model.stem_channels,
+        "n_grids": len(model.grids),
+        "n_blocks": len(model.blocks),
     }
 
 
@@ -207,22 +256,29 @@ class Reader:
 
     def take(self, n_bytes: int) -> bytes:
         if n_bytes > self.left:
-            raise Truncated(f"{self.what}: {n_bytes} bytes wanted at byte {self.position}, {self.left} there")
+            raise Truncated(
+                f"{self.what}: {n_bytes} bytes wanted at byte {self.position}, {self.left} there"
+            )
         self.position += n_bytes
-        return self.data[self.position - n_bytes:self.position]
+        return self.data[self.position - n_bytes : self.position]
 
     def field(self, field: Field) -> int:
         return field.read(self.take(field.n_bytes))
 
     def checksum(self, start: int) -> None:
         """Compares the CRC-32 here with that of all bytes from `start` on."""
-        covered = self.data[start:self.position]
+        covered = self.data[start : self.position]
         if struct.unpack("<I", self.take(4))[0] != zlib.crc32(covered):
-            raise Checksum(f"{self.what}: the checksum at byte {self.position - 4} does not match; the file is damaged")
+            raise Checksum(
+                f"{self.what}: the checksum at byte {self.position - 4} does not match; the file is"
+                " damaged"
+            )
 
     def finish(self) -> None:
         if self.left:
-            raise InvalidField(f"length of {self.what}", len(self.data), f"{self.position}, as its fields say")
+            raise InvalidField(
+                f"length of {self.what}", len(self.data), f"{self.position}, as its fields say"
+            )
 
 
 def read_file(data: bytes) -> File:
@@ -243,10 +299,14 @@ def read_file(data: bytes) -> File:
         elif kind == QUALITY:
             raise InvalidField("number of quality sections", 2, "0 or 1")
         elif kind < OPTIONAL:
-            raise InvalidField("section_type", kind, f"{SEGMENT}, {QUALITY}, or {OPTIONAL} and above")
+            raise InvalidField(
+                "section_type", kind, f"{SEGMENT}, {QUALITY}, or {OPTIONAL} and above"
+            )
     n_frames = sum(segment.n_frames for segment in segments)
     if n_frames != header.format.n_frames:
-        raise InvalidField("n_frames", header.format.n_frames, f"{n_frames}, the sum over the segments")
+        raise InvalidField(
+            "n_frames", header.format.n_frames, f"{n_frames}, the sum over the segments"
+        )
     return File(header, tuple(segments), quality or StoredQuality(), len(data))
 
 
@@ -261,7 +321,8 @@ def load(path: str | os.PathLike[str]) -> File:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of the file at `path`, of another format's no more than show it: it may be of any size.
+    """The bytes of the file at `path`, of another format's no more than show it: it may be of any
+    size.
 
     Raises:
         VideoError: it cannot be read.
@@ -275,7 +336,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_header(reader: Reader) -> Header:
-    magic = reader.data[:len(MAGIC)]
+    magic = reader.data[: len(MAGIC)]
     if magic != MAGIC:
         if magic and MAGIC.startswith(magic):
             raise Truncated(f"file: it ends after {len(magic)} bytes")
@@ -287,9 +348,13 @@ def read_header(reader: Reader) -> Header:
     fields = Reader(reader.take(length), "header")
     reader.checksum(0)
     values = {field.name: fields.field(field) for field in HEADER_FIELDS}
-    grids = tuple(Grid(*(fields.field(field) for field in GRID_FIELDS)) for _ in range(values["n_grids"]))
-    blocks = tuple(Block(*(fields.field(field) for field in BLOCK_FIELDS)) for _ in range(values["n_blocks"]))
-    for table in (MOTION_FIELDS, WAVELET_FIELDS)[:values["architecture"]]:
+    grids = tuple(
+        Grid(*(fields.field(field) for field in GRID_FIELDS)) for _ in range(values["n_grids"])
+    )
+    blocks = tuple(
+        Block(*(fields.field(field) for field in BLOCK_FIELDS)) for _ in range(values["n_blocks"])
+    )
+    for table in (MOTION_FIELDS, WAVELET_FIELDS)[: values["architecture"]]:
         values |= {field.name: fields.field(field) for field in table}
     fields.finish()
     try:
@@ -299,26 +364,59 @@ def read_header(reader: Reader) -> Header:
 
 
 def _video_format(values: dict[str, int]) -> VideoFormat:
-    color = ColorTags(values["matrix"], values["primaries"], values["transfer"],
-                      (None, False, True)[values["range"]], values["chroma_location"])
-    return VideoFormat(values["width"], values["height"],
-                       Fraction(values["frame_rate_numerator"], values["frame_rate_denominator"]),
-                       values["n_frames"], LAYOUTS[values["layout"]], color,
-                       Fraction(values["aspect_numerator"], values["aspect_denominator"]))
+    color = ColorTags(
+        values["matrix"],
+        values["primaries"],
+        values["transfer"],
+        (None, False, True)[values["range"]],
+        values["chroma_location"],
+    )
+    return VideoFormat(
+        values["width"],
+        values["height"],
+        Fraction(values["frame_rate_numerator"], values["frame_rate_denominator"]),
+        values["n_frames"],
+        LAYOUTS[values["layout"]],
+        color,
+        Fraction(values["aspect_numerator"], values["aspect_denominator"]),
+    )
 
 
-def _model_config(values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple[Block, ...]) -> ModelConfig:
-    same = ("width", "height", "stem_height", "stem_width", "stem_hidden", "stem_channels", "pe_levels", "bits")
+def _model_config(
+    values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple[Block, ...]
+) -> ModelConfig:
+    same = (
+        "width",
+        "height",
+        "stem_height",
+        "stem_width",
+        "stem_hidden",
+        "stem_channels",
+        "pe_levels",
+        "bits",
+    )
     return ModelConfig(
-        colorspace=COLORSPACES[values["colorspace"]], stem=STEMS[values["stem"]], blocks=blocks, grids=grids,
-        activation=ACTIVATIONS[values["activation"]], output=OUTPUTS[values["output"]],
-        parts=tuple(part for i, part in enumerate(PARTS) if values["parts"] >> i & 1), biases=BIASES[values["biases"]],
-        pe_base_q8=values["pe_base"], **{name: values[name] for name in same},
-        **{name: values.get(name, 0) for name in ("motion_height", "motion_width", "wavelet_levels")})
+        colorspace=COLORSPACES[values["colorspace"]],
+        stem=STEMS[values["stem"]],
+        blocks=blocks,
+        grids=grids,
+        activation=ACTIVATIONS[values["activation"]],
+        output=OUTPUTS[values["output"]],
+        parts=tuple(part for i, part in enumerate(PARTS) if values["parts"] >> i & 1),
+        biases=BIASES[values["biases"]],
+        pe_base_q8=values["pe_base"],
+        **{name: values[name] for name in same},
+        **{
+            name: values.get(name, 0)
+            for name in ("motion_height", "motion_width", "wavelet_levels")
+        },
+    )
 
 
 def _read_sections(reader: Reader) -> Iterator[tuple[int, bytes]]:
-    """(type, payload) of every section, in the index's order, checked against the index and its own checksum."""
+    """(type, payload) of every section, in the index's order, checked against the index and its own
+    checksum.
+    """
     for entry in read_index(reader):
         yield entry[0], read_section(reader, entry)
     reader.finish()
@@ -367,5 +465,9 @@ def read_quality(payload: bytes) -> StoredQuality:
     reader = Reader(payload, "quality")
     stored: dict[str, Any] = {field.name: reader.field(field) for field in QUALITY_FIELDS}
     reader.finish()
-    return StoredQuality(**{name: None if value == UNKNOWN else value / _QUALITY_SCALES[name]
-                            for name, value in stored.items()})
+    return StoredQuality(
+        **{
+            name: None if value == UNKNOWN else value / _QUALITY_SCALES[name]
+            for name, value in stored.items()
+        }
+    )

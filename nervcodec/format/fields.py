@@ -1,4 +1,6 @@
-"""The integers of a .nvpp file, as tables: docs/bitstream.md prints them. Stdlib only; little-endian and unsigned."""
+"""The integers of a .nvpp file, as tables: docs/bitstream.md prints them. Stdlib only;
+little-endian and unsigned.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _FORMATS = {"u8": "<B", "u16": "<H", "u32": "<I"}
 
 @dataclass(frozen=True)
 class Field:
-    """One integer of the file: its name, type ('u8', 'u16', 'u32'), legal range, unit and meaning."""
+    """One integer of the file: its name, type ('u8', 'u16', 'u32'), legal range, unit and
+    meaning.
+    """
 
     name: str
     type: str
@@ -34,7 +38,9 @@ class Field:
 
     def write(self, value: int) -> bytes:
         if not self.low <= value <= self.high:
-            raise ConfigError(f"{self.name} is {value}; a .nvpp file holds {self.low} to {self.high}")
+            raise ConfigError(
+                f"{self.name} is {value}; a .nvpp file holds {self.low} to {self.high}"
+            )
         return struct.pack(_FORMATS[self.type], value)
 
     @property
@@ -73,12 +79,23 @@ HEADER_FIELDS = (
     Field("chroma_location", "u8", 0, 6, "", "0 unspecified, else 1 + H.273 ChromaLocType"),
     Field("arithmetic", "u8", 0, 0, "", "0 float32"),
     Field("architecture", "u8", 0, 2, "", "0 NeRV++, 1 with grids that move, 2 these as wavelets"),
-    Field("entropy_coder", "u8", 0, 0, "", "0 range coder, 64-bit state, 32-bit words, 24-bit tables"),
-    Field("colorspace", "u8", 0, len(COLORSPACES) - 1, "", f"planes of the head: {_ids(COLORSPACES)}"),
+    Field(
+        "entropy_coder", "u8", 0, 0, "", "0 range coder, 64-bit state, 32-bit words, 24-bit tables"
+    ),
+    Field(
+        "colorspace", "u8", 0, len(COLORSPACES) - 1, "", f"planes of the head: {_ids(COLORSPACES)}"
+    ),
     Field("bits", "u8", 2, 12, "bits", "symbols lie within +-(2^(bits-1) - 1)"),
     Field("activation", "u8", 0, len(ACTIVATIONS) - 1, "", f"inside an SCRB: {_ids(ACTIVATIONS)}"),
     Field("output", "u8", 0, len(OUTPUTS) - 1, "", f"after the head: {_ids(OUTPUTS)}"),
-    Field("parts", "u8", 0, 15, "", "of a block, the sum of 1 pw, 2 scrb1, 4 scrb2, 8 skip (8 only with 1)"),
+    Field(
+        "parts",
+        "u8",
+        0,
+        15,
+        "",
+        "of a block, the sum of 1 pw, 2 scrb1, 4 scrb2, 8 skip (8 only with 1)",
+    ),
     Field("biases", "u8", 0, len(BIASES) - 1, "", f"which layers have them: {_ids(BIASES)}"),
     Field("pe_levels", "u8", 1, 64, "", "levels of the positional encoding"),
     Field("pe_base", "u16", 257, 1024, "1/256", "base of the positional encoding"),
@@ -100,26 +117,56 @@ BLOCK_FIELDS = (
     Field("block_width", "u16", 1, 4096, "", "and channels"),
 )
 MOTION_FIELDS = (
-    Field("motion_height", "u16", 1, 4096, "cells", "with architecture 1 or 2: rows of the motion field"),
+    Field(
+        "motion_height",
+        "u16",
+        1,
+        4096,
+        "cells",
+        "with architecture 1 or 2: rows of the motion field",
+    ),
     Field("motion_width", "u16", 1, 4096, "cells", "and columns"),
 )
 WAVELET_FIELDS = (
-    Field("wavelet_levels", "u8", 1, MAX_WAVELET_LEVELS, "", "with architecture 2: halvings of a grid that moves"),
+    Field(
+        "wavelet_levels",
+        "u8",
+        1,
+        MAX_WAVELET_LEVELS,
+        "",
+        "with architecture 2: halvings of a grid that moves",
+    ),
 )
-SECTION_TYPE = Field("section_type", "u8", 0, 255, "", "1 segment, 129 quality; 128 and above may be skipped")
+SECTION_TYPE = Field(
+    "section_type", "u8", 0, 255, "", "1 segment, 129 quality; 128 and above may be skipped"
+)
 SECTION_LENGTH = Field("section_length", "u32", 0, 2**32 - 1, "bytes", "of the payload")
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment"),
     Field("n_cuts", "u16", 0, 65535, "", "cuts within this segment"),
-    Field("frames_crc", "u32", 0, 2**32 - 1, "", "CRC-32 of the frames as the encoder decoded them"),
-    *(Field(f"plane{k}_sum", "u32", 0, 2**32 - 1, "", f"sum of the samples of their plane {k}, modulo 2^32")
-      for k in range(3)),
+    Field(
+        "frames_crc", "u32", 0, 2**32 - 1, "", "CRC-32 of the frames as the encoder decoded them"
+    ),
+    *(
+        Field(
+            f"plane{k}_sum",
+            "u32",
+            0,
+            2**32 - 1,
+            "",
+            f"sum of the samples of their plane {k}, modulo 2^32",
+        )
+        for k in range(3)
+    ),
 )
-CUT = Field("cut", "u32", 1, MAX_FRAMES - 1, "frames", "n_cuts times: the first frame of a new shot")
+CUT = Field(
+    "cut", "u32", 1, MAX_FRAMES - 1, "frames", "n_cuts times: the first frame of a new shot"
+)
 STREAM_LENGTH = Field("stream_length", "u32", 1, 2**32 - 1, "bytes", "of one module's stream")
 UNKNOWN = 2**32 - 1
 QUALITY_FIELDS = tuple(
-    Field(name, "u32", 0, UNKNOWN, unit, meaning) for name, unit, meaning in (
+    Field(name, "u32", 0, UNKNOWN, unit, meaning)
+    for name, unit, meaning in (
         ("psnr_y", "1e-4 dB", "mean over frames of the luma PSNR"),
         ("psnr_u", "1e-4 dB", "the same for Cb"),
         ("psnr_v", "1e-4 dB", "the same for Cr"),
@@ -128,7 +175,17 @@ QUALITY_FIELDS = tuple(
         ("psnr_min", "1e-4 dB", "worst frame's (6 Y + U + V) / 8"),
         ("ms_ssim", "1e-6", "mean MS-SSIM of luma"),
         ("epochs", "epochs", "passes of the fit over the frames"),
-    ))
-FIELD_TABLES = {"Header": HEADER_FIELDS, "Grid": GRID_FIELDS, "Block": BLOCK_FIELDS, "Motion": MOTION_FIELDS,
-                "Wavelets": WAVELET_FIELDS, "Section": (SECTION_TYPE, SECTION_LENGTH), "Segment": SEGMENT_FIELDS,
-                "Cut": (CUT,), "Stream": (STREAM_LENGTH,), "Quality": QUALITY_FIELDS}
+    )
+)
+FIELD_TABLES = {
+    "Header": HEADER_FIELDS,
+    "Grid": GRID_FIELDS,
+    "Block": BLOCK_FIELDS,
+    "Motion": MOTION_FIELDS,
+    "Wavelets": WAVELET_FIELDS,
+    "Section": (SECTION_TYPE, SECTION_LENGTH),
+    "Segment": SEGMENT_FIELDS,
+    "Cut": (CUT,),
+    "Stream": (STREAM_LENGTH,),
+    "Quality": QUALITY_FIELDS,
+}

@@ -1,4 +1,6 @@
-"""What a .nvpp file says of itself. Reads the container only: no torch, no numpy, so that it answers at once."""
+"""What a .nvpp file says of itself. Reads the container only: no torch, no numpy, so that it
+answers at once.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +15,32 @@ from nervcodec.format.limits import memory_bytes
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a .nvpp file says of itself, as a JSON-ready dict (docs/usage.md, 'info --json'); without torch."""
+    """What a .nvpp file says of itself, as a JSON-ready dict (docs/usage.md, 'info --json');
+    without torch.
+    """
     file = load(path)
     form, model = file.header.format, file.header.model
     segments = Counter(segment.shots for segment in file.segments)
     n_parameters = sum(n * tensors.n_parameters(model, shots) for shots, n in segments.items())
     names = tensors.module_names(model)
-    streams = {name: sum(len(segment.streams[i]) for segment in file.segments) for i, name in enumerate(names)}
+    streams = {
+        name: sum(len(segment.streams[i]) for segment in file.segments)
+        for i, name in enumerate(names)
+    }
     return {
         "schema": "nervcodec.info/1",
         "file": os.fspath(path),
         "bytes": file.n_bytes,
         "bpp": form.bpp(file.n_bytes),
         "kbit_per_s": form.kbit_per_s(file.n_bytes),
-        "width": form.width, "height": form.height, "frames": form.n_frames,
-        "frame_rate": str(form.frame_rate), "duration_s": form.duration_s,
+        "width": form.width,
+        "height": form.height,
+        "frames": form.n_frames,
+        "frame_rate": str(form.frame_rate),
+        "duration_s": form.duration_s,
         "sample_aspect_ratio": str(form.sample_aspect_ratio),
-        "layout": form.layout, "color": asdict(form.color),
+        "layout": form.layout,
+        "color": asdict(form.color),
         "segments": [segment.n_frames for segment in file.segments],
         "shots": [segment.shots for segment in file.segments],
         "model": asdict(model),

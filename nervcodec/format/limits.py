@@ -1,7 +1,8 @@
-"""What a file may ask of a decoder before it is refused, and the names by which more is allowed. Standard library only.
+"""What a file may ask of a decoder before it is refused, and the names by which more is allowed.
+Standard library only.
 
-A .nvpp file comes from strangers, and a few hundred bytes can stand for any amount of work. All of this is known from
-the container alone, before anything is allocated.
+A .nvpp file comes from strangers, and a few hundred bytes can stand for any amount of work. All of
+this is known from the container alone, before anything is allocated.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class Limits:
         for text in self.exceeded(file.header.format, file.header.model, segments, file.n_bytes):
             raise LimitExceeded(text)
 
-    def exceeded(self, form: VideoFormat, model: ModelConfig, segments: Collection[Shots],
-                 n_bytes: int = 0) -> Iterator[str]:
+    def exceeded(
+        self, form: VideoFormat, model: ModelConfig, segments: Collection[Shots], n_bytes: int = 0
+    ) -> Iterator[str]:
         """What is asked for beyond each limit.
 
         Args:
@@ -60,22 +62,35 @@ class Limits:
             n_bytes: of the file.
         """
         asked = {
-            "side": max(form.width, form.height), "pixels": form.width * form.height, "frames": form.n_frames,
+            "side": max(form.width, form.height),
+            "pixels": form.width * form.height,
+            "frames": form.n_frames,
             "parameters": max(tensors.n_parameters(model, shots) for shots in segments),
-            "kmac": tensors.kmac_per_pixel(model)}
+            "kmac": tensors.kmac_per_pixel(model),
+        }
         for name, value in asked.items():
             limit = getattr(self, name)
             if value > limit:
-                yield f"{name} is {value:,.0f}, more than the limit of {limit:,}; --limit {name}=N raises it"
+                yield (
+                    f"{name} is {value:,.0f}, more than the limit of {limit:,}; --limit {name}=N"
+                    " raises it"
+                )
         need = memory_bytes(model, segments, n_bytes)
         if need > self.memory:
-            yield (f"decoding takes about {need / 2**20:,.0f} MiB of memory, more than the limit of "
-                   f"{self.memory / 2**20:,.0f} MiB; --max-memory raises it")
+            yield (
+                f"decoding takes about {need / 2**20:,.0f} MiB of memory, more than the limit of "
+                f"{self.memory / 2**20:,.0f} MiB; --max-memory raises it"
+            )
 
 
 def memory_bytes(model: ModelConfig, segments: Iterable[Shots], n_bytes: int) -> int:
     """About the peak memory of decoding a file of n_bytes with segments of such shots."""
-    return max(tensors.decode_memory_bytes(model, shots) for shots in segments) + _FILE_COPIES * n_bytes
+    return (
+        max(tensors.decode_memory_bytes(model, shots) for shots in segments)
+        + _FILE_COPIES * n_bytes
+    )
 
 
-NAMES = tuple(field.name for field in fields(Limits) if field.name != "memory")  # memory has an option of its own
+NAMES = tuple(
+    field.name for field in fields(Limits) if field.name != "memory"
+)  # memory has an option of its own

@@ -1,6 +1,7 @@
 """The network of a segment as configuration: all that a decoder needs besides the coded parameters.
 
-Frozen dataclasses, validated when made, so that nothing further down needs to doubt them. Standard library only.
+Frozen dataclasses, validated when made, so that nothing further down needs to doubt them. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ MAX_STEM_SIDE = 4096
 MAX_BLOCKS = 8
 MAX_WAVELET_LEVELS = 4
 Shots = tuple[int, ...]  # of a segment: the frames of each shot, from one cut to the next
-Keys = tuple[int, ...]  # of a grid or a motion: how many of its keys each shot has; () of all other tensors
+Keys = tuple[
+    int, ...
+]  # of a grid or a motion: how many of its keys each shot has; () of all other tensors
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A temporal feature grid: `channels` features a cell, one key every `interval` frames of a shot.
+    """A temporal feature grid: `channels` features a cell, one key every `interval` frames of a
+    shot.
 
-    Those of level 0 are the stem's feature map; those of level l are appended to what block l gives, at its size.
+    Those of level 0 are the stem's feature map; those of level l are appended to what block l
+    gives, at its size.
     """
 
     channels: int
@@ -63,19 +68,23 @@ class ModelConfig:
 
     Attributes:
         width, height: luma size of the frames.
-        colorspace: 'rgb' (head gives R, G, B at full size) or 'yuv' (four luma phases, Cb and Cr at half size).
-        stem: 'mlp' (the paper's: positional encoding -> two linear layers) or 'grid' (temporal feature grids).
-        stem_height, stem_width: cells of the feature map that the stem hands to the first block.
+        colorspace: 'rgb' (head gives R, G, B at full size) or 'yuv' (four luma phases, Cb and Cr at
+            half size).
+        stem: 'mlp' (the paper's: positional encoding -> two linear layers) or 'grid' (temporal
+        feature grids). stem_height, stem_width: cells of the feature map that the stem hands to the
+        first block.
         stem_hidden, stem_channels: hidden units and output channels of the MLP stem.
-        grids: of the grid stem, and of the blocks' outputs; the channels of one level are concatenated.
-        motion_height, motion_width: cells of the motion field that grids above level 0 follow; 0, 0: they stand still.
-        wavelet_levels: how often grids that move are halved: half the rows and columns, and what is then missing.
-        blocks: decoder blocks, coarse to fine.
-        parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none of them is NeRV.
-        biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones can stand in for.
-        pe_levels, pe_base_q8: positional encoding sin, cos(b^i pi t), i < levels, b = pe_base_q8 / 256.
+        grids: of the grid stem, and of the blocks' outputs; the channels of one level are
+        concatenated. motion_height, motion_width: cells of the motion field that grids above level
+        0 follow; 0, 0: they stand still. wavelet_levels: how often grids that move are halved: half
+        the rows and columns, and what is then missing. blocks: decoder blocks, coarse to fine.
+        parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none
+        of them is NeRV. biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose
+        biases later ones can stand in for. pe_levels, pe_base_q8: positional encoding sin, cos(b^i
+        pi t), i < levels, b = pe_base_q8 / 256.
         activation: inside the SCRB, 'gelu' (with erf) or 'gelu-tanh'.
-        output: 'tanh' ((tanh + 1) / 2, the paper's head) or 'linear' ((x + 1) / 2, clipped to [0, 1]).
+        output: 'tanh' ((tanh + 1) / 2, the paper's head) or 'linear' ((x + 1) / 2, clipped to [0,
+            1]).
         bits: symbols lie in -(2^(bits-1) - 1) .. 2^(bits-1) - 1.
 
     Raises:
@@ -112,9 +121,15 @@ class ModelConfig:
         check_choice("output", self.output, OUTPUTS)
         check_choice("biases", self.biases, BIASES)
         if self.parts != tuple(part for part in PARTS if part in self.parts):
-            raise ConfigError(f"parts are {', '.join(self.parts)}; legal: some of {', '.join(PARTS)}, in this order")
+            raise ConfigError(
+                f"parts are {', '.join(self.parts)}; legal: some of {', '.join(PARTS)}, in this"
+                " order"
+            )
         if "skip" in self.parts and "pw" not in self.parts:
-            raise ConfigError(f"parts are {', '.join(self.parts)}; legal: a skip only with pw, whose output it takes")
+            raise ConfigError(
+                f"parts are {', '.join(self.parts)}; legal: a skip only with pw, whose output it"
+                " takes"
+            )
         check_range("stem height", self.stem_height, 1, MAX_STEM_SIDE)
         check_range("stem width", self.stem_width, 1, MAX_STEM_SIDE)
         check_range("number of blocks", len(self.blocks), 1, MAX_BLOCKS)
@@ -130,22 +145,37 @@ class ModelConfig:
             check_range("stem hidden units of a grid stem", self.stem_hidden, 0, 0)
             check_range("stem channels of a grid stem", self.stem_channels, 0, 0)
             check_range("number of grids", len(self.grids), 1, 8)
-            check_range("number of grids of level 0", sum(grid.level == 0 for grid in self.grids), 1, 8)
-            check_range("highest grid level", max(grid.level for grid in self.grids), 0, len(self.blocks))
+            check_range(
+                "number of grids of level 0", sum(grid.level == 0 for grid in self.grids), 1, 8
+            )
+            check_range(
+                "highest grid level", max(grid.level for grid in self.grids), 0, len(self.blocks)
+            )
             check_range("motion height", self.motion_height, 0, MAX_STEM_SIDE)
         if self.motion_height:
             check_range("motion width", self.motion_width, 1, MAX_STEM_SIDE)
-            check_range("number of grids that move", sum(grid.level > 0 for grid in self.grids), 1, 8)
+            check_range(
+                "number of grids that move", sum(grid.level > 0 for grid in self.grids), 1, 8
+            )
         else:
             check_range("motion width without a height", self.motion_width, 0, 0)
-        check_range("wavelet levels", self.wavelet_levels, 0, MAX_WAVELET_LEVELS if self.motion_height else 0)
+        check_range(
+            "wavelet levels",
+            self.wavelet_levels,
+            0,
+            MAX_WAVELET_LEVELS if self.motion_height else 0,
+        )
         if self.covered_height < self.plane_height or self.covered_width < self.plane_width:
-            raise ConfigError(f"the network gives {self.covered_width}x{self.covered_height}, "
-                              f"less than the {self.plane_width}x{self.plane_height} it must cover")
+            raise ConfigError(
+                f"the network gives {self.covered_width}x{self.covered_height}, "
+                f"less than the {self.plane_width}x{self.plane_height} it must cover"
+            )
 
     @property
     def plane_width(self) -> int:
-        """Columns of the head's output that are used: the frame's, halved (rounded up) for 'yuv'."""
+        """Columns of the head's output that are used: the frame's, halved (rounded up) for
+        'yuv'.
+        """
         return self.width if self.colorspace == "rgb" else -(-self.width // 2)
 
     @property
@@ -184,7 +214,9 @@ class ModelConfig:
         return self.stem_height * scale, self.stem_width * scale
 
     def bands(self, level: int) -> list[tuple[int, int]]:
-        """(rows, columns) of a level's grids and, if they are halved, of each half, rounded up: finest first."""
+        """(rows, columns) of a level's grids and, if they are halved, of each half, rounded up:
+        finest first.
+        """
         found = [self.cells(level)]
         for _ in range(self.wavelet_levels if level else 0):
             rows, columns = found[-1]

@@ -21,10 +21,11 @@ from nervcodec.format.container import (
 
 
 def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
-    """What is whole in a damaged file: a file of its whole segments alone, and the frames that are lost.
+    """What is whole in a damaged file: a file of its whole segments alone, and the frames that are
+    lost.
 
-    Header and index must be whole. The frames of several damaged segments are taken to be equal parts, as the encoder
-    makes them.
+    Header and index must be whole. The frames of several damaged segments are taken to be equal
+    parts, as the encoder makes them.
 
     Raises:
         BitstreamError: no segment is whole, or nothing tells where the segments lie.
@@ -36,7 +37,9 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
         start = reader.position
         try:
             payload = read_section(reader, (kind, length))
-            segment = read_segment(payload, len(header.model.blocks) + 2) if kind == SEGMENT else None
+            segment = (
+                read_segment(payload, len(header.model.blocks) + 2) if kind == SEGMENT else None
+            )
         except BitstreamError:
             segment, reader.position = None, min(start + SECTION_OVERHEAD + length, len(data))
         if kind == SEGMENT:
@@ -45,9 +48,17 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
     n_whole, n_damaged = sum(segment.n_frames for segment in segments), found.count(None)
     n_lost = header.format.n_frames - n_whole
     if not segments or (n_lost < n_damaged if n_damaged else n_lost):
-        raise Truncated(f"file: none of its {len(found)} segments is whole" if not segments else
-                        f"file: {n_whole} frames are whole, which does not fit {header.format.n_frames} in all")
-    lost = iter([n_lost // n_damaged + (i >= n_damaged - n_lost % n_damaged) for i in range(n_damaged)])
+        raise Truncated(
+            f"file: none of its {len(found)} segments is whole"
+            if not segments
+            else (
+                f"file: {n_whole} frames are whole, which does not fit {header.format.n_frames}"
+                " in all"
+            )
+        )
+    lost = iter(
+        [n_lost // n_damaged + (i >= n_damaged - n_lost % n_damaged) for i in range(n_damaged)]
+    )
     ranges, start = [], 0
     for segment in found:
         stop = start + (segment.n_frames if segment else next(lost))

@@ -1,13 +1,18 @@
-"""The least bytes that a training step and a decoded frame must move, counted from the network's layers; no torch.
+"""The least bytes that a training step and a decoded frame must move, counted from the network's
+layers; no torch.
 
-Counted as if every layer were one kernel with all that goes along with it (activation, shuffle, upsampling, addition):
+Counted as if every layer were one kernel with all that goes along with it (activation, shuffle,
+upsampling, addition):
 - forward, a layer reads its map once and every map that it adds once, and writes its own once;
-- backward, the gradient of every map is written once; a layer reads the gradient of what it gave once for each map
-  that went into it, and once more the map that it convolved, for the gradient of its weights;
-- the planes are written, read by the loss with the frames (uint8), and their gradient is written and read, as float32;
-- a parameter is read forward and backward in the maps' precision; in float32 its gradient is written and read, and it
-  and two moments are read and written;
-- a decoded frame: the forward reads and writes in float32, its planes written as uint8, the parameters once a batch.
+- backward, the gradient of every map is written once; a layer reads the gradient of what it gave
+  once for each map that went into it, and once more the map that it convolved, for the gradient of
+  its weights;
+- the planes are written, read by the loss with the frames (uint8), and their gradient is written
+  and read, as float32;
+- a parameter is read forward and backward in the maps' precision; in float32 its gradient is
+  written and read, and it and two moments are read and written;
+- a decoded frame: the forward reads and writes in float32, its planes written as uint8, the
+  parameters once a batch.
 """
 
 from __future__ import annotations
@@ -23,7 +28,8 @@ ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with all that is done to its map before the next one takes it; numbers are values of one frame.
+    """A layer with all that is done to its map before the next one takes it; numbers are values of
+    one frame.
 
     Attributes:
         takes: of the map that it convolves; 0 where it makes a map from parameters.

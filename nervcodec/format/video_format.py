@@ -1,4 +1,6 @@
-"""Geometry, timing and colour of a video, as they are written whole into the file. Standard library only."""
+"""Geometry, timing and colour of a video, as they are written whole into the file. Standard library
+only.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ class VideoFormat:
         check_choice("layout", self.layout, LAYOUTS)
         for name in ("frame_rate", "sample_aspect_ratio"):
             if getattr(self, name) <= 0:
-                raise ConfigError(f"{name.replace('_', ' ')} is {getattr(self, name)}; legal: above 0")
+                raise ConfigError(
+                    f"{name.replace('_', ' ')} is {getattr(self, name)}; legal: above 0"
+                )
 
     @property
     def duration_s(self) -> float:

@@ -26,29 +26,36 @@ def choose_device(name: str) -> str:
     if name != "cpu" and (kind != "cuda" or (number or "0").isdecimal() is False):
         raise ConfigError(f"device is {name!r}; legal: auto, cpu, cuda, cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise BackendError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; "
-                           "for one, install a CUDA build of torch (https://pytorch.org) and its driver")
+        raise BackendError(
+            f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; "
+            "for one, install a CUDA build of torch (https://pytorch.org) and its driver"
+        )
     return name
 
 
 def choose_precision(name: str, device: str) -> str:
-    """'auto' -> 'bfloat16' where the device multiplies it in hardware, else 'float32'; others are returned as given."""
+    """'auto' -> 'bfloat16' where the device multiplies it in hardware, else 'float32'; others are
+    returned as given.
+    """
     if name != "auto":
         return name
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+    return (
+        "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+    )
 
 
 @contextmanager
 def arithmetic(device: torch.device, *, is_exact: bool) -> Iterator[None]:
     """How torch computes within.
 
-    On the CPU the same seed and number of threads give the same, bit for bit: by the debug mode, which sets the flag of
-    use_deterministic_algorithms without loading torch's compiler for it, 2 seconds of every decode. On a GPU, if
-    is_exact, as decoders must: convolutions of float32 in float32, always by the same algorithm; else as torch has it,
-    in TensorFloat-32. What cuDNN finds by trying (its benchmark mode) was no faster and took 14 seconds.
+    On the CPU the same seed and number of threads give the same, bit for bit: by the debug mode,
+    which sets the flag of use_deterministic_algorithms without loading torch's compiler for it, 2
+    seconds of every decode. On a GPU, if is_exact, as decoders must: convolutions of float32 in
+    float32, always by the same algorithm; else as torch has it, in TensorFloat-32. What cuDNN finds
+    by trying (its benchmark mode) was no faster and took 14 seconds.
     """
     settings = torch.backends.cudnn
     flags = settings.allow_tf32, settings.deterministic

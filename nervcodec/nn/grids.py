@@ -1,4 +1,6 @@
-"""Temporal feature grids: blending between keys, warping along the motion, the inverse Haar transform."""
+"""Temporal feature grids: blending between keys, warping along the motion, the inverse Haar
+transform.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from nervcodec.format.model_config import Shots
 
 
 def positional_encoding(n_frames: int, levels: int, base: float) -> NDArray[np.float64]:
-    """sin and cos of base^i * pi * t for i < levels, t = frame / n_frames; float64 [n_frames, 2 * levels]."""
+    """sin and cos of base^i * pi * t for i < levels, t = frame / n_frames; float64 [n_frames, 2 *
+    levels].
+    """
     t = np.arange(n_frames) / n_frames
     angles = t[:, None] * (np.pi * base ** np.arange(levels))
     encoding: NDArray[np.float64] = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
@@ -24,36 +28,47 @@ def positional_encoding(n_frames: int, levels: int, base: float) -> NDArray[np.f
 def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
     """Weights of a linear interpolation in time; float64 [n_frames, n_keys], rows sum to 1.
 
-    Key k stands at the middle of the k-th of n_keys equal spans of the shot; before the first and after the last
-    middle the nearest key is held.
+    Key k stands at the middle of the k-th of n_keys equal spans of the shot; before the first and
+    after the last middle the nearest key is held.
     """
     position = np.clip((np.arange(n_frames) + 0.5) * n_keys / n_frames - 0.5, 0, n_keys - 1)
-    weights: NDArray[np.float64] = np.maximum(0.0, 1 - np.abs(position[:, None] - np.arange(n_keys)))
+    weights: NDArray[np.float64] = np.maximum(
+        0.0, 1 - np.abs(position[:, None] - np.arange(n_keys))
+    )
     return weights
 
 
 def key_moments(n_keys: int, n_frames: int) -> NDArray[np.float64]:
-    """Weights that give the motion at the keys' moments from that of a shot's frames; float64 [n_keys, n_frames].
+    """Weights that give the motion at the keys' moments from that of a shot's frames; float64
+    [n_keys, n_frames].
 
     Key k stands at (k + 1/2) * n_frames / n_keys - 1/2, between two frames or on one.
     """
     moments = (np.arange(n_keys) + 0.5) * n_frames / n_keys - 0.5
-    weights: NDArray[np.float64] = np.maximum(0.0, 1 - np.abs(moments[:, None] - np.arange(n_frames)))
+    weights: NDArray[np.float64] = np.maximum(
+        0.0, 1 - np.abs(moments[:, None] - np.arange(n_frames))
+    )
     return weights
 
 
-def shot_by_shot(table: Callable[[int, int], NDArray[np.float64]], rows: Shots, columns: Shots) -> NDArray[np.float64]:
-    """The tables table(rows, columns) of each shot on the diagonal, 0 between shots; [sum(rows), sum(columns)]."""
+def shot_by_shot(
+    table: Callable[[int, int], NDArray[np.float64]], rows: Shots, columns: Shots
+) -> NDArray[np.float64]:
+    """The tables table(rows, columns) of each shot on the diagonal, 0 between shots; [sum(rows),
+    sum(columns)].
+    """
     found = np.zeros((sum(rows), sum(columns)))
     row, column = 0, 0
     for n_rows, n_columns in zip(rows, columns, strict=True):
-        found[row:row + n_rows, column:column + n_columns] = table(n_rows, n_columns)
+        found[row : row + n_rows, column : column + n_columns] = table(n_rows, n_columns)
         row, column = row + n_rows, column + n_columns
     return found
 
 
 def sides(blend: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """blend_matrix in two parts: the weights of the first key that each frame has, and what is left, if anything is."""
+    """blend_matrix in two parts: the weights of the first key that each frame has, and what is
+    left, if anything is.
+    """
     is_first = np.arange(blend.shape[1]) == (blend > 0).argmax(axis=1)[:, None]
     parts = [np.where(is_first, blend, 0.0), np.where(is_first, 0.0, blend)]
     return parts if parts[1].any() else parts[:1]
@@ -64,7 +79,8 @@ def joined(half: Tensor, details: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         half: [K, C, h, w].
-        details: [K, 3 * C, h, w]: of all channels the differences along rows, then those along columns, then both.
+        details: [K, 3 * C, h, w]: of all channels the differences along rows, then those along
+            columns, then both.
     Returns:
         [K, C, *size] of the same dtype, differentiable.
     """
@@ -72,13 +88,17 @@ def joined(half: Tensor, details: Tensor, size: tuple[int, int]) -> Tensor:
     above, below = half + columns, half - columns
     right, left = rows + both, rows - both
     quads = torch.stack([above + right, above - right, below + left, below - left], dim=2)
-    return F.pixel_shuffle(0.5 * quads.flatten(1, 2), 2)[:, :, :size[0], :size[1]]
+    return F.pixel_shuffle(0.5 * quads.flatten(1, 2), 2)[:, :, : size[0], : size[1]]
 
 
 def moved(maps: Tensor, by: Tensor) -> Tensor:
-    """Each map [T, C, h, w] taken at its places plus `by` [T, 2, h, w] (columns, rows, in cells), held at the edges."""
+    """Each map [T, C, h, w] taken at its places plus `by` [T, 2, h, w] (columns, rows, in cells),
+    held at the edges.
+    """
     height, width = maps.shape[2:]
     rows = torch.arange(height, device=maps.device).view(-1, 1)
     columns = torch.arange(width, device=maps.device)
     x, y = (2 * (columns + by[:, 0]) + 1) / width - 1, (2 * (rows + by[:, 1]) + 1) / height - 1
-    return F.grid_sample(maps, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=False)
+    return F.grid_sample(
+        maps, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=False
+    )

@@ -1,9 +1,10 @@
 """NeRV++ (arXiv 2402.18305, figure 2) as a function of a flat vector of parameters.
 
-t in [0, 1) -> stem -> [C, h0, w0] -> decoder blocks -> head -> planes. The stem is the paper's (positional encoding and
-two-layer MLP) or temporal feature grids, blended linearly between keys. architecture.py lists the parameters;
-docs/bitstream.md, 'Reconstruction', specifies every operation. Precision and memory layout follow the parameters
-and the device; nothing here knows of files or of fitting.
+t in [0, 1) -> stem -> [C, h0, w0] -> decoder blocks -> head -> planes. The stem is the paper's
+(positional encoding and two-layer MLP) or temporal feature grids, blended linearly between keys.
+architecture.py lists the parameters; docs/bitstream.md, 'Reconstruction', specifies every
+operation. Precision and memory layout follow the parameters and the device; nothing here knows of
+files or of fitting.
 """
 
 from __future__ import annotations
@@ -20,13 +21,23 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.tensors import KEYED, MOTION_UNIT
 from nervcodec.nn.conv import conv2d
-from nervcodec.nn.grids import blend_matrix, joined, key_moments, moved, positional_encoding, shot_by_shot, sides
+from nervcodec.nn.grids import (
+    blend_matrix,
+    joined,
+    key_moments,
+    moved,
+    positional_encoding,
+    shot_by_shot,
+    sides,
+)
 
 Parameters = Mapping[str, Tensor]
 
 
 def is_shared(tensors: Sequence[tensors.Tensor]) -> NDArray[np.bool_]:
-    """Which parameters belong to no moment, so that another segment has them too; bool [n_parameters]."""
+    """Which parameters belong to no moment, so that another segment has them too; bool
+    [n_parameters].
+    """
     return np.concatenate([np.full(tensor.size, tensor.kind not in KEYED) for tensor in tensors])
 
 
@@ -48,29 +59,38 @@ class Network:
         def table(values: NDArray[np.float64]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(device)
 
-        self._encoding = table(positional_encoding(sum(shots), model.pe_levels, model.pe_base_q8 / 256))
+        self._encoding = table(
+            positional_encoding(sum(shots), model.pe_levels, model.pe_base_q8 / 256)
+        )
         keys = [grid.keys(shots) for grid in model.grids]
         blends = [shot_by_shot(blend_matrix, shots, own) for own in keys]
         self._blends = [table(blend) for blend in blends]
         moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion_height]
         self._sides = {i: [table(side) for side in sides(blends[i])] for i in moving}
         self._moments = {i: table(shot_by_shot(key_moments, keys[i], shots)) for i in moving}
-        # Bilinear interpolation of a motion field to the cells of a level, as products along rows and columns: on a GPU
-        # F.interpolate's gradient, summed into so few cells, takes as long as all the rest of a step.
+        # Bilinear interpolation of a motion field to the cells of a level, as products along rows
+        # and columns: on a GPU F.interpolate's gradient, summed into so few cells, takes as long as
+        # all the rest of a step.
         motion = model.motion_height, model.motion_width
-        self._between = {level: [table(blend_matrix(size, n)) for size, n in zip(model.cells(level), motion)]
-                         for level in {model.grids[i].level for i in moving}}
+        self._between = {
+            level: [table(blend_matrix(size, n)) for size, n in zip(model.cells(level), motion)]
+            for level in {model.grids[i].level for i in moving}
+        }
 
     def split(self, flat: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """The flat vector [n_parameters] as named tensors of a dtype, but motion as it is: it needs the precision.
+        """The flat vector [n_parameters] as named tensors of a dtype, but motion as it is: it needs
+        the precision.
 
         Grids that are stored in halves and details are put together.
         """
         parts = torch.split(flat.to(dtype), self._sizes)
-        named = {tensor.name: part.view(tensor.shape) for tensor, part in zip(self.tensors, parts, strict=True)}
+        named = {
+            tensor.name: part.view(tensor.shape)
+            for tensor, part in zip(self.tensors, parts, strict=True)
+        }
         if self.model.motion_height:
             first = self.tensors[0]
-            named[first.name] = flat[:first.size].view(first.shape)
+            named[first.name] = flat[: first.size].view(first.shape)
         for number, grid in enumerate(self.model.grids, 1):
             *finer, _ = self.model.bands(grid.level)
             for n_halvings, size in reversed(list(enumerate(finer, 1))):
@@ -82,7 +102,8 @@ class Network:
         """Planes of the frames numbered in `frames` (int64 [B]).
 
         Returns:
-            float32 [B, n_planes, plane_height, plane_width], nominally in [0, 1], not clipped for output 'linear'.
+            float32 [B, n_planes, plane_height, plane_width], nominally in [0, 1], not clipped for
+            output 'linear'.
         """
         model = self.model
         x = self._stem(parameters, frames)
@@ -92,7 +113,9 @@ class Network:
                 finer = self._moved if model.motion_height else self._grids
                 x = torch.cat([x, finer(parameters, frames, number).to(x.dtype)], dim=1)
                 x = x.contiguous(memory_format=torch.channels_last)
-        x = _conv(parameters, "head.conv", x)[:, :, :model.plane_height, :model.plane_width].float()
+        x = _conv(parameters, "head.conv", x)[
+            :, :, : model.plane_height, : model.plane_width
+        ].float()
         return (torch.tanh(x) + 1) / 2 if model.output == "tanh" else (x + 1) / 2
 
     def _stem(self, parameters: Parameters, frames: Tensor) -> Tensor:
@@ -109,19 +132,25 @@ class Network:
     def _grids(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
         """The blended grids of a level, [B, C, h, w].
 
-        Keys [K, C, h, w] are blended by a product with weights [B, K], since indexing is not deterministic.
+        Keys [K, C, h, w] are blended by a product with weights [B, K], since indexing is not
+        deterministic.
         """
+
         def blended(number: int) -> Tensor:
             keys = parameters[f"stem.grid{number + 1}"]
             weights = self._blends[number][frames].to(keys.dtype)
             return (weights @ keys.reshape(len(keys), -1)).view(len(frames), *keys.shape[1:])
 
-        return torch.cat([blended(i) for i, grid in enumerate(self.model.grids) if grid.level == level], dim=1)
+        return torch.cat(
+            [blended(i) for i, grid in enumerate(self.model.grids) if grid.level == level], dim=1
+        )
 
     def _moved(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
-        """The grids of a level, each key moved from its own moment to the frames' before it is blended; [B, C, h, w].
+        """The grids of a level, each key moved from its own moment to the frames' before it is
+        blended; [B, C, h, w].
 
-        Float32. The keys before and after a frame are taken by products with weights [B, K], as in _grids.
+        Float32. The keys before and after a frame are taken by products with weights [B, K], as in
+        _grids.
         """
         model, motion = self.model, parameters["stem.motion"]
         fields = motion.flatten(1)  # [T, 2 * rows * columns]
@@ -132,7 +161,10 @@ class Network:
         def taken(keys: Tensor, weights: Tensor, then: Tensor) -> Tensor:
             """The key of each frame that has a weight in [B, K], moved, times that weight."""
             by = (now - (weights > 0).to(now.dtype) @ then).view(-1, *motion.shape[1:])
-            return moved((weights @ keys.flatten(1)).view(-1, *keys.shape[1:]), unit * (rows @ by @ columns.T))
+            return moved(
+                (weights @ keys.flatten(1)).view(-1, *keys.shape[1:]),
+                unit * (rows @ by @ columns.T),
+            )
 
         found = []
         for number, grid in enumerate(model.grids):
@@ -153,7 +185,9 @@ class Network:
         if "scrb2" in parts:
             x = self._scrb(parameters, f"{name}.scrb2", x)
         if "skip" in parts:
-            x = x + F.interpolate(start, scale_factor=float(stride), mode="bilinear", align_corners=False)
+            x = x + F.interpolate(
+                start, scale_factor=float(stride), mode="bilinear", align_corners=False
+            )
         return x
 
     def _scrb(self, parameters: Parameters, name: str, x: Tensor) -> Tensor:
@@ -164,15 +198,23 @@ class Network:
 
 def _conv(parameters: Parameters, name: str, x: Tensor, *, depthwise: bool = False) -> Tensor:
     weight = parameters[f"{name}.weight"]
-    return F.conv2d(x, weight, parameters.get(f"{name}.bias"), padding=weight.shape[-1] // 2,
-                    groups=x.shape[1] if depthwise else 1)
+    return F.conv2d(
+        x,
+        weight,
+        parameters.get(f"{name}.bias"),
+        padding=weight.shape[-1] // 2,
+        groups=x.shape[1] if depthwise else 1,
+    )
 
 
 def _upsampled(parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:
-    """pixel_shuffle(silu(conv)), the convolution's outputs ordered so that the shuffle moves whole pixels.
+    """pixel_shuffle(silu(conv)), the convolution's outputs ordered so that the shuffle moves whole
+    pixels.
 
-    Under channels_last that is five times as fast forward and seventeen times backward as F.pixel_shuffle.
+    Under channels_last that is five times as fast forward and seventeen times backward as
+    F.pixel_shuffle.
     """
+
     def reordered(parameter: Tensor) -> Tensor:
         return parameter.view(-1, stride**2, *parameter.shape[1:]).transpose(0, 1).flatten(0, 1)
 

@@ -16,8 +16,8 @@ from nervcodec.video.frames import Frames
 def pack(frames: Frames, model: ModelConfig) -> NDArray[np.uint8]:
     """Frames in the model's colorspace as uint8 [T, n_planes, plane_height, plane_width].
 
-    'yuv': the luma phases (even row, even column), (even, odd), (odd, even), (odd, odd), then Cb, Cr; an odd frame's
-    missing luma row or column repeats the last one.
+    'yuv': the luma phases (even row, even column), (even, odd), (odd, even), (odd, odd), then Cb,
+    Cr; an odd frame's missing luma row or column repeats the last one.
     """
     if model.colorspace == "rgb":
         return np.stack(frames.planes, axis=1)
@@ -35,8 +35,8 @@ def unpack(planes: Tensor, model: ModelConfig) -> Frames:
         n_frames, _, height, width = planes.shape
         luma = planes.new_empty(n_frames, 2 * height, 2 * width)
         for phase in range(4):
-            luma[:, phase // 2::2, phase % 2::2] = planes[:, phase]
-        found = [luma[:, :model.height, :model.width], planes[:, 4], planes[:, 5]]
+            luma[:, phase // 2 :: 2, phase % 2 :: 2] = planes[:, phase]
+        found = [luma[:, : model.height, : model.width], planes[:, 4], planes[:, 5]]
     first, second, third = (plane.contiguous().cpu().numpy() for plane in found)
     return Frames("rgb" if model.colorspace == "rgb" else "yuv420", (first, second, third))
 

@@ -1,4 +1,6 @@
-"""All metrics of two videos: PSNR, SSIM and MS-SSIM (metrics.py), XPSNR by FFmpeg's filter, VMAF where it is there."""
+"""All metrics of two videos: PSNR, SSIM and MS-SSIM (metrics.py), XPSNR by FFmpeg's filter, VMAF
+where it is there.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ class Comparison:
         form: of the reference; n_frames are those compared.
         quality: means over frames, see metrics.Quality.
         pooled_db: PSNR of the mean squared error over all frames: 'y', 'u', 'v', 'rgb'.
-        xpsnr: FFmpeg's average XPSNR in dB by plane 'y', 'u', 'v' (ITU-T P.910 / Helmrich et al. 2020); None with the
-            reason where its filter is missing or frames are too small for it.
+        xpsnr: FFmpeg's average XPSNR in dB by plane 'y', 'u', 'v' (ITU-T P.910 / Helmrich et al.
+            2020); None with the reason where its filter is missing or frames are too small for it.
         vmaf: mean VMAF (0 to 100), or None with the reason.
         per_frame: each frame's figures, by name; all of one length.
         notes: what a reader should know.
@@ -53,16 +55,33 @@ class Comparison:
         quality = asdict(self.quality)
         psnr = {name: quality[f"{name}_db"] for name in ("y", "u", "v", "yuv611", "rgb")}
         same = ("ssim", "ssim_reason", "ms_ssim", "ms_ssim_reason")
-        return {"schema": SCHEMA, "reference": str(self.reference), "distorted": str(self.distorted),
-                "width": self.form.width, "height": self.form.height, "frames": self.form.n_frames, "psnr": psnr,
-                "psnr_of_mean_mse": self.pooled_db,
-                "worst": {"frame": self.quality.worst_frame, "rgb": self.quality.worst_rgb_db},
-                **{name: quality[name] for name in same}, "xpsnr": self.xpsnr, "xpsnr_reason": self.xpsnr_reason,
-                "vmaf": self.vmaf, "vmaf_reason": self.vmaf_reason, "notes": self.notes, "per_frame": self.per_frame}
+        return {
+            "schema": SCHEMA,
+            "reference": str(self.reference),
+            "distorted": str(self.distorted),
+            "width": self.form.width,
+            "height": self.form.height,
+            "frames": self.form.n_frames,
+            "psnr": psnr,
+            "psnr_of_mean_mse": self.pooled_db,
+            "worst": {"frame": self.quality.worst_frame, "rgb": self.quality.worst_rgb_db},
+            **{name: quality[name] for name in same},
+            "xpsnr": self.xpsnr,
+            "xpsnr_reason": self.xpsnr_reason,
+            "vmaf": self.vmaf,
+            "vmaf_reason": self.vmaf_reason,
+            "notes": self.notes,
+            "per_frame": self.per_frame,
+        }
 
 
-def compare(reference: Path, distorted: Path, *, n_frames: int | None = None,
-            on_progress: Callable[[int, int], None] | None = None) -> Comparison:
+def compare(
+    reference: Path,
+    distorted: Path,
+    *,
+    n_frames: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
     """Measures one video against another, whose planes, size and colour tags count.
 
     Args:
@@ -75,13 +94,23 @@ def compare(reference: Path, distorted: Path, *, n_frames: int | None = None,
     (ours, _), (theirs, _) = probe(reference), probe(distorted)
     form = replace(ours, n_frames=_common_frames(ours, theirs, n_frames))
     theirs = replace(theirs, n_frames=form.n_frames)
-    notes = () if ours.frame_rate == theirs.frame_rate else (
-        f"frame rates are {ours.frame_rate} and {theirs.frame_rate}; frames are compared one by one all the same",)
+    notes = (
+        ()
+        if ours.frame_rate == theirs.frame_rate
+        else (
+            (
+                f"frame rates are {ours.frame_rate} and {theirs.frame_rate}; frames are compared"
+                " one by one all the same"
+            ),
+        )
+    )
     meter = QualityMeter(form.color, with_ssim=True)
     with TemporaryDirectory(prefix="nervcodec-") as folder:
         tools = open_tools(Path(folder), form)
         n_done = 0
-        for first, second in zip(read_all(reference, form), read_all(distorted, theirs), strict=True):
+        for first, second in zip(
+            read_all(reference, form), read_all(distorted, theirs), strict=True
+        ):
             meter.add(first, second)
             pair = [to_layout(frames, "yuv420", form.color) for frames in (first, second)]
             for tool in tools:
@@ -89,9 +118,22 @@ def compare(reference: Path, distorted: Path, *, n_frames: int | None = None,
             n_done += first.n_frames
             if on_progress:
                 on_progress(n_done, form.n_frames)
-        (xpsnr, xpsnr_reason, by_frame), (vmaf, vmaf_reason, more) = (tool.result() for tool in tools)
-    return Comparison(reference, distorted, form, meter.result(), meter.pooled_db(), xpsnr, xpsnr_reason, vmaf,
-                      vmaf_reason, meter.series() | by_frame | more, notes)
+        (xpsnr, xpsnr_reason, by_frame), (vmaf, vmaf_reason, more) = (
+            tool.result() for tool in tools
+        )
+    return Comparison(
+        reference,
+        distorted,
+        form,
+        meter.result(),
+        meter.pooled_db(),
+        xpsnr,
+        xpsnr_reason,
+        vmaf,
+        vmaf_reason,
+        meter.series() | by_frame | more,
+        notes,
+    )
 
 
 def write_csv(found: Comparison, path: Path, *, overwrite: bool = False) -> None:
@@ -100,19 +142,30 @@ def write_csv(found: Comparison, path: Path, *, overwrite: bool = False) -> None
     Raises:
         OutputError: it cannot be written; nothing half written stays.
     """
-    with whole_file(path, overwrite=overwrite) as part, open(part, "w", newline="", encoding="utf-8") as file:
+    with (
+        whole_file(path, overwrite=overwrite) as part,
+        open(part, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["frame", *found.per_frame])
-        writer.writerows([number, *values] for number, values in enumerate(zip(*found.per_frame.values(), strict=True)))
+        writer.writerows(
+            [number, *values]
+            for number, values in enumerate(zip(*found.per_frame.values(), strict=True))
+        )
 
 
 def _common_frames(ours: VideoFormat, theirs: VideoFormat, n_frames: int | None) -> int:
     if (ours.width, ours.height) != (theirs.width, theirs.height):
-        raise ConfigError(f"sizes are {ours.width}x{ours.height} and {theirs.width}x{theirs.height}; legal: equal ones")
+        raise ConfigError(
+            f"sizes are {ours.width}x{ours.height} and {theirs.width}x{theirs.height}; legal: equal"
+            " ones"
+        )
     fewest = min(ours.n_frames, theirs.n_frames)
     if n_frames is None and ours.n_frames != theirs.n_frames:
-        raise ConfigError(f"there are {ours.n_frames} and {theirs.n_frames} frames; legal: equal numbers, or "
-                          f"--frames N to compare the first N, up to {fewest}")
+        raise ConfigError(
+            f"there are {ours.n_frames} and {theirs.n_frames} frames; legal: equal numbers, or "
+            f"--frames N to compare the first N, up to {fewest}"
+        )
     if n_frames is not None and not 1 <= n_frames <= fewest:
         raise ConfigError(f"frames is {n_frames}; legal: 1 to {fewest}, which both videos have")
     return fewest if n_frames is None else n_frames

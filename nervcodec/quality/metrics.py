@@ -1,8 +1,9 @@
-"""How close decoded frames are to the source's: PSNR by plane, 6:1:1 and RGB, SSIM and MS-SSIM of luma.
+"""How close decoded frames are to the source's: PSNR by plane, 6:1:1 and RGB, SSIM and MS-SSIM of
+luma.
 
-The reference is always the source's own planes. RGB is our own conversion of both sides (color.py). Means over frames
-are means of the frames' decibels, as is usual for video; the PSNR of the mean error comes out lower or equal and goes
-by a name of its own.
+The reference is always the source's own planes. RGB is our own conversion of both sides (color.py).
+Means over frames are means of the frames' decibels, as is usual for video; the PSNR of the mean
+error comes out lower or equal and goes by a name of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Float64 = NDArray[np.float64]
-# A frame without any error counts as this much in means; the infinite PSNR would leave nothing of the others.
+# A frame without any error counts as this much in means; the infinite PSNR would leave nothing of
+# the others.
 CAP_DB = 100.0
 # Five scales of an 11x11 window: pytorch-msssim wants more than (11 - 1) * 2**4 pixels a side.
 _MS_SSIM_SIDE = 160
@@ -31,7 +33,8 @@ _NAMES = {"yuv420": ("y", "u", "v"), "rgb": ("r", "g", "b")}
 
 @dataclass(frozen=True)
 class Quality:
-    """Distortion of a video; every `_db` is a mean over frames of their PSNR, capped at 100 dB, unless it says worst.
+    """Distortion of a video; every `_db` is a mean over frames of their PSNR, capped at 100 dB,
+    unless it says worst.
 
     Attributes:
         n_frames: frames compared.
@@ -63,11 +66,15 @@ class Quality:
 def frame_mse(ref: Frames, dist: Frames) -> dict[str, Float64]:
     """Mean squared error of every frame, by plane: 'y', 'u', 'v' or 'r', 'g', 'b' -> float64 [T].
 
-    Both sides must have the same layout and size. Squares are summed as integers, so the result is exact.
+    Both sides must have the same layout and size. Squares are summed as integers, so the result is
+    exact.
     """
     assert ref.layout == dist.layout
     pairs = zip(_NAMES[ref.layout], ref.planes, dist.planes)
-    return {name: np.array([_plane_mse(a, b) for a, b in zip(x, y, strict=True)]) for name, x, y in pairs}
+    return {
+        name: np.array([_plane_mse(a, b) for a, b in zip(x, y, strict=True)])
+        for name, x, y in pairs
+    }
 
 
 def psnr_db(mse: ArrayLike, peak: float = 255) -> Float64:
@@ -99,7 +106,9 @@ class QualityMeter:
         self._size = (0, 0)
 
     def add(self, ref: Frames, dist: Frames) -> None:
-        """Compare as many frames of the source and decoded ones, of either layout each, of one size."""
+        """Compare as many frames of the source and decoded ones, of either layout each, of one
+        size.
+        """
         assert ref.n_frames == dist.n_frames
         for t in range(ref.n_frames):
             # Frame by frame, so that conversions never hold more than one.
@@ -124,11 +133,15 @@ class QualityMeter:
         )
 
     def pooled_db(self) -> dict[str, float]:
-        """PSNR of the mean over frames of the squared error of 'y', 'u', 'v' and 'rgb', capped at 100 dB."""
+        """PSNR of the mean over frames of the squared error of 'y', 'u', 'v' and 'rgb', capped at
+        100 dB.
+        """
         return {name: min(float(psnr_db(np.mean(mse))), CAP_DB) for name, mse in self._mse.items()}
 
     def series(self) -> dict[str, list[float]]:
-        """Every frame's figures: 'psnr_y' .. 'psnr_rgb' in dB, 'ssim' and 'ms_ssim' where they were measured."""
+        """Every frame's figures: 'psnr_y' .. 'psnr_rgb' in dB, 'ssim' and 'ms_ssim' where they were
+        measured.
+        """
         found = {f"psnr_{name}": values.tolist() for name, values in self._db().items()}
         similarity = {"ssim": self._ssim, "ms_ssim": self._ms_ssim}
         return found | {name: list(values) for name, values in similarity.items() if values}
@@ -139,7 +152,11 @@ class QualityMeter:
 
     def _too_small(self, name: str, side: int) -> str | None:
         width, height = self._size
-        return f"{name} needs {side} pixels a side or more, not {width}x{height}" if min(self._size) < side else None
+        return (
+            f"{name} needs {side} pixels a side or more, not {width}x{height}"
+            if min(self._size) < side
+            else None
+        )
 
     def _add_frame(self, ref: Frames, dist: Frames) -> None:
         yuv = [to_layout(frames, "yuv420", self._color) for frames in (ref, dist)]
@@ -157,24 +174,33 @@ class QualityMeter:
 
 
 def ssim(ref: Plane, dist: Plane) -> float:
-    """SSIM of two planes [h, w] of 11 samples a side or more (Wang et al. 2004, as pytorch-msssim has it)."""
+    """SSIM of two planes [h, w] of 11 samples a side or more (Wang et al. 2004, as pytorch-msssim
+    has it).
+    """
     from pytorch_msssim import ssim as measure
+
     return float(measure(*_batches(ref, dist), data_range=255))
 
 
 def ms_ssim(ref: Plane, dist: Plane) -> float:
-    """MS-SSIM of two planes [h, w] of more than 160 samples a side (Wang et al. 2003, as pytorch-msssim has it)."""
+    """MS-SSIM of two planes [h, w] of more than 160 samples a side (Wang et al. 2003, as
+    pytorch-msssim has it).
+    """
     from pytorch_msssim import ms_ssim as measure
+
     return float(measure(*_batches(ref, dist), data_range=255))
 
 
 def _batches(*planes: Plane) -> tuple[Tensor, ...]:
     """Planes [h, w] as float32 [1, 1, h, w]."""
     import torch
+
     return tuple(torch.from_numpy(plane.astype(np.float32))[None, None] for plane in planes)
 
 
 def _plane_mse(ref: Plane, dist: Plane) -> float:
-    """The mean squared error of two planes [h, w]; the sum of 2**28 squares of up to 255 fits 64 bits easily."""
+    """The mean squared error of two planes [h, w]; the sum of 2**28 squares of up to 255 fits 64
+    bits easily.
+    """
     difference = np.subtract(ref, dist, dtype=np.int32)
     return float(np.sum(difference * difference, dtype=np.int64) / difference.size)

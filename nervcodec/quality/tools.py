@@ -17,10 +17,13 @@ from nervcodec.video.ffmpeg_filter import FilterStats, has_filter
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import open_writer
 
-# FFmpeg's xpsnr divides by its block size, 4 x round(32 sqrt(pixels / (3840 x 2160))), which is 0 below this.
+# FFmpeg's xpsnr divides by its block size, 4 x round(32 sqrt(pixels / (3840 x 2160))), which is 0
+# below this.
 _XPSNR_PIXELS = 2025
 _VMAF = "vmaf"  # Netflix's program
-Result = tuple[Any, str | None, dict[str, list[float]]]  # the mean or None, why it is None, each frame's figures
+Result = tuple[
+    Any, str | None, dict[str, list[float]]
+]  # the mean or None, why it is None, each frame's figures
 _XPSNR_FRAME = re.compile(r"XPSNR y: *(\S+) +XPSNR u: *(\S+) +XPSNR v: *(\S+)")
 _XPSNR_MEAN = re.compile(r"XPSNR average.* y: *(\S+) +u: *(\S+) +v: *(\S+)")
 
@@ -29,7 +32,9 @@ def open_tools(folder: Path, form: VideoFormat) -> tuple[_Tool, _Tool]:
     """What measures XPSNR and what measures VMAF; their files go into the folder."""
     xpsnr: _Tool = _Missing("this FFmpeg has no filter xpsnr")
     if form.width * form.height < _XPSNR_PIXELS:
-        xpsnr = _Missing(f"XPSNR needs {_XPSNR_PIXELS} pixels a frame or more, not {form.width}x{form.height}")
+        xpsnr = _Missing(
+            f"XPSNR needs {_XPSNR_PIXELS} pixels a frame or more, not {form.width}x{form.height}"
+        )
     elif has_filter("xpsnr"):
         xpsnr = _Xpsnr(folder, form)
     program = shutil.which(_VMAF)
@@ -42,7 +47,9 @@ def open_tools(folder: Path, form: VideoFormat) -> tuple[_Tool, _Tool]:
 
 def tools_here() -> list[str]:
     """Names of what measures XPSNR and VMAF here."""
-    return [name for name in ("xpsnr", "libvmaf") if has_filter(name)] + ([_VMAF] if shutil.which(_VMAF) else [])
+    return [name for name in ("xpsnr", "libvmaf") if has_filter(name)] + (
+        [_VMAF] if shutil.which(_VMAF) else []
+    )
 
 
 class _Tool(Protocol):
@@ -111,8 +118,12 @@ class _VmafProgram:
         self._program, self._log = program, folder / "vmaf.json"
         self._paths = [folder / "reference.y4m", folder / "distorted.y4m"]
         self._open = ExitStack()
-        self._writers = [self._open.enter_context(open_writer(path, replace(form, layout="yuv420"), overwrite=True))
-                         for path in self._paths]
+        self._writers = [
+            self._open.enter_context(
+                open_writer(path, replace(form, layout="yuv420"), overwrite=True)
+            )
+            for path in self._paths
+        ]
 
     def add(self, reference: Frames, distorted: Frames) -> None:
         for writer, frames in zip(self._writers, (reference, distorted)):
@@ -122,7 +133,9 @@ class _VmafProgram:
         self._open.close()
         reference, distorted = map(str, self._paths)
         command = [self._program, "-r", reference, "-d", distorted, "--json", "-o", str(self._log)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         if done.returncode:
             return None, f"{self._program} failed with exit {done.returncode}", {}
         return _vmaf_result(self._log)

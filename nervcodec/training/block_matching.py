@@ -1,8 +1,10 @@
-"""Where what a frame shows was in the first frame: the field from which a fit's motion starts (architecture.MOTION).
+"""Where what a frame shows was in the first frame: the field from which a fit's motion starts
+(architecture.MOTION).
 
-Block matching from coarse to fine: at each level of a pyramid the frame before is moved by what is known, the best of a
-few shifts is found for every cell from a window of two cells, and vectors that stand alone give way to the median of
-their neighbours. It need not be right everywhere: the fit goes on from there, and weighs every change by its bits.
+Block matching from coarse to fine: at each level of a pyramid the frame before is moved by what is
+known, the best of a few shifts is found for every cell from a window of two cells, and vectors that
+stand alone give way to the median of their neighbours. It need not be right everywhere: the fit
+goes on from there, and weighs every change by its bits.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ def trajectories(luma: Tensor, rows: int, columns: int) -> Tensor:
     moves = _moves(luma, rows, columns)
     found = [torch.zeros_like(moves[0])] if len(moves) else [luma.new_zeros(2, rows, columns)]
     for move in moves:
-        before = moved(found[-1][None], move[None] * move.new_tensor([columns / width, rows / height]).view(2, 1, 1))
+        before = moved(
+            found[-1][None],
+            move[None] * move.new_tensor([columns / width, rows / height]).view(2, 1, 1),
+        )
         found.append(move + before[0])
     return torch.stack(found)
 
@@ -50,36 +55,56 @@ def _moves(luma: Tensor, rows: int, columns: int) -> Tensor:
         scale = picture.shape[-1] / luma.shape[-1]
         batch = max(1, _BATCH_VALUES // picture[0].numel())
         parts = (torch.split(values, batch) for values in (picture[1:], picture[:-1], field))
-        shifts = [_best_shifts(now, before, known * scale, reach) for now, before, known in zip(*parts, strict=True)]
+        shifts = [
+            _best_shifts(now, before, known * scale, reach)
+            for now, before, known in zip(*parts, strict=True)
+        ]
         if shifts:
             field = _medians(field + torch.cat(shifts) / scale)
     return field
 
 
 def _best_shifts(now: Tensor, before: Tensor, known: Tensor, reach: int) -> Tensor:
-    """What is to be added to the known moves [T, 2, rows, columns], in samples of these pictures [T, 1, h, w]."""
+    """What is to be added to the known moves [T, 2, rows, columns], in samples of these pictures
+    [T, 1, h, w].
+    """
     height, width = now.shape[2:]
     rows, columns = known.shape[2:]
-    warped = moved(before, F.interpolate(known, (height, width), mode="bilinear", align_corners=False))
+    warped = moved(
+        before, F.interpolate(known, (height, width), mode="bilinear", align_corners=False)
+    )
     padded = F.pad(warped, (reach,) * 4, mode="replicate")
     span = range(2 * reach + 1)
     costs = []
     for i, j in itertools.product(span, span):
-        halves = F.adaptive_avg_pool2d((padded[..., i:i + height, j:j + width] - now).abs(), (2 * rows, 2 * columns))
+        halves = F.adaptive_avg_pool2d(
+            (padded[..., i : i + height, j : j + width] - now).abs(), (2 * rows, 2 * columns)
+        )
         costs.append(F.avg_pool2d(F.pad(halves, (1, 1, 1, 1), mode="replicate"), 4, 2)[:, 0])
     cost = torch.stack(costs, dim=1)  # [T, shifts, rows, columns]
-    offsets = torch.tensor([(j - reach, i - reach) for i, j in itertools.product(span, span)], device=now.device)
-    best = (cost + _SHIFT_COST * offsets.float().norm(dim=1).view(1, -1, 1, 1)).argmin(dim=1, keepdim=True)
+    offsets = torch.tensor(
+        [(j - reach, i - reach) for i, j in itertools.product(span, span)], device=now.device
+    )
+    best = (cost + _SHIFT_COST * offsets.float().norm(dim=1).view(1, -1, 1, 1)).argmin(
+        dim=1, keepdim=True
+    )
     whole = offsets[best[:, 0]].permute(0, 3, 1, 2)  # [T, 2, rows, columns]
-    return whole + torch.stack([_between(cost, best, whole[:, axis], reach, step)
-                                for axis, step in ((0, 1), (1, len(span)))], dim=1)
+    return whole + torch.stack(
+        [
+            _between(cost, best, whole[:, axis], reach, step)
+            for axis, step in ((0, 1), (1, len(span)))
+        ],
+        dim=1,
+    )
 
 
 def _between(cost: Tensor, best: Tensor, whole: Tensor, reach: int, step: int) -> Tensor:
     """The least of a parabola through the best shift and its neighbours, which lie `step` apart.
 
-    0 at the ends, and where the parabola gains less by its shift than a shift must: (low - high)^2 / (8 bend).
+    0 at the ends, and where the parabola gains less by its shift than a shift must: (low - high)^2
+    / (8 bend).
     """
+
     def at(offset: int) -> Tensor:
         return cost.gather(1, (best + offset).clamp(0, cost.shape[1] - 1))[:, 0]
 
@@ -90,10 +115,14 @@ def _between(cost: Tensor, best: Tensor, whole: Tensor, reach: int, step: int) -
 
 
 def _medians(field: Tensor) -> Tensor:
-    """Vector medians of 3 x 3 cells: of nine vectors the one that is least far from all the others."""
+    """Vector medians of 3 x 3 cells: of nine vectors the one that is least far from all the
+    others.
+    """
     rows, columns = field.shape[2:]
     padded = F.pad(field, (1, 1, 1, 1), mode="replicate")
-    near = torch.stack([padded[..., i:i + rows, j:j + columns] for i in range(3) for j in range(3)])
+    near = torch.stack(
+        [padded[..., i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
+    )
     far = sum((near - other).square().sum(dim=2).sqrt() for other in near)  # [9, T, rows, columns]
     assert isinstance(far, Tensor)
     chosen = far.argmin(dim=0)[None, :, None].expand(1, -1, 2, -1, -1)

@@ -20,26 +20,32 @@ class FitConfig:
         finetune_epochs: passes in a second stage, after pruning or before the final rounding.
         finetune_rate: its learning rates over the first stage's.
         batch_size: frames a step.
-        loss: 'mse' (weighted by plane) or 'l1+ssim' (0.7 L1 + 0.3 (1 - SSIM), arXiv 2402.18305, section 3).
-        chroma_weights: weight of the Cb and Cr error against luma's, a pixel of the plane each; 'yuv' and 'mse' only.
+        loss: 'mse' (weighted by plane) or 'l1+ssim' (0.7 L1 + 0.3 (1 - SSIM), arXiv 2402.18305,
+        section 3). chroma_weights: weight of the Cb and Cr error against luma's, a pixel of the
+        plane each; 'yuv' and 'mse' only.
             The default weighs an error as BT.601 carries it into RGB.
-        optimizer: 'adam', or 'muon' (orthogonalised momentum) for dense and convolution weights and Adam for the rest.
-        learning_rate: Adam's; betas: Adam's. muon_rate: Muon's. Both rates are those of stages of at most 400 steps.
-        rate_fall: longer stages have rates that fall with this power of their number of steps.
-        warmup: share of a stage during which the rate rises linearly; then it falls as a cosine to 0.
+        optimizer: 'adam', or 'muon' (orthogonalised momentum) for dense and convolution weights and
+        Adam for the rest. learning_rate: Adam's; betas: Adam's. muon_rate: Muon's. Both rates are
+        those of stages of at most 400 steps. rate_fall: longer stages have rates that fall with
+        this power of their number of steps.
+        warmup: share of a stage during which the rate rises linearly; then it falls as a cosine to
+            0.
         max_gradient: the gradient's norm is clipped to it; 0 leaves it alone.
-        rate_weight: loss = distortion + rate_weight * estimated bits per pixel, with learned steps; 0 fits without
-            regard to rate and rounds to steps that cover each tensor's range.
-        target_bpp, target_psnr: the rate weight is only a start, and steered so that the coded parameters take so many
-            bits a luma pixel, or that the frames have so many dB of RGB PSNR (mean over frames); 0: no target.
+        rate_weight: loss = distortion + rate_weight * estimated bits per pixel, with learned steps;
+            0 fits without regard to rate and rounds to steps that cover each tensor's range.
+        target_bpp, target_psnr: the rate weight is only a start, and steered so that the coded
+            parameters take so many bits a luma pixel, or that the frames have so many dB of RGB
+            PSNR (mean over frames); 0: no target.
         initial_step: where learned steps start.
-        round_from: share of the last stage after which weights are rounded in the forward pass (straight-through);
-            before it they carry uniform noise of one step if rate_weight > 0, else they are exact. Learned steps keep
-            from there on the values they have.
-        refinement: share of the epochs for passes after the fit in which symbols move to where rate and distortion
-            together are least (refine.py); for fits of 'mse' with a rate_weight and without pruning.
-        prune: share of the stem's and blocks' weights set to zero by global magnitude before the second stage.
-        precision: 'float32' or 'bfloat16' arithmetic in the forward and backward pass until the weights are rounded;
+        round_from: share of the last stage after which weights are rounded in the forward pass
+            (straight-through); before it they carry uniform noise of one step if rate_weight > 0,
+            else they are exact. Learned steps keep from there on the values they have.
+        refinement: share of the epochs for passes after the fit in which symbols move to where rate
+            and distortion together are least (refine.py); for fits of 'mse' with a rate_weight and
+            without pruning.
+        prune: share of the stem's and blocks' weights set to zero by global magnitude before the
+        second stage. precision: 'float32' or 'bfloat16' arithmetic in the forward and backward pass
+        until the weights are rounded;
             from then on it is float32, as in the decoder.
         seed: of every random choice.
     """
@@ -86,9 +92,14 @@ class FitConfig:
         check_range("target bpp", self.target_bpp, 0, 1000)
         check_range("target PSNR", self.target_psnr, 0, 100)
         if self.target_bpp and self.target_psnr:
-            raise ConfigError(f"targets are {self.target_bpp:g} bpp and {self.target_psnr:g} dB; legal: one of them")
+            raise ConfigError(
+                f"targets are {self.target_bpp:g} bpp and {self.target_psnr:g} dB; legal: one of"
+                " them"
+            )
         if self.has_target and not self.rate_weight:
-            raise ConfigError("a target needs a rate term, and the rate weight is 0; legal: above 0")
+            raise ConfigError(
+                "a target needs a rate term, and the rate weight is 0; legal: above 0"
+            )
         if self.prune and not self.finetune_epochs:
             raise ConfigError(f"pruning {self.prune} needs fine-tuning epochs; legal: 1 or more")
 
@@ -103,10 +114,14 @@ class FitConfig:
     @property
     def is_refinable(self) -> bool:
         """Whether symbols may be moved after the fit (refine.py)."""
-        return self.loss == "mse" and self.rate_weight > 0 and not self.prune and self.refinement > 0
+        return (
+            self.loss == "mse" and self.rate_weight > 0 and not self.prune and self.refinement > 0
+        )
 
     @property
     def n_refinements(self) -> int:
-        """Passes of the refinement, a target aside; none where they would be too few to be worth its start."""
+        """Passes of the refinement, a target aside; none where they would be too few to be worth
+        its start.
+        """
         n_passes = int(self.refinement * self.total_epochs)
         return n_passes if self.is_refinable and n_passes >= MIN_REFINEMENTS else 0

@@ -15,17 +15,24 @@ from nervcodec.training.state import Fitted
 _BIASES = tuple(0.0025 * 1.5**k for k in range(12))
 
 
-def nearest_to(fitted: Fitted, sizes: Sequence[int], n_keyed: int, error_of: Callable[[Fitted], float],
-               tolerance: float, max_codes: int = 0) -> Fitted:
+def nearest_to(
+    fitted: Fitted,
+    sizes: Sequence[int],
+    n_keyed: int,
+    error_of: Callable[[Fitted], float],
+    tolerance: float,
+    max_codes: int = 0,
+) -> Fitted:
     """The fit with its rounding biased towards or away from zero, so that it meets its target.
 
-    A last resort: a fit bears no change of its rounding, half a decibel for 1 % (docs/ablation.md). What changes are
-    the symbols that were least sure, those nearest to a boundary; only where this does not suffice all steps become
-    some codes larger or smaller, which rounds everything anew.
+    A last resort: a fit bears no change of its rounding, half a decibel for 1 % (docs/ablation.md).
+    What changes are the symbols that were least sure, those nearest to a boundary; only where this
+    does not suffice all steps become some codes larger or smaller, which rounds everything anew.
 
     Args:
         sizes: the groups'; n_keyed: how many of the first of them have keys.
-        error_of: by how much a fit is too large or too good; it falls as the bias and the steps grow.
+        error_of: by how much a fit is too large or too good; it falls as the bias and the steps
+            grow.
         tolerance: the error that is good enough.
         max_codes: by how many codes steps may move.
     """
@@ -51,7 +58,9 @@ def with_steps(fitted: Fitted, codes: int) -> Fitted:
 
 
 def biased(fitted: Fitted, sizes: Sequence[int], n_keyed: int, bias: float) -> Fitted:
-    """The fit with the parameters of all groups but grids moved towards zero, at most to it, by a share of a step."""
+    """The fit with the parameters of all groups but grids moved towards zero, at most to it, by a
+    share of a step.
+    """
     sizes_, steps = torch.tensor(sizes), writable_steps(fitted.log_steps.exp()).cpu()
     steps[:n_keyed] = 0.0
     parameters = fitted.parameters.cpu()

@@ -20,15 +20,18 @@ _ORTHOGONAL_GAIN = 0.7
 _PASSING_GAIN = 1.5
 
 
-def initial_parameters(network: Network, generator: torch.Generator, target: Tensor | None = None) -> Tensor:
-    """A random start, float32 [n_parameters] on the CPU: small grids, zero biases, weights by the stem.
+def initial_parameters(
+    network: Network, generator: torch.Generator, target: Tensor | None = None
+) -> Tensor:
+    """A random start, float32 [n_parameters] on the CPU: small grids, zero biases, weights by the
+    stem.
 
-    With grids depthwise kernels pass on what they take, and matrices are orthogonal; with the paper's stem they all
-    start uniform within +-1/sqrt(fan in), as torch's own layers do.
+    With grids depthwise kernels pass on what they take, and matrices are orthogonal; with the
+    paper's stem they all start uniform within +-1/sqrt(fan in), as torch's own layers do.
 
     Args:
-        target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose motion is estimated;
-            without them it is 0.
+        target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose
+            motion is estimated; without them it is 0.
     """
     parts = [_initial(tensor, generator, network.model.stem) for tensor in network.tensors]
     if target is not None and network.model.motion_height:
@@ -37,11 +40,21 @@ def initial_parameters(network: Network, generator: torch.Generator, target: Ten
 
 
 def _estimated_motion(target: Tensor, model: ModelConfig, shots: Shots) -> Tensor:
-    """The motion of frames as from pack, by block matching: float32 [T, 2, motion_height, motion_width]."""
+    """The motion of frames as from pack, by block matching: float32 [T, 2, motion_height,
+    motion_width].
+    """
     luma = target[:, 1] if model.colorspace == "rgb" else target[:, :4].float().mean(dim=1)
-    missing = (0, model.covered_width - model.plane_width, 0, model.covered_height - model.plane_height)
+    missing = (
+        0,
+        model.covered_width - model.plane_width,
+        0,
+        model.covered_height - model.plane_height,
+    )
     luma = F.pad(luma.float()[:, None], missing, mode="replicate")[:, 0]
-    found = [trajectories(shot, model.motion_height, model.motion_width) for shot in torch.split(luma, list(shots))]
+    found = [
+        trajectories(shot, model.motion_height, model.motion_width)
+        for shot in torch.split(luma, list(shots))
+    ]
     return torch.cat(found) / MOTION_UNIT
 
 

@@ -21,9 +21,11 @@ def plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:
 def ssim(output: Tensor, target: Tensor) -> Tensor:
     """Mean SSIM of two batches in [0, 1] by pytorch-msssim.
 
-    The window shrinks below 11 where the frame is smaller; a side of one pixel, which it cannot take, is doubled.
+    The window shrinks below 11 where the frame is smaller; a side of one pixel, which it cannot
+    take, is doubled.
     """
     from pytorch_msssim import ssim as pytorch_ssim
+
     for axis in (-2, -1):
         if output.shape[axis] == 1:
             output, target = (torch.cat([batch, batch], axis) for batch in (output, target))
@@ -36,8 +38,11 @@ def ssim(output: Tensor, target: Tensor) -> Tensor:
 @lru_cache
 @torch.inference_mode(False)
 def _window(side: int, n_planes: int, device: torch.device) -> Tensor:
-    """pytorch-msssim's Gaussian window, where it is needed: to copy it at every step would keep a GPU waiting."""
+    """pytorch-msssim's Gaussian window, where it is needed: to copy it at every step would keep a
+    GPU waiting.
+    """
     from pytorch_msssim import SSIM
+
     window: Tensor = SSIM(win_size=side, channel=n_planes).win.to(device)
     return window
 

@@ -1,7 +1,7 @@
 """The optimizers of a fit, over one flat vector of parameters, and their schedule.
 
-Adam is torch's. Muon (Jordan et al. 2024: momentum, orthogonalised by five Newton-Schulz steps) is our own because
-torch's takes one matrix at a time: here matrices go through in a few batches.
+Adam is torch's. Muon (Jordan et al. 2024: momentum, orthogonalised by five Newton-Schulz steps) is
+our own because torch's takes one matrix at a time: here matrices go through in a few batches.
 """
 
 from __future__ import annotations
@@ -17,17 +17,24 @@ from nervcodec.training.config import FitConfig
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _SHORT_STAGE = 400  # steps: longer ones have lower rates
-_LEAST_SIDE = {"cpu": 32, "cuda": 64}  # of a matrix in a stack; a GPU's time goes with the number of stacks
+_LEAST_SIDE = {
+    "cpu": 32,
+    "cuda": 64,
+}  # of a matrix in a stack; a GPU's time goes with the number of stacks
 _LOW_PRECISION_SIDE = 128  # products of matrices with a smaller side are faster in float32
 
 
 def peak_factor(n_steps: int, fall: float) -> float:
-    """The highest learning rate of a stage over the configured one, which is meant for 400 steps or fewer."""
+    """The highest learning rate of a stage over the configured one, which is meant for 400 steps or
+    fewer.
+    """
     return float(max(n_steps / _SHORT_STAGE, 1.0) ** -fall)
 
 
 def rate_factor(progress: float, warmup: float) -> float:
-    """Learning rate over its peak at `progress` in [0, 1): linear warm-up, then half a cosine down to 0."""
+    """Learning rate over its peak at `progress` in [0, 1): linear warm-up, then half a cosine down
+    to 0.
+    """
     rise = min(1.0, progress / warmup) if warmup else 1.0
     fall = max(0.0, progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
     return rise * 0.5 * (1 + math.cos(math.pi * fall))
@@ -36,17 +43,25 @@ def rate_factor(progress: float, warmup: float) -> float:
 class Muon:
     """Muon for the 'matrix' tensors of a flat parameter vector.
 
-    `step` consumes their gradient (sets it to zero), so that an optimizer of the whole vector leaves them alone.
+    `step` consumes their gradient (sets it to zero), so that an optimizer of the whole vector
+    leaves them alone.
     """
 
     momentum = 0.95
 
-    def __init__(self, flat: torch.Tensor, tensors: Sequence[Tensor], precision: torch.dtype) -> None:
+    def __init__(
+        self, flat: torch.Tensor, tensors: Sequence[Tensor], precision: torch.dtype
+    ) -> None:
         self.flat = flat
         self.velocity = torch.zeros_like(flat)
         stacks, places, gains = _stacked(tensors, _LEAST_SIDE[flat.device.type])
-        self._stacks = [(stack.to(flat.device), precision if min(stack.shape[1:]) >= _LOW_PRECISION_SIDE
-                         else torch.float32) for stack in stacks]
+        self._stacks = [
+            (
+                stack.to(flat.device),
+                precision if min(stack.shape[1:]) >= _LOW_PRECISION_SIDE else torch.float32,
+            )
+            for stack in stacks
+        ]
         self._places, self._gains = places.to(flat.device), gains.to(flat.device)
         self._is_other = (self._gains == 0).to(flat.dtype)
 
@@ -56,19 +71,26 @@ class Muon:
         assert gradient is not None
         self.velocity.lerp_(gradient, 1 - self.momentum)
         direction = F.pad(gradient.lerp(self.velocity, self.momentum), (0, 1))
-        updates = [orthogonalised(direction[stack], precision).view(-1) for stack, precision in self._stacks]
+        updates = [
+            orthogonalised(direction[stack], precision).view(-1)
+            for stack, precision in self._stacks
+        ]
         update = torch.cat([*updates, direction[-1:]])[self._places]
         self.flat.sub_(update.mul_(self._gains * rate))
         gradient.mul_(self._is_other)
 
 
-def _stacked(tensors: Sequence[Tensor], least_side: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-    """Matrices of similar shapes as stacks: small sides are padded, since zeros around a matrix change nothing.
+def _stacked(
+    tensors: Sequence[Tensor], least_side: int
+) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Matrices of similar shapes as stacks: small sides are padded, since zeros around a matrix
+    change nothing.
 
     Returns:
-        stacks: int64 [n, rows, columns] each: which parameter every entry is; n_parameters stands for a zero.
-        places: int64 [n_parameters]: the reverse, where in all stacks, one after the other, a parameter went; past
-            their end for what is in none.
+        stacks: int64 [n, rows, columns] each: which parameter every entry is; n_parameters stands
+            for a zero.
+        places: int64 [n_parameters]: the reverse, where in all stacks, one after the other, a
+            parameter went; past their end for what is in none.
         gains: float32 [n_parameters]: sqrt(max(1, rows / columns)) of a matrix, 0 for what is none.
     """
     n_parameters = sum(tensor.size for tensor in tensors)
@@ -82,7 +104,7 @@ def _stacked(tensors: Sequence[Tensor], least_side: int) -> tuple[list[torch.Ten
             entries = torch.full(shape, n_parameters)
             entries[:rows, :columns] = torch.arange(start, start + tensor.size).view(rows, columns)
             by_shape.setdefault(shape, []).append(entries)
-            gains[start:start + tensor.size] = max(1.0, rows / columns) ** 0.5
+            gains[start : start + tensor.size] = max(1.0, rows / columns) ** 0.5
         start += tensor.size
     stacks = [torch.stack(matrices) for matrices in by_shape.values()]
     n_entries = sum(stack.numel() for stack in stacks)
@@ -92,7 +114,9 @@ def _stacked(tensors: Sequence[Tensor], least_side: int) -> tuple[list[torch.Ten
 
 
 def orthogonalised(matrices: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
-    """Roughly U V^T of each matrix [n, rows, columns] = U S V^T: singular values come out between 0.7 and 1.2."""
+    """Roughly U V^T of each matrix [n, rows, columns] = U S V^T: singular values come out between
+    0.7 and 1.2.
+    """
     a, b, c = _NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.to(precision)
@@ -105,14 +129,21 @@ def orthogonalised(matrices: torch.Tensor, precision: torch.dtype) -> torch.Tens
 
 
 class Optimizer:
-    """One step on parameters and steps as FitConfig says; its state can be copied out and put back."""
+    """One step on parameters and steps as FitConfig says; its state can be copied out and put
+    back.
+    """
 
-    def __init__(self, fit: FitConfig, flat: torch.Tensor, log_steps: torch.Tensor, tensors: Sequence[Tensor]) -> None:
+    def __init__(
+        self, fit: FitConfig, flat: torch.Tensor, log_steps: torch.Tensor, tensors: Sequence[Tensor]
+    ) -> None:
         self.fit, self.flat = fit, flat
         leaves = [leaf for leaf in (flat, log_steps) if leaf.requires_grad]
-        self._adam = torch.optim.Adam(leaves, lr=fit.learning_rate, betas=fit.betas, fused=True,
-                                      capturable=flat.is_cuda)
-        self._muon = Muon(flat, tensors, getattr(torch, fit.precision)) if fit.optimizer == "muon" else None
+        self._adam = torch.optim.Adam(
+            leaves, lr=fit.learning_rate, betas=fit.betas, fused=True, capturable=flat.is_cuda
+        )
+        self._muon = (
+            Muon(flat, tensors, getattr(torch, fit.precision)) if fit.optimizer == "muon" else None
+        )
 
     def step(self, factor: torch.Tensor | float) -> None:
         """Moves along the gradients with `factor` times the configured rates, and clears them."""
@@ -127,8 +158,11 @@ class Optimizer:
 
     def state(self) -> dict[str, torch.Tensor]:
         """A copy of all that the next step depends on, besides parameters and gradients."""
-        state = {f"adam.{number}.{name}": value.clone() for number, values in self._adam.state_dict()["state"].items()
-                 for name, value in values.items()}
+        state = {
+            f"adam.{number}.{name}": value.clone()
+            for number, values in self._adam.state_dict()["state"].items()
+            for name, value in values.items()
+        }
         return {**state, "muon.velocity": self._muon.velocity.clone()} if self._muon else state
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:

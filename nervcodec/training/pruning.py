@@ -12,8 +12,8 @@ from nervcodec.format.tensors import DEPTHWISE, GRID, MATRIX, Tensor
 def magnitude_mask(values: torch.Tensor, tensors: Sequence[Tensor], ratio: float) -> torch.Tensor:
     """1 where a parameter stays, 0 where it is pruned.
 
-    The `ratio` smallest magnitudes of all stem and block weights taken together are pruned; the head and the
-    biases stay whole. Equal magnitudes are pruned in coded order.
+    The `ratio` smallest magnitudes of all stem and block weights taken together are pruned; the
+    head and the biases stay whole. Equal magnitudes are pruned in coded order.
 
     Args:
         values: float32 [n_parameters], flat in the order of `tensors`.

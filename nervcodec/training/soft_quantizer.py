@@ -1,6 +1,8 @@
-"""Quantization as training sees it: noise or straight-through rounding, learned steps, an estimated rate.
+"""Quantization as training sees it: noise or straight-through rounding, learned steps, an estimated
+rate.
 
-The rate estimate is the entropy of a discretised Laplace density of each group's own mean magnitude.
+The rate estimate is the entropy of a discretised Laplace density of each group's own mean
+magnitude.
 """
 
 from __future__ import annotations
@@ -18,51 +20,68 @@ _LEAST_MAGNITUDE = 0.05  # of a group's symbols in the mean, for its estimated r
 
 
 def writable_steps(steps: torch.Tensor) -> torch.Tensor:
-    """The steps (float32, positive) with their mantissas rounded to the bits that a step code holds."""
+    """The steps (float32, positive) with their mantissas rounded to the bits that a step code
+    holds.
+    """
     spare = 23 - MANTISSA_BITS
     bits = steps.detach().view(torch.int32)
     return ((bits + (1 << spare - 1)) >> spare << spare).view(torch.float32)
 
 
 class SoftQuantizer:
-    """Quantization as the fit sees it: additive noise or straight-through rounding, with one step a group.
+    """Quantization as the fit sees it: additive noise or straight-through rounding, with one step a
+    group.
 
     Args:
         sizes: numbers of parameters of the groups, in the order of the flat parameter vector.
         max_symbol: largest magnitude of a symbol.
-        log_steps: natural logarithms of the steps, float32 [n_groups]; a leaf if the steps are learned.
+        log_steps: natural logarithms of the steps, float32 [n_groups]; a leaf if the steps are
+            learned.
         keys: of the first groups (see quantize); the others have none.
     """
 
-    def __init__(self, sizes: Sequence[int], max_symbol: int, log_steps: torch.Tensor,
-                 keys: Sequence[Keys] = ()) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        max_symbol: int,
+        log_steps: torch.Tensor,
+        keys: Sequence[Keys] = (),
+    ) -> None:
         device = log_steps.device
         # (values, values a key) of each shot of each group of keys
-        self._lagged = [(n_keys * (size // sum(own)), size // sum(own)) for size, own in zip(sizes, keys)
-                        for n_keys in own]
+        self._lagged = [
+            (n_keys * (size // sum(own)), size // sum(own))
+            for size, own in zip(sizes, keys)
+            for n_keys in own
+        ]
         self.log_steps = log_steps
         self.max_symbol = max_symbol
         self.sizes = torch.tensor(sizes, device=device)
         self._group = torch.repeat_interleave(torch.arange(len(sizes), device=device), self.sizes)
 
     def noisy(self, values: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols) clipped, with noise, uniform in [-1/2, 1/2), in place of rounding; both [n_parameters].
+        """(values, symbols) clipped, with noise, uniform in [-1/2, 1/2), in place of rounding; both
+        [n_parameters].
 
-        A difference carries the noise of one value, not of two: where a grid stands still it is to cost nothing.
+        A difference carries the noise of one value, not of two: where a grid stands still it is to
+        cost nothing.
         """
         found: tuple[torch.Tensor, torch.Tensor] = _Quantize.apply(  # type: ignore[no-untyped-call]
-            values, self.log_steps, noise, self)
+            values, self.log_steps, noise, self
+        )
         return found
 
     def rounded(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols): values rounded and clipped, by steps that can be written, are what the decoder will see.
+        """(values, symbols): values rounded and clipped, by steps that can be written, are what the
+        decoder will see.
 
-        The gradient passes straight through the rounding of the values; the steps get none and stay as they are. The
-        symbols are not rounded, so that their rate pulls those that round to zero towards it: left alone they drift
-        over the boundary, and files grow (docs/ablation.md).
+        The gradient passes straight through the rounding of the values; the steps get none and stay
+        as they are. The symbols are not rounded, so that their rate pulls those that round to zero
+        towards it: left alone they drift over the boundary, and files grow (docs/ablation.md).
         """
         found: tuple[torch.Tensor, torch.Tensor] = _Quantize.apply(  # type: ignore[no-untyped-call]
-            values, self.log_steps, None, self)
+            values, self.log_steps, None, self
+        )
         return found
 
     def per_parameter(self, per_group: torch.Tensor) -> torch.Tensor:
@@ -83,33 +102,43 @@ class SoftQuantizer:
         """Symbols as they are coded, [n_parameters]."""
         symbols, start = multiples.clone(), 0
         for size, lag in self._lagged:
-            symbols[start + lag:start + size] -= multiples[start:start + size - lag]
+            symbols[start + lag : start + size] -= multiples[start : start + size - lag]
             start += size
         return symbols
 
     def differences_backward(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The gradient with respect to the multiples from that with respect to their differences."""
+        """The gradient with respect to the multiples from that with respect to their
+        differences.
+        """
         by_multiple, start = gradient.clone(), 0
         for size, lag in self._lagged:
-            by_multiple[start:start + size - lag] -= gradient[start + lag:start + size]
+            by_multiple[start : start + size - lag] -= gradient[start + lag : start + size]
             start += size
         return by_multiple
 
     def rate_bits(self, symbols: torch.Tensor) -> torch.Tensor:
         """Estimated size in bits of symbols (or of noisy ones), a differentiable scalar.
 
-        -log2 of the mass that a Laplace density of each group's mean magnitude puts on [s - 1/2, s + 1/2].
+        -log2 of the mass that a Laplace density of each group's mean magnitude puts on [s - 1/2, s
+          + 1/2].
         """
         bits: torch.Tensor = _LaplaceBits.apply(symbols, self)  # type: ignore[no-untyped-call]
         return bits
 
 
 class _Quantize(torch.autograd.Function):
-    """SoftQuantizer.noisy, or .rounded without noise; by hand at half the time of automatic differentiation."""
+    """SoftQuantizer.noisy, or .rounded without noise; by hand at half the time of automatic
+    differentiation.
+    """
 
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, log_steps: torch.Tensor, noise: torch.Tensor | None,
-                quantizer: SoftQuantizer) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        ctx: Any,
+        values: torch.Tensor,
+        log_steps: torch.Tensor,
+        noise: torch.Tensor | None,
+        quantizer: SoftQuantizer,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         steps = log_steps.exp()
         step = quantizer.per_parameter(steps if noise is not None else writable_steps(steps))
         scaled = values / step
@@ -128,22 +157,29 @@ class _Quantize(torch.autograd.Function):
         return found, symbols
 
     @staticmethod
-    def backward(ctx: Any, by_value: torch.Tensor,
-                 by_symbol: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
+    def backward(
+        ctx: Any, by_value: torch.Tensor, by_symbol: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
         step, scaled, is_inside, found = ctx.saved_tensors
-        by_scaled = ctx.quantizer.differences_backward(by_symbol).addcmul_(by_value, step).mul_(is_inside)
+        by_scaled = (
+            ctx.quantizer.differences_backward(by_symbol).addcmul_(by_value, step).mul_(is_inside)
+        )
         by_log_step = None
         if ctx.has_noise:
-            by_log_step = ctx.quantizer.group_sums((by_value * found).addcmul_(by_scaled, scaled, value=-1))
+            by_log_step = ctx.quantizer.group_sums(
+                (by_value * found).addcmul_(by_scaled, scaled, value=-1)
+            )
         return by_scaled / step, by_log_step, None, None
 
 
 class _LaplaceBits(torch.autograd.Function):
-    """Bits of symbols [n_parameters] under Laplace densities of the groups' mean magnitudes; a scalar.
+    """Bits of symbols [n_parameters] under Laplace densities of the groups' mean magnitudes; a
+    scalar.
 
-    By hand, with its gradient, at a third of what automatic differentiation takes. With the inverse scale r and the
-    magnitude m = min(|s|, 1/2), the mass on [s - 1/2, s + 1/2] is p(m) exp(-r (|s| - m)), and with
-    a = expm1(r (m - 1/2)), b = expm1(-r (m + 1/2)) it is p(m) = -(a + b) / 2; its slopes follow from a and b.
+    By hand, with its gradient, at a third of what automatic differentiation takes. With the inverse
+    scale r and the magnitude m = min(|s|, 1/2), the mass on [s - 1/2, s + 1/2] is p(m) exp(-r (|s|
+    - m)), and with a = expm1(r (m - 1/2)), b = expm1(-r (m + 1/2)) it is p(m) = -(a + b) / 2; its
+    slopes follow from a and b.
     """
 
     @staticmethod
@@ -167,12 +203,18 @@ class _LaplaceBits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        by_symbol, = ctx.saved_tensors
+        (by_symbol,) = ctx.saved_tensors
         return by_symbol * (gradient / math.log(2)), None
 
 
-def covering_steps(values: torch.Tensor, sizes: Sequence[int], max_symbol: int, n_keyed: int = 0) -> list[int]:
-    """Step codes that just cover each group's largest magnitude: the plain b-bit quantizer, 2^b - 1 levels."""
+def covering_steps(
+    values: torch.Tensor, sizes: Sequence[int], max_symbol: int, n_keyed: int = 0
+) -> list[int]:
+    """Step codes that just cover each group's largest magnitude: the plain b-bit quantizer, 2^b - 1
+    levels.
+    """
     peaks = [float(group.abs().max()) for group in torch.split(values.detach(), list(sizes))]
     limits = [max(max_symbol // 2, 1)] * n_keyed + [max_symbol] * (len(sizes) - n_keyed)
-    return [code_from_step(peak / limit, up=True) for peak, limit in zip(peaks, limits, strict=True)]
+    return [
+        code_from_step(peak / limit, up=True) for peak, limit in zip(peaks, limits, strict=True)
+    ]

@@ -1,4 +1,6 @@
-"""What goes into a fit and comes out of it, besides its configuration: progress, checkpoints, gauges, the result."""
+"""What goes into a fit and comes out of it, besides its configuration: progress, checkpoints,
+gauges, the result.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from torch import Tensor
 class Progress:
     """Where a fit stands.
 
-    psnr_db: of the last full epoch's training frames, luma or RGB; n_bytes: about what the parameters would take, with
-    a rate weight; both None before the first epoch's end.
+    psnr_db: of the last full epoch's training frames, luma or RGB; n_bytes: about what the
+    parameters would take, with a rate weight; both None before the first epoch's end.
     """
 
     stage: str
@@ -48,7 +50,11 @@ class Checkpoint:
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The arrays whose names begin with a prefix, by the rest of their names."""
-        return {name.removeprefix(prefix): value for name, value in self.arrays.items() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.arrays.items()
+            if name.startswith(prefix)
+        }
 
 
 class Keeper(Protocol):
@@ -67,7 +73,9 @@ def silent(_: Progress) -> None:
 
 @dataclass
 class Fitted:
-    """Parameters float32 [n_parameters], ln(step) float32 [n_groups] and how often the fit was rolled back."""
+    """Parameters float32 [n_parameters], ln(step) float32 [n_groups] and how often the fit was
+    rolled back.
+    """
 
     parameters: Tensor
     log_steps: Tensor
@@ -76,7 +84,9 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Gauges:
-    """What a fit would give if it ended now: the bits of its coded parameters, the RGB PSNR of its decoded frames."""
+    """What a fit would give if it ended now: the bits of its coded parameters, the RGB PSNR of its
+    decoded frames.
+    """
 
     bits: Callable[[Fitted], float]
     rgb_db: Callable[[Fitted], float]

@@ -1,7 +1,7 @@
 """Outputs that are written whole or not at all: a temporary neighbour, fsync, rename.
 
-Whatever goes wrong meanwhile (an exception, a full disk, Ctrl-C), the name asked for holds either what it held before
-or the complete new content. stdlib only.
+Whatever goes wrong meanwhile (an exception, a full disk, Ctrl-C), the name asked for holds either
+what it held before or the complete new content. stdlib only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def check_output(
         raise OutputError("the output has no name; name a file")
     with os_errors(path):
         target = _resolved(path)
-        if os.path.exists(path) and not target.exists():  # a pipe by the name /dev/stdout: nothing can take its place
+        if (
+            os.path.exists(path) and not target.exists()
+        ):  # a pipe by the name /dev/stdout: nothing can take its place
             raise OutputError(f"cannot write {path}: it is not a regular file; name a file")
         _check_parent(target, path)
         if source is not None:
@@ -54,7 +56,8 @@ def check_output(
 
 @contextmanager
 def whole_file(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, with its suffix; on success it becomes `path`, on any exception it goes.
+    """Yield a temporary path beside `path`, with its suffix; on success it becomes `path`, on any
+    exception it goes.
 
     An OSError inside the block counts as a failure to write this output.
 
@@ -76,10 +79,11 @@ def whole_file(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it takes the place of `path`, on any exception it goes.
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`, on any
+    exception it goes.
 
-    An existing folder is replaced only if it is empty, or, with `overwrite`, if it holds nothing but frames named as
-    we name them: files of anybody else are never deleted.
+    An existing folder is replaced only if it is empty, or, with `overwrite`, if it holds nothing
+    but frames named as we name them: files of anybody else are never deleted.
 
     Raises:
         OutputExists, OutputError: as check_output, before any work; OutputError if writing fails.
@@ -123,7 +127,9 @@ def _neighbour(target: Path, suffix: str) -> Path:
 def _check_parent(target: Path, path: str | Path) -> None:
     if not target.parent.is_dir():
         named = Path(path).parent
-        missing = target.parent if named.is_dir() else named  # a link may point to where there is no folder
+        missing = (
+            target.parent if named.is_dir() else named
+        )  # a link may point to where there is no folder
         raise OutputError(f"cannot write {path}: there is no folder {missing}; create it first")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {path}: the folder {Path(path).parent} is not writable")
@@ -131,7 +137,12 @@ def _check_parent(target: Path, path: str | Path) -> None:
 
 def _check_source(target: Path, source: Path, path: str | Path, folder: bool) -> None:
     # os.path.exists, since a source whose very name is impossible is no fault of the output.
-    inside = folder and os.path.exists(source.parent) and target.exists() and os.path.samefile(source.parent, target)
+    inside = (
+        folder
+        and os.path.exists(source.parent)
+        and target.exists()
+        and os.path.samefile(source.parent, target)
+    )
     if inside or (os.path.exists(source) and target.exists() and os.path.samefile(source, target)):
         raise OutputExists(f"{path} is the input itself; choose another output")
 
@@ -151,11 +162,15 @@ def _check_folder(target: Path, path: str | Path, overwrite: bool) -> None:
     if not os.path.lexists(target):
         return
     if not target.is_dir():
-        raise OutputExists(f"{path} exists already and is not a folder; name a new or an empty folder")
+        raise OutputExists(
+            f"{path} exists already and is not a folder; name a new or an empty folder"
+        )
     names = sorted(entry.name for entry in target.iterdir())
     foreign = [name for name in names if not _FRAME_PATTERN.fullmatch(name)]
     if foreign:
-        raise OutputExists(f"{path} holds other files ({foreign[0]}); name a new or an empty folder")
+        raise OutputExists(
+            f"{path} holds other files ({foreign[0]}); name a new or an empty folder"
+        )
     if names and not overwrite:
         raise OutputExists(f"{path} exists already; -y overwrites it")
 

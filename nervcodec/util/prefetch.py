@@ -1,4 +1,6 @@
-"""Work that is done on a thread of its own while its results are used: what computes lets go of Python's lock."""
+"""Work that is done on a thread of its own while its results are used: what computes lets go of
+Python's lock.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ _END: Any = object()
 
 
 def ahead(items: Iterator[Item], n: int) -> Generator[Item, None, None]:
-    """The items in their order, of which up to n are made on another thread before they are asked for.
+    """The items in their order, of which up to n are made on another thread before they are asked
+    for.
 
-    What making one raises is raised when that one is asked for. Whoever stops early waits for the item in the making.
+    What making one raises is raised when that one is asked for. Whoever stops early waits for the
+    item in the making.
     """
     with ThreadPoolExecutor(1, "ahead") as thread:
         coming: deque[Future[Item]] = deque(thread.submit(next, items, _END) for _ in range(n))

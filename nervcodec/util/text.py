@@ -11,10 +11,19 @@ def printable(text: str) -> str:
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], n_texts: int = 1) -> str:
-    """The table with its columns padded; the first n_texts columns are set to the left, the others to the right."""
+    """The table with its columns padded; the first n_texts columns are set to the left, the others
+    to the right.
+    """
     lines = [[printable(cell) for cell in line] for line in (heads, *rows)]
     widths = [max(3, *(len(line[k]) for line in lines)) for k in range(len(heads))]
-    rule = ["-" * width if k < n_texts else "-" * (width - 1) + ":" for k, width in enumerate(widths)]
-    first, *others = ([cell.ljust(width) if k < n_texts else cell.rjust(width)
-                       for k, (cell, width) in enumerate(zip(line, widths))] for line in lines)
+    rule = [
+        "-" * width if k < n_texts else "-" * (width - 1) + ":" for k, width in enumerate(widths)
+    ]
+    first, *others = (
+        [
+            cell.ljust(width) if k < n_texts else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(line, widths))
+        ]
+        for line in lines
+    )
     return "\n".join(f"| {' | '.join(line)} |" for line in [first, rule, *others])

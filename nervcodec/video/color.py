@@ -1,7 +1,8 @@
 """Conversion between Y'CbCr 4:2:0 and R'G'B' in float (ITU-T H.273, section 8.3).
 
-Everything that is measured or shown in RGB goes through here, never through swscale, so that the same planes give
-the same RGB everywhere. Samples are rounded to the nearest integer, ties to even, and clipped to 0 ... 255.
+Everything that is measured or shown in RGB goes through here, never through swscale, so that the
+same planes give the same RGB everywhere. Samples are rounded to the nearest integer, ties to even,
+and clipped to 0 ... 255.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from nervcodec.format.video_format import ColorTags
 from nervcodec.video.frames import Frames, Plane
 
 Float = NDArray[np.float32]
-# (Kr, Kb) of H.273 table 4 by matrix code point; every other code falls back by height, as an untagged video does.
+# (Kr, Kb) of H.273 table 4 by matrix code point; every other code falls back by height, as an
+# untagged video does.
 _KR_KB = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -27,7 +29,9 @@ _KR_KB = {
 
 
 class Matrix(NamedTuple):
-    """How Y'CbCr relates to R'G'B': luma weights, range, and the H.273 code point they stand for."""
+    """How Y'CbCr relates to R'G'B': luma weights, range, and the H.273 code point they stand
+    for.
+    """
 
     kr: float
     kb: float
@@ -36,7 +40,8 @@ class Matrix(NamedTuple):
 
 
 def resolve_matrix(color: ColorTags, height: int) -> Matrix:
-    """The matrix and range to convert with: those tagged, else BT.601 under 720 lines, BT.709 from 720; limited range.
+    """The matrix and range to convert with: those tagged, else BT.601 under 720 lines, BT.709 from
+    720; limited range.
 
     Code points without fixed Kr and Kb (identity, ICtCp, ...) count as untagged.
     """
@@ -46,7 +51,9 @@ def resolve_matrix(color: ColorTags, height: int) -> Matrix:
 
 
 def yuv420_to_rgb(frames: Frames, color: ColorTags) -> Frames:
-    """Convert to 'rgb', each chroma sample serving its 2x2 block (nearest); one frame at a time, in float32."""
+    """Convert to 'rgb', each chroma sample serving its 2x2 block (nearest); one frame at a time, in
+    float32.
+    """
     assert frames.layout == "yuv420"
     matrix = resolve_matrix(color, frames.height)
     out = Frames.empty("rgb", frames.n_frames, frames.width, frames.height)
@@ -59,7 +66,9 @@ def yuv420_to_rgb(frames: Frames, color: ColorTags) -> Frames:
 
 
 def rgb_to_yuv420(frames: Frames, color: ColorTags) -> Frames:
-    """Convert to 'yuv420', chroma the mean of its 2x2 block (edges replicated), rounded once; a frame at a time."""
+    """Convert to 'yuv420', chroma the mean of its 2x2 block (edges replicated), rounded once; a
+    frame at a time.
+    """
     assert frames.layout == "rgb"
     matrix = resolve_matrix(color, frames.height)
     out = Frames.empty("yuv420", frames.n_frames, frames.width, frames.height)
@@ -80,7 +89,9 @@ def to_layout(frames: Frames, layout: str, color: ColorTags) -> Frames:
 
 
 def shrink_plane(plane: Plane, across: int, down: int) -> Plane:
-    """The means of blocks of `down` x `across` samples (1 or 2 each), edges replicated: [h, w] -> ceil halves."""
+    """The means of blocks of `down` x `across` samples (1 or 2 each), edges replicated: [h, w] ->
+    ceil halves.
+    """
     return plane if across == down == 1 else _round(_shrink(plane.astype(np.float32), across, down))
 
 

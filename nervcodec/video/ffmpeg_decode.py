@@ -47,7 +47,8 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError) as error:
-        # Of what it makes no sense of, FFmpeg says all sorts of things: "Invalid argument", "Input/output error" ...
+        # Of what it makes no sense of, FFmpeg says all sorts of things: "Invalid argument",
+        # "Input/output error" ...
         is_plain = isinstance(error, (FileNotFoundError, PermissionError, MemoryError))
         hint = _HINT if isinstance(error, av.FFmpegError) and not is_plain else ""
         raise VideoError(f"cannot read {path}: {error.strerror or error}{hint}") from error
@@ -57,7 +58,11 @@ def _reading(path: Path) -> Iterator[None]:
 def video_stream(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     # The protocol is named because FFmpeg would take one from a name such as `take:2.mp4`.
     with _reading(path), av.open(f"file:{path}", metadata_errors="replace") as container:
-        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        streams = [
+            s
+            for s in container.streams.video
+            if not s.disposition & av.stream.Disposition.attached_pic
+        ]
         if not streams:
             raise VideoError(f"{path}: there is no video in it")
         if streams[0].codec_context is not None and streams[0].codec_context.name in _TEXT_CODECS:
@@ -81,7 +86,8 @@ def decode_png(file: Path) -> VideoFrame:
 
 
 def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
-    """The decoded frames of a file of write_elementary, one at a time, cropped to the size of `fmt`.
+    """The decoded frames of a file of write_elementary, one at a time, cropped to the size of
+    `fmt`.
 
     Raises:
         VideoError: it cannot be decoded, or gives another number of frames than `fmt` has.
@@ -90,7 +96,7 @@ def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
     for planes in container_frames(path, "yuv420"):
         frames = Frames.empty("yuv420", 1, fmt.width, fmt.height)
         for target, plane in zip(frames.planes, planes, strict=True):
-            target[0] = plane[:target.shape[1], :target.shape[2]]
+            target[0] = plane[: target.shape[1], : target.shape[2]]
         n_frames += 1
         yield frames
     if n_frames != fmt.n_frames:
@@ -98,7 +104,9 @@ def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
 
 
 def lossy_bytes(path: Path) -> int | None:
-    """Bytes of the video stream of a source whose codec is a lossy one (or can be, as H.264); None for any other."""
+    """Bytes of the video stream of a source whose codec is a lossy one (or can be, as H.264); None
+    for any other.
+    """
     with video_stream(path) as (container, stream):
         if not stream.codec_context.codec.lossy:
             return None

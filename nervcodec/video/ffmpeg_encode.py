@@ -30,7 +30,8 @@ _LARGEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63,
 _DEFAULT_CRF = 12
 _OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}}
 _X265_SILENT = "info=0:log-level=none"
-# The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which are not counted).
+# The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
+# are not counted).
 ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
 
@@ -40,7 +41,9 @@ class ContainerSink:
 
     layout = "yuv420"
 
-    def __init__(self, container: OutputContainer, stream: VideoStream, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self, container: OutputContainer, stream: VideoStream, notes: tuple[str, ...]
+    ) -> None:
         self.notes = notes
         self._container, self._stream, self._n_frames = container, stream, 0
 
@@ -85,11 +88,12 @@ class PngSink:
 def encoding(
     path: Path, fmt: VideoFormat, *, muxer: str, codec: str, quality: int | None, name: str
 ) -> Iterator[ContainerSink]:
-    """Open `path` for encoded frames, and finish it when the block ends well; `name` is its name in messages.
+    """Open `path` for encoded frames, and finish it when the block ends well; `name` is its name in
+    messages.
 
     Raises:
-        ConfigError: an encoder that does not exist, does not fit the container, or refuses the size or the quality.
-        OutputError: writing failed.
+        ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
+        or the quality. OutputError: writing failed.
     """
     options = check_encoder(codec, quality)
     even = codec not in _ODD_SIZES
@@ -107,7 +111,9 @@ def encoding(
         raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
     finally:
         if container is not None:
-            with suppress(av.FFmpegError):  # after an error the trailer may be refused too; the first error counts
+            with suppress(
+                av.FFmpegError
+            ):  # after an error the trailer may be refused too; the first error counts
                 container.close()
 
 
@@ -175,12 +181,18 @@ def _configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height:
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.framerate, context.time_base = fmt.frame_rate, 1 / fmt.frame_rate
     context.sample_aspect_ratio = fmt.sample_aspect_ratio
-    context.colorspace, context.color_primaries, context.color_trc = color.matrix, color.primaries, color.transfer
+    context.colorspace, context.color_primaries, context.color_trc = (
+        color.matrix,
+        color.primaries,
+        color.transfer,
+    )
     context.color_range = {None: 0, False: 1, True: 2}[color.full_range]
     context.options = {**context.options, "chroma_sample_location": str(color.chroma_location)}
 
 
-def _encoder(codec: str, fmt: VideoFormat, width: int, height: int, options: Mapping[str, str]) -> VideoCodecContext:
+def _encoder(
+    codec: str, fmt: VideoFormat, width: int, height: int, options: Mapping[str, str]
+) -> VideoCodecContext:
     context = av.CodecContext.create(codec, "w")
     assert isinstance(context, VideoCodecContext)
     context.options = _silent(codec, options)
@@ -198,17 +210,19 @@ def padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame:
     return frame
 
 
-# Elementary streams -------------------------------------------------------------------------------------------------
+# --- Elementary streams ---
 
 
 def write_elementary(
     path: Path, groups: Iterable[Frames], fmt: VideoFormat, codec: str, options: Mapping[str, str]
 ) -> int:
-    """Code frames with an encoder of FFmpeg's into a file that holds nothing but its stream, headers once.
+    """Code frames with an encoder of FFmpeg's into a file that holds nothing but its stream,
+    headers once.
 
     Args:
         path: the suffix is that of ELEMENTARY[codec].
-        groups: the frames, 4:2:0; odd sizes are padded to even ones by repeating the last row or column.
+        groups: the frames, 4:2:0; odd sizes are padded to even ones by repeating the last row or
+            column.
         fmt: size, rate and colour of these frames.
         options: the encoder's, such as {'preset': 'medium', 'crf': '29'}.
 
@@ -234,7 +248,9 @@ def write_elementary(
             return n_bytes + _mux(container, stream.encode(None))
     except av.FFmpegError as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise ConfigError(f"{codec} ({given}) cannot code {width}x{height}: {error.strerror or error}") from error
+        raise ConfigError(
+            f"{codec} ({given}) cannot code {width}x{height}: {error.strerror or error}"
+        ) from error
 
 
 def _mux(container: OutputContainer, packets: Sequence[Packet[VideoStream]]) -> int:

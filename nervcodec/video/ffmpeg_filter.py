@@ -29,8 +29,13 @@ class FilterStats:
     def __init__(self, name: str, options: Mapping[str, str], fmt: VideoFormat) -> None:
         self._graph, self._time_base, self._t = av.filter.Graph(), 1 / fmt.frame_rate, 0
         # PyAV's add_buffer would leave the rate out.
-        video = {"video_size": f"{fmt.width}x{fmt.height}", "pix_fmt": "yuv420p", "time_base": str(self._time_base),
-                 "frame_rate": str(fmt.frame_rate), "pixel_aspect": "1/1"}
+        video = {
+            "video_size": f"{fmt.width}x{fmt.height}",
+            "pix_fmt": "yuv420p",
+            "time_base": str(self._time_base),
+            "frame_rate": str(fmt.frame_rate),
+            "pixel_aspect": "1/1",
+        }
         sides = [self._graph.add("buffer", **video) for _ in range(2)]
         compared, self._sink = self._graph.add(name, **options), self._graph.add("buffersink")
         for number, side in enumerate(sides):

@@ -23,7 +23,8 @@ class Frames:
 
     Attributes:
         layout: 'yuv420' (Y, U, V) or 'rgb' (R, G, B).
-        planes: three uint8 arrays [T, h, w]; in yuv420 the last two are [T, ceil(h / 2), ceil(w / 2)].
+        planes: three uint8 arrays [T, h, w]; in yuv420 the last two are [T, ceil(h / 2), ceil(w /
+            2)].
     """
 
     layout: str
@@ -32,8 +33,14 @@ class Frames:
     def __post_init__(self) -> None:
         assert self.layout in ("yuv420", "rgb"), self.layout
         assert all(plane.dtype == np.uint8 and plane.ndim == 3 for plane in self.planes)
-        width, height = (self.width, self.height) if self.layout == "rgb" else chroma_size(self.width, self.height)
-        assert self.planes[1].shape == self.planes[2].shape == (self.n_frames, height, width), "plane sizes disagree"
+        width, height = (
+            (self.width, self.height)
+            if self.layout == "rgb"
+            else chroma_size(self.width, self.height)
+        )
+        assert self.planes[1].shape == self.planes[2].shape == (self.n_frames, height, width), (
+            "plane sizes disagree"
+        )
 
     @property
     def n_frames(self) -> int:
@@ -56,12 +63,16 @@ class Frames:
     def concatenate(parts: Sequence[Frames]) -> Frames:
         """All parts, one after the other; they must agree in layout and size."""
         assert parts and all(part.layout == parts[0].layout for part in parts)
-        first, second, third = (np.concatenate([part.planes[k] for part in parts]) for k in range(3))
+        first, second, third = (
+            np.concatenate([part.planes[k] for part in parts]) for k in range(3)
+        )
         return Frames(parts[0].layout, (first, second, third))
 
     @staticmethod
     def empty(layout: str, n_frames: int, width: int, height: int) -> Frames:
         """Frames whose samples are yet to be written."""
         small = (width, height) if layout == "rgb" else chroma_size(width, height)
-        first, second, third = (np.empty((n_frames, h, w), np.uint8) for w, h in ((width, height), small, small))
+        first, second, third = (
+            np.empty((n_frames, h, w), np.uint8) for w, h in ((width, height), small, small)
+        )
         return Frames(layout, (first, second, third))

@@ -1,7 +1,9 @@
-"""FFmpeg's frame buffers <-> planes, for libav.py and survey.py; av's types are known here, av itself is not loaded.
+"""FFmpeg's frame buffers <-> planes, for libav.py and survey.py; av's types are known here, av
+itself is not loaded.
 
-Planes are views straight into FFmpeg's buffers wherever they hold 8-bit samples one by one (its line padding left out);
-swscale is asked only to unpack the rare formats that are left, never to change a colour space.
+Planes are views straight into FFmpeg's buffers wherever they hold 8-bit samples one by one (its
+line padding left out); swscale is asked only to unpack the rare formats that are left, never to
+change a colour space.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from nervcodec.video.frames import Plane, Planes, chroma_size
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-# Planar 8-bit formats read without swscale -> how chroma still has to shrink to 4:2:0 (across, down).
+# Planar 8-bit formats read without swscale -> how chroma still has to shrink to 4:2:0 (across,
+# down).
 PLANAR_8BIT = {
     f"{family}{sampling}p": shrink
     for family in ("yuv", "yuvj", "yuva")
@@ -31,7 +34,8 @@ def layout_of(frame: VideoFrame) -> str:
 
 
 def planes_of(frame: VideoFrame, layout: str) -> Planes:
-    """The planes of a frame in this layout: views that hold as long as the frame, or what swscale made of it.
+    """The planes of a frame in this layout: views that hold as long as the frame, or what swscale
+    made of it.
 
     Raises:
         VideoError: a frame that is stored bottom-up.

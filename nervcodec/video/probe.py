@@ -1,7 +1,8 @@
 """What a source is: one pass over its frames, the exact count, and a note on every assumption.
 
-Containers lie about their number of frames, so each frame is decoded once before any work begins; that also finds
-the damaged frame, the one of another size and the one of too many bits while nothing is lost yet.
+Containers lie about their number of frames, so each frame is decoded once before any work begins;
+that also finds the damaged frame, the one of another size and the one of too many bits while
+nothing is lost yet.
 """
 
 from __future__ import annotations
@@ -22,7 +23,20 @@ from nervcodec.video.pixel_formats import PLANAR_8BIT, layout_of
 from nervcodec.video.reader import png_files, source_kind
 
 # RGB formats whose 8-bit samples are only reordered.
-_SAME_RGB = ("rgb24", "bgr24", "gbrp", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrap")
+_SAME_RGB = (
+    "rgb24",
+    "bgr24",
+    "gbrp",
+    "rgb0",
+    "bgr0",
+    "0rgb",
+    "0bgr",
+    "rgba",
+    "bgra",
+    "argb",
+    "abgr",
+    "gbrap",
+)
 # How a stream's length stands in Matroska, by FFmpeg's hand.
 _TIME = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 
@@ -55,13 +69,19 @@ def survey_container(path: Path) -> Survey:
         rate, stream_notes = timing.frame_rate(stream)
         stream_notes += tuple(timing.missing(stream, rate))
         if stream.frames and stream.frames != survey.n_frames:
-            stream_notes += (f"the file promises {stream.frames} frames, {survey.n_frames} are in it",)
+            stream_notes += (
+                f"the file promises {stream.frames} frames, {survey.n_frames} are in it",
+            )
         context = stream.codec_context
         return replace(
             survey,
-            color=replace(survey.color, primaries=context.color_primaries, transfer=context.color_trc),
+            color=replace(
+                survey.color, primaries=context.color_primaries, transfer=context.color_trc
+            ),
             frame_rate=rate,
-            sample_aspect_ratio=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
+            sample_aspect_ratio=stream.sample_aspect_ratio
+            or context.sample_aspect_ratio
+            or Fraction(1),
             notes=(*_other_streams(container), *survey.notes, *stream_notes),
         )
 
@@ -98,13 +118,20 @@ class _Timing:
         low, high = self.steps or (0, 0)
         # One tick either way is rounding; less than a tenth of a frame cannot be seen.
         if high - low > 1 and (high - low) * self.time_base > Fraction(1, 10) / rate:
-            return rate, (f"variable frame rate: its frames are coded at their average rate, {float(rate):.3f} fps",)
+            return rate, (
+                (
+                    "variable frame rate: its frames are coded at their average rate,"
+                    f" {float(rate):.3f} fps"
+                ),
+            )
         # The average of a short or oddly trimmed file can miss the rate it was made at by a hair.
         guess = stream.guessed_rate
         return (guess if guess and abs(guess - rate) * 1000 <= rate else rate), ()
 
     def missing(self, stream: VideoStream, rate: Fraction | None) -> Iterator[str]:
-        """A note where a stream ends before it promised to: a Matroska file that was cut still says how long it was."""
+        """A note where a stream ends before it promised to: a Matroska file that was cut still says
+        how long it was.
+        """
         found = _TIME.fullmatch(stream.metadata.get("DURATION", ""))
         if not found or not rate or self.last is None:
             return
@@ -131,7 +158,9 @@ def _other_streams(container: InputContainer) -> Iterator[str]:
 
 
 def _survey(frames: Iterable[VideoFrame], name: str, layout: str) -> Survey:
-    """Check every frame; layout '' follows the first frame's pixel format. Without any frame n_frames is 0."""
+    """Check every frame; layout '' follows the first frame's pixel format. Without any frame
+    n_frames is 0.
+    """
     first: VideoFrame | None = None
     notes: dict[str, None] = {}
     n_frames = n_interlaced = n_corrupt = 0
@@ -152,15 +181,21 @@ def _survey(frames: Iterable[VideoFrame], name: str, layout: str) -> Survey:
     if n_corrupt:
         notes[f"damaged frames in the source: {n_corrupt}"] = None
     layout = layout or layout_of(first)
-    return Survey(first.width, first.height, n_frames, layout, _tags(first, layout), notes=tuple(notes))
+    return Survey(
+        first.width, first.height, n_frames, layout, _tags(first, layout), notes=tuple(notes)
+    )
 
 
 def _check_frame(frame: VideoFrame, first: VideoFrame, label: str) -> None:
     if (frame.width, frame.height) != (first.width, first.height):
-        raise VideoError(f"{label} is {frame.width}x{frame.height}, the first is {first.width}x{first.height}")
+        raise VideoError(
+            f"{label} is {frame.width}x{frame.height}, the first is {first.width}x{first.height}"
+        )
     bits = max(component.bits for component in frame.format.components)
     if bits > 8:
-        raise VideoError(f"{label} has {bits} bits a sample ({frame.format.name}); 8-bit only in this version")
+        raise VideoError(
+            f"{label} has {bits} bits a sample ({frame.format.name}); 8-bit only in this version"
+        )
 
 
 def _frame_notes(frame: VideoFrame, layout: str) -> Iterator[str]:
@@ -179,10 +214,14 @@ def _frame_notes(frame: VideoFrame, layout: str) -> Iterator[str]:
 
 
 def _tags(frame: VideoFrame, layout: str) -> ColorTags:
-    """Matrix and range; R, G and B have neither, and 4:2:0 made from them gets its own where it is made."""
+    """Matrix and range; R, G and B have neither, and 4:2:0 made from them gets its own where it is
+    made.
+    """
     if layout == "rgb":
         return ColorTags()
-    full_range = True if frame.format.name.startswith("yuvj") else {1: False, 2: True}.get(frame.color_range)
+    full_range = (
+        True if frame.format.name.startswith("yuvj") else {1: False, 2: True}.get(frame.color_range)
+    )
     return ColorTags(matrix=frame.colorspace, full_range=full_range)
 
 
@@ -192,30 +231,38 @@ _RATES = "a positive ratio of 32-bit integers"
 _PNG_FRAME_RATE = Fraction(25)
 
 
-# Reading ------------------------------------------------------------------------------------------------------------
+# --- Reading ---
 
 
-def probe(path: str | Path, *, frame_rate: Fraction | None = None) -> tuple[VideoFormat, tuple[str, ...]]:
-    """Read a source through once: its format, with an exact frame count, and a note on every conversion or assumption.
+def probe(
+    path: str | Path, *, frame_rate: Fraction | None = None
+) -> tuple[VideoFormat, tuple[str, ...]]:
+    """Read a source through once: its format, with an exact frame count, and a note on every
+    conversion or assumption.
 
     Args:
-        path: a .y4m file (told by its first bytes), a folder of PNG files, or anything FFmpeg reads.
+        path: a .y4m file (told by its first bytes), a folder of PNG files, or anything FFmpeg
+            reads.
         frame_rate: frames a second, instead of what the source says.
 
     Raises:
-        VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size, without a rate.
-        ConfigError: a frame rate that is none.
+        VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size,
+        without a rate. ConfigError: a frame rate that is none.
     """
     if not os.fspath(path):  # Path would take it for the folder we are in
         raise VideoError("the input has no name; name a file or a folder of PNG")
     if frame_rate is not None and not _is_rate(frame_rate):
         raise ConfigError(f"frame rate is {frame_rate}; legal: {_RATES}")
     path = Path(path)
-    survey = {"y4m": _survey_y4m, "folder": _survey_folder, "container": survey_container}[source_kind(path)](path)
+    survey = {"y4m": _survey_y4m, "folder": _survey_folder, "container": survey_container}[
+        source_kind(path)
+    ](path)
     notes = list(survey.notes)
     rate = survey.frame_rate
     if frame_rate is not None and frame_rate != rate:
-        notes.append(f"frame rate {frame_rate} as asked" + (f", the source says {rate}" if rate else ""))
+        notes.append(
+            f"frame rate {frame_rate} as asked" + (f", the source says {rate}" if rate else "")
+        )
         rate = frame_rate
     elif rate is None and path.is_dir():
         rate = _PNG_FRAME_RATE

@@ -1,6 +1,7 @@
 """Sources -> frames: .y4m files, folders of PNG, and everything else through FFmpeg.
 
-probe() has read the source through once; read_groups() then hands out one group of frames at a time.
+probe() has read the source through once; read_groups() then hands out one group of frames at a
+time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _GROUP = 8
 
 
 def read_groups(path: str | Path, fmt: VideoFormat, lengths: Sequence[int]) -> Iterator[Frames]:
-    """Yield the frames from the first on in consecutive groups, reading each only when it is asked for.
+    """Yield the frames from the first on in consecutive groups, reading each only when it is asked
+    for.
 
     Args:
         path, fmt: a source and its format from probe().
@@ -49,8 +51,12 @@ def read_groups(path: str | Path, fmt: VideoFormat, lengths: Sequence[int]) -> I
 
 
 def read_all(path: str | Path, fmt: VideoFormat) -> Iterator[Frames]:
-    """read_groups for whoever takes all fmt.n_frames frames in order and does not mind how many at once."""
-    return read_groups(path, fmt, [min(_GROUP, fmt.n_frames - start) for start in range(0, fmt.n_frames, _GROUP)])
+    """read_groups for whoever takes all fmt.n_frames frames in order and does not mind how many at
+    once.
+    """
+    return read_groups(
+        path, fmt, [min(_GROUP, fmt.n_frames - start) for start in range(0, fmt.n_frames, _GROUP)]
+    )
 
 
 def source_kind(path: Path) -> str:
@@ -59,7 +65,9 @@ def source_kind(path: Path) -> str:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             return "folder"
-        if not stat.S_ISREG(mode):  # a pipe could be read only once, and might keep us waiting for ever
+        if not stat.S_ISREG(
+            mode
+        ):  # a pipe could be read only once, and might keep us waiting for ever
             raise VideoError(f"cannot read {path}: it is neither a file nor a folder")
         with open(path, "rb") as file:
             start = file.read(len(y4m.MAGIC))
@@ -71,14 +79,19 @@ def source_kind(path: Path) -> str:
         raise VideoError(f"cannot read {path}: the file is empty")
     if start.startswith(container.MAGIC):
         raise VideoError(f"cannot read {path}: it is a .nvpp file; 'decode' makes a video of it")
-    # Cut or damaged behind the name of the format, it is still a y4m file, and better refused as one.
-    return "y4m" if y4m.MAGIC.startswith(start[:len(y4m.MAGIC) - 1]) else "container"
+    # Cut or damaged behind the name of the format, it is still a y4m file, and better refused as
+    # one.
+    return "y4m" if y4m.MAGIC.startswith(start[: len(y4m.MAGIC) - 1]) else "container"
 
 
 def png_files(folder: Path) -> list[Path]:
-    """The PNG files of a folder in natural order: 2.png before 10.png; hidden files are none of ours."""
+    """The PNG files of a folder in natural order: 2.png before 10.png; hidden files are none of
+    ours.
+    """
     try:
-        files = [f for f in folder.iterdir() if f.suffix.lower() == ".png" and not f.name.startswith(".")]
+        files = [
+            f for f in folder.iterdir() if f.suffix.lower() == ".png" and not f.name.startswith(".")
+        ]
     except OSError as error:
         raise VideoError(f"cannot read {folder}: {error.strerror or error}") from error
     for file in files:
@@ -98,7 +111,9 @@ def source_files(path: Path) -> list[Path]:
 
 def _natural(name: str) -> list[str | int]:
     # re.split alternates text and digits, so that like is compared with like.
-    return [int(part) if k % 2 else part.lower() for k, part in enumerate(re.split(r"([0-9]+)", name))]
+    return [
+        int(part) if k % 2 else part.lower() for k, part in enumerate(re.split(r"([0-9]+)", name))
+    ]
 
 
 def _frames(path: Path, fmt: VideoFormat) -> Generator[Planes, None, None]:
@@ -115,13 +130,16 @@ def _fill(group: Frames, t: int, planes: Planes | None, label: str) -> None:
         raise VideoError(f"{label} is missing; the source has changed since it was probed")
     for target, plane in zip(group.planes, planes):
         if target.shape[1:] != plane.shape:
-            raise VideoError(f"{label} has another size; the source has changed since it was probed")
+            raise VideoError(
+                f"{label} has another size; the source has changed since it was probed"
+            )
         target[t] = plane
 
 
 @contextmanager
 def spooled(source: str) -> Iterator[str]:
-    """The source itself, or for - a temporary file with what standard input gives: a video is read more than once.
+    """The source itself, or for - a temporary file with what standard input gives: a video is read
+    more than once.
 
     Raises:
         VideoError: standard input is a terminal.

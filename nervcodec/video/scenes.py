@@ -1,6 +1,7 @@
 """How much a video changes from frame to frame, and where it is cut.
 
-What moves is stored otherwise than what stands still (presets.py), and nothing is blended across a cut (model.py).
+What moves is stored otherwise than what stands still (presets.py), and nothing is blended across a
+cut (model.py).
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ from nervcodec.video.reader import read_groups
 
 _PICTURE = 18, 32  # rows and columns, at most, of the small pictures that tell a cut from motion
 _MEASURED_FRAMES = 150  # from the first on, of which temporal information is measured
-_NEAR, _RATIO, _LEAST = 3, 2.0, 4.0  # a cut changes so many times as much as what is so near, and so many levels
+_NEAR, _RATIO, _LEAST = (
+    3,
+    2.0,
+    4.0,
+)  # a cut changes so many times as much as what is so near, and so many levels
 
 
 def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
     """(temporal information, cuts) of a video, from its luma or, of RGB, green.
 
-    The temporal information (ITU-T P.910, section 7.8), in sample values of 0 to 255, is that of the first 150 frames:
-    the standard deviation over the pixels of what changes from one frame to the next; the median over frames in place
-    of P.910's maximum, so that a cut or a flash does not count. 0 for a single frame. The cuts are the first frames of
-    all shots but the first, see find_cuts.
+    The temporal information (ITU-T P.910, section 7.8), in sample values of 0 to 255, is that of
+    the first 150 frames: the standard deviation over the pixels of what changes from one frame to
+    the next; the median over frames in place of P.910's maximum, so that a cut or a flash does not
+    count. 0 for a single frame. The cuts are the first frames of all shots but the first, see
+    find_cuts.
 
     Raises:
         VideoError: damaged, or no longer what probe() saw.
@@ -36,7 +42,9 @@ def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
     planes = (group.planes[main][0] for group in read_groups(source, form, [1] * form.n_frames))
     deviations: list[float] = []
     changed: list[float] = []
-    for (before, small_before), (after, small) in pairwise((plane, _picture(plane)) for plane in planes):
+    for (before, small_before), (after, small) in pairwise(
+        (plane, _picture(plane)) for plane in planes
+    ):
         if len(deviations) < _MEASURED_FRAMES - 1:
             deviations.append(float(np.subtract(after, before, dtype=np.float32).std()))
         changed.append(float(np.abs(small - small_before).mean()))
@@ -46,15 +54,16 @@ def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
 def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:
     """Frames, counted from 0, that begin a shot, but the first.
 
-    What changes at a cut stands out from what changes within three frames of it by more than twice; a flash, a wipe or
-    fast motion does not.
+    What changes at a cut stands out from what changes within three frames of it by more than twice;
+    a flash, a wipe or fast motion does not.
 
     Args:
-        changed: of each frame but the first, by how many levels a small picture of it differs in the mean from that of
-            the frame before.
+        changed: of each frame but the first, by how many levels a small picture of it differs in
+            the mean from that of the frame before.
     """
+
     def stands_out(i: int) -> bool:
-        near = [*changed[max(0, i - _NEAR):i], *changed[i + 1:i + 1 + _NEAR]]
+        near = [*changed[max(0, i - _NEAR) : i], *changed[i + 1 : i + 1 + _NEAR]]
         return changed[i] > max(_LEAST, _RATIO * max(near, default=np.inf))
 
     return tuple(i + 1 for i in range(len(changed)) if stands_out(i))

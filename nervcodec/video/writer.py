@@ -1,4 +1,6 @@
-"""Frames -> outputs that stand whole or not at all: .y4m, folders of PNG, containers, standard output."""
+"""Frames -> outputs that stand whole or not at all: .y4m, folders of PNG, containers, standard
+output.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from nervcodec.video.color import resolve_matrix, to_layout
 from nervcodec.video.frames import Frames
 from nervcodec.video.reader import STANDARD
 
-# Writing ------------------------------------------------------------------------------------------------------------
+# --- Writing ---
 
 
 class _Sink(Protocol):
@@ -33,8 +35,14 @@ class _Y4mSink:
 
     def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
         self._file = file
-        lost = fmt.layout == "yuv420" and (fmt.color.matrix, fmt.color.primaries, fmt.color.transfer) != (2, 2, 2)
-        self.notes: tuple[str, ...] = (".y4m cannot say matrix, primaries and transfer",) if lost else ()
+        lost = fmt.layout == "yuv420" and (
+            fmt.color.matrix,
+            fmt.color.primaries,
+            fmt.color.transfer,
+        ) != (2, 2, 2)
+        self.notes: tuple[str, ...] = (
+            (".y4m cannot say matrix, primaries and transfer",) if lost else ()
+        )
         file.write(y4m.header_line(fmt))
 
     def write(self, frames: Frames) -> None:
@@ -56,7 +64,8 @@ class Writer:
         """Append frames.
 
         Raises:
-            OutputError, OSError: they cannot be written; open_writer turns the latter into the former.
+            OutputError, OSError: they cannot be written; open_writer turns the latter into the
+                former.
         """
         self._sink.write(to_layout(frames, self._sink.layout, self._color))
 
@@ -64,8 +73,8 @@ class Writer:
 def output_kind(path: str | Path) -> str:
     """'y4m', 'container', 'folder' or 'stdout', by the name of the output.
 
-    A name that ends in a slash or has no suffix is a folder of PNG, and so is a folder that exists; - is .y4m on
-    standard output.
+    A name that ends in a slash or has no suffix is a folder of PNG, and so is a folder that exists;
+    - is .y4m on standard output.
 
     Raises:
         ConfigError: any other suffix.
@@ -80,7 +89,10 @@ def output_kind(path: str | Path) -> str:
     if suffix in ffmpeg_encode.MUXERS:
         return "container"
     legal = ", ".join((".y4m", *ffmpeg_encode.MUXERS))
-    raise ConfigError(f"no video format goes by {suffix!r}; legal: {legal}, or a name ending in / for a folder of PNG")
+    raise ConfigError(
+        f"no video format goes by {suffix!r}; legal: {legal}, or a name ending in / for a folder"
+        " of PNG"
+    )
 
 
 def check_target(
@@ -111,20 +123,27 @@ def check_target(
 
 @contextmanager
 def open_writer(
-    path: str | Path, fmt: VideoFormat, *, codec: str | None = None, quality: int | None = None, overwrite: bool = False
+    path: str | Path,
+    fmt: VideoFormat,
+    *,
+    codec: str | None = None,
+    quality: int | None = None,
+    overwrite: bool = False,
 ) -> Iterator[Writer]:
-    """Open an output for frames of this format; it stands when the block ends well, and else not at all.
+    """Open an output for frames of this format; it stands when the block ends well, and else not at
+    all.
 
     Args:
-        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB); see output_kind().
-        fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is converted and tagged accordingly.
-        codec: FFmpeg's encoder for the encoded ones; libx264 unless told, in .webm libvpx-vp9.
+        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB);
+        see output_kind(). fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is
+        converted and tagged accordingly. codec: FFmpeg's encoder for the encoded ones; libx264
+        unless told, in .webm libvpx-vp9.
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
         overwrite: whether an earlier output may be replaced.
 
     Raises:
-        ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that has none.
-        OutputExists, OutputError: the output exists, or cannot be written.
+        ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that
+        has none. OutputExists, OutputError: the output exists, or cannot be written.
     """
     check_target(path, codec=codec, quality=quality, overwrite=overwrite)
     kind = output_kind(path)
@@ -143,7 +162,9 @@ def open_writer(
             return
         muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
         codec = codec or _default_codec(path)
-        encoding = ffmpeg_encode.encoding(part, tagged, muxer=muxer, codec=codec, quality=quality, name=str(path))
+        encoding = ffmpeg_encode.encoding(
+            part, tagged, muxer=muxer, codec=codec, quality=quality, name=str(path)
+        )
         yield Writer(stack.enter_context(encoding), fmt)
 
 
@@ -164,7 +185,9 @@ def _default_codec(path: str | Path) -> str:
 
 
 def tags_420(fmt: VideoFormat) -> ColorTags:
-    """The colour of what is written as 4:2:0: the source's own, or for RGB that of our conversion."""
+    """The colour of what is written as 4:2:0: the source's own, or for RGB that of our
+    conversion.
+    """
     if fmt.layout == "yuv420":
         return fmt.color
     matrix = resolve_matrix(fmt.color, fmt.height)
@@ -176,4 +199,8 @@ def _conversion_note(sink: _Sink, fmt: VideoFormat) -> Iterator[str]:
     if sink.layout != fmt.layout:
         matrix = resolve_matrix(fmt.color, fmt.height)
         kind = f"matrix {matrix.code} of H.273, {'full' if matrix.full_range else 'limited'} range"
-        yield f"RGB converted to 4:2:0 ({kind})" if fmt.layout == "rgb" else f"4:2:0 converted to RGB ({kind})"
+        yield (
+            f"RGB converted to 4:2:0 ({kind})"
+            if fmt.layout == "rgb"
+            else f"4:2:0 converted to RGB ({kind})"
+        )

@@ -1,7 +1,8 @@
 """YUV4MPEG2 files, read and written by ourselves so that planes, frame count and tags are exact.
 
-The format is that of mjpegtools' yuv4mpeg(5): one header line, then for every frame a FRAME line and the planes.
-FFmpeg's reader drops a last frame that is cut short, turns the rate F0:0 into 25 and loses the chroma location.
+The format is that of mjpegtools' yuv4mpeg(5): one header line, then for every frame a FRAME line
+and the planes. FFmpeg's reader drops a last frame that is cut short, turns the rate F0:0 into 25
+and loses the chroma location.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _LINE_BYTES = 4096
 
 
 class _Chroma(NamedTuple):
-    """How one C tag stores chroma: luma samples per chroma sample each way (0: no chroma), and where they lie."""
+    """How one C tag stores chroma: luma samples per chroma sample each way (0: no chroma), and
+    where they lie.
+    """
 
     across: int
     down: int
@@ -91,7 +94,8 @@ def parse_header(line: bytes, name: str) -> Header:
     """Parse the first line, its newline included; `name` is the file's, for messages.
 
     Raises:
-        VideoError: not a header line, a missing or malformed tag, interlaced frames, a chroma format we do not read.
+        VideoError: not a header line, a missing or malformed tag, interlaced frames, a chroma
+            format we do not read.
     """
     if not line.startswith(MAGIC) or not line.endswith(b"\n"):
         raise VideoError(f"{name}: the YUV4MPEG2 header line is damaged")
@@ -116,13 +120,16 @@ def parse_header(line: bytes, name: str) -> Header:
 
 
 def probe(path: Path) -> tuple[Header, int, tuple[str, ...]]:
-    """Read the header, walk over every frame, and check that the file ends exactly where the last one does.
+    """Read the header, walk over every frame, and check that the file ends exactly where the last
+    one does.
 
     Returns:
-        The header, the number of frames (0 where there are none), and a note on a conversion if one is needed.
+        The header, the number of frames (0 where there are none), and a note on a conversion if one
+        is needed.
 
     Raises:
-        VideoError: as parse_header; a damaged FRAME line or a frame cut short, with the number of the frame (from 1).
+        VideoError: as parse_header; a damaged FRAME line or a frame cut short, with the number of
+            the frame (from 1).
     """
     with _opened(path) as file:
         header = _read_header(file, path)
@@ -131,7 +138,9 @@ def probe(path: Path) -> tuple[Header, int, tuple[str, ...]]:
         while _read_marker(file, path, n_frames + 1):
             end = file.tell() + header.frame_bytes
             if end > size:  # before a seek that may be further than a seek can go
-                raise VideoError(f"{path}: frame {n_frames + 1} is cut short; the file is incomplete")
+                raise VideoError(
+                    f"{path}: frame {n_frames + 1} is cut short; the file is incomplete"
+                )
             file.seek(end)
             n_frames += 1
     note = header.chroma_kind.note
@@ -153,7 +162,9 @@ def read_frames(path: Path) -> Generator[Planes, None, None]:
 
 
 def header_line(fmt: VideoFormat) -> bytes:
-    """The first line of a file with this format; unspecified or unusual chroma locations are written as 420jpeg."""
+    """The first line of a file with this format; unspecified or unusual chroma locations are
+    written as 420jpeg.
+    """
     rate, ratio = fmt.frame_rate, fmt.sample_aspect_ratio
     words = [
         f"W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} Ip",
@@ -193,7 +204,9 @@ def _read_marker(file: BinaryIO, path: Path, number: int) -> bool:
     line = file.readline(_LINE_BYTES)
     if line and not (line.endswith(b"\n") and line.split(b" ")[0].rstrip(b"\n") == b"FRAME"):
         cut = b"FRAME\n".startswith(line)
-        reason = "is cut short; the file is incomplete" if cut else "does not begin with a FRAME line"
+        reason = (
+            "is cut short; the file is incomplete" if cut else "does not begin with a FRAME line"
+        )
         raise VideoError(f"{path}: frame {number} {reason}")
     return bool(line)
 
@@ -219,14 +232,20 @@ def _size(tags: dict[str, str], letter: str, name: str) -> int:
     value = tags.get(letter)
     if value is None or not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
         found = "missing" if value is None else letter + value
-        raise VideoError(f"{name}: the header tag {letter} is {found}; it must be a size of 1 to 999999999 pixels")
+        raise VideoError(
+            f"{name}: the header tag {letter} is {found}; it must be a size of 1 to 999999999"
+            " pixels"
+        )
     return int(value)
 
 
 def _ratio(value: str, letter: str, name: str) -> Fraction | None:
     """The ratio n:d; None for 0:0, which means unknown."""
     if not re.fullmatch(r"[0-9]{1,10}:[0-9]{1,10}", value):
-        raise VideoError(f"{name}: the header tag {letter} is {letter}{value}; it must be a ratio such as {letter}25:1")
+        raise VideoError(
+            f"{name}: the header tag {letter} is {letter}{value}; it must be a ratio such as"
+            f" {letter}25:1"
+        )
     top, bottom = (int(part) for part in value.split(":"))
     return Fraction(top, bottom) if top and bottom else None
 
@@ -234,7 +253,9 @@ def _ratio(value: str, letter: str, name: str) -> Fraction | None:
 def _check_interlacing(value: str, name: str) -> None:
     kinds = {"t": "top field first", "b": "bottom field first", "m": "mixed"}
     if value not in ("p", "?"):
-        raise VideoError(f"{name}: interlaced frames (I{value}, {kinds.get(value, 'unknown')}); only Ip is read")
+        raise VideoError(
+            f"{name}: interlaced frames (I{value}, {kinds.get(value, 'unknown')}); only Ip is read"
+        )
 
 
 def _chroma(tag: str | None, yscss: str | None, name: str) -> str | None:
@@ -242,5 +263,8 @@ def _chroma(tag: str | None, yscss: str | None, name: str) -> str | None:
     if tag is None and yscss is not None:
         tag = yscss.lower()
     if tag is not None and tag not in _CHROMA:
-        raise VideoError(f"{name}: the chroma format C{tag} is not read; legal, 8 bits only: C{', C'.join(_CHROMA)}")
+        raise VideoError(
+            f"{name}: the chroma format C{tag} is not read; legal, 8 bits only:"
+            f" C{', C'.join(_CHROMA)}"
+        )
     return tag

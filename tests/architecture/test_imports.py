@@ -1,4 +1,6 @@
-"""Packages import only packages below them, each foreign package has one door, and quick commands load nothing heavy."""
+"""Packages import only packages below them, each foreign package has one door, and quick commands
+load nothing heavy.
+"""
 
 import ast
 import sys
@@ -6,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fresh import run
 
 import nervcodec
-from fresh import run
 
 FOLDER = Path(nervcodec.__file__).parent
 MODULES = sorted(FOLDER.rglob("*.py"))
@@ -16,13 +18,21 @@ MODULES = sorted(FOLDER.rglob("*.py"))
 LOWEST = {"util", "errors"}
 FORMAT = LOWEST | {"format"}
 MAY_IMPORT = {
-    "errors": set(), "util": {"errors"}, "format": LOWEST, "video": FORMAT, "coding": FORMAT,
-    "nn": FORMAT | {"video", "coding"}, "quality": FORMAT | {"video", "coding"},
-    "decoder": FORMAT | {"video", "coding", "nn"}, "training": FORMAT | {"coding", "nn"},
+    "errors": set(),
+    "util": {"errors"},
+    "format": LOWEST,
+    "video": FORMAT,
+    "coding": FORMAT,
+    "nn": FORMAT | {"video", "coding"},
+    "quality": FORMAT | {"video", "coding"},
+    "decoder": FORMAT | {"video", "coding", "nn"},
+    "training": FORMAT | {"coding", "nn"},
     "encoder": FORMAT | {"video", "coding", "nn", "quality", "decoder", "training"},
     "bench": FORMAT | {"video", "coding", "nn", "quality", "decoder", "training", "encoder"},
     "cli": FORMAT | {"video", "coding", "nn", "quality", "decoder", "training", "encoder", "bench"},
-    "__main__": {"cli"}, "__init__": set()}
+    "__main__": {"cli"},
+    "__init__": set(),
+}
 
 
 def imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -55,20 +65,27 @@ def package_of(path: Path) -> str:
 
 def importers(package: str) -> set[str]:
     """Modules, as package/module, that import a foreign package."""
-    return {path.relative_to(FOLDER).with_suffix("").as_posix() for path in MODULES
-            if any(name.split(".")[0] == package for name in imported(path))}
+    return {
+        path.relative_to(FOLDER).with_suffix("").as_posix()
+        for path in MODULES
+        if any(name.split(".")[0] == package for name in imported(path))
+    }
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_packages_import_only_what_is_below(path: Path) -> None:
     """A module imports its own package and those that the table allows."""
     parts = [name.split(".") for name in imported(path)]
-    found = {part[1] for part in parts if part[0] == "nervcodec" and len(part) > 1} - {"__version__"}
+    found = {part[1] for part in parts if part[0] == "nervcodec" and len(part) > 1} - {
+        "__version__"
+    }
     assert found <= MAY_IMPORT[package_of(path)] | {package_of(path)}
 
 
 def test_the_check_sees_imports(tmp_path: Path) -> None:
-    """Imports of every form and in functions are seen by the check, those for type checkers are not."""
+    """Imports of every form and in functions are seen by the check, those for type checkers are
+    not.
+    """
     (tmp_path / "a.py").write_text("""
 from nervcodec.one import x
 import nervcodec.two, os.path
@@ -86,7 +103,10 @@ def function():
 
 def test_modules_import_each_other_in_no_circle() -> None:
     """From no module do imports, also those in functions, lead back to it."""
-    names = {".".join(("nervcodec", *path.relative_to(FOLDER).with_suffix("").parts)): path for path in MODULES}
+    names = {
+        ".".join(("nervcodec", *path.relative_to(FOLDER).with_suffix("").parts)): path
+        for path in MODULES
+    }
     left = {name: imported(path) & set(names) - {name} for name, path in names.items()}
     while free := [name for name, needs in left.items() if not needs & set(left)]:
         for name in free:
@@ -96,48 +116,88 @@ def test_modules_import_each_other_in_no_circle() -> None:
 
 def test_the_package_imports_lazily() -> None:
     """Importing the package loads none of its modules."""
-    code = "import sys, nervcodec; print(sorted(name for name in sys.modules if name.startswith('nervcodec.')))"
+    code = (
+        "import sys, nervcodec; print(sorted(name for name in sys.modules if"
+        " name.startswith('nervcodec.')))"
+    )
     assert run(code).strip() == "[]"
 
 
 def test_the_decoder_stands_by_itself() -> None:
-    """Decoding and verifying load nothing of training, encoder, quality, bench or the command line."""
-    code = ("import sys, nervcodec.decoder.decode, nervcodec.decoder.verify, nervcodec.decoder.reconstruct; "
-            "print(sorted({name.split('.')[1] for name in sys.modules if name.startswith('nervcodec.')}))")
+    """Decoding and verifying load nothing of training, encoder, quality, bench or the command
+    line.
+    """
+    code = (
+        "import sys, nervcodec.decoder.decode, nervcodec.decoder.verify,"
+        " nervcodec.decoder.reconstruct; print(sorted({name.split('.')[1] for name in sys.modules"
+        " if name.startswith('nervcodec.')}))"
+    )
     assert run(code).strip() == "['coding', 'decoder', 'errors', 'format', 'nn', 'util', 'video']"
 
 
-@pytest.mark.parametrize(("package", "modules"), [
-    ("constriction", {"coding/range_coder"}),
-    ("av", {"video/ffmpeg_decode", "video/ffmpeg_encode", "video/ffmpeg_filter"}),
-    ("click", {"cli/main", "cli/params"}), ("rich", {"cli/console"}), ("bjontegaard", {"bench/bdrate"}),
-    ("matplotlib", {"bench/plots"}), ("pytorch_msssim", {"training/losses", "quality/metrics"})])
+@pytest.mark.parametrize(
+    ("package", "modules"),
+    [
+        ("constriction", {"coding/range_coder"}),
+        ("av", {"video/ffmpeg_decode", "video/ffmpeg_encode", "video/ffmpeg_filter"}),
+        ("click", {"cli/main", "cli/params"}),
+        ("rich", {"cli/console"}),
+        ("bjontegaard", {"bench/bdrate"}),
+        ("matplotlib", {"bench/plots"}),
+        ("pytorch_msssim", {"training/losses", "quality/metrics"}),
+    ],
+)
 def test_packages_have_one_door(package: str, modules: set[str]) -> None:
     """Each foreign package is imported in one place alone, and SSIM as a loss and as a measure."""
     assert importers(package) == modules
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if package_of(path) in FORMAT | {"__init__"}],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if package_of(path) in FORMAT | {"__init__"}],
+    ids=lambda path: path.stem,
+)
 def test_the_lowest_packages_are_standard_library(path: Path) -> None:
     """What info and --help need imports the standard library alone."""
-    assert {found.split(".")[0] for found in imported(path)} - {"nervcodec"} <= sys.stdlib_module_names
+    assert {found.split(".")[0] for found in imported(path)} - {
+        "nervcodec"
+    } <= sys.stdlib_module_names
 
 
-HEAVY = "print(sorted({'torch', 'numpy', 'av', 'constriction', 'matplotlib', 'bjontegaard'} & set(sys.modules)))"
+HEAVY = (
+    "print(sorted({'torch', 'numpy', 'av', 'constriction', 'matplotlib', 'bjontegaard'} &"
+    " set(sys.modules)))"
+)
 
 
 def test_info_loads_nothing_heavy(tmp_path: Path, small_file: bytes) -> None:
     """Describing a file never loads torch, numpy or av."""
     (tmp_path / "a.nvpp").write_bytes(small_file)
-    code = f"import sys; from nervcodec.format.info import info; assert info(sys.argv[1])['frames'] == 2; {HEAVY}"
+    code = (
+        "import sys; from nervcodec.format.info import info; assert info(sys.argv[1])['frames'] =="
+        f" 2; {HEAVY}"
+    )
     assert run(code, str(tmp_path / "a.nvpp")).strip() == "[]"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["encode", "--help"], ["decode", "--help"], ["info", "--help"],
-                                       ["compare", "--help"], ["bench", "--help"], ["--version"], ["info", "a.nvpp"],
-                                       ["info", "--json", "a.nvpp"]], ids=" ".join)
-def test_quick_commands_load_nothing_heavy(tmp_path: Path, small_file: bytes, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["encode", "--help"],
+        ["decode", "--help"],
+        ["info", "--help"],
+        ["compare", "--help"],
+        ["bench", "--help"],
+        ["--version"],
+        ["info", "a.nvpp"],
+        ["info", "--json", "a.nvpp"],
+    ],
+    ids=" ".join,
+)
+def test_quick_commands_load_nothing_heavy(
+    tmp_path: Path, small_file: bytes, arguments: list[str]
+) -> None:
     """--help, --version and info answer without loading torch, numpy or av."""
     (tmp_path / "a.nvpp").write_bytes(small_file)
     code = f"""

@@ -1,4 +1,6 @@
-"""The wheel holds every module of the source tree: a package that setup.cfg does not know would be left out."""
+"""The wheel holds every module of the source tree: a package that setup.cfg does not know would be
+left out.
+"""
 
 import shutil
 import subprocess
@@ -13,9 +15,13 @@ def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     """The Python files of the built package are those of the source, and so is py.typed."""
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "nervcodec", tmp_path / "nervcodec", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "nervcodec", tmp_path / "nervcodec", ignore=shutil.ignore_patterns("__pycache__")
+    )
     code = "import setuptools.build_meta as b; print(b.build_wheel('dist'))"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     wheel = tmp_path / "dist" / done.stdout.split()[-1]
     built = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("nervcodec/")}

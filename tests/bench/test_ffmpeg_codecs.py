@@ -1,4 +1,6 @@
-"""nervcodec.bench.ffmpeg_codecs, with libav's elementary streams: FFmpeg's encoders on the clips we code, bytes counted."""
+"""nervcodec.bench.ffmpeg_codecs, with libav's elementary streams: FFmpeg's encoders on the clips we
+code, bytes counted.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from nervcodec.video.writer import open_writer
 
 
 def form_of(frames: Frames, color: ColorTags = ColorTags()) -> VideoFormat:
-    return VideoFormat(frames.width, frames.height, Fraction(25), frames.n_frames, frames.layout, color)
+    return VideoFormat(
+        frames.width, frames.height, Fraction(25), frames.n_frames, frames.layout, color
+    )
 
 
 def written(path: Path, frames: Frames) -> Path:
@@ -37,8 +41,9 @@ def read(path: Path) -> Frames:
     return next(read_groups(path, form, [form.n_frames]))
 
 
-def coded(folder: Path, name: str, source: Path, n_frames: int | None = None, /,
-          **options: str) -> tuple[Path, int]:
+def coded(
+    folder: Path, name: str, source: Path, n_frames: int | None = None, /, **options: str
+) -> tuple[Path, int]:
     path = folder / f"coded{CONVENTIONAL[name].suffix}"
     n_bytes, seconds = encode(name, source, path, options, n_frames)
     assert seconds > 0
@@ -63,9 +68,12 @@ def source(tmp_path: Path, make_clip: MakeClip) -> Path:
 
 
 @pytest.mark.parametrize("name", CONVENTIONAL)
-def test_bytes_grow_with_quality(tmp_path: Path, make_clip: MakeClip, name: str,
-                                 capfd: pytest.CaptureFixture[str]) -> None:
-    """Bytes grow with quality, as many frames of the same odd size come back, and nothing goes to stderr."""
+def test_bytes_grow_with_quality(
+    tmp_path: Path, make_clip: MakeClip, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes grow with quality, as many frames of the same odd size come back, and nothing goes to
+    stderr.
+    """
     frames = make_clip("yuv420", 4, 65, 67)
     source = written(tmp_path / "in.y4m", frames)
     sizes, errors = [], []
@@ -95,7 +103,9 @@ def test_ivf_costs_are_not_counted(tmp_path: Path, source: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "headers"), [("x264", {7, 8}), ("x265", {32, 33, 34})])
-def test_headers_stand_in_it_once(tmp_path: Path, source: Path, name: str, headers: set[int]) -> None:
+def test_headers_stand_in_it_once(
+    tmp_path: Path, source: Path, name: str, headers: set[int]
+) -> None:
     """The parameter sets come once, at the start, though the clip has ten frames."""
     path, _ = coded(tmp_path, name, source, crf="30")
     found = [kind for kind in nal_types(path.read_bytes(), name) if kind in headers]
@@ -135,7 +145,9 @@ def test_frames_that_are_not_there(tmp_path: Path, source: Path, n_frames: int) 
 
 @pytest.mark.parametrize("name", CONVENTIONAL)
 def test_rgb_is_coded_as_its_conversion(tmp_path: Path, make_clip: MakeClip, name: str) -> None:
-    """RGB frames give the stream of their own 4:2:0 conversion, tagged with the matrix of that conversion."""
+    """RGB frames give the stream of their own 4:2:0 conversion, tagged with the matrix of that
+    conversion.
+    """
     # x264's macroblock tree gives another stream once in twenty runs of a clip as small as this.
     options = {"crf": "20", **({"x264-params": "mbtree=0"} if name == "x264" else {})}
     frames = make_clip("rgb", 3, 64, 48)
@@ -144,33 +156,49 @@ def test_rgb_is_coded_as_its_conversion(tmp_path: Path, make_clip: MakeClip, nam
     assert (form.color.matrix, form.color.full_range) == (6, False)
     converted = written(tmp_path / "in.y4m", rgb_to_yuv420(frames, ColorTags()))
     path, _ = coded(tmp_path, name, converted, **options)
-    assert all(np.array_equal(a, b) for a, b in zip(from_rgb.planes, read(path).planes, strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(from_rgb.planes, read(path).planes, strict=True)
+    )
 
 
 def test_psnr_tuning_reaches_the_encoder(tmp_path: Path, source: Path) -> None:
     """A tuning changes what x264 and x265 write."""
     for name in ("x264", "x265"):
-        default, psnr = (coded(tmp_path, name, source, None, crf="30", **CONVENTIONAL[name].options("medium", tune))[0]
-                         .read_bytes() for tune in ("default", "psnr"))
+        default, psnr = (
+            coded(
+                tmp_path, name, source, None, crf="30", **CONVENTIONAL[name].options("medium", tune)
+            )[0].read_bytes()
+            for tune in ("default", "psnr")
+        )
         assert default != psnr
 
 
-@pytest.mark.parametrize(("name", "tune"), [(name, tune) for name in CONVENTIONAL for tune in CONVENTIONAL[name].tunes])
+@pytest.mark.parametrize(
+    ("name", "tune"), [(name, tune) for name in CONVENTIONAL for tune in CONVENTIONAL[name].tunes]
+)
 def test_every_option_is_the_encoders(tmp_path: Path, source: Path, name: str, tune: str) -> None:
-    """The encoders know the presets and tunings that we give them: an option of nobody's would be refused."""
+    """The encoders know the presets and tunings that we give them: an option of nobody's would be
+    refused.
+    """
     codec = CONVENTIONAL[name]
     for preset in (codec.presets[0], codec.default_preset):
         assert coded(tmp_path, name, source, 2, crf="40", **codec.options(preset, tune))[1] > 0
 
 
 def test_refused_options_and_sizes(tmp_path: Path, source: Path, make_clip: MakeClip) -> None:
-    """What an encoder refuses or does not know is the user's error in one line, with the option or the size."""
+    """What an encoder refuses or does not know is the user's error in one line, with the option or
+    the size.
+    """
     with pytest.raises(ConfigError, match="libx264 has no option speed$"):
         coded(tmp_path, "x264", source, speed="11")
-    with pytest.raises(ConfigError, match="libx264 cannot code 64x48 into coded.h264: Invalid argument"):
+    with pytest.raises(
+        ConfigError, match="libx264 cannot code 64x48 into coded.h264: Invalid argument"
+    ):
         coded(tmp_path, "x264", source, preset="warp")
     small = written(tmp_path / "small.y4m", make_clip("yuv420", 2, 8, 8))
-    with pytest.raises(ConfigError, match="libx265 cannot code 8x8 into coded.hevc: Invalid argument"):
+    with pytest.raises(
+        ConfigError, match="libx265 cannot code 8x8 into coded.hevc: Invalid argument"
+    ):
         coded(tmp_path, "x265", small, crf="20")
 
 
@@ -185,7 +213,11 @@ def test_unknown_codecs(tmp_path: Path, clip: Frames) -> None:
 def test_every_codec_has_its_muxer() -> None:
     """Each codec's file has the suffix of FFmpeg's muxer of elementary streams."""
     assert {name: codec.suffix for name, codec in CONVENTIONAL.items()} == {
-        "x264": ".h264", "x265": ".hevc", "svtav1": ".obu", "vp9": ".ivf"}
+        "x264": ".h264",
+        "x265": ".hevc",
+        "svtav1": ".obu",
+        "vp9": ".ivf",
+    }
     assert {codec.encoder for codec in CONVENTIONAL.values()} == set(ELEMENTARY)
 
 
@@ -201,9 +233,15 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     main()
 
 
-def test_the_program_prints_json(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch,
-                                 capsys: pytest.CaptureFixture[str]) -> None:
-    """As a program it codes and decodes the frames asked for, and says bytes and seconds in JSON."""
+def test_the_program_prints_json(
+    tmp_path: Path,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As a program it codes and decodes the frames asked for, and says bytes and seconds in
+    JSON.
+    """
     path = tmp_path / "coded.h264"
     run(monkeypatch, "encode", "x264", source, path, "crf=30", "preset=fast", "--frames", "4")
     said = json.loads(capsys.readouterr().out)
@@ -213,14 +251,24 @@ def test_the_program_prints_json(tmp_path: Path, source: Path, monkeypatch: pyte
     assert probe(tmp_path / "decoded.y4m")[0].n_frames == 4
 
 
-@pytest.mark.parametrize(("arguments", "code", "words"), [
-    (["encode", "h266", "in.y4m", "out"], 2, "codec is 'h266'"),
-    (["encode", "x264", "in.y4m", "out.h264", "crf"], 2, "option is 'crf'; legal: NAME=VALUE"),
-    (["encode", "x264", "none.y4m", "out.h264"], 3, "none.y4m"),
-    (["decode", "in.y4m", "none.h264", "out.y4m"], 3, "none.h264"),
-])
-def test_the_programs_errors(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch,
-                             capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["encode", "h266", "in.y4m", "out"], 2, "codec is 'h266'"),
+        (["encode", "x264", "in.y4m", "out.h264", "crf"], 2, "option is 'crf'; legal: NAME=VALUE"),
+        (["encode", "x264", "none.y4m", "out.h264"], 3, "none.y4m"),
+        (["decode", "in.y4m", "none.h264", "out.y4m"], 3, "none.h264"),
+    ],
+)
+def test_the_programs_errors(
+    tmp_path: Path,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
     """Its errors are one line and an exit code."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit_:

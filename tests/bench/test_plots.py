@@ -23,13 +23,20 @@ def texts(svg: str) -> list[str]:
 
 
 def ids(svg: str) -> list[str]:
-    return [element.attrib["id"] for element in ElementTree.fromstring(svg).iter() if "id" in element.attrib]
+    return [
+        element.attrib["id"]
+        for element in ElementTree.fromstring(svg).iter()
+        if "id" in element.attrib
+    ]
 
 
 def curves(svg: str) -> dict[str, ElementTree.Element]:
     """The groups that hold a curve, by id without the plot's prefix."""
-    return {element.attrib["id"].split("-", 1)[1]: element for element in ElementTree.fromstring(svg).iter(f"{SVG}g")
-            if re.search("-curve[0-9]+-[0-9]+$", element.attrib.get("id", ""))}
+    return {
+        element.attrib["id"].split("-", 1)[1]: element
+        for element in ElementTree.fromstring(svg).iter(f"{SVG}g")
+        if re.search("-curve[0-9]+-[0-9]+$", element.attrib.get("id", ""))
+    }
 
 
 def stroke(element: ElementTree.Element) -> dict[str, str]:
@@ -40,16 +47,22 @@ def stroke(element: ElementTree.Element) -> dict[str, str]:
 
 @pytest.mark.parametrize("plot", BY_CLIP)
 def test_a_plot_is_svg(plot: Plot) -> None:
-    """A plot is well-formed XML with svg as its root, without declarations, so that it can stand in HTML."""
+    """A plot is well-formed XML with svg as its root, without declarations, so that it can stand in
+    HTML.
+    """
     svg = plot(results(), 0)
     assert ElementTree.fromstring(svg).tag == f"{SVG}svg"
     assert svg.startswith("<svg ")
 
 
-@pytest.mark.parametrize(("plot", "n_axes"), [(rate_distortion, 2), (rate_time, 1), (psnr_by_frame, 1)])
+@pytest.mark.parametrize(
+    ("plot", "n_axes"), [(rate_distortion, 2), (rate_time, 1), (psnr_by_frame, 1)]
+)
 def test_a_line_for_each_label(plot: Plot, n_axes: int) -> None:
     """Every pair of axes has one line for each label."""
-    assert sorted(curves(plot(results(), 1))) == [f"curve{k}-{axes}" for k in range(2) for axes in range(n_axes)]
+    assert sorted(curves(plot(results(), 1))) == [
+        f"curve{k}-{axes}" for k in range(2) for axes in range(n_axes)
+    ]
 
 
 @pytest.mark.parametrize("plot", [rate_distortion, rate_time])
@@ -68,7 +81,9 @@ def test_a_marker_for_each_point() -> None:
 def test_only_the_clip_s_points() -> None:
     """A clip without points of a label has no line of it, and the others keep their look."""
     found = results()
-    found["points"] = [each for each in found["points"] if (each["clip"], each["label"]) != (CLIPS[1], LABELS[0])]
+    found["points"] = [
+        each for each in found["points"] if (each["clip"], each["label"]) != (CLIPS[1], LABELS[0])
+    ]
     left = curves(rate_time(found, 1))
     assert list(left) == ["curve1-0"]
     assert stroke(left["curve1-0"]) == stroke(curves(rate_time(found, 0))["curve1-0"])
@@ -91,9 +106,15 @@ def test_variants_of_a_codec_share_its_colour() -> None:
 
 
 def test_the_ceiling_is_marked() -> None:
-    """A clip that is itself a lossy stream has a dashed line at its rate in each pair of axes, which says so."""
+    """A clip that is itself a lossy stream has a dashed line at its rate in each pair of axes,
+    which says so.
+    """
     svg = rate_distortion(results(), 0)
-    lines = [element for element in ElementTree.fromstring(svg).iter() if "ceiling" in element.attrib.get("id", "")]
+    lines = [
+        element
+        for element in ElementTree.fromstring(svg).iter()
+        if "ceiling" in element.attrib.get("id", "")
+    ]
     assert ["stroke-dasharray" in stroke(line) for line in lines] == [True, True]
     assert texts(svg).count(f"the source itself is a stream of {CEILING} bpp ") == 2
 
@@ -105,14 +126,18 @@ def test_no_ceiling_without_one() -> None:
 
 
 def test_frames_are_of_the_middle_point_and_the_nearest() -> None:
-    """PSNR by frame is shown for our middle point and for the other curve's point of the nearest size."""
+    """PSNR by frame is shown for our middle point and for the other curve's point of the nearest
+    size.
+    """
     shown = texts(psnr_by_frame(results(), 0))
     assert "nervcodec medium, rate weight 0.01, 3,600 bytes" in shown
     assert "x265 medium, crf 29, 4,000 bytes" in shown
 
 
 def test_the_overview_shows_all_clips() -> None:
-    """The overview has one pair of axes for each clip, with its name above and a line for each label."""
+    """The overview has one pair of axes for each clip, with its name above and a line for each
+    label.
+    """
     svg = overview(results())
     assert [text for text in texts(svg) if text in CLIPS] == list(CLIPS)
     assert sorted(curves(svg)) == ["curve0-0", "curve0-1", "curve1-0", "curve1-1"]
@@ -125,7 +150,9 @@ def test_many_clips_make_rows() -> None:
     four = ElementTree.fromstring(overview(found)).attrib
     found["clips"].append(found["clips"][0])
     five = ElementTree.fromstring(overview(found)).attrib
-    assert five["width"] == four["width"] and float(five["height"][:-2]) == 2 * float(four["height"][:-2])
+    assert five["width"] == four["width"] and float(five["height"][:-2]) == 2 * float(
+        four["height"][:-2]
+    )
 
 
 def test_equal_results_give_equal_plots() -> None:
@@ -143,8 +170,12 @@ def test_settings_of_matplotlib_do_not_count() -> None:
 
 
 def test_ids_do_not_clash() -> None:
-    """No id occurs twice among all plots of all clips, and every reference is to an id of its own plot."""
-    plots = [plot(results(), number) for plot in BY_CLIP for number in range(2)] + [overview(results())]
+    """No id occurs twice among all plots of all clips, and every reference is to an id of its own
+    plot.
+    """
+    plots = [plot(results(), number) for plot in BY_CLIP for number in range(2)] + [
+        overview(results())
+    ]
     found = [name for svg in plots for name in ids(svg)]
     assert len(set(found)) == len(found)
     for svg in plots:
@@ -152,7 +183,9 @@ def test_ids_do_not_clash() -> None:
         assert references and set(references) <= set(ids(svg))
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "cost $x^2$ $", 'a" id="b', "back\\slash & more"])
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "cost $x^2$ $", 'a" id="b', "back\\slash & more"]
+)
 def test_names_are_shown_as_they_are(name: str) -> None:
     """Labels and clip names are text, neither markup nor formulas."""
     found = results()
@@ -179,11 +212,18 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_growth_has_a_picture_a_part_and_a_curve_a_network() -> None:
-    """Pixels, frames and width stand side by side, each with the curves of both networks, named once."""
-    points = [{"part": part, "network": network, "x": x, "seconds": x / 10}
-              for part in ("pixels", "frames", "width") for network in ("ours", "theirs") for x in (1, 10, 100)]
+    """Pixels, frames and width stand side by side, each with the curves of both networks, named
+    once.
+    """
+    points = [
+        {"part": part, "network": network, "x": x, "seconds": x / 10}
+        for part in ("pixels", "frames", "width")
+        for network in ("ours", "theirs")
+        for x in (1, 10, 100)
+    ]
     svg = growth(points)
     assert [text for text in texts(svg) if text.startswith("seconds a step and ")] == [
-        f"seconds a step and {part}" for part in ("pixels", "frames", "width")]
+        f"seconds a step and {part}" for part in ("pixels", "frames", "width")
+    ]
     assert sorted(curves(svg)) == [f"curve{k}-{part}" for k in range(2) for part in range(3)]
     assert [texts(svg).count(name) for name in ("ours", "theirs")] == [1, 1]

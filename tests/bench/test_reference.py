@@ -1,4 +1,6 @@
-"""nervcodec.bench.reference: the reference path is the same network and, without our arithmetic, the same training as ours."""
+"""nervcodec.bench.reference: the reference path is the same network and, without our arithmetic,
+the same training as ours.
+"""
 
 from dataclasses import replace
 
@@ -16,19 +18,57 @@ from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.trainer import Fitter
 
 N_FRAMES = 5
-MLP = ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(2, 5), Block(2, 6)), stem_hidden=8, stem_channels=3, pe_levels=4)
-GRID = ModelConfig(18, 13, "yuv", "grid", 4, 5, (Block(1, 4), Block(2, 5)),
-                   grids=(Grid(2, 2), Grid(1, 4), Grid(2, 3, 1)), biases="lean", output="linear")
-FIT = FitConfig(epochs=2, batch_size=2, loss="l1+ssim", optimizer="adam", learning_rate=1e-3, warmup=0.2,
-                rate_weight=0, round_from=1.0, precision="float32", seed=7)
+MLP = ModelConfig(
+    16,
+    12,
+    "rgb",
+    "mlp",
+    3,
+    4,
+    (Block(2, 5), Block(2, 6)),
+    stem_hidden=8,
+    stem_channels=3,
+    pe_levels=4,
+)
+GRID = ModelConfig(
+    18,
+    13,
+    "yuv",
+    "grid",
+    4,
+    5,
+    (Block(1, 4), Block(2, 5)),
+    grids=(Grid(2, 2), Grid(1, 4), Grid(2, 3, 1)),
+    biases="lean",
+    output="linear",
+)
+FIT = FitConfig(
+    epochs=2,
+    batch_size=2,
+    loss="l1+ssim",
+    optimizer="adam",
+    learning_rate=1e-3,
+    warmup=0.2,
+    rate_weight=0,
+    round_from=1.0,
+    precision="float32",
+    seed=7,
+)
 both_stems = pytest.mark.parametrize("model", [MLP, GRID], ids=["mlp", "grid"])
 
 
 @pytest.fixture
 def targets(make_clip: MakeClip) -> dict[ModelConfig, torch.Tensor]:
     """Frames for each network as it takes them."""
-    return {model: torch.from_numpy(pack(make_clip("rgb" if model is MLP else "yuv420", N_FRAMES, model.width,
-                                                   model.height), model)) for model in (MLP, GRID)}
+    return {
+        model: torch.from_numpy(
+            pack(
+                make_clip("rgb" if model is MLP else "yuv420", N_FRAMES, model.width, model.height),
+                model,
+            )
+        )
+        for model in (MLP, GRID)
+    }
 
 
 def start(model: ModelConfig, seed: int = FIT.seed) -> torch.Tensor:
@@ -45,18 +85,25 @@ def test_a_flat_vector_goes_in_and_out(model: ModelConfig) -> None:
 
 
 @both_stems
-def test_both_start_from_the_same_planes(model: ModelConfig, targets: dict[ModelConfig, torch.Tensor]) -> None:
+def test_both_start_from_the_same_planes(
+    model: ModelConfig, targets: dict[ModelConfig, torch.Tensor]
+) -> None:
     """At the start the reference gives the planes of our network to 1e-5."""
     ours, frames = Network(model, (N_FRAMES,), torch.device("cpu")), torch.arange(N_FRAMES)
     plain = PlainFit(model, FIT, targets[model])
-    torch.testing.assert_close(plain.network(frames), ours(ours.split(start(model)), frames), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        plain.network(frames), ours(ours.split(start(model)), frames), rtol=0, atol=1e-5
+    )
 
 
 @both_stems
 @pytest.mark.parametrize("max_gradient", [0, 0.1])
-def test_the_steps_are_those_of_our_fit(model: ModelConfig, max_gradient: float,
-                                        targets: dict[ModelConfig, torch.Tensor]) -> None:
-    """After two epochs in float32 with Adam and the same loss both have the same parameters, which have moved."""
+def test_the_steps_are_those_of_our_fit(
+    model: ModelConfig, max_gradient: float, targets: dict[ModelConfig, torch.Tensor]
+) -> None:
+    """After two epochs in float32 with Adam and the same loss both have the same parameters, which
+    have moved.
+    """
     fit = replace(FIT, max_gradient=max_gradient)
     plain, ours = PlainFit(model, fit, targets[model]), Fitter(model, fit, targets[model])
     plain.run(6, lambda: None)
@@ -66,11 +113,16 @@ def test_the_steps_are_those_of_our_fit(model: ModelConfig, max_gradient: float,
 
 
 @pytest.mark.parametrize("training", [OurFit, PlainFit])
-def test_longer_fits_have_lower_rates(training: type[OurFit] | type[PlainFit],
-                                      targets: dict[ModelConfig, torch.Tensor]) -> None:
-    """A fit of 12,800 steps makes its first ones at half the rates that it is given, unless these do not fall."""
+def test_longer_fits_have_lower_rates(
+    training: type[OurFit] | type[PlainFit], targets: dict[ModelConfig, torch.Tensor]
+) -> None:
+    """A fit of 12,800 steps makes its first ones at half the rates that it is given, unless these
+    do not fall.
+    """
     given = replace(FIT, epochs=6400, batch_size=3, warmup=0, optimizer="muon", rate_fall=0.2)
-    halved = replace(given, learning_rate=given.learning_rate / 2, muon_rate=given.muon_rate / 2, rate_fall=0)
+    halved = replace(
+        given, learning_rate=given.learning_rate / 2, muon_rate=given.muon_rate / 2, rate_fall=0
+    )
     ends = []
     for fit in (given, halved):
         steps = training(MLP, fit, targets[MLP])
@@ -81,7 +133,9 @@ def test_longer_fits_have_lower_rates(training: type[OurFit] | type[PlainFit],
 
 
 def test_rounds_make_one_training(targets: dict[ModelConfig, torch.Tensor]) -> None:
-    """Steps made in two rounds give what they give in one, on_step counts them, and there are no more than planned."""
+    """Steps made in two rounds give what they give in one, on_step counts them, and there are no
+    more than planned.
+    """
     whole, parts = PlainFit(MLP, FIT, targets[MLP]), PlainFit(MLP, FIT, targets[MLP])
     done: list[None] = []
     whole.run(6, lambda: None)
@@ -93,9 +147,14 @@ def test_rounds_make_one_training(targets: dict[ModelConfig, torch.Tensor]) -> N
 
 
 def test_the_reference_is_plain(targets: dict[ModelConfig, torch.Tensor]) -> None:
-    """Weights are float32 and contiguous, Adam is neither fused nor told to take several tensors at once."""
+    """Weights are float32 and contiguous, Adam is neither fused nor told to take several tensors at
+    once.
+    """
     plain = PlainFit(GRID, FIT, targets[GRID])
-    assert all(weight.dtype == torch.float32 and weight.is_contiguous() for weight in plain.network.parameters())
+    assert all(
+        weight.dtype == torch.float32 and weight.is_contiguous()
+        for weight in plain.network.parameters()
+    )
     assert type(plain.optimizer) is torch.optim.Adam
     assert plain.optimizer.defaults["fused"] is plain.optimizer.defaults["foreach"] is None
     assert plain.target.dtype == torch.uint8 and plain.target.is_contiguous()

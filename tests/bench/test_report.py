@@ -65,10 +65,18 @@ def report(folder: Path, content: dict[str, Any] | None = None, anchor: str | No
 
 
 def test_where_the_report_is(tmp_path: Path) -> None:
-    """The report, the plot for a README and the figures stand beside the results, and nothing else does."""
+    """The report, the plot for a README and the figures stand beside the results, and nothing else
+    does.
+    """
     fake_results.write(tmp_path, fake_results.results())
     assert write_report(tmp_path) == tmp_path / "report.html"
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "crops", "report.html", "rd.svg", "bd.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "results.json",
+        "crops",
+        "report.html",
+        "rd.svg",
+        "bd.json",
+    }
 
 
 def test_tags_are_balanced(tmp_path: Path) -> None:
@@ -77,10 +85,14 @@ def test_tags_are_balanced(tmp_path: Path) -> None:
 
 
 def test_the_report_needs_nothing_else(tmp_path: Path) -> None:
-    """All that the page refers to is in it: pictures as data, plots by their ids, no script and no style sheet."""
+    """All that the page refers to is in it: pictures as data, plots by their ids, no script and no
+    style sheet.
+    """
     page = Page(report(tmp_path))
     references = [value for name, value in page.attributes if name in ("src", "href", "xlink:href")]
-    assert references and all(value.startswith(("data:image/png;base64,", "#")) for value in references)
+    assert references and all(
+        value.startswith(("data:image/png;base64,", "#")) for value in references
+    )
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert "@import" not in (tmp_path / "report.html").read_text("utf-8")
 
@@ -95,15 +107,22 @@ def test_the_pictures_are_there_byte_for_byte(tmp_path: Path) -> None:
     """Each cut-out is in the page as it is on disk, in the order of the results."""
     shown = re.findall('src="data:image/png;base64,([^"]+)"', report(tmp_path))
     crops = fake_results.results()["crops"]
-    expected = [(tmp_path / image["file"]).read_bytes() for crop in crops for image in crop["images"]]
+    expected = [
+        (tmp_path / image["file"]).read_bytes() for crop in crops for image in crop["images"]
+    ]
     assert [base64.b64decode(text) for text in shown] == expected
 
 
 def test_pictures_have_captions(tmp_path: Path) -> None:
-    """A picture's caption says label, setting, bytes and the PSNR of that frame; the source's is 'source'."""
+    """A picture's caption says label, setting, bytes and the PSNR of that frame; the source's is
+    'source'.
+    """
     captions = re.findall("<figcaption>([^<]*)</figcaption>", report(tmp_path))
-    assert captions[:3] == ["source", "nervcodec medium, rate weight 0.01, 3,600 bytes, 33.25 dB RGB",
-                            "x265 medium, crf 29, 4,000 bytes, 33.25 dB RGB"]
+    assert captions[:3] == [
+        "source",
+        "nervcodec medium, rate weight 0.01, 3,600 bytes, 33.25 dB RGB",
+        "x265 medium, crf 29, 4,000 bytes, 33.25 dB RGB",
+    ]
     assert len(captions) == 12
 
 
@@ -111,14 +130,53 @@ def test_all_points_are_there(tmp_path: Path) -> None:
     """Every point has its row, with its figures to the places that a reader needs."""
     rows = Page(report(tmp_path)).rows
     points = fake_results.results()["points"]
-    assert all([row[:3] for row in rows].count([each["label"], each["setting"], f"{each['bytes']:,}"]) == 1
-               for each in points)
-    assert ["nervcodec medium", "rate weight 0.04", "900", "whole file", "0.0417", "60.0", "31.00", "39.00", "40.00",
-            "32.00", "30.00", "0.9000", "0.9500", "30.50", "60.00", "0.50", "512", "256", "1,000",
-            "12.50"] in rows
-    assert ["x265 medium", "crf 35", "1,000", "elementary stream", "0.0463", "66.7", "31.00", "39.00", "40.00", "32.00",
-            "30.00", "0.9000", "0.9500", "30.50", "1.50", "0.50", "512", "256",
-            *["\N{EN DASH}"] * 2] in rows
+    assert all(
+        [row[:3] for row in rows].count([each["label"], each["setting"], f"{each['bytes']:,}"]) == 1
+        for each in points
+    )
+    assert [
+        "nervcodec medium",
+        "rate weight 0.04",
+        "900",
+        "whole file",
+        "0.0417",
+        "60.0",
+        "31.00",
+        "39.00",
+        "40.00",
+        "32.00",
+        "30.00",
+        "0.9000",
+        "0.9500",
+        "30.50",
+        "60.00",
+        "0.50",
+        "512",
+        "256",
+        "1,000",
+        "12.50",
+    ] in rows
+    assert [
+        "x265 medium",
+        "crf 35",
+        "1,000",
+        "elementary stream",
+        "0.0463",
+        "66.7",
+        "31.00",
+        "39.00",
+        "40.00",
+        "32.00",
+        "30.00",
+        "0.9000",
+        "0.9500",
+        "30.50",
+        "1.50",
+        "0.50",
+        "512",
+        "256",
+        *["\N{EN DASH}"] * 2,
+    ] in rows
 
 
 def test_columns_without_figures_are_left_out(tmp_path: Path) -> None:
@@ -138,10 +196,15 @@ def test_a_metric_that_was_measured_has_its_column(tmp_path: Path) -> None:
 
 
 def test_figures_against_the_anchor(tmp_path: Path) -> None:
-    """Nine tenths of x265's bytes are -10 % BD-rate and 90 % of the bytes at equal PSNR, of Y and RGB."""
+    """Nine tenths of x265's bytes are -10 % BD-rate and 90 % of the bytes at equal PSNR, of Y and
+    RGB.
+    """
     rows = Page(report(tmp_path)).rows
     found = [row for row in rows if row[0] == LABELS[0] and len(row) == 5]
-    assert [row[1:3] for row in found] == [["Y", "-10.0 % (-10.0 %)"], ["RGB", "-10.0 % (-10.0 %)"]] * 2
+    assert [row[1:3] for row in found] == [
+        ["Y", "-10.0 % (-10.0 %)"],
+        ["RGB", "-10.0 % (-10.0 %)"],
+    ] * 2
     assert [row[4] for row in found] == ["90.0 % at 37.00 dB", "90.0 % at 36.00 dB"] * 2
     assert found[0][3] == "+0.30 dB (+0.30 dB)"
 
@@ -150,13 +213,17 @@ def test_another_anchor(tmp_path: Path) -> None:
     """The anchor asked for is the one that others are compared with."""
     text = report(tmp_path, anchor=LABELS[0])
     assert f"Against {LABELS[0]}" in text
-    assert [row[2] for row in Page(text).rows if row[0] == LABELS[1] and len(row) == 5] == ["+11.1 % (+11.1 %)"] * 4
+    assert [row[2] for row in Page(text).rows if row[0] == LABELS[1] and len(row) == 5] == [
+        "+11.1 % (+11.1 %)"
+    ] * 4
 
 
 def test_undefined_figures_say_why(tmp_path: Path) -> None:
     """Where a figure is not defined, the reason stands in its place."""
     content = fake_results.results()
-    content["points"] = [each for each in content["points"] if each["setting"] != "rate weight 0.04"]
+    content["points"] = [
+        each for each in content["points"] if each["setting"] != "rate weight 0.04"
+    ]
     rows = Page(report(tmp_path, content)).rows
     assert ["undefined: 3 points"] * 2 in [row[2:4] for row in rows]
 
@@ -170,7 +237,9 @@ def test_a_single_curve_has_no_such_table(tmp_path: Path) -> None:
 
 
 def test_each_clip_has_its_part(tmp_path: Path) -> None:
-    """Each clip has a heading, its size and frames, and three plots; the note is only where the clip has one."""
+    """Each clip has a heading, its size and frames, and three plots; the note is only where the
+    clip has one.
+    """
     text = report(tmp_path)
     assert re.findall("<h2>(.*?)</h2>", text) == [*CLIPS, "How it was measured"]
     assert text.count("320x180, 3 frames, 25 frames/s") == 2
@@ -181,14 +250,22 @@ def test_each_clip_has_its_part(tmp_path: Path) -> None:
 def test_how_it_was_measured(tmp_path: Path) -> None:
     """The end of the page says command, versions, machine, threads and seed."""
     end = report(tmp_path).partition("How it was measured")[2]
-    for part in ("nervcodec bench river.mp4 &#x27;still life.y4m&#x27;", "Some CPU, 2 cores, 7.8 GiB, no GPU",
-                 "ffmpeg 7.1", "2 threads, seed 5", "nervcodec: 0.1.0 (abc); x265: 8.0", "2025-01-02T03:04:05Z"):
+    for part in (
+        "nervcodec bench river.mp4 &#x27;still life.y4m&#x27;",
+        "Some CPU, 2 cores, 7.8 GiB, no GPU",
+        "ffmpeg 7.1",
+        "2 threads, seed 5",
+        "nervcodec: 0.1.0 (abc); x265: 8.0",
+        "2025-01-02T03:04:05Z",
+    ):
         assert part in end
 
 
 def test_nothing_is_markup(tmp_path: Path) -> None:
     """Names, settings, notes, versions and commands are text, whatever is in them."""
-    content = json.loads(json.dumps(fake_results.results()).replace(LABELS[1], json.dumps(HOSTILE)[1:-1]))
+    content = json.loads(
+        json.dumps(fake_results.results()).replace(LABELS[1], json.dumps(HOSTILE)[1:-1])
+    )
     content["command"] = content["machine"]["cpu"] = content["created"] = HOSTILE
     content["clips"][0]["note"] = content["clips"][0]["frame_rate"] = HOSTILE
     content["versions"][HOSTILE] = HOSTILE
@@ -203,7 +280,9 @@ def test_nothing_is_markup(tmp_path: Path) -> None:
 
 
 def test_control_characters_are_escaped(tmp_path: Path) -> None:
-    """Characters that a page cannot hold, such as halves of a file name's bytes, are shown escaped."""
+    """Characters that a page cannot hold, such as halves of a file name's bytes, are shown
+    escaped.
+    """
     content = json.loads(json.dumps(fake_results.results()).replace(LABELS[1], r"x\udcff\u001b265"))
     assert r"x\udcff\x1b265" in report(tmp_path, content)
 
@@ -212,7 +291,9 @@ def test_bd_json(tmp_path: Path) -> None:
     """bd.json holds the results of curves.deltas in their order."""
     report(tmp_path)
     found = json.loads((tmp_path / "bd.json").read_text("utf-8"))
-    assert found == [delta.as_json() for delta in deltas(fake_results.results()["points"], LABELS[1])]
+    assert found == [
+        delta.as_json() for delta in deltas(fake_results.results()["points"], LABELS[1])
+    ]
 
 
 def test_rd_svg(tmp_path: Path) -> None:
@@ -234,20 +315,32 @@ def test_markdown() -> None:
     text = markdown(fake_results.results())
     lines = text.splitlines()
     assert lines[:5] == [
-        "### river", "",
-        "| curve | setting | bytes | bpp | PSNR Y | PSNR RGB | MS-SSIM | encode s | decode s | parameters "
-        "| kMAC/pixel |", "| --- | --- " + "| --: " * 9 + "|",
-        "| nervcodec medium | rate weight 0.04 | 900 | 0.0417 | 31.00 | 30.00 | 0.9500 | 60.00 | 0.50 | 1,000 "
-        "| 12.50 |"]
+        "### river",
+        "",
+        (
+            "| curve | setting | bytes | bpp | PSNR Y | PSNR RGB | MS-SSIM | encode s | decode s |"
+            " parameters | kMAC/pixel |"
+        ),
+        "| --- | --- " + "| --: " * 9 + "|",
+        (
+            "| nervcodec medium | rate weight 0.04 | 900 | 0.0417 | 31.00 | 30.00 | 0.9500 | 60.00"
+            " | 0.50 | 1,000 | 12.50 |"
+        ),
+    ]
     assert "Against x265 medium:" in lines
-    assert "| nervcodec medium | Y | -10.0 % (-10.0 %) | +0.30 dB (+0.30 dB) | 90.0 % at 37.00 dB |" in lines
+    assert (
+        "| nervcodec medium | Y | -10.0 % (-10.0 %) | +0.30 dB (+0.30 dB) | 90.0 % at 37.00 dB |"
+        in lines
+    )
     assert text.count("### ") == 2 and text.endswith("|\n")
 
 
 def test_markdown_without_figures() -> None:
     """Curves of a single point and no common PSNR have a table of points alone."""
     content = fake_results.results()
-    content["points"] = [each for each in content["points"] if each["setting"] in ("rate weight 0.04", "crf 26")]
+    content["points"] = [
+        each for each in content["points"] if each["setting"] in ("rate weight 0.04", "crf 26")
+    ]
     text = markdown(content)
     assert "Against" not in text and text.count("| curve |") == 2
 
@@ -258,9 +351,18 @@ def test_markdown_cells_keep_to_themselves() -> None:
     assert r"| a\|b | crf 35 |" in markdown(content)
 
 
-@pytest.mark.parametrize(("text", "fault"), [
-    (None, "cannot read .*results.json: No such file"), ("{", "is no JSON"), ("[]", "schema of .* is None; legal:"),
-    ('{"schema": "nervcodec.bench/2"}', "schema of .* is 'nervcodec.bench/2'; legal: 'nervcodec.bench/1'")])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, "cannot read .*results.json: No such file"),
+        ("{", "is no JSON"),
+        ("[]", "schema of .* is None; legal:"),
+        (
+            '{"schema": "nervcodec.bench/2"}',
+            "schema of .* is 'nervcodec.bench/2'; legal: 'nervcodec.bench/1'",
+        ),
+    ],
+)
 def test_foreign_results(tmp_path: Path, text: str | None, fault: str) -> None:
     """What is no results.json of ours is refused, and no report is written."""
     if text is not None:
@@ -289,17 +391,31 @@ def test_missing_pictures(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_browser_shows_it(tmp_path: Path) -> None:
     """Chromium draws the page in many colours and finds every clip's heading in it."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    browser = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if browser is None:
         pytest.skip("there is no chromium, chromium-browser or google-chrome on PATH")
     report(tmp_path)
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
     page, picture = (tmp_path / "report.html").as_uri(), tmp_path / "page.png"
-    subprocess.run([*command, f"--screenshot={picture}", "--window-size=1200,3000", page], check=True,
-                   capture_output=True, timeout=120)
+    subprocess.run(
+        [*command, f"--screenshot={picture}", "--window-size=1200,3000", page],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     with av.open(picture) as container:
         pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
     assert pixels.shape == (3000, 1200, 3)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
-    dom = subprocess.run([*command, "--dump-dom", page], check=True, capture_output=True, text=True, timeout=120).stdout
+    dom = subprocess.run(
+        [*command, "--dump-dom", page], check=True, capture_output=True, text=True, timeout=120
+    ).stdout
     assert re.findall("<h2>(.*?)</h2>", dom)[:-1] == list(CLIPS)

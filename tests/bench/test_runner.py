@@ -1,4 +1,6 @@
-"""nervcodec.bench.runner: points measured once, exactly and under equal conditions; kept when something goes wrong."""
+"""nervcodec.bench.runner: points measured once, exactly and under equal conditions; kept when
+something goes wrong.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import open_writer
 
-# A lossless codec whose setting is zlib's level; it writes each setting that it encodes with into a log.
+# A lossless codec whose setting is zlib's level; it writes each setting that it encodes with into a
+# log.
 TOY = """
 name = "toy"
 setting_name = "level"
@@ -79,18 +82,39 @@ class Toy:
             writer.write(frames)
         return self.folder / name
 
-    def run(self, *paths: Path, adapters: Sequence[Adapter] | None = None, n_frames: int | None = None,
-            threads: int = 1) -> dict[str, Any]:
-        return self.bench(*paths, adapters=adapters, n_frames=n_frames, threads=threads).run(lambda *_: None)
+    def run(
+        self,
+        *paths: Path,
+        adapters: Sequence[Adapter] | None = None,
+        n_frames: int | None = None,
+        threads: int = 1,
+    ) -> dict[str, Any]:
+        return self.bench(*paths, adapters=adapters, n_frames=n_frames, threads=threads).run(
+            lambda *_: None
+        )
 
-    def bench(self, *paths: Path, adapters: Sequence[Adapter] | None = None, n_frames: int | None = None,
-              threads: int = 1) -> Bench:
+    def bench(
+        self,
+        *paths: Path,
+        adapters: Sequence[Adapter] | None = None,
+        n_frames: int | None = None,
+        threads: int = 1,
+    ) -> Bench:
         clips = [open_clip(path, n_frames) for path in paths]
-        return Bench(clips, [self.adapter] if adapters is None else adapters, self.out, threads, "nervcodec bench", 3)
+        return Bench(
+            clips,
+            [self.adapter] if adapters is None else adapters,
+            self.out,
+            threads,
+            "nervcodec bench",
+            3,
+        )
 
 
 def form_of(frames: Frames) -> VideoFormat:
-    return VideoFormat(frames.width, frames.height, Fraction(30000, 1001), frames.n_frames, frames.layout)
+    return VideoFormat(
+        frames.width, frames.height, Fraction(30000, 1001), frames.n_frames, frames.layout
+    )
 
 
 @pytest.fixture
@@ -112,32 +136,62 @@ def python(code: str) -> list[str]:
 
 
 def test_a_point_for_each_clip_and_setting(toy: Toy, source: Path, make_clip: MakeClip) -> None:
-    """results.json has every clip, codec and setting in order, with its schema and where it comes from."""
+    """results.json has every clip, codec and setting in order, with its schema and where it comes
+    from.
+    """
     other = toy.clip(make_clip("yuv420", 2, 20, 10), "other.y4m")
     results = toy.run(source, other)
     assert [(point["clip"], point["label"], point["setting"]) for point in results["points"]] == [
-        ("clip", "toy", "level 0"), ("clip", "toy", "level 9"), ("other", "toy", "level 0"),
-        ("other", "toy", "level 9")]
+        ("clip", "toy", "level 0"),
+        ("clip", "toy", "level 9"),
+        ("other", "toy", "level 0"),
+        ("other", "toy", "level 9"),
+    ]
     assert (results["schema"], results["command"], results["threads"], results["seed"]) == (
-        "nervcodec.bench/1", "nervcodec bench", 1, 3)
-    assert {"nervcodec", "python", "ffmpeg", "torch", "pytorch-msssim"} <= results["versions"].keys()
+        "nervcodec.bench/1",
+        "nervcodec bench",
+        1,
+        3,
+    )
+    assert {"nervcodec", "python", "ffmpeg", "torch", "pytorch-msssim"} <= results[
+        "versions"
+    ].keys()
     assert results["machine"]["cores"] == os.cpu_count()
     assert results["clips"][1] == {
-        "name": "other", "sha256": open_clip(other).sha256, "width": 20, "height": 10, "frames": 2,
-        "frame_rate": "30000/1001", "note": None, "ceiling_bpp": None}
+        "name": "other",
+        "sha256": open_clip(other).sha256,
+        "width": 20,
+        "height": 10,
+        "frames": 2,
+        "frame_rate": "30000/1001",
+        "note": None,
+        "ceiling_bpp": None,
+    }
     assert json.loads((toy.out / "results.json").read_text()) == results
 
 
 def test_a_points_figures(toy: Toy, source: Path) -> None:
-    """A lossless codec has 100 dB, the bytes of its file, and their rate over the frames that were coded."""
+    """A lossless codec has 100 dB, the bytes of its file, and their rate over the frames that were
+    coded.
+    """
     first, second = toy.run(source)["points"]
     assert first["psnr"] == {"y": 100, "u": 100, "v": 100, "yuv611": 100, "rgb": 100}
     for point in (first, second):
         assert point["bytes"] == (toy.out / "cache" / point["file"]).stat().st_size
         assert point["bpp"] == pytest.approx(8 * point["bytes"] / (4 * 16 * 12))
         assert point["kbit_per_s"] == pytest.approx(8 * point["bytes"] / (4 * 1.001 / 30) / 1000)
-        assert point["encode_s"] == point["encode_process_s"] > 0 < point["decode_s"] == point["decode_process_s"]
-        assert (point["counted"], point["parameters"], len(point["per_frame"]["psnr_y"])) == ("whole file", None, 4)
+        assert (
+            point["encode_s"]
+            == point["encode_process_s"]
+            > 0
+            < point["decode_s"]
+            == point["decode_process_s"]
+        )
+        assert (point["counted"], point["parameters"], len(point["per_frame"]["psnr_y"])) == (
+            "whole file",
+            None,
+            4,
+        )
     assert first["bytes"] > second["bytes"]
 
 
@@ -147,13 +201,22 @@ def test_elementary_bytes_are_the_encoders(toy: Toy, source: Path, tmp_path: Pat
     (point,) = toy.run(source, adapters=[adapter])["points"]
     options = {"preset": "fast", "tune": "psnr", "crf": "30"}
     n_bytes, _ = encode("x264", source, tmp_path / "again.h264", options)
-    assert (point["label"], point["setting"], point["counted"]) == ("x264 fast psnr", "crf 30", "elementary stream")
+    assert (point["label"], point["setting"], point["counted"]) == (
+        "x264 fast psnr",
+        "crf 30",
+        "elementary stream",
+    )
     assert point["bytes"] == n_bytes == (toy.out / "cache" / point["file"]).stat().st_size
-    assert point["encode_s"] < point["encode_process_s"] and point["decode_s"] < point["decode_process_s"]
+    assert (
+        point["encode_s"] < point["encode_process_s"]
+        and point["decode_s"] < point["decode_process_s"]
+    )
 
 
 def test_what_a_foreign_codec_prints_is_no_figure(toy: Toy, source: Path) -> None:
-    """JSON that a codec from a file prints has its own meaning: bytes and seconds are measured all the same."""
+    """JSON that a codec from a file prints has its own meaning: bytes and seconds are measured all
+    the same.
+    """
     toy.patch("import json", "print(json.dumps(dict(bytes=1, encode_s=-1)))")
     point = toy.run(source)["points"][0]
     assert point["bytes"] > 1 and point["encode_s"] > 0
@@ -161,22 +224,29 @@ def test_what_a_foreign_codec_prints_is_no_figure(toy: Toy, source: Path) -> Non
 
 def test_only_the_frames_asked_for(toy: Toy, source: Path) -> None:
     """--frames codes and measures the first so many, or all where there are fewer."""
-    assert [len(toy.run(source, n_frames=n)["points"][0]["per_frame"]["psnr_y"]) for n in (2, 9)] == [2, 4]
+    assert [
+        len(toy.run(source, n_frames=n)["points"][0]["per_frame"]["psnr_y"]) for n in (2, 9)
+    ] == [2, 4]
     assert [open_clip(source, n).form.n_frames for n in (2, 9)] == [2, 4]
 
 
 @pytest.mark.parametrize("name", ["clip.y4m", "pictures"])
 def test_odd_sizes_and_rgb(toy: Toy, make_clip: MakeClip, name: str) -> None:
-    """Clips of odd sizes, one frame, and folders of PNG are handed over and measured as they are."""
+    """Clips of odd sizes, one frame, and folders of PNG are handed over and measured as they
+    are.
+    """
     path = toy.clip(make_clip("rgb" if name == "pictures" else "yuv420", 1, 45, 47), name)
-    lossless, lossy = toy.run(path, adapters=[replace(toy.adapter, settings=("9",)), *built_in("x264", ["fast"], 1)])[
-        "points"]
+    lossless, lossy = toy.run(
+        path, adapters=[replace(toy.adapter, settings=("9",)), *built_in("x264", ["fast"], 1)]
+    )["points"]
     assert lossless["psnr"]["y"] == 100 and (lossless["psnr"]["rgb"] < 100) == (name == "pictures")
     assert 20 < lossy["psnr"]["y"] < 99
 
 
 def test_pictures_for_the_report(toy: Toy, source: Path) -> None:
-    """Cut-outs of the worst and the median frame are there for every curve, and nothing else is left behind."""
+    """Cut-outs of the worst and the median frame are there for every curve, and nothing else is
+    left behind.
+    """
     results = toy.run(source)
     assert [crop["which"] for crop in results["crops"]] == ["worst", "median"]
     for crop in results["crops"]:
@@ -192,7 +262,8 @@ def test_csv_has_a_row_a_point(toy: Toy, source: Path) -> None:
     with open(toy.out / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["setting"], int(row["bytes"])) for row in rows] == [
-        (point["setting"], point["bytes"]) for point in results["points"]]
+        (point["setting"], point["bytes"]) for point in results["points"]
+    ]
     assert rows[0]["psnr_rgb"] == "100.0" and rows[0]["vmaf"] == "" and "per_frame" not in rows[0]
 
 
@@ -201,7 +272,12 @@ def test_progress(toy: Toy, source: Path) -> None:
     seen: list[tuple[int, int, str]] = []
     for _ in range(2):
         toy.bench(source).run(lambda *told: seen.append(told))
-    assert seen == [(0, 2, "clip, toy, level 0"), (1, 2, "clip, toy, level 9"), (2, 2, "report"), (2, 2, "report")]
+    assert seen == [
+        (0, 2, "clip, toy, level 0"),
+        (1, 2, "clip, toy, level 9"),
+        (2, 2, "report"),
+        (2, 2, "report"),
+    ]
 
 
 # The cache
@@ -217,16 +293,22 @@ def test_a_point_is_measured_once(toy: Toy, source: Path) -> None:
 def test_a_renamed_clip_and_codec_keep_their_points(toy: Toy, source: Path) -> None:
     """Points go by content: under a new name they are taken from the cache, with the new name."""
     toy.run(source)
-    (point, _) = toy.run(source.rename(source.with_name("new.y4m")), adapters=[replace(toy.adapter, codec="neo")])[
-        "points"]
+    point, _ = toy.run(
+        source.rename(source.with_name("new.y4m")), adapters=[replace(toy.adapter, codec="neo")]
+    )["points"]
     assert (point["clip"], point["codec"], point["label"]) == ("new", "neo", "neo")
     assert toy.encoded == ["0", "9"]
 
 
-@pytest.mark.parametrize("change", ["clip", "setting", "version", "program", "frames", "threads", "decoder", "tools"])
-def test_what_a_point_depends_on_measures_anew(toy: Toy, source: Path, clip: Frames, change: str,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another clip, setting, version, program, number of frames or threads, or other tools: another point."""
+@pytest.mark.parametrize(
+    "change", ["clip", "setting", "version", "program", "frames", "threads", "decoder", "tools"]
+)
+def test_what_a_point_depends_on_measures_anew(
+    toy: Toy, source: Path, clip: Frames, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another clip, setting, version, program, number of frames or threads, or other tools: another
+    point.
+    """
     adapter = replace(toy.adapter, settings=("9",))
     toy.run(source, adapters=[adapter])
     if change == "clip":
@@ -238,17 +320,26 @@ def test_what_a_point_depends_on_measures_anew(toy: Toy, source: Path, clip: Fra
         fingerprint.measuring_digest.cache_clear()
     link = toy.folder / "python"
     link.symlink_to(sys.executable)
-    changed = {"setting": replace(adapter, settings=("8",)), "version": replace(adapter, version="2"),
-               "program": replace(adapter, encode=(str(link), *adapter.encode[1:])),
-               "decoder": replace(adapter, decode=(*adapter.decode, "-x"))}.get(change, adapter)
-    toy.run(source, adapters=[changed], n_frames=3 if change == "frames" else None,
-            threads=2 if change == "threads" else 1)
+    changed = {
+        "setting": replace(adapter, settings=("8",)),
+        "version": replace(adapter, version="2"),
+        "program": replace(adapter, encode=(str(link), *adapter.encode[1:])),
+        "decoder": replace(adapter, decode=(*adapter.decode, "-x")),
+    }.get(change, adapter)
+    toy.run(
+        source,
+        adapters=[changed],
+        n_frames=3 if change == "frames" else None,
+        threads=2 if change == "threads" else 1,
+    )
     fingerprint.measuring_digest.cache_clear()
     assert toy.encoded == ["9", "8" if change == "setting" else "9"]
 
 
 def test_a_point_without_its_file_is_measured_anew(toy: Toy, source: Path) -> None:
-    """Where the coded file has gone, nothing could be decoded for the report: the point is made again."""
+    """Where the coded file has gone, nothing could be decoded for the report: the point is made
+    again.
+    """
     point = toy.run(source)["points"][0]
     (toy.out / "cache" / point["file"]).unlink()
     assert toy.run(source)["points"][0]["bytes"] == point["bytes"]
@@ -259,12 +350,19 @@ def test_a_point_without_its_file_is_measured_anew(toy: Toy, source: Path) -> No
 
 
 def test_a_failing_codec_keeps_earlier_points(toy: Toy, source: Path) -> None:
-    """A codec that fails is named with its last line; once it works, the same again goes on behind earlier points."""
+    """A codec that fails is named with its last line; once it works, the same again goes on behind
+    earlier points.
+    """
     failure = toy.folder / "fail"
     failure.touch()
-    toy.patch(f"if level == '9' and os.path.exists('{failure}'):", "    print('a line', file=sys.stderr)",
-              "    sys.exit('no such level')")
-    with pytest.raises(CommandFailed, match="^toy could not encode clip: exit 1: no such level$") as caught:
+    toy.patch(
+        f"if level == '9' and os.path.exists('{failure}'):",
+        "    print('a line', file=sys.stderr)",
+        "    sys.exit('no such level')",
+    )
+    with pytest.raises(
+        CommandFailed, match="^toy could not encode clip: exit 1: no such level$"
+    ) as caught:
         toy.run(source)
     assert caught.value.exit_code == 3
     assert [path.name for path in toy.out.iterdir()] == ["cache"]
@@ -273,20 +371,60 @@ def test_a_failing_codec_keeps_earlier_points(toy: Toy, source: Path) -> None:
     assert toy.encoded == ["0", "9", "9"]
 
 
-@pytest.mark.parametrize(("part", "command", "message"), [
-    ("encode", ["no-such-program"], "toy could not encode clip: exit 1: cannot start no-such-program: No such file"),
-    ("encode", ["true"], "toy could not encode clip: it wrote nothing to its output"),
-    ("encode", ["touch", "{output}"], "toy could not encode clip: it wrote nothing to its output"),
-    ("encode", python("import os; os.kill(os.getpid(), 9)"), "toy could not encode clip: killed by signal 9"),
-    ("encode", python("print('some figure'); raise SystemExit(7)"), "exit 7: some figure"),
-    ("decode", ["true"], "toy decoded clip to something else: cannot read .*there is no such file"),
-    ("decode", ["cp", "{output}", "{decoded}"], "toy decoded clip to something else: cannot read "),
-    ("decode", ["cp", "short.y4m", "{decoded}"], "toy decoded clip to something else: frames is 4; legal: 1 to 2"),
-    ("decode", ["cp", "small.y4m", "{decoded}"], "toy decoded clip to something else: sizes are 16x12 and 8x6"),
-])
-def test_codecs_that_fail(toy: Toy, source: Path, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch, part: str,
-                          command: list[str], message: str) -> None:
-    """Whatever a codec does wrong is one line that names it, and neither a point nor a file stays of it."""
+@pytest.mark.parametrize(
+    ("part", "command", "message"),
+    [
+        (
+            "encode",
+            ["no-such-program"],
+            "toy could not encode clip: exit 1: cannot start no-such-program: No such file",
+        ),
+        ("encode", ["true"], "toy could not encode clip: it wrote nothing to its output"),
+        (
+            "encode",
+            ["touch", "{output}"],
+            "toy could not encode clip: it wrote nothing to its output",
+        ),
+        (
+            "encode",
+            python("import os; os.kill(os.getpid(), 9)"),
+            "toy could not encode clip: killed by signal 9",
+        ),
+        ("encode", python("print('some figure'); raise SystemExit(7)"), "exit 7: some figure"),
+        (
+            "decode",
+            ["true"],
+            "toy decoded clip to something else: cannot read .*there is no such file",
+        ),
+        (
+            "decode",
+            ["cp", "{output}", "{decoded}"],
+            "toy decoded clip to something else: cannot read ",
+        ),
+        (
+            "decode",
+            ["cp", "short.y4m", "{decoded}"],
+            "toy decoded clip to something else: frames is 4; legal: 1 to 2",
+        ),
+        (
+            "decode",
+            ["cp", "small.y4m", "{decoded}"],
+            "toy decoded clip to something else: sizes are 16x12 and 8x6",
+        ),
+    ],
+)
+def test_codecs_that_fail(
+    toy: Toy,
+    source: Path,
+    make_clip: MakeClip,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    command: list[str],
+    message: str,
+) -> None:
+    """Whatever a codec does wrong is one line that names it, and neither a point nor a file stays
+    of it.
+    """
     toy.clip(make_clip("yuv420", 2), "short.y4m")
     toy.clip(make_clip("yuv420", 4, 8, 6), "small.y4m")
     monkeypatch.chdir(toy.folder)
@@ -298,7 +436,9 @@ def test_codecs_that_fail(toy: Toy, source: Path, make_clip: MakeClip, monkeypat
 
 
 def test_names_come_once(toy: Toy, source: Path) -> None:
-    """Two clips or two curves of one name could not be told apart: they are refused before anything runs."""
+    """Two clips or two curves of one name could not be told apart: they are refused before anything
+    runs.
+    """
     (toy.folder / "other").mkdir()
     same = Path(os.path.join(toy.folder, "other", "clip.mkv"))
     same.write_bytes(source.read_bytes())
@@ -328,23 +468,48 @@ def two_words(path: Path) -> list[str]:
 
 
 def test_an_interrupted_bench_goes_on(toy: Toy, source: Path) -> None:
-    """Ctrl-C ends the codec and what it started, leaves no temporary folder, and the next run starts behind it."""
+    """Ctrl-C ends the codec and what it started, leaves no temporary folder, and the next run
+    starts behind it.
+    """
     pids, hang = toy.folder / "pids", toy.folder / "hang"
     hang.touch()
-    toy.patch(f"if level == '9' and os.path.exists('{hang}'):", "    os.fork()",
-              f"    open('{pids}', 'a').write(str(os.getpid()) + ' ')", "    time.sleep(60)")
-    command = [sys.executable, "-m", "nervcodec", "bench", str(source), "--codecs", "toy", "--adapter", str(toy.toml),
-               "--out", str(toy.out), "--threads", "1"]
+    toy.patch(
+        f"if level == '9' and os.path.exists('{hang}'):",
+        "    os.fork()",
+        f"    open('{pids}', 'a').write(str(os.getpid()) + ' ')",
+        "    time.sleep(60)",
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "nervcodec",
+        "bench",
+        str(source),
+        "--codecs",
+        "toy",
+        "--adapter",
+        str(toy.toml),
+        "--out",
+        str(toy.out),
+        "--threads",
+        "1",
+    ]
 
     def heeds_interrupts() -> None:  # a shell starts what runs in its background deaf to them
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts
+    ) as process:
         running = two_words(pids)
         process.send_signal(signal.SIGINT)
         message = process.communicate(timeout=30)[1].splitlines()[-1]
     assert process.returncode == 8
-    assert message == f"nervcodec: error: interrupted; all points so far are in {toy.out}, the same command goes on"
+    assert (
+        message
+        == f"nervcodec: error: interrupted; all points so far are in {toy.out}, the same command"
+        " goes on"
+    )
     assert [path.name for path in toy.out.iterdir()] == ["cache"]
     assert not any(alive(int(pid)) for pid in running)
     hang.unlink()
@@ -365,7 +530,9 @@ def alive(pid: int) -> bool:
 
 def test_a_codecs_memory_is_its_own() -> None:
     """The peak is that of the process, small or large, not of this one, which holds torch."""
-    small, large = (process.run_timed(python(f"data = b'x' * {n}"), 1, "").peak_bytes for n in (1, 200 << 20))
+    small, large = (
+        process.run_timed(python(f"data = b'x' * {n}"), 1, "").peak_bytes for n in (1, 200 << 20)
+    )
     assert small < 60 << 20
     assert 199 << 20 < large - small < 210 << 20
 
@@ -380,8 +547,12 @@ def test_all_codecs_have_as_many_cpus() -> None:
     """A process may use as many CPUs as there are threads, at most those that are there."""
     count = python("import os; print(len(os.sched_getaffinity(0)))")
     here = len(os.sched_getaffinity(0))
-    out = [_said(process.run_timed(["sh", "-c", f'printf \'{{"n": %s}}\' $({shlex.join(count)})'], n, ""))
-           for n in (1, here, here + 5)]
+    out = [
+        _said(
+            process.run_timed(["sh", "-c", f"printf '{{\"n\": %s}}' $({shlex.join(count)})"], n, "")
+        )
+        for n in (1, here, here + 5)
+    ]
     assert out == [1, here, here]
 
 
@@ -397,15 +568,27 @@ def test_seconds_are_the_processs() -> None:
 
 def test_what_a_codec_says_last_in_json() -> None:
     """A JSON object on the last line is what it says; anything else is nothing."""
-    printed = ["print('x'); print('{\"bytes\": 3}')", "print('{\"bytes\": 3}'); print(5)", "print('no')", "pass"]
-    assert [process.run_timed(python(code), 1, "").said for code in printed] == [{"bytes": 3}, {}, {}, {}]
+    printed = [
+        "print('x'); print('{\"bytes\": 3}')",
+        "print('{\"bytes\": 3}'); print(5)",
+        "print('no')",
+        "pass",
+    ]
+    assert [process.run_timed(python(code), 1, "").said for code in printed] == [
+        {"bytes": 3},
+        {},
+        {},
+        {},
+    ]
 
 
 # Clips
 
 
 def test_folders_are_hashed_by_names_and_contents(toy: Toy, make_clip: MakeClip) -> None:
-    """A folder's hash changes with a frame and with its name; folders inside are none of its frames."""
+    """A folder's hash changes with a frame and with its name; folders inside are none of its
+    frames.
+    """
     folder = toy.clip(make_clip("rgb", 2), "pictures")
     first = open_clip(folder).sha256
     (folder / "notes").mkdir()
@@ -416,12 +599,21 @@ def test_folders_are_hashed_by_names_and_contents(toy: Toy, make_clip: MakeClip)
     assert len({first, second, open_clip(folder).sha256}) == 3
 
 
-@pytest.mark.parametrize(("name", "codec", "is_lossy"), [
-    ("clip.mp4", "libx264", True), ("clip.mkv", "libx265", True), ("clip.mkv", "ffv1", False),
-    ("clip.y4m", None, False)])
-def test_a_lossy_source_has_a_ceiling(tmp_path: Path, make_clip: MakeClip, name: str, codec: str | None,
-                                      is_lossy: bool) -> None:
-    """The rate of a source that has been coded before is stated with a note; a lossless one has none."""
+@pytest.mark.parametrize(
+    ("name", "codec", "is_lossy"),
+    [
+        ("clip.mp4", "libx264", True),
+        ("clip.mkv", "libx265", True),
+        ("clip.mkv", "ffv1", False),
+        ("clip.y4m", None, False),
+    ],
+)
+def test_a_lossy_source_has_a_ceiling(
+    tmp_path: Path, make_clip: MakeClip, name: str, codec: str | None, is_lossy: bool
+) -> None:
+    """The rate of a source that has been coded before is stated with a note; a lossless one has
+    none.
+    """
     frames = make_clip("yuv420", 4, 64, 48)
     with open_writer(tmp_path / name, form_of(frames), codec=codec) as writer:
         writer.write(frames)
@@ -434,7 +626,9 @@ def test_a_lossy_source_has_a_ceiling(tmp_path: Path, make_clip: MakeClip, name:
         assert (clip.ceiling_bpp, clip.as_json()["note"]) == (None, None)
 
 
-def test_a_clips_name(toy: Toy, source: Path, monkeypatch: pytest.MonkeyPatch, make_clip: MakeClip) -> None:
+def test_a_clips_name(
+    toy: Toy, source: Path, monkeypatch: pytest.MonkeyPatch, make_clip: MakeClip
+) -> None:
     """A clip goes by its file's name without suffix, also where it is '.'."""
     folder = toy.clip(make_clip("rgb", 1), "pictures")
     monkeypatch.chdir(folder)
@@ -446,7 +640,9 @@ def test_a_clips_name(toy: Toy, source: Path, monkeypatch: pytest.MonkeyPatch, m
 
 @pytest.mark.slow
 def test_ours_is_measured_on_what_it_decodes(toy: Toy, make_clip: MakeClip) -> None:
-    """Of an RGB clip ours is measured in RGB: the figures are those that its encoder stored in the file."""
+    """Of an RGB clip ours is measured in RGB: the figures are those that its encoder stored in the
+    file.
+    """
     path = toy.clip(make_clip("rgb", 2, 32, 24), "pictures")
     (point,) = toy.run(path, adapters=built_in("nervcodec", [], 1, ["--epochs", "1"]))["points"]
     stored = load(toy.out / "cache" / point["file"])

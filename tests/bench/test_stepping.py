@@ -1,4 +1,6 @@
-"""nervcodec.bench.stepping: a fit in rounds is the fit at once, and only the steps after the warm-up are timed."""
+"""nervcodec.bench.stepping: a fit in rounds is the fit at once, and only the steps after the
+warm-up are timed.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,10 +42,15 @@ class Counted:
         return torch.empty(0)
 
 
-@pytest.mark.parametrize("fit", [FitConfig(epochs=4), FitConfig(epochs=4, optimizer="adam", rate_weight=0)],
-                         ids=["default", "adam"])
+@pytest.mark.parametrize(
+    "fit",
+    [FitConfig(epochs=4), FitConfig(epochs=4, optimizer="adam", rate_weight=0)],
+    ids=["default", "adam"],
+)
 def test_rounds_are_the_fit_itself(clip: Frames, grid_model: ModelConfig, fit: FitConfig) -> None:
-    """Stopped and taken up twice, amid an epoch and at its end, the fit gives bit for bit what it gives at once."""
+    """Stopped and taken up twice, amid an epoch and at its end, the fit gives bit for bit what it
+    gives at once.
+    """
     target = torch.from_numpy(pack(clip, grid_model))
     whole, parts = Fitter(grid_model, fit, target), OurFit(grid_model, fit, target)
     done: list[None] = []
@@ -54,7 +61,9 @@ def test_rounds_are_the_fit_itself(clip: Frames, grid_model: ModelConfig, fit: F
 
 
 def test_warm_up_is_not_timed() -> None:
-    """The clock is read after the last step of the warm-up and after the last of all; a step takes their difference."""
+    """The clock is read after the last step of the warm-up and after the last of all; a step takes
+    their difference.
+    """
     now = [0.0]
     watch = Stopwatch(2, 4, "cpu", clock=lambda: now[0])
     for seconds in (100, 10, 1, 2, 3, 4):
@@ -110,7 +119,15 @@ def test_the_reference_has_the_presets_rates() -> None:
     """Learning rate, betas, warm-up, clipping, batch and seed of the reference are the preset's."""
     for fit in (PAPER, OURS):
         found = recipe_fit(REFERENCE, fit, "float32")
-        for name in ("learning_rate", "betas", "warmup", "max_gradient", "batch_size", "seed", "epochs"):
+        for name in (
+            "learning_rate",
+            "betas",
+            "warmup",
+            "max_gradient",
+            "batch_size",
+            "seed",
+            "epochs",
+        ):
             assert getattr(found, name) == getattr(fit, name)
 
 
@@ -118,7 +135,12 @@ def test_ours_is_the_default_recipe_without_rate() -> None:
     """'ours' is FitConfig's defaults but for rate, rounding, and the preset's batch and epochs."""
     for fit in (PAPER, OURS):
         assert recipe_fit("ours", fit, "bfloat16") == FitConfig(
-            rate_weight=0, round_from=1.0, precision="bfloat16", batch_size=fit.batch_size, epochs=fit.epochs)
+            rate_weight=0,
+            round_from=1.0,
+            precision="bfloat16",
+            batch_size=fit.batch_size,
+            epochs=fit.epochs,
+        )
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -126,10 +148,17 @@ def test_no_recipe_rounds_or_prunes(name: str) -> None:
     """Every recipe is one stage with exact weights."""
     for fit in (PAPER, OURS):
         found = recipe_fit(name, fit, "float32")
-        assert (found.finetune_epochs, found.prune, found.round_from, found.has_target) == (0, 0, 1.0, False)
+        assert (found.finetune_epochs, found.prune, found.round_from, found.has_target) == (
+            0,
+            0,
+            1.0,
+            False,
+        )
 
 
 def test_an_unknown_recipe_is_an_error() -> None:
     """The error names the recipes that can stand beside the reference."""
-    with pytest.raises(ConfigError, match="variant is 'fast'; legal: same-recipe, mse, ours, ours-ssim, preset"):
+    with pytest.raises(
+        ConfigError, match="variant is 'fast'; legal: same-recipe, mse, ours, ours-ssim, preset"
+    ):
         recipe_fit("fast", PAPER, "float32")

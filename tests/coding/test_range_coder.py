@@ -1,4 +1,6 @@
-"""nervcodec.coding.range_coder, records: round trips, what tables promise, the coded size, every way a stream can be wrong."""
+"""nervcodec.coding.range_coder, records: round trips, what tables promise, the coded size, every
+way a stream can be wrong.
+"""
 
 from collections.abc import Callable
 
@@ -29,7 +31,9 @@ def encoded(groups: list[Coded], max_symbol: int) -> bytes:
 
 def n_buckets(max_symbol: int) -> int:
     """Bytes of a histogram record: magnitudes 0 to 4, then two for every octave begun."""
-    firsts = [0, 1, 2, 3, 4] + [start for k in range(1, 11) for start in (2**(k + 1) + 1, 3 * 2**k + 1)]
+    firsts = [0, 1, 2, 3, 4] + [
+        start for k in range(1, 11) for start in (2 ** (k + 1) + 1, 3 * 2**k + 1)
+    ]
     return sum(first <= max_symbol for first in firsts)
 
 
@@ -44,7 +48,9 @@ def assert_round_trip(groups: list[Coded], max_symbol: int) -> None:
 
 
 def assert_comes_back(groups: list[Coded], shapes: list[tuple[int, ...]], max_symbol: int) -> None:
-    decoded = decode_symbols(encode_symbols(groups, forms(shapes), max_symbol), forms(shapes), max_symbol)
+    decoded = decode_symbols(
+        encode_symbols(groups, forms(shapes), max_symbol), forms(shapes), max_symbol
+    )
     assert len(decoded) == len(groups)
     for before, after in zip(groups, decoded):
         np.testing.assert_array_equal(after.symbols, before.symbols)
@@ -73,12 +79,33 @@ def test_round_trip(module: tuple[list[Coded], int]) -> None:
 
 
 @pytest.mark.parametrize("max_symbol", EVERY_MAX_SYMBOL)
-@pytest.mark.parametrize("values", [
-    lambda m: [m], lambda m: [-m], lambda m: [m, -m], lambda m: [0] * 50 + [m], lambda m: [0] * 50 + [-1],
-    lambda m: [1] * 50, lambda m: list(range(-m, m + 1)), lambda m: [-m] * 3000,
-], ids=["top", "bottom", "both ends", "rare top", "rare minus one", "no zero", "each once", "many equal"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda m: [m],
+        lambda m: [-m],
+        lambda m: [m, -m],
+        lambda m: [0] * 50 + [m],
+        lambda m: [0] * 50 + [-1],
+        lambda m: [1] * 50,
+        lambda m: list(range(-m, m + 1)),
+        lambda m: [-m] * 3000,
+    ],
+    ids=[
+        "top",
+        "bottom",
+        "both ends",
+        "rare top",
+        "rare minus one",
+        "no zero",
+        "each once",
+        "many equal",
+    ],
+)
 def test_extreme_groups_come_back(values: Callable[[int], list[int]], max_symbol: int) -> None:
-    """Ends of the range, one-sided groups and groups without a zero come back for every legal range."""
+    """Ends of the range, one-sided groups and groups without a zero come back for every legal
+    range.
+    """
     assert_round_trip([coded(values(max_symbol), 255)], max_symbol)
 
 
@@ -88,7 +115,9 @@ def test_all_zero_groups_cost_one_byte() -> None:
 
 
 def test_all_zero_groups_come_back() -> None:
-    """Zero groups between others do not disturb them; their step is forgotten, since nothing needs it."""
+    """Zero groups between others do not disturb them; their step is forgotten, since nothing needs
+    it.
+    """
     assert_round_trip([coded([0] * 9, 5), coded([3, -1], 6), coded([0], 7), coded([1], 8)], 7)
 
 
@@ -101,15 +130,21 @@ def test_encoding_repeats_itself() -> None:
 # --- the format, byte for byte ---
 
 ONE_SIDED = [1, 2, 1, 1, 3, 2, 5, 1, 0, 4] * 3
-GOLDEN_GROUPS = [coded([0, 0, 0], 7), coded(ONE_SIDED, 0x12), coded([7, -7, -7, 7, 7, 7, -7, 7] * 4, 0x02),
-                 coded([1, -2, 0, 3, 0, 0, 1, -1], 0xAB), coded([4, -5, 3, 4, -3, 5, -2, 6], 0xCD)]
+GOLDEN_GROUPS = [
+    coded([0, 0, 0], 7),
+    coded(ONE_SIDED, 0x12),
+    coded([7, -7, -7, 7, 7, 7, -7, 7] * 4, 0x02),
+    coded([1, -2, 0, 3, 0, 0, 1, -1], 0xAB),
+    coded([4, -5, 3, 4, -3, 5, -2, 6], 0xCD),
+]
 GOLDEN = bytes.fromhex(
     "00"  # all symbols are zero
     "33 12 05 40"  # geometric: zero odds, step code, tails
     "ff 02 00 00 00 00 00 00 29"  # histogram: step code, seven buckets
     "83 ab"  # plain: 128 + tail 3, step code
     "cc cd"  # normal: 191 + width 13, step code
-    "4e3ddfe6 0ce543c9 150d99fd b117da0b cb8b038f")  # the range coder's bytes
+    "4e3ddfe6 0ce543c9 150d99fd b117da0b cb8b038f"
+)  # the range coder's bytes
 
 
 def test_golden_stream_is_written() -> None:
@@ -120,21 +155,101 @@ def test_golden_stream_is_written() -> None:
 def test_golden_stream_is_read() -> None:
     """These bytes give exactly these groups for ever."""
     decoded = decode_symbols(GOLDEN, forms([(3,), (30,), (32,), (8,), (8,)]), 7)
-    assert [group.symbols.tolist() for group in decoded] == [group.symbols.tolist() for group in GOLDEN_GROUPS]
+    assert [group.symbols.tolist() for group in decoded] == [
+        group.symbols.tolist() for group in GOLDEN_GROUPS
+    ]
     assert [group.step_code for group in decoded] == [0, 0x12, 0x02, 0xAB, 0xCD]
 
 
-@pytest.mark.parametrize(("table", "expected"), [
-    ([61, 3, 2], [2148, 7333, 25036, 85478, 291839, 996403, 3401941, 6255980, 3401941, 1379132, 559094, 226655, 91885,
-                  37250, 15101]),
-    ([70, 64, 1], [60, 376, 2362, 14842, 93283, 586303, 3685043, 12394940, 1, 1, 1, 1, 1, 1, 1]),
-    ([133], [99686, 172002, 296780, 512079, 883565, 1524546, 2630527, 4538846, 2630527, 1524546, 883565, 512079, 296780,
-             172002, 99686]),
-    ([200], [393992, 586727, 821821, 1082708, 1341645, 1563711, 1714225, 1767558, 1714225,
-             1563711, 1341645, 1082708, 821821, 586727, 393992]),
-    ([255, 20, 9, 0, 3, 0, 5, 1], [777385, 549695, 549695, 1, 924473, 1, 1554769, 8065178, 1554769, 1, 924473, 1,
-                                   549695, 549695, 777385]),
-])
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (
+            [61, 3, 2],
+            [
+                2148,
+                7333,
+                25036,
+                85478,
+                291839,
+                996403,
+                3401941,
+                6255980,
+                3401941,
+                1379132,
+                559094,
+                226655,
+                91885,
+                37250,
+                15101,
+            ],
+        ),
+        (
+            [70, 64, 1],
+            [60, 376, 2362, 14842, 93283, 586303, 3685043, 12394940, 1, 1, 1, 1, 1, 1, 1],
+        ),
+        (
+            [133],
+            [
+                99686,
+                172002,
+                296780,
+                512079,
+                883565,
+                1524546,
+                2630527,
+                4538846,
+                2630527,
+                1524546,
+                883565,
+                512079,
+                296780,
+                172002,
+                99686,
+            ],
+        ),
+        (
+            [200],
+            [
+                393992,
+                586727,
+                821821,
+                1082708,
+                1341645,
+                1563711,
+                1714225,
+                1767558,
+                1714225,
+                1563711,
+                1341645,
+                1082708,
+                821821,
+                586727,
+                393992,
+            ],
+        ),
+        (
+            [255, 20, 9, 0, 3, 0, 5, 1],
+            [
+                777385,
+                549695,
+                549695,
+                1,
+                924473,
+                1,
+                1554769,
+                8065178,
+                1554769,
+                1,
+                924473,
+                1,
+                549695,
+                549695,
+                777385,
+            ],
+        ),
+    ],
+)
 def test_golden_tables(table: list[int], expected: list[int]) -> None:
     """A record stands for exactly these frequencies for ever."""
     assert frequencies(bytes(table), 7).tolist() == expected
@@ -153,7 +268,9 @@ def legal_tables(draw: st.DrawFn) -> tuple[bytes, int]:
     if kind == "normal":
         return bytes([draw(st.integers(192, 239))]), max_symbol
     if kind == "geometric":
-        tails = st.tuples(st.integers(0, 64), st.integers(0, 64)).filter(lambda pair: min(pair) < 64)
+        tails = st.tuples(st.integers(0, 64), st.integers(0, 64)).filter(
+            lambda pair: min(pair) < 64
+        )
         return bytes([draw(st.integers(1, 127)), *draw(tails)]), max_symbol
     n = n_buckets(max_symbol)
     return b"\xff" + draw(st.binary(min_size=n, max_size=n).filter(any)), max_symbol
@@ -181,7 +298,9 @@ def test_zero_odds_are_quarters_of_an_octave() -> None:
 
 
 def test_tails_are_their_own() -> None:
-    """Code 64 leaves a side with the least frequency; on the other each magnitude falls by 1 - 2^(-code/4)."""
+    """Code 64 leaves a side with the least frequency; on the other each magnitude falls by 1 -
+    2^(-code/4).
+    """
     found = frequencies(bytes([64, 4, 64]), 127)
     assert set(found[:127].tolist()) == {1}
     np.testing.assert_allclose(found[129:134] / found[128:133], 0.5, rtol=1e-3)
@@ -189,7 +308,9 @@ def test_tails_are_their_own() -> None:
 
 @pytest.mark.parametrize("width", range(1, 49))
 def test_normal_tables_fall_with_the_square(width: int) -> None:
-    """The frequency of k falls as 2^(-k^2 / 2^(width / 2)) from 1 on, but for the least frequency everyone has."""
+    """The frequency of k falls as 2^(-k^2 / 2^(width / 2)) from 1 on, but for the least frequency
+    everyone has.
+    """
     found = frequencies(bytes([191 + width]), 2047)[2048:]
     expected = np.exp2((1 - np.arange(1, 2048) ** 2) / 2 ** (width / 2)) * found[0]
     seen = expected > 1000
@@ -198,7 +319,9 @@ def test_normal_tables_fall_with_the_square(width: int) -> None:
 
 
 def test_normal_tables_serve_bell_curves() -> None:
-    """A thousand Gaussian symbols take a normal table of two bytes and little more than their entropy."""
+    """A thousand Gaussian symbols take a normal table of two bytes and little more than their
+    entropy.
+    """
     group = coded(np.random.default_rng(0).normal(0, 9, 1000), 9)
     stream = encoded([group], 127)
     assert 192 <= stream[0] <= 239 and len(stream) < 1.02 * order0_bytes(group.symbols) + 2
@@ -211,22 +334,35 @@ def test_histogram_is_symmetric_but_for_the_remainder() -> None:
 
 
 def test_histogram_shares_a_bucket_evenly() -> None:
-    """Magnitudes 9 to 12 are one bucket, and an eighth of a byte's octave scales its mass by 2^(1/8)."""
+    """Magnitudes 9 to 12 are one bucket, and an eighth of a byte's octave scales its mass by
+    2^(1/8).
+    """
     found = frequencies(b"\xff" + bytes([9, 0, 0, 0, 0, 0, 0, 1] + [0] * (n_buckets(127) - 8)), 127)
-    assert len(set(found[127 + 9:127 + 13].tolist())) == 1
-    assert found[127] / found[127 + 9:127 + 13].sum() == pytest.approx(2 * 2, rel=1e-3)
+    assert len(set(found[127 + 9 : 127 + 13].tolist())) == 1
+    assert found[127] / found[127 + 9 : 127 + 13].sum() == pytest.approx(2 * 2, rel=1e-3)
 
 
 # --- size ---
 
 
 def realistic_groups(seed: int) -> list[Coded]:
-    """What fits give: Laplace, Gauss, pruned Gauss with a hole around zero, uniform, zeros and tiny groups."""
+    """What fits give: Laplace, Gauss, pruned Gauss with a hole around zero, uniform, zeros and tiny
+    groups.
+    """
     rng = np.random.default_rng(seed)
     pruned = rng.normal(0, 30, 9000)
     pruned[np.abs(pruned) < 15] = 0
-    shapes = [rng.laplace(0, 3, 8000), rng.laplace(0, 0.4, 5000), rng.normal(0, 12, 6000), rng.normal(2, 25, 3000),
-              pruned, rng.uniform(-127, 127, 4000), np.zeros(500), rng.normal(0, 20, 9), rng.laplace(0, 1, 3)]
+    shapes = [
+        rng.laplace(0, 3, 8000),
+        rng.laplace(0, 0.4, 5000),
+        rng.normal(0, 12, 6000),
+        rng.normal(2, 25, 3000),
+        pruned,
+        rng.uniform(-127, 127, 4000),
+        np.zeros(500),
+        rng.normal(0, 20, 9),
+        rng.laplace(0, 1, 3),
+    ]
     return [coded(np.clip(values, -127, 127), 200) for values in shapes]
 
 
@@ -250,18 +386,26 @@ def test_a_histogram_serves_where_no_geometric_table_can() -> None:
 
 def restless(shape: tuple[int, ...], max_symbol: int, seed: int = 0) -> Coded:
     """A grid that changes a lot on its left and hardly ever on its right."""
-    values = np.random.default_rng(seed).laplace(0, 1, shape) * np.exp(np.linspace(2, -4, shape[-1]))
+    values = np.random.default_rng(seed).laplace(0, 1, shape) * np.exp(
+        np.linspace(2, -4, shape[-1])
+    )
     return coded(np.clip(values, -max_symbol, max_symbol).ravel(), 77)
 
 
 @st.composite
 def modules_with_grids(draw: st.DrawFn) -> tuple[list[Coded], list[tuple[int, ...]], int]:
-    """Groups of one module, some of them grids, with their shapes and the largest magnitude of their symbols."""
+    """Groups of one module, some of them grids, with their shapes and the largest magnitude of
+    their symbols.
+    """
     max_symbol = draw(st.sampled_from([1, 7, 127, 2047]))
     grids = st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 6), st.integers(1, 6))
     others = st.tuples(st.integers(1, 9))
     shapes: list[tuple[int, ...]] = draw(st.lists(st.one_of(grids, others), min_size=1, max_size=3))
-    return [restless(shape, max_symbol, draw(st.integers(0, 99))) for shape in shapes], shapes, max_symbol
+    return (
+        [restless(shape, max_symbol, draw(st.integers(0, 99))) for shape in shapes],
+        shapes,
+        max_symbol,
+    )
 
 
 @settings(max_examples=60)
@@ -273,9 +417,15 @@ def test_grids_come_back(module: tuple[list[Coded], list[tuple[int, ...]], int])
 
 @pytest.mark.parametrize("max_symbol", EVERY_MAX_SYMBOL)
 @pytest.mark.parametrize("n_classes", range(1, 7))
-def test_every_number_of_classes_comes_back(n_classes: int, max_symbol: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever number of classes the encoder takes, it stands in the stream and the symbols come back."""
-    monkeypatch.setattr("nervcodec.coding.contexts._cost_bits", lambda counts: abs(len(counts) - n_classes))
+def test_every_number_of_classes_comes_back(
+    n_classes: int, max_symbol: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever number of classes the encoder takes, it stands in the stream and the symbols come
+    back.
+    """
+    monkeypatch.setattr(
+        "nervcodec.coding.contexts._cost_bits", lambda counts: abs(len(counts) - n_classes)
+    )
     group, shape = restless((5, 2, 6, 7), max_symbol), (5, 2, 6, 7)
     assert encode_symbols([group], forms([shape]), max_symbol)[0] == n_classes
     assert_comes_back([group, group], [shape, shape], max_symbol)
@@ -302,8 +452,12 @@ def test_the_step_comes_back_from_the_first_record_that_has_it(still: list[int])
     assert_comes_back([Coded(symbols.ravel(), 201)], [(4, 2, 5, 5)], 127)
 
 
-def wavelet(n_keys: int, size: tuple[int, int], max_symbol: int, seed: int) -> tuple[list[Coded], list[Shape]]:
-    """Coarse details and two finer ones that are lively where these are, [n_keys, 3, rows, columns] each."""
+def wavelet(
+    n_keys: int, size: tuple[int, int], max_symbol: int, seed: int
+) -> tuple[list[Coded], list[Shape]]:
+    """Coarse details and two finer ones that are lively where these are, [n_keys, 3, rows, columns]
+    each.
+    """
     rng, sizes = np.random.default_rng(seed), [size]
     for _ in range(2):
         sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
@@ -312,21 +466,33 @@ def wavelet(n_keys: int, size: tuple[int, int], max_symbol: int, seed: int) -> t
     shapes: list[Shape] = []
     for rows, columns in sizes:
         values = rng.laplace(0, 1, (n_keys, 3, rows, columns)) * where[:, :, :rows, :columns]
-        groups.append(coded(np.clip(values, -max_symbol, max_symbol).ravel(), int(rng.integers(256))))
+        groups.append(
+            coded(np.clip(values, -max_symbol, max_symbol).ravel(), int(rng.integers(256)))
+        )
         shapes.append((n_keys, 3, rows, columns))
         where = where.repeat(2, axis=2).repeat(2, axis=3)
     return groups, shapes
 
 
 @settings(max_examples=60)
-@given(st.integers(1, 3), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.sampled_from([1, 7, 2047]),
-       st.integers(0, 99))
-def test_followers_come_back(n_keys: int, size: tuple[int, int], max_symbol: int, seed: int) -> None:
-    """Details that follow coarser ones come back, of one key and of several, of any size, before and after others."""
+@given(
+    st.integers(1, 3),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.sampled_from([1, 7, 2047]),
+    st.integers(0, 99),
+)
+def test_followers_come_back(
+    n_keys: int, size: tuple[int, int], max_symbol: int, seed: int
+) -> None:
+    """Details that follow coarser ones come back, of one key and of several, of any size, before
+    and after others.
+    """
     groups, shapes = wavelet(n_keys, size, max_symbol, seed)
     groups, shapes = [*groups, groups[0], *groups], [*shapes, shapes[0], *shapes]
     stream = encode_symbols(groups, forms(shapes, (1, 2, 5, 6)), max_symbol)
-    for group, found in zip(groups, decode_symbols(stream, forms(shapes, (1, 2, 5, 6)), max_symbol), strict=True):
+    for group, found in zip(
+        groups, decode_symbols(stream, forms(shapes, (1, 2, 5, 6)), max_symbol), strict=True
+    ):
         assert found.symbols.tolist() == group.symbols.tolist()
         assert found.step_code == (group.step_code if group.symbols.any() else 0)
 
@@ -344,8 +510,8 @@ def test_followers_of_zeros_take_two_bytes() -> None:
     assert encode_symbols(groups, forms([(1, 3, 1, 1), (1, 3, 2, 2)], (1,)), 127) == b"\0" + b"\1\0"
 
 
-# Coarser details of eight cells in a row whose last two are 3 and -3: the activities are 0 five times, then 3, 9 and 9.
-# So of each row of finer ones twelve cells are still and four are not.
+# Coarser details of eight cells in a row whose last two are 3 and -3: the activities are 0 five
+# times, then 3, 9 and 9. So of each row of finer ones twelve cells are still and four are not.
 GOLDEN_DETAILS = [coded([0] * 6 + [3, -3], 0x5A), coded(([0] * 12 + [3, -3, 3, 3]) * 2, 0x5B)]
 GOLDEN_SHAPES = [(1, 1, 1, 8), (1, 1, 2, 16)]
 GOLDEN_DETAILS_BYTES = bytes.fromhex(
@@ -353,61 +519,79 @@ GOLDEN_DETAILS_BYTES = bytes.fromhex(
     "02"  # the finer ones have two classes: activities below 6, and others
     "00"  # class 0: all symbols are zero
     "ca 5b"  # class 1, normal: 191 + width 11, step code
-    "80e03177952f")  # the range coder's bytes: eight symbols, then eight of class 1
+    "80e03177952f"
+)  # the range coder's bytes: eight symbols, then eight of class 1
 
 
 def test_golden_followers() -> None:
     """These details give exactly these bytes for ever, and these bytes give them."""
-    assert encode_symbols(GOLDEN_DETAILS, forms(GOLDEN_SHAPES, (1,)), 3).hex(" ") == GOLDEN_DETAILS_BYTES.hex(" ")
+    assert encode_symbols(GOLDEN_DETAILS, forms(GOLDEN_SHAPES, (1,)), 3).hex(
+        " "
+    ) == GOLDEN_DETAILS_BYTES.hex(" ")
     found = decode_symbols(GOLDEN_DETAILS_BYTES, forms(GOLDEN_SHAPES, (1,)), 3)
     assert [(group.symbols.tolist(), group.step_code) for group in found] == [
-        (group.symbols.tolist(), group.step_code) for group in GOLDEN_DETAILS]
+        (group.symbols.tolist(), group.step_code) for group in GOLDEN_DETAILS
+    ]
 
 
-# 16 cells in a row: twelve stand still, the last four change, and so they do in the next key. The activity of the
-# twelfth is 3, that of the last four 9, 12, 12 and 9.
+# 16 cells in a row: twelve stand still, the last four change, and so they do in the next key. The
+# activity of the twelfth is 3, that of the last four 9, 12, 12 and 9.
 GOLDEN_GRID = coded([0] * 12 + [3, -3, 3, 3] + [0] * 12 + [-3, 3, -3, 3], 0x5A)
 GOLDEN_GRID_BYTES = bytes.fromhex(
     "02"  # two classes: activities below 6, and others
     "83 5a"  # key 0, plain: 128 + tail 3, step code
     "00"  # class 0: all symbols are zero
     "ca"  # class 1, normal: 191 + width 11; no step code
-    "8001a08bde04")  # the range coder's bytes: sixteen symbols of key 0, four of class 1
+    "8001a08bde04"
+)  # the range coder's bytes: sixteen symbols of key 0, four of class 1
 
 
 def test_golden_grid_is_written() -> None:
     """This grid gives exactly these bytes for ever."""
-    assert encode_symbols([GOLDEN_GRID], forms([(2, 1, 1, 16)]), 3).hex(" ") == GOLDEN_GRID_BYTES.hex(" ")
+    assert encode_symbols([GOLDEN_GRID], forms([(2, 1, 1, 16)]), 3).hex(
+        " "
+    ) == GOLDEN_GRID_BYTES.hex(" ")
 
 
 def test_golden_grid_is_read() -> None:
     """These bytes give exactly this grid for ever."""
-    found, = decode_symbols(GOLDEN_GRID_BYTES, forms([(2, 1, 1, 16)]), 3)
+    (found,) = decode_symbols(GOLDEN_GRID_BYTES, forms([(2, 1, 1, 16)]), 3)
     assert (found.symbols.tolist(), found.step_code) == (GOLDEN_GRID.symbols.tolist(), 0x5A)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_contexts_pay_where_change_goes_on(seed: int) -> None:
-    """A grid whose parts differ in how much they change takes five sixths of its plain symbols' bytes."""
+    """A grid whose parts differ in how much they change takes five sixths of its plain symbols'
+    bytes.
+    """
     group = restless((20, 2, 12, 16), 127, seed)
-    assert len(encode_symbols([group], forms([(20, 2, 12, 16)]), 127)) < 5 / 6 * len(encoded([group], 127))
+    assert len(encode_symbols([group], forms([(20, 2, 12, 16)]), 127)) < 5 / 6 * len(
+        encoded([group], 127)
+    )
 
 
 def test_contexts_cost_next_to_nothing_where_they_do_not_pay() -> None:
-    """Symbols without any order take one class, and no more than eight bytes above a plain group's."""
+    """Symbols without any order take one class, and no more than eight bytes above a plain
+    group's.
+    """
     group = coded(np.random.default_rng(0).laplace(0, 3, 20 * 2 * 12 * 16))
     stream = encode_symbols([group], forms([(20, 2, 12, 16)]), 127)
     assert stream[0] == 1 and len(stream) <= len(encoded([group], 127)) + 8
 
 
-@pytest.mark.parametrize(("shape", "max_symbol"), [((2, 1, 4, 4), 127), ((20, 2, 12, 16), 127), ((6, 2, 9, 9), 2047)])
-def test_the_number_of_classes_is_a_good_one(shape: tuple[int, ...], max_symbol: int,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("shape", "max_symbol"), [((2, 1, 4, 4), 127), ((20, 2, 12, 16), 127), ((6, 2, 9, 9), 2047)]
+)
+def test_the_number_of_classes_is_a_good_one(
+    shape: tuple[int, ...], max_symbol: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No other number of classes gives a stream that is more than 2 % and 4 bytes shorter."""
     group = restless(shape, max_symbol)
     chosen, others = len(encode_symbols([group], forms([shape]), max_symbol)), []
     for n_classes in range(1, 7):
-        monkeypatch.setattr("nervcodec.coding.contexts._cost_bits", lambda counts, n=n_classes: abs(len(counts) - n))
+        monkeypatch.setattr(
+            "nervcodec.coding.contexts._cost_bits", lambda counts, n=n_classes: abs(len(counts) - n)
+        )
         others.append(len(encode_symbols([group], forms([shape]), max_symbol)))
     assert len(set(others)) > 1 and chosen <= 1.02 * min(others) + 4
 
@@ -462,7 +646,9 @@ def test_tails_out_of_range_are_refused(tails: tuple[int, int]) -> None:
 def test_an_empty_histogram_is_refused(max_symbol: int) -> None:
     """A histogram without any mass gives no table."""
     with pytest.raises(InvalidField) as error:
-        decode_symbols(b"\xff\0" + bytes(n_buckets(max_symbol)) + b"\0" * 8, forms([(8,)]), max_symbol)
+        decode_symbols(
+            b"\xff\0" + bytes(n_buckets(max_symbol)) + b"\0" * 8, forms([(8,)]), max_symbol
+        )
     assert error.value.field == "histogram"
 
 
@@ -501,7 +687,9 @@ def test_no_shorter_stream_has_the_same_symbols(seed: int) -> None:
 def decodes_to(data: bytes, table: bytes, symbols: NDArray[np.int32]) -> bool:
     """Whether the range decoder alone reads these symbols of -7..7 from the data."""
     words = np.frombuffer(data + bytes(8 + -len(data) % 4), ">u4").astype(np.uint32)
-    model = constriction.stream.model.Categorical((frequencies(table, 7) - 1).astype(np.float64), perfect=False)
+    model = constriction.stream.model.Categorical(
+        (frequencies(table, 7) - 1).astype(np.float64), perfect=False
+    )
     decoder = constriction.stream.queue.RangeDecoder(words)
     try:
         return bool(np.array_equal(decoder.decode(model, len(symbols)) - 7, symbols))
@@ -539,11 +727,13 @@ def test_illegal_numbers_of_classes_are_refused(n_classes: int) -> None:
 
 
 def test_a_class_without_symbols_has_no_table() -> None:
-    """After a key of zeros every activity is 0: a second class is legal if its record is empty, and only then."""
+    """After a key of zeros every activity is 0: a second class is legal if its record is empty, and
+    only then.
+    """
     shape, symbols = (2, 1, 2, 3), [0] * 6 + [1, -1, 0, 2, 0, 1]
     stream = encode_symbols([coded(symbols, 9)], forms([shape]), 7)
     assert stream[:2] == b"\1\0" and 129 <= stream[2] <= 239 and stream[3] == 9
-    found, = decode_symbols(b"\2" + stream[1:4] + b"\0" + stream[4:], forms([shape]), 7)
+    (found,) = decode_symbols(b"\2" + stream[1:4] + b"\0" + stream[4:], forms([shape]), 7)
     assert found.symbols.tolist() == symbols
     with pytest.raises(BitstreamError, match="a class without symbols has a table"):
         decode_symbols(b"\2" + stream[1:4] + b"\x83" + stream[4:], forms([shape]), 7)
@@ -568,10 +758,12 @@ def test_damaged_grids_give_symbols_or_an_error() -> None:
     assert GRID_STREAM[0] > 1
     n_refused = 0
     for at in range(len(GRID_STREAM)):
-        changed = [bytes([GRID_STREAM[at] ^ mask]) + GRID_STREAM[at + 1:] for mask in (1, 16, 128, 255)]
+        changed = [
+            bytes([GRID_STREAM[at] ^ mask]) + GRID_STREAM[at + 1 :] for mask in (1, 16, 128, 255)
+        ]
         for damaged in (GRID_STREAM[:at] + rest for rest in (b"", *changed)):
             try:
-                found, = decode_symbols(damaged, forms([GRID_SHAPE]), 127)
+                (found,) = decode_symbols(damaged, forms([GRID_SHAPE]), 127)
             except BitstreamError:
                 n_refused += 1
             else:

@@ -1,7 +1,7 @@
 """Files written once decode to the same symbols for ever and to the same frames within one level.
 
-`python tests/test_golden.py NAME ..` writes files of tests/data anew, which only a change of the format's version may
-ask for.
+`python tests/test_golden.py NAME ..` writes files of tests/data anew, which only a change of the
+format's version may ask for.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def symbols_hash(file: File) -> str:
 
 
 def decoded(file: File) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    parts = [frames for segment in file.segments for frames in decode_segment(segment, file.header.model)]
+    parts = [
+        frames for segment in file.segments for frames in decode_segment(segment, file.header.model)
+    ]
     return list(Frames.concatenate(parts).planes)
 
 
@@ -69,25 +71,83 @@ def _write(names: list[str]) -> None:
     torch.manual_seed(0)
     DATA.mkdir(exist_ok=True)
     y, x = np.mgrid[:21, :27]
-    luma = np.stack([(120 + 70 * np.sin(x / 4 + t / 3) * np.cos(y / 5)) for t in range(7)]).astype(np.uint8)
+    luma = np.stack([(120 + 70 * np.sin(x / 4 + t / 3) * np.cos(y / 5)) for t in range(7)]).astype(
+        np.uint8
+    )
     chroma = luma[:, ::2, ::2] // 2 + 60
     models = {
-        "grid_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
-                                grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)), biases="lean", pe_levels=4,
-                                pe_base_q8=512, activation="gelu-tanh", output="linear"),
-        "moving_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
-                                  grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
-                                  biases="lean", output="linear", bits=12),
-        "wavelets_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
-                                    grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
-                                    wavelet_levels=2, biases="lean", output="linear", bits=12),
-        "shots_yuv": ModelConfig(27, 21, "yuv", "grid", 3, 4, (Block(2, 8), Block(2, 6)),
-                                 grids=(Grid(2, 1), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2,
-                                 wavelet_levels=1, biases="lean", output="linear", bits=12),
-        "mlp_rgb": ModelConfig(27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6),
+        "grid_yuv": ModelConfig(
+            27,
+            21,
+            "yuv",
+            "grid",
+            3,
+            4,
+            (Block(2, 8), Block(2, 6)),
+            grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)),
+            biases="lean",
+            pe_levels=4,
+            pe_base_q8=512,
+            activation="gelu-tanh",
+            output="linear",
+        ),
+        "moving_yuv": ModelConfig(
+            27,
+            21,
+            "yuv",
+            "grid",
+            3,
+            4,
+            (Block(2, 8), Block(2, 6)),
+            grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)),
+            motion_height=2,
+            motion_width=2,
+            biases="lean",
+            output="linear",
+            bits=12,
+        ),
+        "wavelets_yuv": ModelConfig(
+            27,
+            21,
+            "yuv",
+            "grid",
+            3,
+            4,
+            (Block(2, 8), Block(2, 6)),
+            grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)),
+            motion_height=2,
+            motion_width=2,
+            wavelet_levels=2,
+            biases="lean",
+            output="linear",
+            bits=12,
+        ),
+        "shots_yuv": ModelConfig(
+            27,
+            21,
+            "yuv",
+            "grid",
+            3,
+            4,
+            (Block(2, 8), Block(2, 6)),
+            grids=(Grid(2, 1), Grid(2, 2, 1), Grid(1, 4, 2)),
+            motion_height=2,
+            motion_width=2,
+            wavelet_levels=1,
+            biases="lean",
+            output="linear",
+            bits=12,
+        ),
+        "mlp_rgb": ModelConfig(
+            27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6
+        ),
     }
-    fits = {**{name: FitConfig(epochs=40) for name in models},
-            "mlp_rgb": FitConfig(epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam")}
+    fits = {
+        **{name: FitConfig(epochs=40) for name in models},
+        "mlp_rgb": FitConfig(
+            epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam"
+        ),
+    }
     for name in names:
         model = models[name]
         frames = Frames("rgb", (luma, 255 - luma, luma // 2))
@@ -95,8 +155,10 @@ def _write(names: list[str]) -> None:
             frames = Frames("yuv420", (luma, chroma, 255 - chroma))
         form = VideoFormat(27, 21, Fraction(30000, 1001), 7, frames.layout)
         shots = {"shots_yuv": ((1, 3), (2, 1))}.get(name, (None, None))
-        segments = [encode_segment(part, own, model, fits[name])[0]
-                    for part, own in zip((frames[:4], frames[4:]), shots)]
+        segments = [
+            encode_segment(part, own, model, fits[name])[0]
+            for part, own in zip((frames[:4], frames[4:]), shots)
+        ]
         path = DATA / f"{name}.nvpp"
         path.write_bytes(write_file(Header(form, model), segments, StoredQuality(psnr_y=30.5)))
         file = load(path)

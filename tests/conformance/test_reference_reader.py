@@ -35,10 +35,14 @@ def write_y4m(path: Path, width: int, height: int, cut: int = N_FRAMES) -> None:
     data = b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % (width, height)
     for t in range(N_FRAMES):
         data += b"FRAME\n"
-        for k, (rows, columns) in enumerate([(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]):
+        for k, (rows, columns) in enumerate(
+            [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
+        ):
             y, x = np.mgrid[:rows, :columns]
             contrast = 90 if t < cut else -90
-            data += np.uint8(128 + contrast * np.sin((x * (k + 1) + y * (3 - k) + 4 * t) / 9)).tobytes()
+            data += np.uint8(
+                128 + contrast * np.sin((x * (k + 1) + y * (3 - k) + 4 * t) / 9)
+            ).tobytes()
     path.write_bytes(data)
 
 
@@ -54,16 +58,20 @@ def read_y4m(path: Path) -> list[list[npt.NDArray[np.uint8]]]:
         assert line.startswith(b"FRAME")
         planes = []
         for rows, columns in shapes:
-            planes.append(np.frombuffer(rest[:rows * columns], np.uint8).reshape(rows, columns))
-            rest = rest[rows * columns:]
+            planes.append(np.frombuffer(rest[: rows * columns], np.uint8).reshape(rows, columns))
+            rest = rest[rows * columns :]
         frames.append(planes)
     return frames
 
 
 def nervcodec(*arguments: object) -> None:
     """Runs the command line."""
-    subprocess.run([sys.executable, "-m", "nervcodec", *map(str, arguments)], check=True, capture_output=True,
-                   env={**os.environ, "OMP_NUM_THREADS": "1"})
+    subprocess.run(
+        [sys.executable, "-m", "nervcodec", *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +91,12 @@ def encoded(request: pytest.FixtureRequest, folder: Path) -> Path:
 
 def assert_close(found: list[npt.NDArray[np.uint8]], expected: list[npt.NDArray[np.uint8]]) -> None:
     assert [plane.shape for plane in found] == [plane.shape for plane in expected]
-    error = np.concatenate([np.abs(a.astype(int) - b.astype(int)).ravel()
-                            for a, b in zip(found, expected, strict=True)])
+    error = np.concatenate(
+        [
+            np.abs(a.astype(int) - b.astype(int)).ravel()
+            for a, b in zip(found, expected, strict=True)
+        ]
+    )
     assert error.max() <= 1
     assert np.mean(error == 0) > 0.99
 
@@ -92,7 +104,11 @@ def assert_close(found: list[npt.NDArray[np.uint8]], expected: list[npt.NDArray[
 def decoded_planes(data: bytes) -> list[npt.NDArray[np.uint8]]:
     """Planes of all frames as the codec decodes them."""
     file = read_file(data)
-    batches = [frames.planes for segment in file.segments for frames in decode_segment(segment, file.header.model)]
+    batches = [
+        frames.planes
+        for segment in file.segments
+        for frames in decode_segment(segment, file.header.model)
+    ]
     return [plane for planes in batches for frame in zip(*planes, strict=True) for plane in frame]
 
 
@@ -114,12 +130,19 @@ def test_frames_agree(encoded: Path) -> None:
     lengths = [segment.n_frames for segment in file.segments]
     assert sorted(lengths) == ([2, 3] if encoded.stem == "segments" else [N_FRAMES])
     assert len(file.segments[0].shots) == (2 if encoded.stem == "cut" else 1)
-    found = [plane for i, length in enumerate(lengths)
-             for planes in reference_reader.frames(file, i, range(length)) for plane in planes]
+    found = [
+        plane
+        for i, length in enumerate(lengths)
+        for planes in reference_reader.frames(file, i, range(length))
+        for plane in planes
+    ]
     assert_close(found, decoded_planes(data))
     if file.header["colorspace"] == 1:
         nervcodec("decode", encoded, encoded.with_suffix(".out.y4m"))
-        assert_close(found, [plane for planes in read_y4m(encoded.with_suffix(".out.y4m")) for plane in planes])
+        assert_close(
+            found,
+            [plane for planes in read_y4m(encoded.with_suffix(".out.y4m")) for plane in planes],
+        )
 
 
 def test_symbols_are_equal(encoded: Path) -> None:
@@ -128,28 +151,115 @@ def test_symbols_are_equal(encoded: Path) -> None:
 
 # Networks that the presets do not give, as header fields, grids and blocks.
 DEFAULTS = {name: lowest for name, _, lowest, _ in reference_reader.HEADER} | {
-    "matrix": 2, "primaries": 2, "transfer": 2, "pe_levels": 6, "pe_base": 320}
+    "matrix": 2,
+    "primaries": 2,
+    "transfer": 2,
+    "pe_levels": 6,
+    "pe_base": 320,
+}
 NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple[int, int]]]] = {
     "mlp rgb all parts gelu tanh": (
-        {"width": 19, "height": 13, "layout": 1, "colorspace": 0, "bits": 4, "parts": 15, "stem": 0, "stem_height": 3,
-         "stem_width": 4, "stem_hidden": 16, "stem_channels": 6, "pe_levels": 40}, [], [(3, 5), (2, 4)]),
+        {
+            "width": 19,
+            "height": 13,
+            "layout": 1,
+            "colorspace": 0,
+            "bits": 4,
+            "parts": 15,
+            "stem": 0,
+            "stem_height": 3,
+            "stem_width": 4,
+            "stem_hidden": 16,
+            "stem_channels": 6,
+            "pe_levels": 40,
+        },
+        [],
+        [(3, 5), (2, 4)],
+    ),
     "grid yuv lean gelu-tanh linear": (
-        {"width": 21, "height": 15, "colorspace": 1, "bits": 10, "activation": 1, "output": 1, "parts": 15, "biases": 1,
-         "stem": 1, "stem_height": 2, "stem_width": 3}, [(2, 2, 0), (2, 4, 1), (3, 3, 0)], [(2, 6), (2, 3)]),
+        {
+            "width": 21,
+            "height": 15,
+            "colorspace": 1,
+            "bits": 10,
+            "activation": 1,
+            "output": 1,
+            "parts": 15,
+            "biases": 1,
+            "stem": 1,
+            "stem_height": 2,
+            "stem_width": 3,
+        },
+        [(2, 2, 0), (2, 4, 1), (3, 3, 0)],
+        [(2, 6), (2, 3)],
+    ),
     "grid rgb gelu linear": (
-        {"width": 20, "height": 10, "colorspace": 0, "bits": 2, "output": 1, "parts": 6, "biases": 1, "stem": 1,
-         "stem_height": 2, "stem_width": 4}, [(1, 3, 2), (4, 1, 0), (1, 5, 0), (2, 60, 1)], [(1, 4), (5, 6)]),
+        {
+            "width": 20,
+            "height": 10,
+            "colorspace": 0,
+            "bits": 2,
+            "output": 1,
+            "parts": 6,
+            "biases": 1,
+            "stem": 1,
+            "stem_height": 2,
+            "stem_width": 4,
+        },
+        [(1, 3, 2), (4, 1, 0), (1, 5, 0), (2, 60, 1)],
+        [(1, 4), (5, 6)],
+    ),
     "mlp yuv gelu-tanh tanh": (
-        {"width": 13, "height": 11, "colorspace": 1, "bits": 7, "activation": 1, "stem": 0, "stem_height": 1,
-         "stem_width": 1, "stem_hidden": 9, "stem_channels": 4, "pe_base": 1024}, [], [(7, 6)]),
+        {
+            "width": 13,
+            "height": 11,
+            "colorspace": 1,
+            "bits": 7,
+            "activation": 1,
+            "stem": 0,
+            "stem_height": 1,
+            "stem_width": 1,
+            "stem_hidden": 9,
+            "stem_channels": 4,
+            "pe_base": 1024,
+        },
+        [],
+        [(7, 6)],
+    ),
     "moving grid yuv linear": (
-        {"width": 46, "height": 30, "architecture": 1, "colorspace": 1, "bits": 9, "output": 1, "parts": 15,
-         "biases": 1, "stem": 1, "stem_height": 3, "stem_width": 4},
-        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)], [(3, 4), (2, 5)]),
+        {
+            "width": 46,
+            "height": 30,
+            "architecture": 1,
+            "colorspace": 1,
+            "bits": 9,
+            "output": 1,
+            "parts": 15,
+            "biases": 1,
+            "stem": 1,
+            "stem_height": 3,
+            "stem_width": 4,
+        },
+        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)],
+        [(3, 4), (2, 5)],
+    ),
     "wavelets yuv linear": (
-        {"width": 50, "height": 34, "architecture": 2, "colorspace": 1, "bits": 9, "output": 1, "parts": 15,
-         "biases": 1, "stem": 1, "stem_height": 3, "stem_width": 5},
-        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)], [(3, 4), (2, 5)]),
+        {
+            "width": 50,
+            "height": 34,
+            "architecture": 2,
+            "colorspace": 1,
+            "bits": 9,
+            "output": 1,
+            "parts": 15,
+            "biases": 1,
+            "stem": 1,
+            "stem_height": 3,
+            "stem_width": 5,
+        },
+        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)],
+        [(3, 4), (2, 5)],
+    ),
 }
 MOTION, WAVELET_LEVELS = (2, 3), 3
 SHOTS = [[7], [3, 1, 5], [1]]  # of each segment of the random networks
@@ -169,47 +279,73 @@ def assemble(fields: bytes, sections: list[tuple[int, bytes]]) -> bytes:
     heads = [bytes([kind]) + len(payload).to_bytes(4, "little") for kind, payload in sections]
     data = checked(reference_reader.MAGIC + b"\1\0" + len(fields).to_bytes(2, "little") + fields)
     data += checked(len(heads).to_bytes(4, "little") + b"".join(heads))
-    return data + b"".join(checked(head + payload) for head, (_, payload) in zip(heads, sections, strict=True))
+    return data + b"".join(
+        checked(head + payload) for head, (_, payload) in zip(heads, sections, strict=True)
+    )
 
 
-def header_fields(header: dict[str, int], grids: list[tuple[int, int, int]], blocks: list[tuple[int, int]]) -> bytes:
-    of_grids = (bytes([channels]) + interval.to_bytes(2, "little") + bytes([level])
-                for channels, interval, level in grids)
+def header_fields(
+    header: dict[str, int], grids: list[tuple[int, int, int]], blocks: list[tuple[int, int]]
+) -> bytes:
+    of_grids = (
+        bytes([channels]) + interval.to_bytes(2, "little") + bytes([level])
+        for channels, interval, level in grids
+    )
     of_blocks = (bytes([stride]) + width.to_bytes(2, "little") for stride, width in blocks)
     of_motion = [side.to_bytes(2, "little") for side in MOTION if header["architecture"]]
     of_wavelets = [bytes([WAVELET_LEVELS])] if header["architecture"] == 2 else []
-    return packed(reference_reader.HEADER, header) + b"".join([*of_grids, *of_blocks, *of_motion, *of_wavelets])
+    return packed(reference_reader.HEADER, header) + b"".join(
+        [*of_grids, *of_blocks, *of_motion, *of_wavelets]
+    )
 
 
 def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     """Header fields and sections of a network of NETWORKS with random parameters."""
     rng = np.random.default_rng(len(name))
     changes, grids, blocks = NETWORKS[name]
-    header = DEFAULTS | changes | {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(blocks)}
-    file = reference_reader.File(header, grids, blocks, MOTION if header["architecture"] else None,
-                                 WAVELET_LEVELS if header["architecture"] == 2 else 0)
+    header = (
+        DEFAULTS
+        | changes
+        | {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(blocks)}
+    )
+    file = reference_reader.File(
+        header,
+        grids,
+        blocks,
+        MOTION if header["architecture"] else None,
+        WAVELET_LEVELS if header["architecture"] == 2 else 0,
+    )
     sections = [(129, bytes(32)), (200, b"skip me")]
     for shots in SHOTS:
         cuts = list(itertools.accumulate(shots[:-1]))
         payload = struct.pack(f"<IH16x{len(cuts)}I", sum(shots), len(cuts), *cuts)
         for module, weights, biases in reference_reader.tensors(file, shots):
             coded, shapes = [], []
-            for tensor, shape in [*weights, *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else [])]:
+            for tensor, shape in [
+                *weights,
+                *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else []),
+            ]:
                 is_keyed = tensor.startswith(("grid", "motion"))
                 fan_in = 1 if is_keyed else 4 if tensor == "biases" else math.prod(shape[1:])
                 symbols = np.rint(rng.laplace(0, file.max_symbol / 3, math.prod(shape)))
                 symbols = np.clip(symbols, -file.max_symbol, file.max_symbol).astype(np.int32)
                 if tensor == "motion":  # some samples a frame
                     symbols = np.rint(symbols / 8).astype(np.int32)
-                step = (0.5 if module == "head" else 1.5) / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
+                step = (0.5 if module == "head" else 1.5) / math.sqrt(
+                    fan_in * (1 + np.mean(symbols**2))
+                )
                 coded.append(Coded(symbols, int(8 * (math.log2(step) + 20))))
                 shapes.append(shape if is_keyed else (symbols.size,))
             if module == "block1":
                 coded[0].symbols[:] = 0 if name.startswith("mlp yuv") else coded[0].symbols
-            keys = [tuple(reference_reader.keys_of(file, shots, tensor)) if len(shape) == 4 else ()
-                    for (tensor, _), shape in zip([*weights, ("biases", ())], shapes)]
-            follows = [all("details" in tensor for tensor, _ in weights[max(number - 1, 0):number + 1])
-                       for number in range(len(shapes))]
+            keys = [
+                tuple(reference_reader.keys_of(file, shots, tensor)) if len(shape) == 4 else ()
+                for (tensor, _), shape in zip([*weights, ("biases", ())], shapes)
+            ]
+            follows = [
+                all("details" in tensor for tensor, _ in weights[max(number - 1, 0) : number + 1])
+                for number in range(len(shapes))
+            ]
             stream = encode_symbols(coded, list(map(Form, shapes, keys, follows)), file.max_symbol)
             payload += len(stream).to_bytes(4, "little") + stream
         sections.append((1, payload))
@@ -221,8 +357,12 @@ def test_random_networks_agree(name: str) -> None:
     data = assemble(*random_file(name))
     file = reference_reader.read(data)
     assert_symbols_equal(data)
-    found = [plane for i, length in enumerate(LENGTHS)
-             for planes in reference_reader.frames(file, i, range(length)) for plane in planes]
+    found = [
+        plane
+        for i, length in enumerate(LENGTHS)
+        for planes in reference_reader.frames(file, i, range(length))
+        for plane in planes
+    ]
     assert np.std(np.concatenate([plane.ravel() for plane in found])) > 10
     assert_close(found, decoded_planes(data))
 
@@ -232,21 +372,33 @@ def test_illegal_files_are_refused() -> None:
     fields, sections = random_file(name)
     segment = sections[2][1]
     changes, grids, blocks = NETWORKS[name]
-    header = DEFAULTS | changes | {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(blocks)}
-    damaged = [assemble(header_fields(header | {field: value}, grids, blocks), sections)
-               for field, size, lowest, highest in reference_reader.HEADER
-               for value in (lowest - 1, highest + 1) if 0 <= value < 256**size]
-    damaged += [assemble(fields[:-1], sections), assemble(fields + b"\0", sections),
-                assemble(header_fields(header | {"stem": 0}, grids, blocks), sections),
-                assemble(header_fields(header | {"stem_hidden": 1}, grids, blocks), sections),
-                assemble(header_fields(header | {"width": 50}, grids, blocks), sections),
-                assemble(header_fields(header, [(*grids[0][:2], 3), *grids[1:]], blocks), sections),
-                assemble(header_fields(header | {"n_grids": 1}, [(4, 1, 1)], blocks), sections),
-                assemble(header_fields(header | {"n_frames": 9}, grids, blocks), sections),
-                assemble(fields, []), assemble(fields, [*sections, (5, b"")]), assemble(fields, sections[:-1]),
-                assemble(fields, [(1, segment + b"\0"), *sections[3:]]),
-                assemble(fields, [(1, segment[:-1]), *sections[3:]]),
-                assemble(fields, [(1, segment[:4] + b"\1" + segment[5:]), *sections[3:]])]
+    header = (
+        DEFAULTS
+        | changes
+        | {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(blocks)}
+    )
+    damaged = [
+        assemble(header_fields(header | {field: value}, grids, blocks), sections)
+        for field, size, lowest, highest in reference_reader.HEADER
+        for value in (lowest - 1, highest + 1)
+        if 0 <= value < 256**size
+    ]
+    damaged += [
+        assemble(fields[:-1], sections),
+        assemble(fields + b"\0", sections),
+        assemble(header_fields(header | {"stem": 0}, grids, blocks), sections),
+        assemble(header_fields(header | {"stem_hidden": 1}, grids, blocks), sections),
+        assemble(header_fields(header | {"width": 50}, grids, blocks), sections),
+        assemble(header_fields(header, [(*grids[0][:2], 3), *grids[1:]], blocks), sections),
+        assemble(header_fields(header | {"n_grids": 1}, [(4, 1, 1)], blocks), sections),
+        assemble(header_fields(header | {"n_frames": 9}, grids, blocks), sections),
+        assemble(fields, []),
+        assemble(fields, [*sections, (5, b"")]),
+        assemble(fields, sections[:-1]),
+        assemble(fields, [(1, segment + b"\0"), *sections[3:]]),
+        assemble(fields, [(1, segment[:-1]), *sections[3:]]),
+        assemble(fields, [(1, segment[:4] + b"\1" + segment[5:]), *sections[3:]]),
+    ]
     assert len(damaged) > 40
     reference_reader.read(assemble(fields, sections))
     for data in damaged:
@@ -254,8 +406,22 @@ def test_illegal_files_are_refused() -> None:
             reference_reader.read(data)
 
 
-@pytest.mark.parametrize("stream", [b"", b"\x80\0", b"\xf0\0", b"\xfe\0\1\1", b"\1\0\x41\1", b"\1\0\x40\x40",
-                                    b"\xff\0\0\0", b"\xff\0\1", b"\1\0\1", b"\x81", b"\xc0"])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"",
+        b"\x80\0",
+        b"\xf0\0",
+        b"\xfe\0\1\1",
+        b"\1\0\x41\1",
+        b"\1\0\x40\x40",
+        b"\xff\0\0\0",
+        b"\xff\0\1",
+        b"\1\0\1",
+        b"\x81",
+        b"\xc0",
+    ],
+)
 def test_illegal_streams_are_refused(stream: bytes) -> None:
     with pytest.raises(ValueError):
         reference_reader.decode_stream(stream, [(3,)], 1)
@@ -290,8 +456,10 @@ def test_streams_are_equal(max_symbol: int) -> None:
     rng = np.random.default_rng(max_symbol)
     for _ in range(20):
         distributions = rng.choice(DISTRIBUTIONS, int(rng.integers(1, 6)))
-        coded = [Coded(draw(rng, distribution, max_symbol), int(rng.integers(256)))
-                 for distribution in distributions]
+        coded = [
+            Coded(draw(rng, distribution, max_symbol), int(rng.integers(256)))
+            for distribution in distributions
+        ]
         shapes = [(len(group.symbols),) for group in coded]
         stream = encode_symbols(coded, forms(shapes), max_symbol)
         found = reference_reader.decode_stream(stream, shapes, max_symbol)
@@ -302,7 +470,9 @@ def test_streams_are_equal(max_symbol: int) -> None:
 
 @pytest.mark.parametrize("n_classes", range(1, 7))
 def test_grids_are_equal(n_classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nervcodec.coding.contexts._cost_bits", lambda counts: abs(len(counts) - n_classes))
+    monkeypatch.setattr(
+        "nervcodec.coding.contexts._cost_bits", lambda counts: abs(len(counts) - n_classes)
+    )
     rng = np.random.default_rng(n_classes)
     for max_symbol in (1, 7, 127):
         shapes = [(1, 2, 4, 3), (4, 2, 5, 7), (9,), (3, 1, 1, 6), (7, 1, 6, 1), (2, 1, 3, 3)]
@@ -320,7 +490,9 @@ def test_grids_are_equal(n_classes: int, monkeypatch: pytest.MonkeyPatch) -> Non
             assert not symbols.any() or step_code == group.step_code
 
 
-@pytest.mark.parametrize("stream", [b"", b"\0\0\0", b"\7" + bytes(8), b"\1\0", b"\2\0\x83\5", b"\2\0\0\x83\5"])
+@pytest.mark.parametrize(
+    "stream", [b"", b"\0\0\0", b"\7" + bytes(8), b"\1\0", b"\2\0\x83\5", b"\2\0\0\x83\5"]
+)
 def test_illegal_grids_are_refused(stream: bytes) -> None:
     with pytest.raises(ValueError):
         reference_reader.decode_stream(stream, [(2, 1, 2, 2)], 1)

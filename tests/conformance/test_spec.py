@@ -1,4 +1,6 @@
-"""The field tables of docs/bitstream.md are those of bitstream.py. `python tests/test_spec.py` prints them anew."""
+"""The field tables of docs/bitstream.md are those of bitstream.py. `python tests/test_spec.py`
+prints them anew.
+"""
 
 from pathlib import Path
 
@@ -12,8 +14,11 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "bitstream.md"
 def rendered(fields: tuple[Field, ...]) -> str:
     """A table of fields as Markdown."""
     lines = ["| field | type | legal | unit | meaning |", "|---|---|---|---|---|"]
-    lines += [f"| {field.name} | {field.type} | {field.low} to {field.high} | {field.unit} | {field.meaning} |"
-              for field in fields]
+    lines += [
+        f"| {field.name} | {field.type} | {field.low} to {field.high} | {field.unit} |"
+        f" {field.meaning} |"
+        for field in fields
+    ]
     return "\n".join(lines)
 
 

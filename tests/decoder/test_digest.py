@@ -1,4 +1,6 @@
-"""nervcodec.decoder.digest: a segment's frames in a checksum and three sums, however they are cut into batches."""
+"""nervcodec.decoder.digest: a segment's frames in a checksum and three sums, however they are cut
+into batches.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,11 @@ def test_checksum_and_sums_are_those_of_the_document(make_clip: MakeClip, layout
 def test_batches_do_not_matter(make_clip: MakeClip) -> None:
     """Frame by frame, with planes that are views, they come out as all at once."""
     frames = make_clip("yuv420", 5, 9, 6)
-    red, green, blue = (np.repeat(plane, 2, axis=2)[:, :, ::2] for plane in make_clip("rgb", 2).planes)
+    red, green, blue = (
+        np.repeat(plane, 2, axis=2)[:, :, ::2] for plane in make_clip("rgb", 2).planes
+    )
     wide = Frames("rgb", (red, green, blue))
-    assert summed(*(frames[t:t + 1] for t in range(5))) == summed(frames)
+    assert summed(*(frames[t : t + 1] for t in range(5))) == summed(frames)
     assert summed(wide) == summed(make_clip("rgb", 2))
 
 
@@ -45,7 +49,10 @@ def test_sums_wrap(make_clip: MakeClip) -> None:
     summer = FrameSummer()
     summer.add(frames)
     stored = summer.result()
-    beyond = replace(stored, planes=((stored.planes[0] - 2**32 + 8) % 2**32, stored.planes[1], stored.planes[2] + 2))
+    beyond = replace(
+        stored,
+        planes=((stored.planes[0] - 2**32 + 8) % 2**32, stored.planes[1], stored.planes[2] + 2),
+    )
     assert summer.drifts(beyond) == (-8 / 16, 0, -2 / 4)
 
 

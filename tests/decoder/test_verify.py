@@ -21,7 +21,9 @@ def rewritten(path: Path, change: Callable[[FrameSums], FrameSums | None]) -> Fi
     file = load(path)
     first, second = file.segments
     assert second.sums
-    path.write_bytes(write_file(file.header, [first, replace(second, sums=change(second.sums))], file.quality))
+    path.write_bytes(
+        write_file(file.header, [first, replace(second, sums=change(second.sums))], file.quality)
+    )
     return file
 
 
@@ -29,7 +31,9 @@ def test_an_encoded_file_is_exact(coded: Shell) -> None:
     """On the machine that encoded, every segment's checksum and sums are the stored ones."""
     found = verify("out.nvpp")
     assert [(each.first, each.n_frames, each.verdict, each.drifts) for each in found.segments] == [
-        (0, 2, "exact", (0, 0, 0)), (2, 3, "exact", (0, 0, 0))]
+        (0, 2, "exact", (0, 0, 0)),
+        (2, 3, "exact", (0, 0, 0)),
+    ]
     assert (found.verdict, found.worst_drift, found.complaint) == ("exact", 0, None)
     assert found.n_bytes == Path("out.nvpp").stat().st_size
 
@@ -37,9 +41,15 @@ def test_an_encoded_file_is_exact(coded: Shell) -> None:
 @pytest.mark.parametrize("off", [0, 1, int(MAX_DRIFT * LUMA)])
 def test_a_little_drift_is_no_damage(coded: Shell, off: int) -> None:
     """Another checksum with sums that are off by up to the bound is near, and exit 0."""
-    rewritten(Path("out.nvpp"), lambda sums: FrameSums(sums.crc ^ 1, (sums.planes[0] + off, *sums.planes[1:])))
+    rewritten(
+        Path("out.nvpp"),
+        lambda sums: FrameSums(sums.crc ^ 1, (sums.planes[0] + off, *sums.planes[1:])),
+    )
     found = verify("out.nvpp")
-    assert [each.verdict for each in found.segments] == ["exact", "near"] and found.verdict == "near"
+    assert [each.verdict for each in found.segments] == [
+        "exact",
+        "near",
+    ] and found.verdict == "near"
     assert found.worst_drift == pytest.approx(off / LUMA) and not found.complaint
     result = coded("verify", "out.nvpp")
     assert result.code == 0 and "near: a plane's samples differ" in result.out
@@ -48,12 +58,17 @@ def test_a_little_drift_is_no_damage(coded: Shell, off: int) -> None:
 def test_more_drift_is(coded: Shell) -> None:
     """Beyond the bound a file differs: exit 4 and one line with frames, drifts and the bound."""
     off = int(MAX_DRIFT * LUMA) + 1
-    rewritten(Path("out.nvpp"), lambda sums: FrameSums(sums.crc ^ 1, (sums.planes[0] - off, *sums.planes[1:])))
+    rewritten(
+        Path("out.nvpp"),
+        lambda sums: FrameSums(sums.crc ^ 1, (sums.planes[0] - off, *sums.planes[1:])),
+    )
     result = coded("verify", "out.nvpp")
     assert result.code == 4
-    assert result.err.splitlines()[-1] == (
-        f"nervcodec: error: frames 2 to 4 differ from what was encoded: their planes are off by {off / LUMA:+.3f}, "
-        "+0.000, +0.000 levels in the mean; legal: within 0.02")
+    assert (
+        result.err.splitlines()[-1]
+        == "nervcodec: error: frames 2 to 4 differ from what was encoded: their planes are off by"
+        f" {off / LUMA:+.3f}, +0.000, +0.000 levels in the mean; legal: within 0.02"
+    )
 
 
 def test_a_file_without_sums_is_unknown(coded: Shell) -> None:
@@ -70,7 +85,11 @@ def test_json_comes_before_the_error(coded: Shell) -> None:
     rewritten(Path("out.nvpp"), lambda sums: FrameSums(sums.crc, (0, 0, 0)))
     result = coded("verify", "--json", "out.nvpp")
     found = json.loads(result.out)
-    assert (result.code, found["verdict"], found["segments"][1]["verdict"]) == (4, "differs", "differs")
+    assert (result.code, found["verdict"], found["segments"][1]["verdict"]) == (
+        4,
+        "differs",
+        "differs",
+    )
     assert found["worst_drift"] == max(map(abs, found["segments"][1]["drifts"])) > MAX_DRIFT
     assert len(result.err.splitlines()) == 1
 
@@ -78,6 +97,7 @@ def test_json_comes_before_the_error(coded: Shell) -> None:
 def test_the_worst_segment_decides() -> None:
     """One verdict for all segments: the worst of them."""
     from nervcodec.decoder.verify import SegmentVerdict
+
     order = ("exact", "near", "unknown", "differs")
     for worst in range(4):
         segments = tuple(SegmentVerdict(0, 1, order[i], None) for i in (0, worst, 0))
@@ -97,8 +117,12 @@ def test_streams_of_no_encoder_are_found(coded: Shell) -> None:
     """Streams whose checksums were forged are damage too."""
     file = load("out.nvpp")
     first, second = file.segments
-    wrong = Segment((second.n_frames,), (second.streams[0] + b"\1", *second.streams[1:]), second.sums)
+    wrong = Segment(
+        (second.n_frames,), (second.streams[0] + b"\1", *second.streams[1:]), second.sums
+    )
     Path("out.nvpp").write_bytes(write_file(file.header, [first, wrong], file.quality))
     result = coded("verify", "out.nvpp")
     assert (result.code, result.err.splitlines()[-1]) == (
-        4, "nervcodec: error: a stream's bytes are not those of its symbols")
+        4,
+        "nervcodec: error: a stream's bytes are not those of its symbols",
+    )

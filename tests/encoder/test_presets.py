@@ -1,4 +1,6 @@
-"""nervcodec.encoder.presets: the published networks, and that every recipe works for every size of video."""
+"""nervcodec.encoder.presets: the published networks, and that every recipe works for every size of
+video.
+"""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -17,7 +19,10 @@ from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, usual_bpp
 
 PAPER = ("paper-xs", "paper-s", "paper-m", "paper-l")
-RECIPES = ("medium", *PAPER)  # the others of ours share its network, see test_presets_rise_in_effort
+RECIPES = (
+    "medium",
+    *PAPER,
+)  # the others of ours share its network, see test_presets_rise_in_effort
 
 
 def video(width: int, height: int, n_frames: int = 132) -> VideoFormat:
@@ -28,10 +33,19 @@ def paper_model(name: str) -> ModelConfig:
     return PRESETS[name].model(video(1280, 720), "rgb", (132,))
 
 
-@pytest.mark.parametrize(("name", "published"), [
-    ("paper-xs", 1_702_851), ("paper-s", 3_175_647), ("paper-m", 6_161_951), ("paper-l", 12_269_459)])
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("paper-xs", 1_702_851),
+        ("paper-s", 3_175_647),
+        ("paper-m", 6_161_951),
+        ("paper-l", 12_269_459),
+    ],
+)
 def test_published_parameter_counts(name: str, published: int) -> None:
-    """The paper's four networks have exactly their published numbers of parameters at 1280 x 720."""
+    """The paper's four networks have exactly their published numbers of parameters at 1280 x
+    720.
+    """
     assert n_parameters(paper_model(name), (132,)) == published
 
 
@@ -48,16 +62,30 @@ def test_published_complexity() -> None:
 
 
 def test_published_recipe() -> None:
-    """paper-*: 300 + 100 epochs, batch 1, Adam at 5e-4, L1 + SSIM, 40 % pruned, 8 bits, RGB with tanh."""
+    """paper-*: 300 + 100 epochs, batch 1, Adam at 5e-4, L1 + SSIM, 40 % pruned, 8 bits, RGB with
+    tanh.
+    """
     fit, model = PRESETS["paper-s"].fit, paper_model("paper-s")
     assert (fit.epochs, fit.finetune_epochs, fit.batch_size, fit.prune) == (300, 100, 1, 0.4)
-    assert (fit.optimizer, fit.learning_rate, fit.loss, fit.rate_weight) == ("adam", 5e-4, "l1+ssim", 0)
+    assert (fit.optimizer, fit.learning_rate, fit.loss, fit.rate_weight) == (
+        "adam",
+        5e-4,
+        "l1+ssim",
+        0,
+    )
     assert (model.stem, model.output, model.activation, model.bits) == ("mlp", "tanh", "gelu", 8)
 
 
-@pytest.mark.parametrize(("cuts", "expected"), [
-    ((), [(7,), (5,)]), ((3,), [(3, 4), (5,)]), ((7,), [(7,), (5,)]), ((1, 6, 8, 11), [(1, 5, 1), (1, 3, 1)]),
-    ((0, 12, 40), [(7,), (5,)])])
+@pytest.mark.parametrize(
+    ("cuts", "expected"),
+    [
+        ((), [(7,), (5,)]),
+        ((3,), [(3, 4), (5,)]),
+        ((7,), [(7,), (5,)]),
+        ((1, 6, 8, 11), [(1, 5, 1), (1, 3, 1)]),
+        ((0, 12, 40), [(7,), (5,)]),
+    ],
+)
 def test_shots_of_segments(cuts: tuple[int, ...], expected: list[tuple[int, ...]]) -> None:
     """Cuts are counted from the beginning of their segment; one at an edge changes nothing."""
     assert segment_shots([7, 5], cuts) == expected
@@ -65,20 +93,47 @@ def test_shots_of_segments(cuts: tuple[int, ...], expected: list[tuple[int, ...]
 
 @pytest.mark.parametrize("colorspace", COLORSPACES)
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 700), (700, 1), (3, 3), (7, 5), (15, 17), (176, 144),
-                                  (320, 180), (321, 181), (333, 77), (640, 360), (1920, 1080), (3840, 2160)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+        (1, 700),
+        (700, 1),
+        (3, 3),
+        (7, 5),
+        (15, 17),
+        (176, 144),
+        (320, 180),
+        (321, 181),
+        (333, 77),
+        (640, 360),
+        (1920, 1080),
+        (3840, 2160),
+    ],
+)
 def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: str) -> None:
-    """Every preset has a network for any size, which covers the frame and crops less than one stem cell a side."""
+    """Every preset has a network for any size, which covers the frame and crops less than one stem
+    cell a side.
+    """
     model = PRESETS[name].model(video(*size), colorspace, (132,))
     assert 0 <= model.covered_width - model.plane_width < model.scale
     assert 0 <= model.covered_height - model.plane_height < model.scale
 
 
 @settings(max_examples=40)
-@given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 150), st.sampled_from(COLORSPACES),
-       st.sampled_from(RECIPES))
+@given(
+    st.integers(1, 700),
+    st.integers(1, 700),
+    st.integers(1, 150),
+    st.sampled_from(COLORSPACES),
+    st.sampled_from(RECIPES),
+)
 @example(1, 1, 1, "yuv", "medium")
-def test_any_size_has_a_network(width: int, height: int, n_frames: int, colorspace: str, name: str) -> None:
+def test_any_size_has_a_network(
+    width: int, height: int, n_frames: int, colorspace: str, name: str
+) -> None:
     """Every preset has a legal network for any size and length; making it is deterministic."""
     recipe = PRESETS[name].model
     model = recipe(video(width, height, n_frames), colorspace, (n_frames,))
@@ -94,28 +149,38 @@ def test_strides_are_deterministic(width: int, height: int, cells: int) -> None:
 
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_strides_are_a_five_and_twos(width: int, height: int) -> None:
-    """Strides are at most one 5, first, and then 2s; a 1 stands alone where the stem has the plane's size."""
+    """Strides are at most one 5, first, and then 2s; a 1 stands alone where the stem has the
+    plane's size.
+    """
     rows, columns, strides = choose_strides(width, height, 144)
     assert strides == (1,) or set(strides[1:]) <= {2} and strides[0] in (2, 5)
     assert strides != (1,) or (rows, columns) == (height, width)
 
 
-@pytest.mark.parametrize(("size", "expected"), [
-    ((1280, 720), (9, 16, (5, 2, 2, 2, 2))),
-    ((160, 90), (9, 16, (5, 2))),
-    ((16, 9), (9, 16, (1,))),
-    ((1, 1), (1, 1, (1,))),
-])
-def test_strides_of_known_sizes(size: tuple[int, int], expected: tuple[int, int, tuple[int, ...]]) -> None:
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1280, 720), (9, 16, (5, 2, 2, 2, 2))),
+        ((160, 90), (9, 16, (5, 2))),
+        ((16, 9), (9, 16, (1,))),
+        ((1, 1), (1, 1, (1,))),
+    ],
+)
+def test_strides_of_known_sizes(
+    size: tuple[int, int], expected: tuple[int, int, tuple[int, ...]]
+) -> None:
     """16:9 planes get the paper's stem."""
     assert choose_strides(*size, 144) == expected
 
 
-@pytest.mark.parametrize(("size", "blocks"), [
-    ((320, 180), [(5, 16), (2, 24)]),
-    ((640, 360), [(5, 32), (2, 32), (2, 24)]),
-    ((1280, 720), [(5, 40), (2, 48), (2, 40), (2, 32)]),
-])
+@pytest.mark.parametrize(
+    ("size", "blocks"),
+    [
+        ((320, 180), [(5, 16), (2, 24)]),
+        ((640, 360), [(5, 32), (2, 32), (2, 24)]),
+        ((1280, 720), [(5, 40), (2, 48), (2, 40), (2, 32)]),
+    ],
+)
 def test_our_models_of_the_known_clip(size: tuple[int, int], blocks: list[tuple[int, int]]) -> None:
     """132 frames at a rate of 1; 320 x 180 is what most figures of the benchmarks are of."""
     model = PRESETS["medium"].model(video(*size), "yuv", (132,))
@@ -128,74 +193,124 @@ LIVELY = (Grid(2, 4, 2), Grid(3, 16, 3), Grid(1, 16, 4))
 
 @pytest.mark.parametrize(("rate", "times"), [(8.0, 1), (2.0, 1), (1.0, 2), (0.5, 4), (0.01, 16)])
 def test_lively_video_gets_grids_up_to_the_head(rate: float, times: int) -> None:
-    """Above a temporal information of 12 there are three finer grids, whose keys get rarer as the rate falls."""
+    """Above a temporal information of 12 there are three finer grids, whose keys get rarer as the
+    rate falls.
+    """
     grids = PRESETS["medium"].model(video(416, 240, 50), "yuv", (50,), Nature(rate, 12.1)).grids
-    assert grids == (Grid(2, 1), Grid(4, 8), *(replace(grid, interval=grid.interval * times) for grid in LIVELY))
+    assert grids == (
+        Grid(2, 1),
+        Grid(4, 8),
+        *(replace(grid, interval=grid.interval * times) for grid in LIVELY),
+    )
 
 
-@pytest.mark.parametrize(("crf", "n_keys"), [(20, 9), (30, 9), (32, 5), (34, 3), (36, 2), (38, 1), (63, 1)])
+@pytest.mark.parametrize(
+    ("crf", "n_keys"), [(20, 9), (30, 9), (32, 5), (34, 3), (36, 2), (38, 1), (63, 1)]
+)
 def test_still_video_gets_fewer_keys_at_lower_rates(crf: float, n_keys: int) -> None:
-    """One finer grid, in the middle, of 9 keys on the known clip at the default crf and of one at crf 38."""
-    nature = Nature(expected_bpp(rate_weight_of(crf), 320 * 180 * 132) / usual_bpp(320 * 180 * 132), 12.0)
+    """One finer grid, in the middle, of 9 keys on the known clip at the default crf and of one at
+    crf 38.
+    """
+    nature = Nature(
+        expected_bpp(rate_weight_of(crf), 320 * 180 * 132) / usual_bpp(320 * 180 * 132), 12.0
+    )
     *stem, finer = PRESETS["medium"].model(video(320, 180), "yuv", (132,), nature).grids
     assert stem == [Grid(2, 1), Grid(4, 8)]
     assert (finer.channels, finer.level, finer.keys((132,))) == (2, 1, (n_keys,))
 
 
-@pytest.mark.parametrize(("size", "information", "expected"), [
-    ((416, 240), 12.0, 0), ((416, 240), 12.1, 2), ((2, 2), 99.0, 0)])
-def test_lively_video_has_wavelets(size: tuple[int, int], information: float, expected: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "information", "expected"),
+    [((416, 240), 12.0, 0), ((416, 240), 12.1, 2), ((2, 2), 99.0, 0)],
+)
+def test_lively_video_has_wavelets(
+    size: tuple[int, int], information: float, expected: int
+) -> None:
     """What is worth many keys is stored in halves and details; where little moves, as it is."""
     nature = Nature(temporal_information=information)
-    assert PRESETS["medium"].model(video(*size, 50), "yuv", (50,), nature).wavelet_levels == expected
+    assert (
+        PRESETS["medium"].model(video(*size, 50), "yuv", (50,), nature).wavelet_levels == expected
+    )
     assert PRESETS["medium"].model(video(*size, 1), "yuv", (1,), nature).wavelet_levels == 0
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 50])
 @pytest.mark.parametrize("size", [(2, 2), (160, 90), (416, 240)])
 def test_finer_grids_follow_the_motion(size: tuple[int, int], n_frames: int) -> None:
-    """There is a motion of half the stem's cells where there are finer grids and more than one frame."""
+    """There is a motion of half the stem's cells where there are finer grids and more than one
+    frame.
+    """
     model = PRESETS["medium"].model(video(*size, n_frames), "yuv", (n_frames,))
     has_finer = any(grid.level for grid in model.grids)
-    expected = (-(-model.stem_height // 2), -(-model.stem_width // 2)) if has_finer and n_frames > 1 else (0, 0)
+    expected = (
+        (-(-model.stem_height // 2), -(-model.stem_width // 2))
+        if has_finer and n_frames > 1
+        else (0, 0)
+    )
     assert (model.motion_height, model.motion_width) == expected
     assert has_finer == (size != (2, 2))
 
 
 @pytest.mark.parametrize("n_frames", [1, 20, 132])
 @pytest.mark.parametrize("size", [(160, 90), (320, 180), (640, 360)])
-@pytest.mark.parametrize(("information", "usual", "growth"), [(12.0, 100_000, 0.6), (12.1, 45_000, 0.3)])
-def test_our_model_keeps_to_its_budget(information: float, usual: int, growth: float, size: tuple[int, int],
-                                       n_frames: int) -> None:
-    """Grids and motion aside, so many parameters at 7.6 million pixels, or the least width there is; of larger video up
-    to a third more, of lively video fewer that hardly grow."""
-    model = PRESETS["medium"].model(video(*size), "yuv", (n_frames,), Nature(temporal_information=information))
+@pytest.mark.parametrize(
+    ("information", "usual", "growth"), [(12.0, 100_000, 0.6), (12.1, 45_000, 0.3)]
+)
+def test_our_model_keeps_to_its_budget(
+    information: float, usual: int, growth: float, size: tuple[int, int], n_frames: int
+) -> None:
+    """Grids and motion aside, so many parameters at 7.6 million pixels, or the least width there
+    is; of larger video up to a third more, of lively video fewer that hardly grow.
+    """
+    model = PRESETS["medium"].model(
+        video(*size), "yuv", (n_frames,), Nature(temporal_information=information)
+    )
     larger = size[0] * size[1] * n_frames / 7.6e6
     budget = usual * larger**growth * (min(max(larger, 1), 4) ** 0.22 if information <= 12 else 1)
     aside = sum(t.size for t in tensors(model, (n_frames,)) if t.kind in (GRID, MOTION))
-    assert n_parameters(model, (n_frames,)) - aside <= budget or max(block.width for block in model.blocks) == 4
+    assert (
+        n_parameters(model, (n_frames,)) - aside <= budget
+        or max(block.width for block in model.blocks) == 4
+    )
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 1.0, 3.0, 20.0])
 @pytest.mark.parametrize("size", [(176, 144), (640, 360), (1920, 1080)])
 def test_our_widths_suit_processors(size: tuple[int, int], rate: float) -> None:
-    """Widths are multiples of 8, or of 4 below 12, fall from block to block but the first, and grow with the rate."""
-    widths, wider = ([block.width for block in PRESETS["medium"].model(video(*size), "yuv", (60,), Nature(r)).blocks]
-                     for r in (rate, 2 * rate))
+    """Widths are multiples of 8, or of 4 below 12, fall from block to block but the first, and grow
+    with the rate.
+    """
+    widths, wider = (
+        [
+            block.width
+            for block in PRESETS["medium"].model(video(*size), "yuv", (60,), Nature(r)).blocks
+        ]
+        for r in (rate, 2 * rate)
+    )
     assert all(width % 8 == 0 or width % 4 == 0 and width <= 12 for width in widths)
     assert widths[1:] == sorted(widths[1:], reverse=True)
-    assert all(a <= b for a, b in zip(widths, wider, strict=True)) and (widths != wider or rate in (0.05, 20))
+    assert all(a <= b for a, b in zip(widths, wider, strict=True)) and (
+        widths != wider or rate in (0.05, 20)
+    )
 
 
 def test_compared_networks_are_as_wide_as_they_may_be() -> None:
-    """small-* and paper-small, which are compared with others at equal parameters, come within 5 % of theirs."""
+    """small-* and paper-small, which are compared with others at equal parameters, come within 5 %
+    of theirs.
+    """
     for preset in ("small-nervpp", "small-nerv", "paper-small"):
-        assert 190_000 < n_parameters(PRESETS[preset].model(video(320, 180), "rgb", (132,)), (132,)) <= 200_200
+        assert (
+            190_000
+            < n_parameters(PRESETS[preset].model(video(320, 180), "rgb", (132,)), (132,))
+            <= 200_200
+        )
 
 
 @given(st.integers(1, 5000), st.integers(1, 200))
 def test_segments_are_the_fewest_equal_parts(n_frames: int, at_most: int) -> None:
-    """Segments add up, none is longer than asked, there are no more than needed and they differ by at most one."""
+    """Segments add up, none is longer than asked, there are no more than needed and they differ by
+    at most one.
+    """
     lengths = segment_lengths(n_frames, at_most)
     assert sum(lengths) == n_frames
     assert len(lengths) == -(-n_frames // at_most)
@@ -221,7 +336,9 @@ def test_short_segments_get_more_epochs(n_frames: int, epochs: int) -> None:
 
 
 def test_presets_rise_in_effort() -> None:
-    """Our presets share a recipe for the network and differ in passes and steps, rising from the first to the last."""
+    """Our presets share a recipe for the network and differ in passes and steps, rising from the
+    first to the last.
+    """
     ours = [PRESETS[name] for name in ("ultrafast", "fast", "medium", "slow", "veryslow")]
     assert list(PRESETS.values())[:5] == ours and len({preset.network for preset in ours}) == 1
     for faster, slower in zip(ours, ours[1:]):
@@ -230,7 +347,9 @@ def test_presets_rise_in_effort() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize(("width", "height"), [(4097, 1), (1, 8193), (16384, 1), (16384, 2), (16384, 16384)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(4097, 1), (1, 8193), (16384, 1), (16384, 2), (16384, 16384)]
+)
 def test_extreme_shapes_have_a_network(preset: str, width: int, height: int) -> None:
     """The thinnest and the largest frames are covered from a stem of at most 4096 cells a side."""
     form = VideoFormat(width, height, Fraction(25), 2)

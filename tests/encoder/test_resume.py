@@ -1,4 +1,6 @@
-"""nervcodec.encoder.resume: what an encode has reached survives any end of it, and nothing damaged is gone on from."""
+"""nervcodec.encoder.resume: what an encode has reached survives any end of it, and nothing damaged
+is gone on from.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ IDENTITY = {"input": "abc", "fit": {"epochs": 20, "betas": (0.9, 0.99)}}
 SEGMENT = Segment((7,), (b"one", b"two", b"\0\xff"))
 NUMBERS = {"epoch": 3, "best": float("inf"), "rate": 0.1, "name": "fit"}
 ARRAYS: dict[str, NDArray[Any]] = {
-    "now.x": np.arange(5, dtype=np.float32), "noise": np.arange(9, dtype=np.uint8), "sums": np.zeros(())}
+    "now.x": np.arange(5, dtype=np.float32),
+    "noise": np.arange(9, dtype=np.uint8),
+    "sums": np.zeros(()),
+}
 
 
 @pytest.fixture
@@ -36,8 +41,14 @@ def begun(target: Path) -> Journal:
 
 def same(found: tuple[dict[str, Any], dict[str, Any]] | None, numbers: dict[str, Any]) -> bool:
     assert found is not None
-    return found[0] == numbers and found[1].keys() == ARRAYS.keys() and all(
-        value.dtype == ARRAYS[name].dtype and np.array_equal(value, ARRAYS[name]) for name, value in found[1].items())
+    return (
+        found[0] == numbers
+        and found[1].keys() == ARRAYS.keys()
+        and all(
+            value.dtype == ARRAYS[name].dtype and np.array_equal(value, ARRAYS[name])
+            for name, value in found[1].items()
+        )
+    )
 
 
 def test_a_segment_comes_back(target: Path) -> None:
@@ -50,7 +61,9 @@ def test_a_segment_comes_back(target: Path) -> None:
 
 
 def test_a_checkpoint_comes_back(target: Path) -> None:
-    """Numbers, infinity too, and arrays of every kind are as they were; the last checkpoint counts."""
+    """Numbers, infinity too, and arrays of every kind are as they were; the last checkpoint
+    counts.
+    """
     with begun(target) as journal:
         assert journal.checkpoint() is None
         journal.add_checkpoint({**NUMBERS, "epoch": 2}, ARRAYS)
@@ -70,14 +83,20 @@ def test_a_finished_segment_ends_its_checkpoints(target: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["cut", "flip"])
 def test_a_damaged_checkpoint_falls_back(target: Path, harm: str) -> None:
-    """Cut or flipped anywhere, the last checkpoint gives way to the one before; with both damaged there is none."""
+    """Cut or flipped anywhere, the last checkpoint gives way to the one before; with both damaged
+    there is none.
+    """
     with begun(target) as journal:
         for epoch in (1, 2):
             journal.add_checkpoint({**NUMBERS, "epoch": epoch}, ARRAYS)
         last, before = journal.folder / "fit", journal.folder / "fit.before"
         whole = last.read_bytes()
         for at in range(0, len(whole), 7):
-            last.write_bytes(whole[:at] if harm == "cut" else whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1:])
+            last.write_bytes(
+                whole[:at]
+                if harm == "cut"
+                else whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :]
+            )
             assert same(journal.checkpoint(), {**NUMBERS, "epoch": 1}), at
         before.write_bytes(b"")
         assert journal.checkpoint() is None
@@ -95,12 +114,21 @@ def test_a_damaged_segment_is_fitted_again(target: Path, at: int) -> None:
         assert journal.segment(0, 3) is None
 
 
-@pytest.mark.parametrize(("changed", "words"), [
-    ({**IDENTITY, "input": "xyz"}, "another input ('abc', now 'xyz')"),
-    ({**IDENTITY, "fit": {"epochs": 21, "betas": (0.9, 0.99)}}, "another fit.epochs (20, now 21)"),
-    ({**IDENTITY, "fit": {"epochs": 20, "betas": (0.8, 0.99)}}, "another fit.betas ([0.9, 0.99], now [0.8, 0.99])"),
-    ({**IDENTITY, "seed": 1}, "another seed (None, now 1)"),
-])
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({**IDENTITY, "input": "xyz"}, "another input ('abc', now 'xyz')"),
+        (
+            {**IDENTITY, "fit": {"epochs": 21, "betas": (0.9, 0.99)}},
+            "another fit.epochs (20, now 21)",
+        ),
+        (
+            {**IDENTITY, "fit": {"epochs": 20, "betas": (0.8, 0.99)}},
+            "another fit.betas ([0.9, 0.99], now [0.8, 0.99])",
+        ),
+        ({**IDENTITY, "seed": 1}, "another seed (None, now 1)"),
+    ],
+)
 def test_another_encode_does_not_go_on(target: Path, changed: dict[str, Any], words: str) -> None:
     """What was reached with another input or setting is refused, says what differs and stays."""
     with begun(target) as journal:
@@ -117,14 +145,19 @@ def test_another_encode_does_not_go_on(target: Path, changed: dict[str, Any], wo
 
 
 def test_without_its_identity_nothing_is_let_in(target: Path) -> None:
-    """Where encode.json is lost, the same encode goes on, and another one does not take what is there for its own."""
+    """Where encode.json is lost, the same encode goes on, and another one does not take what is
+    there for its own.
+    """
     for identity, is_found in ((IDENTITY, True), ({**IDENTITY, "input": "xyz"}, False)):
         with begun(target) as journal:
             journal.add_segment(0, SEGMENT, {})
             journal.add_checkpoint(NUMBERS, ARRAYS)
             (journal.folder / "encode.json").unlink()
         with Journal(target, identity) as journal:
-            assert (journal.segment(0, 3) is not None, journal.checkpoint() is not None) == (is_found, is_found)
+            assert (journal.segment(0, 3) is not None, journal.checkpoint() is not None) == (
+                is_found,
+                is_found,
+            )
             assert stored_identity(target) == json.loads(json.dumps(identity))
 
 
@@ -157,20 +190,27 @@ def test_files_of_others_stay(target: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", ["mkdir", "open", "write_bytes"])
-def test_what_cannot_begin_leaves_nothing(target: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+def test_what_cannot_begin_leaves_nothing(
+    target: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
     """Where the folder, the lock or the first file cannot be written, no folder is left."""
+
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr("builtins.open" if failing == "open" else f"pathlib.Path.{failing}", full)
-        with pytest.raises(OutputError, match=r"cannot write .*out\.nvpp\.part.*: No space left on device$"):
+        with pytest.raises(
+            OutputError, match=r"cannot write .*out\.nvpp\.part.*: No space left on device$"
+        ):
             begun(target)
     assert not folder_of(target).exists()
 
 
 def test_one_encode_at_a_time(target: Path) -> None:
-    """While one encode runs, another to the same output is refused at once; to another output it is not."""
+    """While one encode runs, another to the same output is refused at once; to another output it is
+    not.
+    """
     with begun(target) as journal:
         journal.add_segment(0, SEGMENT, {})
         with pytest.raises(OutputExists, match="is being written by another encode"):
@@ -182,7 +222,9 @@ def test_one_encode_at_a_time(target: Path) -> None:
 
 
 def test_the_end_of_an_encode_frees_the_output(target: Path) -> None:
-    """After the last encode has removed its journal a new one can begin, and not before it has let go."""
+    """After the last encode has removed its journal a new one can begin, and not before it has let
+    go.
+    """
     first = begun(target)
     first.remove()
     with begun(target) as second:
@@ -194,7 +236,9 @@ def test_the_end_of_an_encode_frees_the_output(target: Path) -> None:
 
 
 def test_nothing_reached_leaves_nothing(target: Path) -> None:
-    """An encode that ends before its first checkpoint leaves no folder, one that ends later does."""
+    """An encode that ends before its first checkpoint leaves no folder, one that ends later
+    does.
+    """
     with begun(target):
         assert folder_of(target).is_dir()
     assert not folder_of(target).exists() and stored_identity(target) is None
@@ -205,9 +249,12 @@ def test_nothing_reached_leaves_nothing(target: Path) -> None:
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "read back", "rename"])
 @pytest.mark.parametrize("n_calls", [0, 1])
-def test_a_failing_disk_spares_the_last_checkpoint(target: Path, monkeypatch: pytest.MonkeyPatch, failing: str,
-                                                   n_calls: int) -> None:
-    """Whichever call fails, the error is exit 6, no part of a file is left and there is a whole checkpoint."""
+def test_a_failing_disk_spares_the_last_checkpoint(
+    target: Path, monkeypatch: pytest.MonkeyPatch, failing: str, n_calls: int
+) -> None:
+    """Whichever call fails, the error is exit 6, no part of a file is left and there is a whole
+    checkpoint.
+    """
     calls = [0]
 
     def full(original: Any) -> Any:
@@ -216,6 +263,7 @@ def test_a_failing_disk_spares_the_last_checkpoint(target: Path, monkeypatch: py
             if calls[0] > n_calls:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return original(*arguments)
+
         return call
 
     with begun(target) as journal:
@@ -257,7 +305,9 @@ def test_the_pace_of_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_end_that_is_asked_for() -> None:
-    """A fit ends with a checkpoint when asked once, at once when asked twice; what is no fit ends at once."""
+    """A fit ends with a checkpoint when asked once, at once when asked twice; what is no fit ends
+    at once.
+    """
     pace = Pace(60)
     with pytest.raises(KeyboardInterrupt):
         pace.end()

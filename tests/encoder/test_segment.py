@@ -27,14 +27,26 @@ from nervcodec.training.state import Fitted, Progress
 from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)
-PAPER = FitConfig(epochs=25, finetune_epochs=15, learning_rate=8e-3, finetune_rate=1, loss="l1+ssim",
-                  optimizer="adam", rate_weight=0, prune=0.4)
+PAPER = FitConfig(
+    epochs=25,
+    finetune_epochs=15,
+    learning_rate=8e-3,
+    finetune_rate=1,
+    loss="l1+ssim",
+    optimizer="adam",
+    rate_weight=0,
+    prune=0.4,
+)
 QUICK = FitConfig(epochs=2)
 
 
 @pytest.fixture(scope="module", params=["grid yuv", "mlp rgb pruned 6 bits"])
-def case(request: pytest.FixtureRequest, make_clip: MakeClip, grid_model: ModelConfig,
-         mlp_model: ModelConfig) -> tuple[Frames, ModelConfig, FitConfig]:
+def case(
+    request: pytest.FixtureRequest,
+    make_clip: MakeClip,
+    grid_model: ModelConfig,
+    mlp_model: ModelConfig,
+) -> tuple[Frames, ModelConfig, FitConfig]:
     """A clip with a small network and recipe like those of the presets."""
     if request.param == "grid yuv":
         return make_clip("yuv420"), grid_model, OURS
@@ -60,7 +72,9 @@ def test_a_segment_decodes_to_its_frames(case: tuple[Frames, ModelConfig, FitCon
     segment, _ = encode_segment(frames, None, model, fit)
     found = decoded(segment, model)
     assert (found.layout, found.n_frames, found.width, found.height) == (frames.layout, 4, 16, 12)
-    for plane, original in list(zip(found.planes, frames.planes))[:1 if frames.layout == "yuv420" else 3]:
+    for plane, original in list(zip(found.planes, frames.planes))[
+        : 1 if frames.layout == "yuv420" else 3
+    ]:
         assert np.square(plane.astype(float) - original).mean() < 0.8 * original.var()
 
 
@@ -86,7 +100,9 @@ def test_there_is_a_stream_for_every_module(case: tuple[Frames, ModelConfig, Fit
 
 
 def test_summary_describes_the_symbols(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
-    """Sparsity is the share of zeros among the coded symbols; entropy and rollbacks are those of this fit."""
+    """Sparsity is the share of zeros among the coded symbols; entropy and rollbacks are those of
+    this fit.
+    """
     frames, model, fit = case
     segment, summary = encode_segment(frames, None, model, fit)
     coded = decode_symbols_of(segment, model)
@@ -99,8 +115,11 @@ def test_summary_describes_the_symbols(case: tuple[Frames, ModelConfig, FitConfi
 def test_pruning_shows_in_the_symbols(make_clip: MakeClip, mlp_model: ModelConfig) -> None:
     """Of the symbols of the pruned kinds at least the pruned share is zero."""
     segment, _ = encode_segment(make_clip("rgb"), None, mlp_model, PAPER)
-    pruned = [group.symbols for group, form in zip(decode_symbols_of(segment, mlp_model), groups(mlp_model, (4,)))
-              if form.module != "head" and form.kind in ("matrix", "depthwise")]
+    pruned = [
+        group.symbols
+        for group, form in zip(decode_symbols_of(segment, mlp_model), groups(mlp_model, (4,)))
+        if form.module != "head" and form.kind in ("matrix", "depthwise")
+    ]
     symbols = np.concatenate(pruned)
     assert int((symbols == 0).sum()) >= int(0.4 * symbols.size)
 
@@ -114,19 +133,29 @@ def long_segment(make_clip: MakeClip, grid_model: ModelConfig) -> Segment:
     return encode_segment(make_clip("yuv420", 19), None, grid_model, QUICK)[0]
 
 
-@pytest.mark.parametrize(("first", "stop"), [(0, 1), (3, 4), (7, 9), (8, 16), (5, 19), (18, 19), (0, 19), (11, 19)])
-def test_a_range_is_that_of_the_whole(long_segment: Segment, grid_model: ModelConfig, first: int, stop: int) -> None:
+@pytest.mark.parametrize(
+    ("first", "stop"), [(0, 1), (3, 4), (7, 9), (8, 16), (5, 19), (18, 19), (0, 19), (11, 19)]
+)
+def test_a_range_is_that_of_the_whole(
+    long_segment: Segment, grid_model: ModelConfig, first: int, stop: int
+) -> None:
     """Frames of a range are identical to the same frames of a whole decode."""
-    parts = reconstruct(decode_parameters(long_segment, grid_model), grid_model, range(first, stop), (19,))
+    parts = reconstruct(
+        decode_parameters(long_segment, grid_model), grid_model, range(first, stop), (19,)
+    )
     assert_same(Frames.concatenate(list(parts)), decoded(long_segment, grid_model)[first:stop])
 
 
 def test_frames_come_in_batches(long_segment: Segment, grid_model: ModelConfig) -> None:
-    """Frames are given out a batch at a time, so that a long segment needs no more memory than a short one."""
+    """Frames are given out a batch at a time, so that a long segment needs no more memory than a
+    short one.
+    """
     assert [part.n_frames for part in decode_segment(long_segment, grid_model)] == [8, 8, 3]
 
 
-def test_decoding_leaves_no_mode_switched_on(long_segment: Segment, grid_model: ModelConfig) -> None:
+def test_decoding_leaves_no_mode_switched_on(
+    long_segment: Segment, grid_model: ModelConfig
+) -> None:
     """Between two batches the caller's own torch settings hold."""
     parts = decode_segment(long_segment, grid_model)
     next(parts)
@@ -149,12 +178,17 @@ def test_quantized_uses_steps_that_can_be_written(grid_model: ModelConfig) -> No
     """Every group is rounded with the very step whose code is stored."""
     n, n_groups = n_parameters(grid_model, (4,)), len(groups(grid_model, (4,)))
     generator = torch.Generator().manual_seed(0)
-    values, log_steps = torch.randn(n, generator=generator), -3 + torch.rand(n_groups, generator=generator)
+    values, log_steps = (
+        torch.randn(n, generator=generator),
+        -3 + torch.rand(n_groups, generator=generator),
+    )
     coded = quantized(Fitted(values, log_steps), grid_model, (4,))
     start = 0
-    for form, group, log_step in zip(groups(grid_model, (4,)), coded, log_steps.tolist(), strict=True):
+    for form, group, log_step in zip(
+        groups(grid_model, (4,)), coded, log_steps.tolist(), strict=True
+    ):
         step = step_from_code(group.step_code)
-        own = values[start:start + len(group.symbols)].double().numpy()
+        own = values[start : start + len(group.symbols)].double().numpy()
         assert abs(step / np.exp(log_step) - 1) <= 1 / 16
         multiples = np.clip(np.rint(own / step), *bounds(127, bool(form.keys)))
         found = group.symbols.reshape(form.shape).cumsum(0).ravel() if form.keys else group.symbols
@@ -163,18 +197,22 @@ def test_quantized_uses_steps_that_can_be_written(grid_model: ModelConfig) -> No
 
 
 def test_entropy_counts_every_tensor_alone(mlp_model: ModelConfig) -> None:
-    """Symbols that are constant within every tensor have no entropy; one fair bit a symbol is an eighth of a byte."""
+    """Symbols that are constant within every tensor have no entropy; one fair bit a symbol is an
+    eighth of a byte.
+    """
     forms = groups(mlp_model, (4,))
     constant = [Coded(np.full(form.size, i % 5, np.int32), 0) for i, form in enumerate(forms)]
     assert entropy_bytes(mlp_model, (4,), constant) == 0
     halves = [Coded(group.symbols.copy(), 0) for group in constant]
     n_first = forms[0].size
-    halves[0].symbols[:n_first // 2] = 9
+    halves[0].symbols[: n_first // 2] = 9
     assert n_first % 2 == 0 and entropy_bytes(mlp_model, (4,), halves) == pytest.approx(n_first / 8)
 
 
 def test_work_can_be_sent_to_another_process(make_clip: MakeClip, grid_model: ModelConfig) -> None:
-    """The functions, their arguments and their results survive pickling, and give the same afterwards."""
+    """The functions, their arguments and their results survive pickling, and give the same
+    afterwards.
+    """
     work = partial(encode_segment, model=grid_model, fit=QUICK, device="cpu")
     remote, frames = pickle.loads(pickle.dumps((work, make_clip())))
     assert pickle.loads(pickle.dumps(remote(frames, None))) == work(make_clip(), None)
@@ -193,16 +231,24 @@ def test_a_size_is_met(make_clip: MakeClip, grid_model: ModelConfig, bpp: float)
 
 
 def test_the_progress_shows_the_size(make_clip: MakeClip, grid_model: ModelConfig) -> None:
-    """Towards the end the size that the progress shows is within 1 % of that of the coded streams."""
+    """Towards the end the size that the progress shows is within 1 % of that of the coded
+    streams.
+    """
     seen: list[Progress] = []
     fit = replace(OURS, epochs=80)
-    segment, _ = encode_segment(make_clip("yuv420", 12), None, grid_model, fit, on_progress=seen.append)
+    segment, _ = encode_segment(
+        make_clip("yuv420", 12), None, grid_model, fit, on_progress=seen.append
+    )
     assert seen[-1].n_bytes == pytest.approx(sum(map(len, segment.streams)), rel=0.01)
 
 
 @pytest.mark.parametrize(("rate_weight", "epochs"), [(3e-3, 120), (1e-3, 160)])
-def test_a_psnr_is_met(make_clip: MakeClip, grid_model: ModelConfig, rate_weight: float, epochs: int) -> None:
-    """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB; unsteered they had 24.1 and 27.5 dB."""
+def test_a_psnr_is_met(
+    make_clip: MakeClip, grid_model: ModelConfig, rate_weight: float, epochs: int
+) -> None:
+    """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB; unsteered they had 24.1
+    and 27.5 dB.
+    """
     frames = make_clip("yuv420", 12)
     fit = replace(OURS, rate_weight=rate_weight, epochs=epochs, target_psnr=25.0)
     segment, _ = encode_segment(frames, None, grid_model, fit)
@@ -217,8 +263,13 @@ def biased_bits(fitted: Fitted) -> float:
 
 @pytest.mark.parametrize("share", [0.93, 0.97, 1.0, 1.03])
 def test_rounding_closes_what_is_left(share: float) -> None:
-    """A fit some percent too large or too small is rounded to less or more until it is within tolerance."""
-    start = Fitted(torch.randn(4000, generator=torch.Generator().manual_seed(0)), torch.tensor([0.25, 0.25]).log())
+    """A fit some percent too large or too small is rounded to less or more until it is within
+    tolerance.
+    """
+    start = Fitted(
+        torch.randn(4000, generator=torch.Generator().manual_seed(0)),
+        torch.tensor([0.25, 0.25]).log(),
+    )
     goal = share * biased_bits(start)
     found = nearest_to(start, (1000, 3000), 0, lambda fitted: biased_bits(fitted) / goal - 1, 0.015)
     assert biased_bits(found) == pytest.approx(goal, rel=0.015)
@@ -237,13 +288,18 @@ def test_steps_move_where_rounding_does_not_suffice() -> None:
     goal = 1.3 * bits(start)
     found = nearest_to(start, (1000, 3000), 0, lambda fitted: bits(fitted) / goal - 1, 0.03, 4)
     assert bits(found) == pytest.approx(goal, rel=0.03)
-    codes = [code_from_step(math.exp(value)) - code_from_step(0.25) for value in found.log_steps.tolist()]
+    codes = [
+        code_from_step(math.exp(value)) - code_from_step(0.25) for value in found.log_steps.tolist()
+    ]
     assert codes[0] == codes[1] and -4 <= codes[0] < 0
 
 
 def test_grids_keep_their_rounding() -> None:
     """Groups that are coded as differences are left as they are, and nothing changes its sign."""
-    start = Fitted(torch.randn(40, generator=torch.Generator().manual_seed(0)), torch.tensor([0.25, 0.25]).log())
+    start = Fitted(
+        torch.randn(40, generator=torch.Generator().manual_seed(0)),
+        torch.tensor([0.25, 0.25]).log(),
+    )
     found = biased(start, (10, 30), 1, 0.2)
     assert torch.equal(found.parameters[:10], start.parameters[:10])
     assert bool((found.parameters[10:].abs() < start.parameters[10:].abs()).all())
@@ -257,10 +313,19 @@ def test_a_goal_out_of_reach_ends() -> None:
     assert nearest_to(start, (1, 3, 2), 0, lambda _: 1.0, 0.01) is start
 
 
-def test_more_bytes_never_make_a_worse_picture(make_clip: MakeClip, grid_model: ModelConfig) -> None:
-    """A network that can hardly take up a size settles with finer steps: the size is met, and the picture is better."""
+def test_more_bytes_never_make_a_worse_picture(
+    make_clip: MakeClip, grid_model: ModelConfig
+) -> None:
+    """A network that can hardly take up a size settles with finer steps: the size is met, and the
+    picture is better.
+    """
     frames = make_clip("yuv420", 12)
-    segments = (encode_segment(frames, None, grid_model, replace(OURS, epochs=80, target_bpp=bpp))[0]
-                for bpp in (3.0, 4.0))
-    lower, higher = (frame_rgb_db(frames, decoded(segment, grid_model), ColorTags()).mean() for segment in segments)
+    segments = (
+        encode_segment(frames, None, grid_model, replace(OURS, epochs=80, target_bpp=bpp))[0]
+        for bpp in (3.0, 4.0)
+    )
+    lower, higher = (
+        frame_rgb_db(frames, decoded(segment, grid_model), ColorTags()).mean()
+        for segment in segments
+    )
     assert higher > lower + 0.5

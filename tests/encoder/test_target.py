@@ -1,4 +1,6 @@
-"""nervcodec.training.rate_model: what can be asked for, and the rules that turn it into a price of a bit."""
+"""nervcodec.training.rate_model: what can be asked for, and the rules that turn it into a price of
+a bit.
+"""
 
 import math
 from fractions import Fraction
@@ -30,10 +32,14 @@ STILL = 5.0  # temporal information of a video that hardly moves
 
 def test_size_bitrate_and_bpp_are_one_scale() -> None:
     """72,000 bytes, 144,000 bits a second and 0.1 bits a pixel are the same file of this video."""
-    assert {goal.file_bpp(FORM) for goal in (Goal(size=72_000), Goal(bitrate=144_000), Goal(bpp=0.1))} == {0.1}
+    assert {
+        goal.file_bpp(FORM) for goal in (Goal(size=72_000), Goal(bitrate=144_000), Goal(bpp=0.1))
+    } == {0.1}
 
 
-@pytest.mark.parametrize("goal", [Goal(), Goal(crf=20), Goal(target_psnr=30), Goal(rate_weight=0.1)])
+@pytest.mark.parametrize(
+    "goal", [Goal(), Goal(crf=20), Goal(target_psnr=30), Goal(rate_weight=0.1)]
+)
 def test_other_goals_have_no_size(goal: Goal) -> None:
     """Only a size, a bitrate and bits a pixel fix the file's size."""
     assert goal.file_bpp(FORM) is None
@@ -90,15 +96,21 @@ def test_starts_towards_a_target() -> None:
     assert Goal(bpp=usual_bpp(N)).start(FORM, N, STILL) == pytest.approx(usual)
     assert Goal(target_psnr=usual_db(STILL)).start(FORM, N, STILL) == pytest.approx(usual)
     assert Goal(rate_weight=0.5).start(FORM, N, STILL) == 0.5
-    starts = [Goal(target_psnr=psnr).start(FORM, N, STILL) or 0 for psnr in (20, 25, 29, 30, 32, 34)]
+    starts = [
+        Goal(target_psnr=psnr).start(FORM, N, STILL) or 0 for psnr in (20, 25, 29, 30, 32, 34)
+    ]
     assert starts == sorted(starts, reverse=True) and len(set(starts)) == 6
 
 
 def test_a_low_psnr_starts_with_care() -> None:
-    """Three decibels less than usual make a bit less dear than three more make it cheap: the video may be hard."""
+    """Three decibels less than usual make a bit less dear than three more make it cheap: the video
+    may be hard.
+    """
     usual = rate_weight_of(DEFAULT_CRF)
-    up, down = (math.log((Goal(target_psnr=usual_db(STILL) + db).start(FORM, N, STILL) or 0) / usual)
-                for db in (3, -3))
+    up, down = (
+        math.log((Goal(target_psnr=usual_db(STILL) + db).start(FORM, N, STILL) or 0) / usual)
+        for db in (3, -3)
+    )
     assert down == pytest.approx(-0.6 * up)
     assert up == pytest.approx(-2 * 3 * NATS_PER_DB)
 
@@ -112,14 +124,18 @@ def test_lively_video_is_worse_at_the_usual_price() -> None:
 
 
 def test_short_videos_usually_take_more_bits_a_pixel() -> None:
-    """The usual rate is that of bunny 320x180 at its 132 frames, and falls as more pixels share a network."""
+    """The usual rate is that of bunny 320x180 at its 132 frames, and falls as more pixels share a
+    network.
+    """
     assert usual_bpp(132 * 320 * 180) == pytest.approx(0.067, rel=0.01)
     rates = [usual_bpp(n) for n in (1, 10**4, 10**6, 10**8)]
     assert rates == sorted(rates, reverse=True)
 
 
 def test_short_still_video_takes_less_than_usual() -> None:
-    """Level from 3 million pixels on, 0.79 of the usual bits for 30 frames of 176 x 144, no less below 0.2 million."""
+    """Level from 3 million pixels on, 0.79 of the usual bits for 30 frames of 176 x 144, no less
+    below 0.2 million.
+    """
     assert [still_share(n) for n in (10**8, 3_000_000)] == [1, 1]
     assert still_share(30 * 176 * 144) == pytest.approx(0.79, abs=0.005)
     assert still_share(1) == still_share(200_000) == pytest.approx(15**-0.17)

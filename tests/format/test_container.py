@@ -1,4 +1,6 @@
-"""nervcodec.format.container: what is written is read back, byte for byte as specified (see also test_bitstream_checks)."""
+"""nervcodec.format.container: what is written is read back, byte for byte as specified (see also
+test_bitstream_checks).
+"""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -37,28 +39,58 @@ from nervcodec.format.model_config import (
 )
 from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
 
-MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300, 1)),
-                    biases="lean", activation="gelu-tanh", output="linear")
-FORM = VideoFormat(10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15))
+MODEL = ModelConfig(
+    10,
+    6,
+    "yuv",
+    "grid",
+    2,
+    3,
+    (Block(2, 5), Block(1, 4)),
+    grids=(Grid(2, 4), Grid(3, 300, 1)),
+    biases="lean",
+    activation="gelu-tanh",
+    output="linear",
+)
+FORM = VideoFormat(
+    10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15)
+)
 HEADER = Header(FORM, MODEL)
-SEGMENTS = (Segment((4,), (b"\0", b"ab", b"c", b"defg"), FrameSums(0x01234567, (2, 3, 4))),
-            Segment((3,), (b"1", b"2", b"3", b"45")))
+SEGMENTS = (
+    Segment((4,), (b"\0", b"ab", b"c", b"defg"), FrameSums(0x01234567, (2, 3, 4))),
+    Segment((3,), (b"1", b"2", b"3", b"45")),
+)
 
 
 # --- round trips ---
 
-colors = st.builds(ColorTags, st.integers(0, 255), st.integers(0, 255), st.integers(0, 255),
-                   st.sampled_from([None, False, True]), st.integers(0, 6))
+colors = st.builds(
+    ColorTags,
+    st.integers(0, 255),
+    st.integers(0, 255),
+    st.integers(0, 255),
+    st.sampled_from([None, False, True]),
+    st.integers(0, 6),
+)
 
 
 # every choice of a block's parts but a skip without pw
-BLOCKS = [tuple(part for i, part in enumerate(PARTS) if bits >> i & 1) for bits in (*range(8), *range(9, 16, 2))]
+BLOCKS = [
+    tuple(part for i, part in enumerate(PARTS) if bits >> i & 1)
+    for bits in (*range(8), *range(9, 16, 2))
+]
 
 
 @st.composite
 def headers(draw: st.DrawFn) -> Header:
     """Any header that the document allows."""
-    blocks = tuple(draw(st.lists(st.builds(Block, st.integers(1, 16), st.integers(1, 4096)), min_size=1, max_size=8)))
+    blocks = tuple(
+        draw(
+            st.lists(
+                st.builds(Block, st.integers(1, 16), st.integers(1, 4096)), min_size=1, max_size=8
+            )
+        )
+    )
     stem, colorspace = draw(st.sampled_from(STEMS)), draw(st.sampled_from(COLORSPACES))
     rows, columns = draw(st.integers(1, 4096)), draw(st.integers(1, 4096))
     scale = 2 if colorspace == "yuv" else 1
@@ -73,23 +105,44 @@ def headers(draw: st.DrawFn) -> Header:
     sides = st.tuples(st.integers(1, 4096), st.integers(1, 4096))
     motion = draw(st.just((0, 0)) | sides if any(grid.level for grid in grids) else st.just((0, 0)))
     model = ModelConfig(
-        width, height, colorspace, stem, rows, columns, blocks, motion_height=motion[0], motion_width=motion[1],
+        width,
+        height,
+        colorspace,
+        stem,
+        rows,
+        columns,
+        blocks,
+        motion_height=motion[0],
+        motion_width=motion[1],
         wavelet_levels=draw(st.integers(0, 4)) if motion[0] else 0,
         stem_hidden=draw(st.integers(1, 65535)) if is_mlp else 0,
         stem_channels=draw(st.integers(1, 4096)) if is_mlp else 0,
-        grids=grids, parts=draw(st.sampled_from(BLOCKS)),
-        biases=draw(st.sampled_from(BIASES)), pe_levels=draw(st.integers(1, 64)),
-        pe_base_q8=draw(st.integers(257, 1024)), activation=draw(st.sampled_from(ACTIVATIONS)),
-        output=draw(st.sampled_from(OUTPUTS)), bits=draw(st.integers(2, 12)))
+        grids=grids,
+        parts=draw(st.sampled_from(BLOCKS)),
+        biases=draw(st.sampled_from(BIASES)),
+        pe_levels=draw(st.integers(1, 64)),
+        pe_base_q8=draw(st.integers(257, 1024)),
+        activation=draw(st.sampled_from(ACTIVATIONS)),
+        output=draw(st.sampled_from(OUTPUTS)),
+        bits=draw(st.integers(2, 12)),
+    )
     u32 = st.integers(1, 2**32 - 1)
-    form = VideoFormat(width, height, Fraction(draw(u32), draw(u32)), draw(st.integers(1, 2**24)),
-                       draw(st.sampled_from(LAYOUTS)), draw(colors),
-                       Fraction(draw(st.integers(1, 65535)), draw(st.integers(1, 65535))))
+    form = VideoFormat(
+        width,
+        height,
+        Fraction(draw(u32), draw(u32)),
+        draw(st.integers(1, 2**24)),
+        draw(st.sampled_from(LAYOUTS)),
+        draw(colors),
+        Fraction(draw(st.integers(1, 65535)), draw(st.integers(1, 65535))),
+    )
     return Header(form, model)
 
 
 def segment_of(header: Header, n_frames: int) -> Segment:
-    return Segment((n_frames,), tuple(bytes([i + 1]) * (i + 1) for i in range(len(header.model.blocks) + 2)))
+    return Segment(
+        (n_frames,), tuple(bytes([i + 1]) * (i + 1) for i in range(len(header.model.blocks) + 2))
+    )
 
 
 @given(headers())
@@ -106,16 +159,29 @@ def test_the_least_and_the_largest_motion_come_back(motion: tuple[int, int]) -> 
     assert read_file(write_file(header, SEGMENTS, StoredQuality())).header == header
 
 
-@pytest.mark.parametrize(("motion", "wavelet_levels", "more"), [
-    ((0, 0), 0, b"\0"), ((2, 3), 0, b"\1" + b"\2\0\3\0"), ((2, 3), 1, b"\2" + b"\2\0\3\0" + b"\1"),
-    ((2, 3), 4, b"\2" + b"\2\0\3\0" + b"\4")])
-def test_the_architecture_says_which_tables_follow(motion: tuple[int, int], wavelet_levels: int, more: bytes) -> None:
+@pytest.mark.parametrize(
+    ("motion", "wavelet_levels", "more"),
+    [
+        ((0, 0), 0, b"\0"),
+        ((2, 3), 0, b"\1" + b"\2\0\3\0"),
+        ((2, 3), 1, b"\2" + b"\2\0\3\0" + b"\1"),
+        ((2, 3), 4, b"\2" + b"\2\0\3\0" + b"\4"),
+    ],
+)
+def test_the_architecture_says_which_tables_follow(
+    motion: tuple[int, int], wavelet_levels: int, more: bytes
+) -> None:
     """0: none; 1: the motion's; 2: that and the wavelets', in this order after the blocks'."""
-    model = replace(MODEL, motion_height=motion[0], motion_width=motion[1], wavelet_levels=wavelet_levels)
+    model = replace(
+        MODEL, motion_height=motion[0], motion_width=motion[1], wavelet_levels=wavelet_levels
+    )
     plain, found = write_header(HEADER), write_header(Header(FORM, model))
-    at = 12 + sum(field.n_bytes for field in HEADER_FIELDS[:[f.name for f in HEADER_FIELDS].index("architecture")])
-    assert found[at:at + 1] + found[len(plain) - 4:-4] == more
-    assert found[12:at] + found[at + 1:len(plain) - 4] == plain[12:at] + plain[at + 1:-4]
+    at = 12 + sum(
+        field.n_bytes
+        for field in HEADER_FIELDS[: [f.name for f in HEADER_FIELDS].index("architecture")]
+    )
+    assert found[at : at + 1] + found[len(plain) - 4 : -4] == more
+    assert found[12:at] + found[at + 1 : len(plain) - 4] == plain[12:at] + plain[at + 1 : -4]
 
 
 quality_units = st.none() | st.integers(0, 2**32 - 2)
@@ -125,13 +191,19 @@ quality_units = st.none() | st.integers(0, 2**32 - 2)
 def test_stored_quality_comes_back(units: list[int | None]) -> None:
     """Stored figures are exact in the document's units, and None stays None."""
     scales = {"1e-4 dB": 1e4, "1e-6": 1e6, "epochs": 1}
-    values = {field.name: None if unit is None else unit / scales[field.unit]
-              for field, unit in zip(QUALITY_FIELDS, units)}
-    assert read_file(write_file(HEADER, SEGMENTS, StoredQuality(**values))).quality == StoredQuality(**values)
+    values = {
+        field.name: None if unit is None else unit / scales[field.unit]
+        for field, unit in zip(QUALITY_FIELDS, units)
+    }
+    assert read_file(
+        write_file(HEADER, SEGMENTS, StoredQuality(**values))
+    ).quality == StoredQuality(**values)
 
 
 def test_quality_beyond_the_field_is_clipped() -> None:
-    """Figures too large or negative take the nearest value that can be written, never 'not measured'."""
+    """Figures too large or negative take the nearest value that can be written, never 'not
+    measured'.
+    """
     stored = read_quality(write_quality(StoredQuality(psnr_y=1e9, psnr_u=-3.0)))
     assert (stored.psnr_y, stored.psnr_u) == ((2**32 - 2) / 1e4, 0.0)
 
@@ -139,8 +211,9 @@ def test_quality_beyond_the_field_is_clipped() -> None:
 @given(st.lists(st.none() | st.floats(0, 1e5), min_size=8, max_size=8))
 def test_length_does_not_depend_on_quality(values: list[float | None]) -> None:
     """The quality section has one size, so that it can be filled in after measuring."""
-    assert len(write_file(HEADER, SEGMENTS, StoredQuality(*values))) == len(write_file(HEADER, SEGMENTS,
-                                                                                       StoredQuality()))
+    assert len(write_file(HEADER, SEGMENTS, StoredQuality(*values))) == len(
+        write_file(HEADER, SEGMENTS, StoredQuality())
+    )
 
 
 u32 = st.integers(0, 2**32 - 1)
@@ -150,13 +223,26 @@ sums = st.none() | st.builds(FrameSums, u32, st.tuples(u32, u32, u32))
 shots = st.lists(st.integers(1, 1000), min_size=1, max_size=4).map(tuple)
 
 
-@given(st.lists(st.tuples(shots, st.lists(st.binary(min_size=1, max_size=40), min_size=4, max_size=4),
-                          sums), min_size=1, max_size=5))
-def test_segments_come_back(contents: list[tuple[tuple[int, ...], list[bytes], FrameSums | None]]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            shots, st.lists(st.binary(min_size=1, max_size=40), min_size=4, max_size=4), sums
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_segments_come_back(
+    contents: list[tuple[tuple[int, ...], list[bytes], FrameSums | None]],
+) -> None:
     """Segments keep their shots, their streams, their sums and their order."""
-    segments = tuple(Segment(own_shots, tuple(streams), own) for own_shots, streams, own in contents)
+    segments = tuple(
+        Segment(own_shots, tuple(streams), own) for own_shots, streams, own in contents
+    )
     form = replace(FORM, n_frames=sum(segment.n_frames for segment in segments))
-    assert read_file(write_file(Header(form, MODEL), segments, StoredQuality())).segments == segments
+    assert (
+        read_file(write_file(Header(form, MODEL), segments, StoredQuality())).segments == segments
+    )
 
 
 def test_n_bytes_and_container_bytes() -> None:
@@ -195,13 +281,18 @@ def test_what_is_no_nvpp_is_not_read_whole(tmp_path: Path) -> None:
     assert read_bytes(tmp_path / "a.nvpp") == GOLDEN
 
 
-@pytest.mark.parametrize(("form", "name"), [
-    (replace(FORM, frame_rate=Fraction(1, 1 << 32)), "frame_rate_denominator"),
-    (replace(FORM, sample_aspect_ratio=Fraction(65536)), "aspect_numerator"),
-    (replace(FORM, color=ColorTags(chroma_location=7)), "chroma_location"),
-])
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        (replace(FORM, frame_rate=Fraction(1, 1 << 32)), "frame_rate_denominator"),
+        (replace(FORM, sample_aspect_ratio=Fraction(65536)), "aspect_numerator"),
+        (replace(FORM, color=ColorTags(chroma_location=7)), "chroma_location"),
+    ],
+)
 def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> None:
-    """A format that the header cannot hold is a ConfigError that names the field, before anything is written."""
+    """A format that the header cannot hold is a ConfigError that names the field, before anything
+    is written.
+    """
     with pytest.raises(ConfigError, match=f"{name} is .*; a .nvpp file holds "):
         write_header(Header(form, MODEL))
 
@@ -225,7 +316,10 @@ GOLDEN = bytes.fromhex("""
 
 def test_golden_file_is_written() -> None:
     """This file has exactly these bytes for ever."""
-    assert write_file(HEADER, SEGMENTS, StoredQuality(psnr_y=31.5, epochs=2000.0)).hex() == GOLDEN.hex()
+    assert (
+        write_file(HEADER, SEGMENTS, StoredQuality(psnr_y=31.5, epochs=2000.0)).hex()
+        == GOLDEN.hex()
+    )
 
 
 def test_golden_file_is_read() -> None:

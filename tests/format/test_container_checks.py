@@ -31,7 +31,9 @@ from nervcodec.format.fields import (
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 
-MODEL = ModelConfig(10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300)))
+MODEL = ModelConfig(
+    10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300))
+)
 HEADER = Header(VideoFormat(10, 6, Fraction(30000, 1001), 7), MODEL)
 SEGMENTS = (Segment((4,), (b"\0", b"ab", b"c", b"defg")), Segment((3,), (b"1", b"2", b"3", b"45")))
 SIZES = {"u8": 1, "u16": 2, "u32": 4}
@@ -44,7 +46,9 @@ def crc(data: bytes) -> bytes:
 def file_of(sections: list[tuple[int, bytes]], header: bytes = write_header(HEADER)) -> bytes:
     """A file with correct checksums of any sections."""
     index = b"".join(struct.pack("<BI", kind, len(payload)) for kind, payload in sections)
-    body = b"".join(crc(struct.pack("<BI", kind, len(payload)) + payload) for kind, payload in sections)
+    body = b"".join(
+        crc(struct.pack("<BI", kind, len(payload)) + payload) for kind, payload in sections
+    )
     return header + crc(struct.pack("<I", len(sections)) + index) + body
 
 
@@ -53,12 +57,14 @@ def segment_sections() -> list[tuple[int, bytes]]:
 
 
 def header_with(changes: dict[str, int]) -> bytes:
-    """HEADER's bytes with some fields' values replaced, of grids and blocks the first ones'; checksums correct."""
+    """HEADER's bytes with some fields' values replaced, of grids and blocks the first ones';
+    checksums correct.
+    """
     data, at = bytearray(write_header(HEADER)[:-4]), 12
     for field in (*HEADER_FIELDS, *GRID_FIELDS, *GRID_FIELDS, *BLOCK_FIELDS, *BLOCK_FIELDS):
         size = SIZES[field.type]
         if field.name in changes:
-            data[at:at + size] = changes.pop(field.name).to_bytes(size, "little")
+            data[at : at + size] = changes.pop(field.name).to_bytes(size, "little")
         at += size
     assert not changes and at == len(data)
     return crc(bytes(data))
@@ -67,9 +73,13 @@ def header_with(changes: dict[str, int]) -> bytes:
 # --- preamble ---
 
 
-@pytest.mark.parametrize("data", [b"", b"nvpp", b"RIFF1234", b"\x89PNG\r\n\x1a\n", b"\x89NVPP\n\x1a", bytes(500)])
+@pytest.mark.parametrize(
+    "data", [b"", b"nvpp", b"RIFF1234", b"\x89PNG\r\n\x1a\n", b"\x89NVPP\n\x1a", bytes(500)]
+)
 def test_foreign_files_are_no_nvpp(data: bytes) -> None:
-    """A file that starts with anything but the magic is not ours, also one whose line ends were converted."""
+    """A file that starts with anything but the magic is not ours, also one whose line ends were
+    converted.
+    """
     with pytest.raises(BadMagic, match="not a .nvpp file"):
         read_file(data)
 
@@ -84,7 +94,9 @@ def test_part_of_the_magic_is_truncated(n_bytes: int) -> None:
 @pytest.mark.parametrize("version", [0, 2, 256, 65535])
 def test_other_versions_are_refused(version: int) -> None:
     """A version that we do not know is named, before anything that depends on it is read."""
-    with pytest.raises(UnsupportedVersion, match=f"format version {version}; this program reads version 1"):
+    with pytest.raises(
+        UnsupportedVersion, match=f"format version {version}; this program reads version 1"
+    ):
         read_file(b"\x89NVPP\r\n\x1a" + struct.pack("<HH", version, 65535))
 
 
@@ -159,21 +171,35 @@ def test_segments_must_add_up() -> None:
     """A header whose n_frames is not the sum over the segments is refused."""
     with pytest.raises(InvalidField) as error:
         read_file(file_of(segment_sections()[:1]))
-    assert (error.value.field, error.value.value, error.value.allowed) == ("n_frames", 7,
-                                                                           "4, the sum over the segments")
+    assert (error.value.field, error.value.value, error.value.allowed) == (
+        "n_frames",
+        7,
+        "4, the sum over the segments",
+    )
 
 
-@pytest.mark.parametrize(("kind", "payload"), [
-    (SEGMENT, write_segment(SEGMENTS[0]) + b"x"), (QUALITY, write_quality(StoredQuality()) + b"x")])
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (SEGMENT, write_segment(SEGMENTS[0]) + b"x"),
+        (QUALITY, write_quality(StoredQuality()) + b"x"),
+    ],
+)
 def test_sections_hold_nothing_more(kind: int, payload: bytes) -> None:
     """Bytes after a section's fields are refused."""
     with pytest.raises(InvalidField, match="length of "):
         read_file(file_of([(kind, payload), *segment_sections()]))
 
 
-@pytest.mark.parametrize(("kind", "payload"), [
-    (SEGMENT, write_segment(SEGMENTS[0])[:-1]), (SEGMENT, write_segment(SEGMENTS[0])[:3]), (SEGMENT, b""),
-    (QUALITY, write_quality(StoredQuality())[:-1])])
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (SEGMENT, write_segment(SEGMENTS[0])[:-1]),
+        (SEGMENT, write_segment(SEGMENTS[0])[:3]),
+        (SEGMENT, b""),
+        (QUALITY, write_quality(StoredQuality())[:-1]),
+    ],
+)
 def test_sections_hold_nothing_less(kind: int, payload: bytes) -> None:
     """A section that ends inside its fields is truncated, even if its checksum is right."""
     with pytest.raises(Truncated):
@@ -210,42 +236,68 @@ def test_an_index_longer_than_the_file_is_refused() -> None:
 
 def illegal(field: Field) -> list[int]:
     """The values next to the legal range that the field's type can hold."""
-    return [value for value in (field.low - 1, field.high + 1) if 0 <= value < 1 << 8 * SIZES[field.type]]
+    return [
+        value
+        for value in (field.low - 1, field.high + 1)
+        if 0 <= value < 1 << 8 * SIZES[field.type]
+    ]
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    pytest.param(field, value, id=f"{field.name}-{value}")
-    for field in (*HEADER_FIELDS, *GRID_FIELDS, *BLOCK_FIELDS) for value in illegal(field)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param(field, value, id=f"{field.name}-{value}")
+        for field in (*HEADER_FIELDS, *GRID_FIELDS, *BLOCK_FIELDS)
+        for value in illegal(field)
+    ],
+)
 def test_header_fields_out_of_range_are_refused(field: Field, value: int) -> None:
-    """A header field outside its range is refused by name, value and range, although the checksum is right."""
+    """A header field outside its range is refused by name, value and range, although the checksum
+    is right.
+    """
     with pytest.raises(InvalidField) as error:
         read_file(header_with({field.name: value}))
     assert (error.value.field, error.value.value) == (field.name, value)
     assert error.value.allowed == f"{field.low} to {field.high}"
 
 
-@pytest.mark.parametrize("changes", [
-    {"width": 13}, {"height": 9}, {"stem_width": 2}, {"block_stride": 1}, {"colorspace": 0}, {"stem": 0},
-    {"stem_hidden": 1}, {"stem_channels": 1},
-], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"width": 13},
+        {"height": 9},
+        {"stem_width": 2},
+        {"block_stride": 1},
+        {"colorspace": 0},
+        {"stem": 0},
+        {"stem_hidden": 1},
+        {"stem_channels": 1},
+    ],
+    ids=str,
+)
 def test_networks_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
-    """Fields that are legal one by one but not together, such as a network too small for the frame, are refused."""
+    """Fields that are legal one by one but not together, such as a network too small for the frame,
+    are refused.
+    """
     with pytest.raises(InvalidField) as error:
         read_file(header_with(dict(changes)))
     assert error.value.field == "model"
 
 
-@pytest.mark.parametrize(("payload", "name", "value"), [
-    (struct.pack("<IH", 0, 0), "segment_n_frames", 0),
-    (struct.pack("<IH", (1 << 24) + 1, 0), "segment_n_frames", (1 << 24) + 1),
-    (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 0), "cut", 0),
-    (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 9), "cut", 9),
-    (struct.pack("<IH4II", 1, 1, 1, 2, 3, 4, 1), "cut", 1),
-    (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 1 << 24), "cut", 1 << 24),
-    (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 5), "cut", 5),
-    (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 4), "cut", 4),
-    (struct.pack("<IH4II", 1, 0, 1, 2, 3, 4, 0), "stream_length", 0),
-])
+@pytest.mark.parametrize(
+    ("payload", "name", "value"),
+    [
+        (struct.pack("<IH", 0, 0), "segment_n_frames", 0),
+        (struct.pack("<IH", (1 << 24) + 1, 0), "segment_n_frames", (1 << 24) + 1),
+        (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 0), "cut", 0),
+        (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 9), "cut", 9),
+        (struct.pack("<IH4II", 1, 1, 1, 2, 3, 4, 1), "cut", 1),
+        (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 1 << 24), "cut", 1 << 24),
+        (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 5), "cut", 5),
+        (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 4), "cut", 4),
+        (struct.pack("<IH4II", 1, 0, 1, 2, 3, 4, 0), "stream_length", 0),
+    ],
+)
 def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, value: int) -> None:
     """A segment's field outside its range is refused by name and value."""
     with pytest.raises(InvalidField) as error:
@@ -255,6 +307,14 @@ def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, valu
 
 def test_every_field_fits_its_type() -> None:
     """No legal value is larger than its bytes hold, and no header field's name comes twice."""
-    fields = [*HEADER_FIELDS, *GRID_FIELDS, *BLOCK_FIELDS, *SEGMENT_FIELDS, CUT, STREAM_LENGTH, *QUALITY_FIELDS]
+    fields = [
+        *HEADER_FIELDS,
+        *GRID_FIELDS,
+        *BLOCK_FIELDS,
+        *SEGMENT_FIELDS,
+        CUT,
+        STREAM_LENGTH,
+        *QUALITY_FIELDS,
+    ]
     assert all(0 <= field.low <= field.high < 1 << 8 * SIZES[field.type] for field in fields)
     assert len({field.name for field in fields}) == len(fields)

@@ -16,7 +16,9 @@ from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import kmac_per_pixel, n_parameters
 from nervcodec.format.video_format import ColorTags, VideoFormat
 
-FORM = VideoFormat(16, 12, Fraction(30000, 1001), 7, "yuv420", ColorTags(1, 1, 1, False, 1), Fraction(4, 3))
+FORM = VideoFormat(
+    16, 12, Fraction(30000, 1001), 7, "yuv420", ColorTags(1, 1, 1, False, 1), Fraction(4, 3)
+)
 SEGMENTS = (Segment((1, 3), (b"12345", b"123", b"1")), Segment((3,), (b"1234", b"12", b"1")))
 
 
@@ -34,12 +36,24 @@ def found(path: Path) -> dict[str, Any]:
     return info(path)
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("schema", "nervcodec.info/1"), ("width", 16), ("height", 12), ("frames", 7), ("frame_rate", "30000/1001"),
-    ("sample_aspect_ratio", "4/3"), ("layout", "yuv420"), ("segments", [4, 3]),
-    ("shots", [(1, 3), (3,)]),
-    ("color", {"matrix": 1, "primaries": 1, "transfer": 1, "full_range": False, "chroma_location": 1}),
-])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", "nervcodec.info/1"),
+        ("width", 16),
+        ("height", 12),
+        ("frames", 7),
+        ("frame_rate", "30000/1001"),
+        ("sample_aspect_ratio", "4/3"),
+        ("layout", "yuv420"),
+        ("segments", [4, 3]),
+        ("shots", [(1, 3), (3,)]),
+        (
+            "color",
+            {"matrix": 1, "primaries": 1, "transfer": 1, "full_range": False, "chroma_location": 1},
+        ),
+    ],
+)
 def test_info_repeats_the_header(found: dict[str, Any], key: str, value: object) -> None:
     """The header's facts are told as they stand in the file."""
     assert found[key] == value
@@ -67,7 +81,9 @@ def test_bytes_are_told_by_module(found: dict[str, Any]) -> None:
     assert container == found["bytes"] - 16
 
 
-def test_parameters_are_those_of_all_segments(found: dict[str, Any], grid_model: ModelConfig) -> None:
+def test_parameters_are_those_of_all_segments(
+    found: dict[str, Any], grid_model: ModelConfig
+) -> None:
     """Every segment has its own network; bits a parameter count the streams."""
     assert found["parameters"] == n_parameters(grid_model, (1, 3)) + n_parameters(grid_model, (3,))
     assert found["bits_per_parameter"] == 8 * 16 / found["parameters"]
@@ -80,8 +96,16 @@ def test_complexity_is_the_networks(found: dict[str, Any], grid_model: ModelConf
 
 def test_stored_quality_is_told(found: dict[str, Any]) -> None:
     """Measured figures are told, the others are null."""
-    assert found["quality"] == {"psnr_y": 33.25, "psnr_u": None, "psnr_v": None, "psnr_yuv": None, "psnr_rgb": None,
-                                "psnr_min": None, "ms_ssim": 0.98, "epochs": None}
+    assert found["quality"] == {
+        "psnr_y": 33.25,
+        "psnr_u": None,
+        "psnr_v": None,
+        "psnr_yuv": None,
+        "psnr_rgb": None,
+        "psnr_min": None,
+        "ms_ssim": 0.98,
+        "epochs": None,
+    }
 
 
 def test_info_is_json(found: dict[str, Any], grid_model: ModelConfig) -> None:
@@ -89,8 +113,10 @@ def test_info_is_json(found: dict[str, Any], grid_model: ModelConfig) -> None:
     model = json.loads(json.dumps(found))["model"]
     assert (model["bits"], model["stem"]) == (8, "grid")
     assert model["blocks"] == [{"stride": 2, "width": 6}]
-    assert model["grids"] == [{"channels": 2, "interval": 2, "level": 0},
-                              {"channels": 1, "interval": 4, "level": 0}]
+    assert model["grids"] == [
+        {"channels": 2, "interval": 2, "level": 0},
+        {"channels": 1, "interval": 4, "level": 0},
+    ]
 
 
 def test_info_of_something_else_is_refused(tmp_path: Path) -> None:

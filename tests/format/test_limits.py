@@ -1,4 +1,6 @@
-"""nervcodec.format.limits: what a file may ask for is known from its container, refused before torch is loaded, and raised."""
+"""nervcodec.format.limits: what a file may ask for is known from its container, refused before
+torch is loaded, and raised.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from shell import Shell, write_clip
 from fresh import run
+from shell import Shell, write_clip
 
 from nervcodec.errors import LimitExceeded
 from nervcodec.format.container import File, Header, Segment, StoredQuality, write_file
@@ -18,23 +20,34 @@ from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.tensors import kmac_per_pixel, n_parameters
 from nervcodec.format.video_format import VideoFormat
 
-MODEL = ModelConfig(64, 48, "yuv", "grid", 24, 32, (Block(1, 4),), grids=(Grid(2, 1),), output="linear")
+MODEL = ModelConfig(
+    64, 48, "yuv", "grid", 24, 32, (Block(1, 4),), grids=(Grid(2, 1),), output="linear"
+)
 FORM = VideoFormat(64, 48, Fraction(25), 30)
 NEED = {"side": 64, "pixels": 64 * 48, "frames": 30, "parameters": n_parameters(MODEL, (20,))}
 
 
 def file_of(form: VideoFormat = FORM, model: ModelConfig = MODEL) -> File:
-    return File(Header(form, model), (Segment((10,), (b"\0",) * 3), Segment((20,), (b"\0",) * 3)), StoredQuality(), 500)
+    return File(
+        Header(form, model),
+        (Segment((10,), (b"\0",) * 3), Segment((20,), (b"\0",) * 3)),
+        StoredQuality(),
+        500,
+    )
 
 
 @pytest.mark.parametrize("name", NEED)
 def test_a_limit_is_the_most_that_is_allowed(name: str) -> None:
-    """What is asked for exactly is allowed; one less is refused with the value, the limit and the option."""
+    """What is asked for exactly is allowed; one less is refused with the value, the limit and the
+    option.
+    """
     Limits(**{name: NEED[name]}).check(file_of())
     with pytest.raises(LimitExceeded) as error:
         Limits(**{name: NEED[name] - 1}).check(file_of())
-    assert str(error.value) == (f"{name} is {NEED[name]:,}, more than the limit of {NEED[name] - 1:,}; "
-                                f"--limit {name}=N raises it")
+    assert (
+        str(error.value) == f"{name} is {NEED[name]:,}, more than the limit of {NEED[name] - 1:,}; "
+        f"--limit {name}=N raises it"
+    )
 
 
 def test_multiply_adds_are_limited() -> None:
@@ -43,7 +56,9 @@ def test_multiply_adds_are_limited() -> None:
     n_kmac = kmac_per_pixel(wide)
     assert n_kmac > 4
     Limits(kmac=int(n_kmac) + 1).check(file_of(model=wide))
-    with pytest.raises(LimitExceeded, match=f"^kmac is {n_kmac:,.0f}, more than the limit of {int(n_kmac) - 1}; "):
+    with pytest.raises(
+        LimitExceeded, match=f"^kmac is {n_kmac:,.0f}, more than the limit of {int(n_kmac) - 1}; "
+    ):
         Limits(kmac=int(n_kmac) - 1).check(file_of(model=wide))
 
 
@@ -52,8 +67,13 @@ def test_memory_is_that_of_the_longest_segment_and_the_file() -> None:
     need = memory_bytes(MODEL, [(20,)], 500)
     assert memory_bytes(MODEL, [(20,), (3,)], 1500) == need + 3000
     Limits(memory=need).check(file_of())
-    with pytest.raises(LimitExceeded, match="^decoding takes about [0-9]+ MiB of memory, more than the limit of "
-                                            "[0-9]+ MiB; --max-memory raises it$"):
+    with pytest.raises(
+        LimitExceeded,
+        match=(
+            "^decoding takes about [0-9]+ MiB of memory, more than the limit of "
+            "[0-9]+ MiB; --max-memory raises it$"
+        ),
+    ):
         Limits(memory=need - 1).check(file_of())
 
 
@@ -71,33 +91,59 @@ def test_usual_video_is_within_the_limits() -> None:
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """A file of 20,000 x 2 pixels."""
-    model = ModelConfig(20_000, 2, "yuv", "grid", 1, 2500, (Block(4, 1),), grids=(Grid(1, 1),), output="linear")
+    model = ModelConfig(
+        20_000, 2, "yuv", "grid", 1, 2500, (Block(4, 1),), grids=(Grid(1, 1),), output="linear"
+    )
     header = Header(VideoFormat(20_000, 2, Fraction(25), 1), model)
     path = tmp_path / "large.nvpp"
-    path.write_bytes(write_file(header, [Segment((1,), (b"\0", bytes(9), bytes(2)))], StoredQuality()))
+    path.write_bytes(
+        write_file(header, [Segment((1,), (b"\0", bytes(9), bytes(2)))], StoredQuality())
+    )
     return path
 
 
-@pytest.mark.parametrize("command", [["decode", "large.nvpp", "out.y4m"], ["verify", "large.nvpp"]], ids=" ".join)
-def test_a_refusal_names_the_option_that_works(shell: Shell, large: Path, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command", [["decode", "large.nvpp", "out.y4m"], ["verify", "large.nvpp"]], ids=" ".join
+)
+def test_a_refusal_names_the_option_that_works(
+    shell: Shell, large: Path, command: list[str]
+) -> None:
     """Exit 5 without the option, 0 with it."""
     refused = shell(*command)
     assert (refused.code, refused.out) == (5, "")
-    assert refused.err == ("nervcodec: error: side is 20,000, more than the limit of 16,384; --limit side=N raises "
-                           "it\n")
+    assert (
+        refused.err
+        == "nervcodec: error: side is 20,000, more than the limit of 16,384; --limit side=N raises "
+        "it\n"
+    )
     assert shell(*command, "--limit", "side=20000").code == 0
 
 
-@pytest.mark.parametrize("text", ["side", "side=", "side=-1", "side=0", "side=1.5", "memory=9", "=3", "size=9"])
+@pytest.mark.parametrize(
+    "text", ["side", "side=", "side=-1", "side=0", "side=1.5", "memory=9", "=3", "size=9"]
+)
 def test_a_limit_that_is_none_is_refused(shell: Shell, large: Path, text: str) -> None:
-    """An unknown name and what is no whole number above 0 are usage errors that say what is legal."""
+    """An unknown name and what is no whole number above 0 are usage errors that say what is
+    legal.
+    """
     result = shell("verify", "large.nvpp", "--limit", text)
     assert result.code == 2
-    assert f"{text!r}; legal: NAME=N, a whole number above 0 for side, pixels, frames, parameters, kmac" in result.err
+    assert (
+        f"{text!r}; legal: NAME=N, a whole number above 0 for side, pixels, frames, parameters,"
+        " kmac" in result.err
+    )
 
 
-@pytest.mark.parametrize("arguments", [["decode", "large.nvpp", "out.y4m"], ["verify", "large.nvpp"],
-                                       ["decode", "cut.nvpp", "out.y4m"], ["verify", "cut.nvpp"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["decode", "large.nvpp", "out.y4m"],
+        ["verify", "large.nvpp"],
+        ["decode", "cut.nvpp", "out.y4m"],
+        ["verify", "cut.nvpp"],
+    ],
+    ids=" ".join,
+)
 def test_refusals_need_no_torch(large: Path, arguments: list[str]) -> None:
     """Whatever is refused by the container alone is refused before torch is loaded."""
     large.with_name("cut.nvpp").write_bytes(large.read_bytes()[:-1])
@@ -110,14 +156,21 @@ try:
 except SystemExit as stop:
     print(stop.code, 'torch' in sys.modules)
 """
-    assert run(code, str(large.parent), *arguments).split() == ["5" if "large.nvpp" in arguments else "4", "False"]
+    assert run(code, str(large.parent), *arguments).split() == [
+        "5" if "large.nvpp" in arguments else "4",
+        "False",
+    ]
 
 
-def test_encoding_what_decoders_refuse_is_noted(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoding_what_decoders_refuse_is_noted(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An encode says beforehand that its file needs an option to be decoded."""
     write_clip(shell.folder / "in.y4m")
     monkeypatch.setattr(sys.modules["nervcodec.encoder.plan"], "Limits", lambda: Limits(frames=4))
     result = shell("encode", "in.y4m", "out.nvpp", "--dry-run")
     assert result.code == 0
-    assert ("nervcodec: decoders will refuse the file unless told otherwise: frames is 5, more than the limit of 4; "
-            "--limit frames=N raises it") in result.err.splitlines()
+    assert (
+        "nervcodec: decoders will refuse the file unless told otherwise: frames is 5, more than the"
+        " limit of 4; --limit frames=N raises it" in result.err.splitlines()
+    )

@@ -12,56 +12,71 @@ from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 
-MLP = ModelConfig(20, 9, "rgb", "mlp", 3, 4, (Block(5, 8), Block(1, 4)), stem_hidden=16, stem_channels=3)
+MLP = ModelConfig(
+    20, 9, "rgb", "mlp", 3, 4, (Block(5, 8), Block(1, 4)), stem_hidden=16, stem_channels=3
+)
 GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4), Grid(4, 16)))
 MOVING = replace(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motion_width=4096)
 
 
-@pytest.mark.parametrize(("base", "field", "value", "message"), [
-    (MLP, "width", 0, "width is 0; legal: 1 to 65535"),
-    (MLP, "width", 65536, "width is 65536; legal: 1 to 65535"),
-    (MLP, "height", 0, "height is 0; legal: 1 to 65535"),
-    (MLP, "height", 65536, "height is 65536; legal: 1 to 65535"),
-    (MLP, "colorspace", "hsv", "colorspace is 'hsv'; legal: rgb, yuv"),
-    (MLP, "stem", "conv", "stem is 'conv'; legal: mlp, grid"),
-    (MLP, "activation", "relu", "activation is 'relu'; legal: gelu, gelu-tanh"),
-    (MLP, "output", "sigmoid", "output is 'sigmoid'; legal: tanh, linear"),
-    (MLP, "stem_height", 0, "stem height is 0; legal: 1 to 4096"),
-    (MLP, "stem_width", 4097, "stem width is 4097; legal: 1 to 4096"),
-    (MLP, "blocks", (), "number of blocks is 0; legal: 1 to 8"),
-    (MLP, "blocks", (Block(5, 1),) * 9, "number of blocks is 9; legal: 1 to 8"),
-    (MLP, "pe_levels", 0, "positional encoding levels is 0; legal: 1 to 64"),
-    (MLP, "pe_levels", 65, "positional encoding levels is 65; legal: 1 to 64"),
-    (MLP, "pe_base_q8", 256, "positional encoding base * 256 is 256; legal: 257 to 1024"),
-    (MLP, "pe_base_q8", 1025, "positional encoding base * 256 is 1025; legal: 257 to 1024"),
-    (MLP, "bits", 1, "bits is 1; legal: 2 to 12"),
-    (MLP, "bits", 13, "bits is 13; legal: 2 to 12"),
-    (MLP, "stem_hidden", 0, "stem hidden units is 0; legal: 1 to 65535"),
-    (MLP, "stem_channels", 0, "stem channels is 0; legal: 1 to 4096"),
-    (MLP, "grids", (Grid(1, 1),), "number of grids with an MLP stem is 1; legal: 0 to 0"),
-    (GRID, "stem_hidden", 1, "stem hidden units of a grid stem is 1; legal: 0 to 0"),
-    (GRID, "stem_channels", 1, "stem channels of a grid stem is 1; legal: 0 to 0"),
-    (GRID, "grids", (), "number of grids is 0; legal: 1 to 8"),
-    (GRID, "grids", (Grid(1, 1),) * 9, "number of grids is 9; legal: 1 to 8"),
-    (GRID, "grids", (Grid(1, 1, 1),), "number of grids of level 0 is 0; legal: 1 to 8"),
-    (GRID, "grids", (Grid(1, 1), Grid(1, 1, 2)), "highest grid level is 2; legal: 0 to 1"),
-    (MLP, "motion_height", 1, "motion height with an MLP stem is 1; legal: 0 to 0"),
-    (MLP, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
-    (GRID, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
-    (GRID, "motion_height", 1, "motion width is 0; legal: 1 to 4096"),
-    (MOVING, "motion_height", 4097, "motion height is 4097; legal: 0 to 4096"),
-    (MOVING, "motion_width", 4097, "motion width is 4097; legal: 1 to 4096"),
-    (MOVING, "grids", (Grid(2, 4),), "number of grids that move is 0; legal: 1 to 8"),
-    (MOVING, "wavelet_levels", -1, "wavelet levels is -1; legal: 0 to 4"),
-    (MOVING, "wavelet_levels", 5, "wavelet levels is 5; legal: 0 to 4"),
-    (GRID, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
-    (MLP, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
-    (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
-    (MLP, "parts", ("scrb2", "scrb1"), "parts are scrb2, scrb1; legal: some of pw, scrb1, scrb2, skip, in this order"),
-    (MLP, "parts", ("skip",), "parts are skip; legal: a skip only with pw, whose output it takes"),
-    (MLP, "height", 16, "the network gives 20x15, less than the 20x16 it must cover"),
-    (GRID, "width", 25, "the network gives 12x6, less than the 13x5 it must cover"),
-])
+@pytest.mark.parametrize(
+    ("base", "field", "value", "message"),
+    [
+        (MLP, "width", 0, "width is 0; legal: 1 to 65535"),
+        (MLP, "width", 65536, "width is 65536; legal: 1 to 65535"),
+        (MLP, "height", 0, "height is 0; legal: 1 to 65535"),
+        (MLP, "height", 65536, "height is 65536; legal: 1 to 65535"),
+        (MLP, "colorspace", "hsv", "colorspace is 'hsv'; legal: rgb, yuv"),
+        (MLP, "stem", "conv", "stem is 'conv'; legal: mlp, grid"),
+        (MLP, "activation", "relu", "activation is 'relu'; legal: gelu, gelu-tanh"),
+        (MLP, "output", "sigmoid", "output is 'sigmoid'; legal: tanh, linear"),
+        (MLP, "stem_height", 0, "stem height is 0; legal: 1 to 4096"),
+        (MLP, "stem_width", 4097, "stem width is 4097; legal: 1 to 4096"),
+        (MLP, "blocks", (), "number of blocks is 0; legal: 1 to 8"),
+        (MLP, "blocks", (Block(5, 1),) * 9, "number of blocks is 9; legal: 1 to 8"),
+        (MLP, "pe_levels", 0, "positional encoding levels is 0; legal: 1 to 64"),
+        (MLP, "pe_levels", 65, "positional encoding levels is 65; legal: 1 to 64"),
+        (MLP, "pe_base_q8", 256, "positional encoding base * 256 is 256; legal: 257 to 1024"),
+        (MLP, "pe_base_q8", 1025, "positional encoding base * 256 is 1025; legal: 257 to 1024"),
+        (MLP, "bits", 1, "bits is 1; legal: 2 to 12"),
+        (MLP, "bits", 13, "bits is 13; legal: 2 to 12"),
+        (MLP, "stem_hidden", 0, "stem hidden units is 0; legal: 1 to 65535"),
+        (MLP, "stem_channels", 0, "stem channels is 0; legal: 1 to 4096"),
+        (MLP, "grids", (Grid(1, 1),), "number of grids with an MLP stem is 1; legal: 0 to 0"),
+        (GRID, "stem_hidden", 1, "stem hidden units of a grid stem is 1; legal: 0 to 0"),
+        (GRID, "stem_channels", 1, "stem channels of a grid stem is 1; legal: 0 to 0"),
+        (GRID, "grids", (), "number of grids is 0; legal: 1 to 8"),
+        (GRID, "grids", (Grid(1, 1),) * 9, "number of grids is 9; legal: 1 to 8"),
+        (GRID, "grids", (Grid(1, 1, 1),), "number of grids of level 0 is 0; legal: 1 to 8"),
+        (GRID, "grids", (Grid(1, 1), Grid(1, 1, 2)), "highest grid level is 2; legal: 0 to 1"),
+        (MLP, "motion_height", 1, "motion height with an MLP stem is 1; legal: 0 to 0"),
+        (MLP, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
+        (GRID, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
+        (GRID, "motion_height", 1, "motion width is 0; legal: 1 to 4096"),
+        (MOVING, "motion_height", 4097, "motion height is 4097; legal: 0 to 4096"),
+        (MOVING, "motion_width", 4097, "motion width is 4097; legal: 1 to 4096"),
+        (MOVING, "grids", (Grid(2, 4),), "number of grids that move is 0; legal: 1 to 8"),
+        (MOVING, "wavelet_levels", -1, "wavelet levels is -1; legal: 0 to 4"),
+        (MOVING, "wavelet_levels", 5, "wavelet levels is 5; legal: 0 to 4"),
+        (GRID, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
+        (MLP, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
+        (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
+        (
+            MLP,
+            "parts",
+            ("scrb2", "scrb1"),
+            "parts are scrb2, scrb1; legal: some of pw, scrb1, scrb2, skip, in this order",
+        ),
+        (
+            MLP,
+            "parts",
+            ("skip",),
+            "parts are skip; legal: a skip only with pw, whose output it takes",
+        ),
+        (MLP, "height", 16, "the network gives 20x15, less than the 20x16 it must cover"),
+        (GRID, "width", 25, "the network gives 12x6, less than the 13x5 it must cover"),
+    ],
+)
 def test_model_refuses(base: ModelConfig, field: str, value: Any, message: str) -> None:
     """A value outside its range is refused with the value and the range."""
     with pytest.raises(ConfigError) as error:
@@ -69,35 +84,80 @@ def test_model_refuses(base: ModelConfig, field: str, value: Any, message: str) 
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("width", 1), ("height", 15), ("pe_levels", 1), ("pe_levels", 64), ("pe_base_q8", 257), ("pe_base_q8", 1024),
-    ("bits", 2), ("bits", 12), ("stem_hidden", 65535), ("stem_channels", 4096), ("parts", ()),
-    ("parts", ("scrb1", "scrb2")), ("biases", "lean"),
-    ("activation", "gelu-tanh"), ("output", "linear"),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("width", 1),
+        ("height", 15),
+        ("pe_levels", 1),
+        ("pe_levels", 64),
+        ("pe_base_q8", 257),
+        ("pe_base_q8", 1024),
+        ("bits", 2),
+        ("bits", 12),
+        ("stem_hidden", 65535),
+        ("stem_channels", 4096),
+        ("parts", ()),
+        ("parts", ("scrb1", "scrb2")),
+        ("biases", "lean"),
+        ("activation", "gelu-tanh"),
+        ("output", "linear"),
+    ],
+)
 def test_model_takes_the_ends_of_ranges(field: str, value: Any) -> None:
     """The first and last legal values are taken as they are."""
     assert getattr(replace(MLP, **{field: value}), field) == value
 
 
-@pytest.mark.parametrize(("kind", "values"), [
-    (Grid, (0, 1)), (Grid, (256, 1)), (Grid, (1, 0)), (Grid, (1, 65536)),
-    (Block, (0, 1)), (Block, (17, 1)), (Block, (1, 0)), (Block, (1, 4097)),
-])
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Grid, (0, 1)),
+        (Grid, (256, 1)),
+        (Grid, (1, 0)),
+        (Grid, (1, 65536)),
+        (Block, (0, 1)),
+        (Block, (17, 1)),
+        (Block, (1, 0)),
+        (Block, (1, 4097)),
+    ],
+)
 def test_grid_and_block_refuse(kind: Any, values: tuple[int, int]) -> None:
     """Grids and blocks refuse values that their bytes in the file cannot hold."""
     with pytest.raises(ConfigError):
         kind(*values)
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("epochs", 0), ("epochs", 1_000_001), ("finetune_epochs", -1), ("batch_size", 0), ("batch_size", 1025),
-    ("loss", "ssim"), ("optimizer", "sgd"), ("precision", "float16"), ("learning_rate", -1e-9), ("muon_rate", -1.0),
-    ("finetune_rate", -0.1), ("rate_weight", -0.1), ("rate_weight", math.nan), ("max_gradient", math.inf),
-    ("initial_step", -1.0), ("rate_fall", -0.1), ("rate_fall", 1.1),
-    ("warmup", 1.1), ("round_from", -0.1), ("refinement", -0.1), ("refinement", 1.1),
-    ("prune", 1.0), ("prune", -0.1), ("seed", -1), ("seed", 2**63),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 1_000_001),
+        ("finetune_epochs", -1),
+        ("batch_size", 0),
+        ("batch_size", 1025),
+        ("loss", "ssim"),
+        ("optimizer", "sgd"),
+        ("precision", "float16"),
+        ("learning_rate", -1e-9),
+        ("muon_rate", -1.0),
+        ("finetune_rate", -0.1),
+        ("rate_weight", -0.1),
+        ("rate_weight", math.nan),
+        ("max_gradient", math.inf),
+        ("initial_step", -1.0),
+        ("rate_fall", -0.1),
+        ("rate_fall", 1.1),
+        ("warmup", 1.1),
+        ("round_from", -0.1),
+        ("refinement", -0.1),
+        ("refinement", 1.1),
+        ("prune", 1.0),
+        ("prune", -0.1),
+        ("seed", -1),
+        ("seed", 2**63),
+    ],
+)
 def test_fit_refuses(field: str, value: Any) -> None:
     """A fit's value outside its range is refused, NaN and infinity too."""
     with pytest.raises(ConfigError, match="legal: "):
@@ -143,13 +203,17 @@ def test_input_channels() -> None:
 
 
 def test_bands_are_halves_rounded_up() -> None:
-    """A grid that moves is halved as often as there are levels; the stem's own and those that stand still are not."""
+    """A grid that moves is halved as often as there are levels; the stem's own and those that stand
+    still are not.
+    """
     model = replace(MOVING, wavelet_levels=3)
     assert model.bands(1) == [(6, 12), (3, 6), (2, 3), (1, 2)]
     assert model.bands(0) == [(3, 6)] and MOVING.bands(1) == [(6, 12)]
 
 
-@pytest.mark.parametrize(("n_frames", "interval", "n_keys"), [(1, 4, 1), (4, 4, 1), (5, 4, 2), (9, 1, 9), (3, 99, 1)])
+@pytest.mark.parametrize(
+    ("n_frames", "interval", "n_keys"), [(1, 4, 1), (4, 4, 1), (5, 4, 2), (9, 1, 9), (3, 99, 1)]
+)
 def test_keys(n_frames: int, interval: int, n_keys: int) -> None:
     """A grid has a key for every interval of a shot that is begun."""
     assert Grid(1, interval).keys((n_frames, 1, n_frames)) == (n_keys, 1, n_keys)
@@ -172,11 +236,18 @@ def test_bpp_and_rate() -> None:
     assert (form.n_pixels, form.bpp(5000), form.kbit_per_s(5000)) == (10_000, 4.0, 20.0)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"width": 0}, "width is 0"), ({"height": 65536}, "height is 65536"), ({"n_frames": 0}, "number of frames is 0"),
-    ({"n_frames": (1 << 24) + 1}, "number of frames"), ({"layout": "yuv444"}, "legal: yuv420, rgb"),
-    ({"frame_rate": Fraction(0)}, "frame rate is 0"), ({"sample_aspect_ratio": Fraction(-1)}, "aspect ratio is -1"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 0}, "width is 0"),
+        ({"height": 65536}, "height is 65536"),
+        ({"n_frames": 0}, "number of frames is 0"),
+        ({"n_frames": (1 << 24) + 1}, "number of frames"),
+        ({"layout": "yuv444"}, "legal: yuv420, rgb"),
+        ({"frame_rate": Fraction(0)}, "frame rate is 0"),
+        ({"sample_aspect_ratio": Fraction(-1)}, "aspect ratio is -1"),
+    ],
+)
 def test_a_format_outside_its_range_is_refused(changes: dict[str, Any], message: str) -> None:
     """A VideoFormat that no file could hold names the value."""
     with pytest.raises(ConfigError, match=message):

@@ -1,4 +1,6 @@
-"""What is left of a damaged file: whole segments as they were, and exactly the frames that are lost."""
+"""What is left of a damaged file: whole segments as they were, and exactly the frames that are
+lost.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ import pytest
 from shell import Shell
 
 from nervcodec.errors import BitstreamError, Truncated
-from nervcodec.format.container import Header, Segment, StoredQuality, read_file, write_file, write_header
+from nervcodec.format.container import (
+    Header,
+    Segment,
+    StoredQuality,
+    read_file,
+    write_file,
+    write_header,
+)
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.salvage import salvage
 from nervcodec.format.video_format import VideoFormat
@@ -22,8 +31,12 @@ LENGTHS = (3, 3, 4)
 
 @pytest.fixture(scope="module")
 def segments(grid_model: ModelConfig) -> tuple[Segment, ...]:
-    return tuple(Segment((n,), tuple(bytes([10 * i + k]) * (k + 4) for k in range(len(grid_model.blocks) + 2)))
-                 for i, n in enumerate(LENGTHS))
+    return tuple(
+        Segment(
+            (n,), tuple(bytes([10 * i + k]) * (k + 4) for k in range(len(grid_model.blocks) + 2))
+        )
+        for i, n in enumerate(LENGTHS)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +57,9 @@ def test_a_whole_file_loses_nothing(data: bytes) -> None:
 
 
 def test_every_flipped_bit(data: bytes, segments: tuple[Segment, ...]) -> None:
-    """A flipped bit costs the segment that it lies in, or is an error where it hides the segments."""
+    """A flipped bit costs the segment that it lies in, or is an error where it hides the
+    segments.
+    """
     seen: set[str | tuple[int, ...]] = set()
     for at in range(len(data)):
         for bit in range(8):
@@ -57,8 +72,12 @@ def test_every_flipped_bit(data: bytes, segments: tuple[Segment, ...]) -> None:
                 continue
             numbers = [i for i, segment in enumerate(segments) if segment in file.segments]
             assert file.segments == tuple(segments[i] for i in numbers) and len(numbers) >= 2
-            expected = [frame for i in range(3) if i not in numbers
-                        for frame in range(sum(LENGTHS[:i]), sum(LENGTHS[:i + 1]))]
+            expected = [
+                frame
+                for i in range(3)
+                if i not in numbers
+                for frame in range(sum(LENGTHS[:i]), sum(LENGTHS[: i + 1]))
+            ]
             assert frames_lost(lost) == expected
             assert file.header.format.n_frames == sum(LENGTHS) - len(expected)
             seen |= {tuple(numbers)}
@@ -66,7 +85,9 @@ def test_every_flipped_bit(data: bytes, segments: tuple[Segment, ...]) -> None:
 
 
 def test_every_cut(data: bytes, segments: tuple[Segment, ...]) -> None:
-    """A file that ends early keeps the segments before the cut; without a whole one it is refused."""
+    """A file that ends early keeps the segments before the cut; without a whole one it is
+    refused.
+    """
     n_left = []
     for end in range(len(data)):
         try:
@@ -74,33 +95,42 @@ def test_every_cut(data: bytes, segments: tuple[Segment, ...]) -> None:
         except BitstreamError:
             n_left.append(0)
             continue
-        assert file.segments == segments[:len(file.segments)]
-        assert frames_lost(lost) == list(range(sum(LENGTHS[:len(file.segments)]), sum(LENGTHS)))
+        assert file.segments == segments[: len(file.segments)]
+        assert frames_lost(lost) == list(range(sum(LENGTHS[: len(file.segments)]), sum(LENGTHS)))
         n_left.append(len(file.segments))
     assert n_left == sorted(n_left) and set(n_left) == {0, 1, 2}
 
 
 def test_lost_neighbours_are_equal_parts(data: bytes, segments: tuple[Segment, ...]) -> None:
-    """Two damaged segments apart from each other are taken for the equal parts that an encoder makes."""
+    """Two damaged segments apart from each other are taken for the equal parts that an encoder
+    makes.
+    """
     damaged = bytearray(data)
     for segment in (segments[0], segments[2]):
         damaged[data.index(segment.streams[-1])] ^= 1
     file, lost = salvage(bytes(damaged))
-    assert file.segments == segments[1:2] and lost == (range(0, 3), range(6, 10))
+    assert file.segments == segments[1:2] and lost == (range(3), range(6, 10))
 
 
 def test_frames_that_do_not_fit_are_refused(grid_model: ModelConfig, data: bytes) -> None:
-    """Where the header promises other numbers of frames than the whole segments leave room for, nothing is guessed."""
+    """Where the header promises other numbers of frames than the whole segments leave room for,
+    nothing is guessed.
+    """
     old = write_header(Header(VideoFormat(16, 12, Fraction(25), sum(LENGTHS)), grid_model))
     assert data.startswith(old)
     for n_frames in (sum(LENGTHS) - 1, sum(LENGTHS) + 1):
-        wrong = write_header(Header(VideoFormat(16, 12, Fraction(25), n_frames), grid_model)) + data[len(old):]
+        wrong = (
+            write_header(Header(VideoFormat(16, 12, Fraction(25), n_frames), grid_model))
+            + data[len(old) :]
+        )
         with pytest.raises(Truncated, match=f"10 frames are whole, which does not fit {n_frames}"):
             salvage(wrong)
 
 
 def test_decode_salvages(coded: Shell) -> None:
-    """Damaged, a file is an error and writes nothing; --salvage writes what is whole and says what is lost."""
+    """Damaged, a file is an error and writes nothing; --salvage writes what is whole and says what
+    is lost.
+    """
     folder = coded.folder
     assert coded("decode", "out.nvpp", "whole.y4m").code == 0
     data = bytearray((folder / "out.nvpp").read_bytes())
@@ -111,5 +141,7 @@ def test_decode_salvages(coded: Shell) -> None:
     result = coded("decode", "bad.nvpp", "part.y4m", "--salvage")
     assert result.code == 0 and "nervcodec: damaged, left out: frames 2 to 4" in result.err
     form, _ = probe(folder / "part.y4m")
-    part, whole = (next(read_groups(folder / name, form, [2])) for name in ("part.y4m", "whole.y4m"))
+    part, whole = (
+        next(read_groups(folder / name, form, [2])) for name in ("part.y4m", "whole.y4m")
+    )
     assert form.n_frames == 2 and all(map(np.array_equal, part.planes, whole.planes))

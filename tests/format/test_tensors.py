@@ -1,4 +1,6 @@
-"""nervcodec.format.tensors: tensors, their order, groups and multiply-adds, against the document and by hand."""
+"""nervcodec.format.tensors: tensors, their order, groups and multiply-adds, against the document
+and by hand.
+"""
 
 import math
 from dataclasses import replace
@@ -24,9 +26,21 @@ from nervcodec.format.tensors import (
 )
 from nervcodec.format.video_format import VideoFormat
 
-MLP = ModelConfig(16, 12, "rgb", "mlp", 3, 4, (Block(4, 5),), stem_hidden=7, stem_channels=2, pe_levels=3)
-GRIDS = ModelConfig(16, 12, "yuv", "grid", 3, 4, (Block(2, 6), Block(1, 3)), grids=(Grid(2, 4), Grid(1, 3)),
-                    biases="lean", pe_levels=3)
+MLP = ModelConfig(
+    16, 12, "rgb", "mlp", 3, 4, (Block(4, 5),), stem_hidden=7, stem_channels=2, pe_levels=3
+)
+GRIDS = ModelConfig(
+    16,
+    12,
+    "yuv",
+    "grid",
+    3,
+    4,
+    (Block(2, 6), Block(1, 3)),
+    grids=(Grid(2, 4), Grid(1, 3)),
+    biases="lean",
+    pe_levels=3,
+)
 
 
 def test_mlp_tensors_are_those_of_the_document() -> None:
@@ -65,6 +79,7 @@ def test_grid_stem_tensors() -> None:
 
 def test_lean_biases() -> None:
     """Lean networks have all weights but no biases of the SCRBs' dw and pw2."""
+
     def names(biases: str) -> list[str]:
         return [t.name for t in tensors(replace(MLP, biases=biases), (5,))]
 
@@ -72,22 +87,40 @@ def test_lean_biases() -> None:
     assert names("lean") == [name for name in names("all") if name not in left_out]
 
 
-@pytest.mark.parametrize(("parts", "layers"), [
-    ((), ["ub"]), (("pw",), ["pw", "ub"]), (("scrb1",), ["scrb1.dw", "scrb1.pw1", "scrb1.pw2", "ub"]),
-    (("scrb2",), ["ub", "scrb2.dw", "scrb2.pw1", "scrb2.pw2"]), (("pw", "skip"), ["pw", "ub"]),
-])
+@pytest.mark.parametrize(
+    ("parts", "layers"),
+    [
+        ((), ["ub"]),
+        (("pw",), ["pw", "ub"]),
+        (("scrb1",), ["scrb1.dw", "scrb1.pw1", "scrb1.pw2", "ub"]),
+        (("scrb2",), ["ub", "scrb2.dw", "scrb2.pw1", "scrb2.pw2"]),
+        (("pw", "skip"), ["pw", "ub"]),
+    ],
+)
 def test_parts_of_a_block(parts: tuple[str, ...], layers: list[str]) -> None:
-    """A block has the layers of its parts and its UB, whose input is as wide as what stands before it."""
+    """A block has the layers of its parts and its UB, whose input is as wide as what stands before
+    it.
+    """
     block = [t for t in tensors(replace(MLP, parts=parts), (5,)) if t.module == "block1"]
-    assert [t.name for t in block if t.kind != BIAS] == [f"block1.{layer}.weight" for layer in layers]
+    assert [t.name for t in block if t.kind != BIAS] == [
+        f"block1.{layer}.weight" for layer in layers
+    ]
     inputs = 5 if "pw" in parts else 2
     assert [t.shape for t in block if t.name == "block1.ub.weight"] == [(80, inputs, 3, 3)]
 
 
-@pytest.mark.parametrize(("ending", "kind"), [
-    ("pw.weight", MATRIX), ("dw.weight", DEPTHWISE), ("pw1.weight", MATRIX), ("ub.weight", MATRIX),
-    (".bias", BIAS), ("grid1", GRID), ("head.conv.weight", MATRIX),
-])
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [
+        ("pw.weight", MATRIX),
+        ("dw.weight", DEPTHWISE),
+        ("pw1.weight", MATRIX),
+        ("ub.weight", MATRIX),
+        (".bias", BIAS),
+        ("grid1", GRID),
+        ("head.conv.weight", MATRIX),
+    ],
+)
 def test_kinds(ending: str, kind: str) -> None:
     """Every tensor says what it is."""
     assert {t.kind for t in tensors(GRIDS, (9,)) if t.name.endswith(ending)} == {kind}
@@ -116,7 +149,9 @@ def test_names_are_unique(model: ModelConfig) -> None:
 
 @pytest.mark.parametrize("model", [MLP, GRIDS])
 def test_groups_cover_the_parameters(model: ModelConfig) -> None:
-    """Groups partition the coded order: every weight alone, each module's biases together, at its end."""
+    """Groups partition the coded order: every weight alone, each module's biases together, at its
+    end.
+    """
     expected = []
     for module in module_names(model):
         own = [t for t in tensors(model, (9,)) if t.module == module]
@@ -127,19 +162,39 @@ def test_groups_cover_the_parameters(model: ModelConfig) -> None:
 
 
 def test_groups_of_grids_keep_their_shape() -> None:
-    """A grid's group has its keys, channels, rows, columns, and the keys of each shot; others are flat."""
+    """A grid's group has its keys, channels, rows, columns, and the keys of each shot; others are
+    flat.
+    """
     shapes = {t.name: t.shape for t in tensors(GRIDS, (5, 4))}
     for group in groups(GRIDS, (5, 4)):
         if group.kind == GRID:
-            assert group.shape == shapes[group.name] and group.shape[0] == sum(group.keys) and len(group.keys) == 2
+            assert (
+                group.shape == shapes[group.name]
+                and group.shape[0] == sum(group.keys)
+                and len(group.keys) == 2
+            )
         else:
             assert (group.shape, group.keys) == ((group.size,), ())
 
 
 @pytest.mark.parametrize("shots", [(1,), (9,), (1, 1, 7), (4, 40)])
-@pytest.mark.parametrize("model", [MLP, GRIDS, replace(GRIDS, grids=(Grid(2, 4), Grid(5, 3, 1), Grid(1, 2, 2)),
-                                                       motion_height=2, motion_width=1, wavelet_levels=3)])
-def test_parameters_are_counted_as_the_tensors_have_them(model: ModelConfig, shots: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLP,
+        GRIDS,
+        replace(
+            GRIDS,
+            grids=(Grid(2, 4), Grid(5, 3, 1), Grid(1, 2, 2)),
+            motion_height=2,
+            motion_width=1,
+            wavelet_levels=3,
+        ),
+    ],
+)
+def test_parameters_are_counted_as_the_tensors_have_them(
+    model: ModelConfig, shots: tuple[int, ...]
+) -> None:
     """Their number, got without a list of all tensors, is that of the list."""
     assert n_parameters(model, shots) == sum(tensor.size for tensor in tensors(model, shots))
 
@@ -150,14 +205,24 @@ def test_module_names() -> None:
 
 
 def test_wavelets_are_halves_and_details() -> None:
-    """After the motion and the stem's grids: the last half, then details from the coarsest to the finest."""
-    model = replace(GRIDS, grids=(Grid(2, 4), Grid(5, 4, 1)), motion_height=1, motion_width=1, wavelet_levels=3)
+    """After the motion and the stem's grids: the last half, then details from the coarsest to the
+    finest.
+    """
+    model = replace(
+        GRIDS, grids=(Grid(2, 4), Grid(5, 4, 1)), motion_height=1, motion_width=1, wavelet_levels=3
+    )
     stem = [(t.name, t.shape, t.follows) for t in tensors(model, (9,)) if t.module == "stem"]
     assert stem == [
-        ("stem.motion", (9, 2, 1, 1), False), ("stem.grid1", (3, 2, 3, 4), False), ("stem.grid2", (3, 5, 1, 1), False),
-        ("stem.grid2_details3", (3, 15, 1, 1), False), ("stem.grid2_details2", (3, 15, 2, 2), True),
-        ("stem.grid2_details1", (3, 15, 3, 4), True)]
-    assert [group.follows for group in groups(model, (9,))][:6] == [follows for _, _, follows in stem]
+        ("stem.motion", (9, 2, 1, 1), False),
+        ("stem.grid1", (3, 2, 3, 4), False),
+        ("stem.grid2", (3, 5, 1, 1), False),
+        ("stem.grid2_details3", (3, 15, 1, 1), False),
+        ("stem.grid2_details2", (3, 15, 2, 2), True),
+        ("stem.grid2_details1", (3, 15, 3, 4), True),
+    ]
+    assert [group.follows for group in groups(model, (9,))][:6] == [
+        follows for _, _, follows in stem
+    ]
     assert [group.keys for group in groups(model, (9,))][:7] == [(9,), *[(3,)] * 5, ()]
     assert [group.keys for group in groups(model, (2, 7))][:7] == [(2, 7), *[(1, 2)] * 5, ()]
 
@@ -171,12 +236,16 @@ def test_n_parameters_by_hand() -> None:
 
 
 def test_a_finer_grid() -> None:
-    """A grid of level 1 has the cells that block 1 gives and widens the inputs of block 2 by its channels."""
+    """A grid of level 1 has the cells that block 1 gives and widens the inputs of block 2 by its
+    channels.
+    """
     finer = replace(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 1)))
     before, after = ({t.name: t.shape for t in tensors(model, (9,))} for model in (GRIDS, finer))
     assert after["stem.grid3"] == (3, 5, 6, 8)
     assert {name: shape for name, shape in after.items() if before.get(name) != shape} == {
-        "stem.grid3": (3, 5, 6, 8), "block2.pw.weight": (3, 11, 1, 1)}
+        "stem.grid3": (3, 5, 6, 8),
+        "block2.pw.weight": (3, 11, 1, 1),
+    }
 
 
 def test_a_grid_before_the_head() -> None:
@@ -188,7 +257,9 @@ def test_a_grid_before_the_head() -> None:
 def test_only_grids_grow_with_the_segment() -> None:
     """Twice the frames double the keys of a grid and leave everything else as it is."""
     one, two = tensors(GRIDS, (12,)), tensors(GRIDS, (24,))
-    assert [b.size - a.size for a, b in zip(one, two)] == [a.size if a.kind == GRID else 0 for a in one]
+    assert [b.size - a.size for a, b in zip(one, two)] == [
+        a.size if a.kind == GRID else 0 for a in one
+    ]
 
 
 def test_macs_by_hand() -> None:
@@ -225,7 +296,9 @@ def test_batches_shrink_as_frames_grow(size: tuple[int, int], n_frames: int) -> 
 
 
 def test_memory_is_about_the_feature_maps() -> None:
-    """A decode needs at least its parameters and its widest map in float32, and more of it the longer the segment."""
+    """A decode needs at least its parameters and its widest map in float32, and more of it the
+    longer the segment.
+    """
     widest = 12 * GRIDS.scale**2 * 6 * 4
     assert decode_memory_bytes(GRIDS, (9,)) > 4 * n_parameters(GRIDS, (9,)) + widest
     assert decode_memory_bytes(GRIDS, (18,)) > decode_memory_bytes(GRIDS, (9,))

@@ -1,4 +1,6 @@
-"""nervcodec.format.traffic: layers are those of the network, and the least bytes are counted as the file says."""
+"""nervcodec.format.traffic: layers are those of the network, and the least bytes are counted as the
+file says.
+"""
 
 import math
 from dataclasses import replace
@@ -13,12 +15,27 @@ from nervcodec.format.traffic import Layer, frame_bytes, largest_map, layers, st
 from nervcodec.format.video_format import VideoFormat
 
 # One NeRV block: 2 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
-NERV = ModelConfig(4, 4, "rgb", "mlp", 2, 2, (Block(2, 2),), stem_hidden=3, stem_channels=1, parts=(), pe_levels=1)
-FINER = ModelConfig(29, 23, "yuv", "grid", 3, 4, (Block(2, 5), Block(1, 4), Block(2, 3)),
-                    grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 2)))
+NERV = ModelConfig(
+    4, 4, "rgb", "mlp", 2, 2, (Block(2, 2),), stem_hidden=3, stem_channels=1, parts=(), pe_levels=1
+)
+FINER = ModelConfig(
+    29,
+    23,
+    "yuv",
+    "grid",
+    3,
+    4,
+    (Block(2, 5), Block(1, 4), Block(2, 3)),
+    grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 2)),
+)
 FORM = VideoFormat(320, 180, Fraction(25), 20)
-MODELS = [NERV, FINER, replace(FINER, parts=("pw", "scrb2", "skip")), replace(FINER, parts=("scrb1", "scrb2")),
-          *(PRESETS[name].model(FORM, "yuv", (20,)) for name in ("paper-xs", "medium"))]
+MODELS = [
+    NERV,
+    FINER,
+    replace(FINER, parts=("pw", "scrb2", "skip")),
+    replace(FINER, parts=("scrb1", "scrb2")),
+    *(PRESETS[name].model(FORM, "yuv", (20,)) for name in ("paper-xs", "medium")),
+]
 
 
 def test_layers_of_a_small_network() -> None:
@@ -27,7 +44,9 @@ def test_layers_of_a_small_network() -> None:
 
 
 def test_a_step_of_a_small_network() -> None:
-    """Maps 2 x taken + 3 x given, planes four times in float32, frames once, parameters with Adam's state."""
+    """Maps 2 x taken + 3 x given, planes four times in float32, frames once, parameters with Adam's
+    state.
+    """
     maps = (2 * 2 + 3 * 3) + (2 * 3 + 3 * 4) + (2 * 4 + 3 * 32) + 2 * 32
     n = n_parameters(NERV, (1,))
     assert step_bytes(NERV, 1, 1, "float32") == 4 * maps + 4 * 4 * 48 + 48 + 40 * n
@@ -42,14 +61,23 @@ def test_a_frame_of_a_small_network() -> None:
 
 
 def test_residuals_and_skips_are_read_too() -> None:
-    """A block of all parts adds, besides what it convolves, the input of each SCRB, and the skip at its small size."""
+    """A block of all parts adds, besides what it convolves, the input of each SCRB, and the skip at
+    its small size.
+    """
     *_, dw, pw1, last, head = layers(replace(NERV, parts=("pw", "scrb1", "scrb2", "skip")))
-    assert (dw, pw1, last, head) == (Layer(32, 32), Layer(32, 32), Layer(32, 32, (32, 8)), Layer(32, 48))
+    assert (dw, pw1, last, head) == (
+        Layer(32, 32),
+        Layer(32, 32),
+        Layer(32, 32, (32, 8)),
+        Layer(32, 48),
+    )
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_layers_are_the_weights(model: ModelConfig) -> None:
-    """There is a layer for every weight, with the values that its shape takes and gives at all its cells."""
+    """There is a layer for every weight, with the values that its shape takes and gives at all its
+    cells.
+    """
     found = [(layer.takes, layer.gives) for layer in layers(model) if layer.takes]
     expected = []
     for weight in tensors(model, (20,)):
@@ -63,7 +91,9 @@ def test_layers_are_the_weights(model: ModelConfig) -> None:
 def test_grids_give_maps(model: ModelConfig) -> None:
     """Layers that take nothing give the blended maps of the grids."""
     given = sum(layer.gives for layer in layers(model) if not layer.takes)
-    assert given == sum(math.prod(grid.shape[1:]) for grid in tensors(model, (20,)) if grid.kind == GRID)
+    assert given == sum(
+        math.prod(grid.shape[1:]) for grid in tensors(model, (20,)) if grid.kind == GRID
+    )
 
 
 def test_the_largest_map() -> None:

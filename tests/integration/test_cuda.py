@@ -1,4 +1,6 @@
-"""The same code on a CUDA device: fits as well as on the CPU, and decodes to the same frames within one level."""
+"""The same code on a CUDA device: fits as well as on the CPU, and decodes to the same frames within
+one level.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,22 +22,51 @@ from nervcodec.training.state import Fitted
 from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
-pytestmark = [pytest.mark.needs_cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+pytestmark = [
+    pytest.mark.needs_cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
 
-STILL = ModelConfig(48, 32, "yuv", "grid", 4, 6, (Block(2, 8), Block(2, 8)), grids=(Grid(2, 1), Grid(2, 4)),
-                    activation="gelu-tanh", output="linear")
-MOVING = replace(STILL, grids=(Grid(2, 1), Grid(2, 4), Grid(2, 4, 1), Grid(1, 8, 2)), motion_height=2, motion_width=3,
-                 wavelet_levels=2, bits=12, output="tanh")
-PAPERS = ModelConfig(48, 32, "rgb", "mlp", 8, 12, (Block(2, 8), Block(2, 8)), stem_hidden=16, stem_channels=4)
+STILL = ModelConfig(
+    48,
+    32,
+    "yuv",
+    "grid",
+    4,
+    6,
+    (Block(2, 8), Block(2, 8)),
+    grids=(Grid(2, 1), Grid(2, 4)),
+    activation="gelu-tanh",
+    output="linear",
+)
+MOVING = replace(
+    STILL,
+    grids=(Grid(2, 1), Grid(2, 4), Grid(2, 4, 1), Grid(1, 8, 2)),
+    motion_height=2,
+    motion_width=3,
+    wavelet_levels=2,
+    bits=12,
+    output="tanh",
+)
+PAPERS = ModelConfig(
+    48, 32, "rgb", "mlp", 8, 12, (Block(2, 8), Block(2, 8)), stem_hidden=16, stem_channels=4
+)
 OURS = FitConfig(epochs=60)
-THEIRS = FitConfig(epochs=60, finetune_epochs=20, loss="l1+ssim", optimizer="adam", rate_weight=0, prune=0.2)
-CASES = [pytest.param(STILL, OURS, id="still"), pytest.param(MOVING, OURS, id="moving"),
-         pytest.param(PAPERS, THEIRS, id="paper's")]
+THEIRS = FitConfig(
+    epochs=60, finetune_epochs=20, loss="l1+ssim", optimizer="adam", rate_weight=0, prune=0.2
+)
+CASES = [
+    pytest.param(STILL, OURS, id="still"),
+    pytest.param(MOVING, OURS, id="moving"),
+    pytest.param(PAPERS, THEIRS, id="paper's"),
+]
 
 
 def clip(model: ModelConfig, n_frames: int = 9) -> Frames:
     y, x = np.mgrid[:32, :48]
-    luma = np.stack([120 + 60 * np.sin(x / 5 + t / 4) * np.cos(y / 6) for t in range(n_frames)]).astype(np.uint8)
+    luma = np.stack(
+        [120 + 60 * np.sin(x / 5 + t / 4) * np.cos(y / 6) for t in range(n_frames)]
+    ).astype(np.uint8)
     if model.colorspace == "rgb":
         return Frames("rgb", (luma, luma // 2, 255 - luma))
     chroma = luma[:, ::2, ::2] // 2 + 60
@@ -63,17 +94,26 @@ def test_a_gpu_fits_as_well(model: ModelConfig, fit: FitConfig, precision: str) 
 
 
 @pytest.mark.parametrize(("model", "fit"), CASES)
-def test_a_replayed_fit_is_the_fit(model: ModelConfig, fit: FitConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recorded steps do what the same steps do when they are called one by one, but for the order of sums.
+def test_a_replayed_fit_is_the_fit(
+    model: ModelConfig, fit: FitConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded steps do what the same steps do when they are called one by one, but for the order
+    of sums.
 
-    Four epochs in float32, with rounding, and in two stages where the recipe has them: the parameters lie much nearer
-    together than to where they started.
+    Four epochs in float32, with rounding, and in two stages where the recipe has them: the
+    parameters lie much nearer together than to where they started.
     """
     fit = replace(fit, epochs=4, finetune_epochs=min(fit.finetune_epochs, 2))
 
-    def called(_: Recorder, key: object, function: Callable[..., Tensor], *arguments: Tensor | float) -> Tensor:
-        return function(*(value if isinstance(value, Tensor) else torch.full((), value, device="cuda")
-                          for value in arguments))
+    def called(
+        _: Recorder, key: object, function: Callable[..., Tensor], *arguments: Tensor | float
+    ) -> Tensor:
+        return function(
+            *(
+                value if isinstance(value, Tensor) else torch.full((), value, device="cuda")
+                for value in arguments
+            )
+        )
 
     start = Fitter(model, fit, torch.from_numpy(pack(clip(model), model)).cuda()).start().parameters
     replayed = fitted(model, fit).parameters
@@ -83,7 +123,9 @@ def test_a_replayed_fit_is_the_fit(model: ModelConfig, fit: FitConfig, monkeypat
 
 
 def test_a_replayed_fit_goes_on_from_its_checkpoint() -> None:
-    """Steps made three at a time, each run from the last one's checkpoint, are the steps of one run."""
+    """Steps made three at a time, each run from the last one's checkpoint, are the steps of one
+    run.
+    """
     target = torch.from_numpy(pack(clip(MOVING), MOVING)).cuda()
     once, thrice = (OurFit(MOVING, replace(OURS, epochs=4), target) for _ in range(2))
     once.run(12, lambda: None)
@@ -96,17 +138,23 @@ def test_a_replayed_fit_goes_on_from_its_checkpoint() -> None:
 
 @pytest.mark.parametrize(("model", "fit"), CASES)
 def test_a_gpu_decodes_to_the_same_frames(model: ModelConfig, fit: FitConfig) -> None:
-    """Every sample is within one level of the CPU's, in batches that are replayed and in the shorter last one."""
+    """Every sample is within one level of the CPU's, in batches that are replayed and in the
+    shorter last one.
+    """
     segment, _ = encode_segment(clip(model, 26), None, model, replace(fit, epochs=10))
-    on_cpu, on_gpu, again = (Frames.concatenate(list(decode_segment(segment, model, device=name)))
-                             for name in ("cpu", "cuda", "cuda"))
+    on_cpu, on_gpu, again = (
+        Frames.concatenate(list(decode_segment(segment, model, device=name)))
+        for name in ("cpu", "cuda", "cuda")
+    )
     for a, b, c in zip(on_cpu.planes, on_gpu.planes, again.planes, strict=True):
         assert np.abs(a.astype(int) - b).max() <= 1 and np.array_equal(b, c)
 
 
 @pytest.mark.parametrize("model", [STILL, MOVING], ids=["still", "moving"])
 def test_a_refinement_gains_as_much(model: ModelConfig) -> None:
-    """Recorded and replayed it finds as good symbols as on the CPU: the loss falls by nearly as much, or more."""
+    """Recorded and replayed it finds as good symbols as on the CPU: the loss falls by nearly as
+    much, or more.
+    """
     fit, gains = replace(OURS, epochs=200, rate_weight=0.002), []
     for device in ("cpu", "cuda"):
         fitter = Fitter(model, fit, torch.from_numpy(pack(clip(model), model)).to(device))
@@ -114,5 +162,8 @@ def test_a_refinement_gains_as_much(model: ModelConfig) -> None:
         before = refiner._state(refiner.multiples)
         after = refiner._state(refiner.run().parameters / refiner.steps)
         weight = fit.rate_weight / fitter.n_pixels
-        gains.append(1 - (after.distortion + weight * after.bits) / (before.distortion + weight * before.bits))
+        gains.append(
+            1
+            - (after.distortion + weight * after.bits) / (before.distortion + weight * before.bits)
+        )
     assert gains[1] > 0.5 * gains[0] > 0

@@ -12,10 +12,17 @@ import pytest
 from shell import Shell, write_clip
 
 
-def run(folder: Path, *arguments: str, stdin: bytes = b"", stdout: int = subprocess.PIPE
-        ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "nervcodec", *arguments], cwd=folder, input=stdin, stdout=stdout,
-                          stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+def run(
+    folder: Path, *arguments: str, stdin: bytes = b"", stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "nervcodec", *arguments],
+        cwd=folder,
+        input=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 def test_what_goes_in_by_a_pipe_is_what_goes_in_by_name(shell: Shell) -> None:
@@ -25,9 +32,13 @@ def test_what_goes_in_by_a_pipe_is_what_goes_in_by_name(shell: Shell) -> None:
     spool.mkdir()
     options = ("--epochs", "1", "--threads", "1", "--json")
     assert shell("encode", "in.y4m", "named.nvpp", *options).code == 0
-    done = subprocess.run([sys.executable, "-m", "nervcodec", "encode", "-", "piped.nvpp", *options], cwd=shell.folder,
-                          input=(shell.folder / "in.y4m").read_bytes(), stdout=subprocess.PIPE,
-                          env={**os.environ, "TMPDIR": str(spool)})
+    done = subprocess.run(
+        [sys.executable, "-m", "nervcodec", "encode", "-", "piped.nvpp", *options],
+        cwd=shell.folder,
+        input=(shell.folder / "in.y4m").read_bytes(),
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(spool)},
+    )
     assert done.returncode == 0 and json.loads(done.stdout)["frames"] == 5
     assert (shell.folder / "piped.nvpp").read_bytes() == (shell.folder / "named.nvpp").read_bytes()
     assert list(spool.iterdir()) == []
@@ -47,8 +58,9 @@ def test_a_full_disk_behind_a_redirection(coded: Shell) -> None:
     with open("/dev/full", "wb") as full:
         done = run(coded.folder, "decode", "out.nvpp", "-", stdout=full.fileno())
     assert done.returncode == 6
-    assert done.stderr.splitlines()[-1] == (b"nervcodec: error: cannot write to standard output: No space left on "
-                                            b"device")
+    assert done.stderr.splitlines()[-1] == (
+        b"nervcodec: error: cannot write to standard output: No space left on device"
+    )
 
 
 def test_a_reader_that_leaves_early(coded: Shell) -> None:
@@ -58,13 +70,20 @@ def test_a_reader_that_leaves_early(coded: Shell) -> None:
     done = run(coded.folder, "decode", "out.nvpp", "-", stdout=writer)
     os.close(writer)
     assert done.returncode == 6
-    assert done.stderr.splitlines()[-1] == b"nervcodec: error: cannot write to standard output: Broken pipe"
+    assert (
+        done.stderr.splitlines()[-1]
+        == b"nervcodec: error: cannot write to standard output: Broken pipe"
+    )
 
 
 def test_nothing_on_standard_input_is_an_empty_file(tmp_path: Path) -> None:
     """Empty input is refused as an empty file is."""
     done = run(tmp_path, "encode", "-", "out.nvpp")
-    assert done.returncode == 3 and b"the file is empty" in done.stderr and list(tmp_path.iterdir()) == []
+    assert (
+        done.returncode == 3
+        and b"the file is empty" in done.stderr
+        and list(tmp_path.iterdir()) == []
+    )
 
 
 @pytest.mark.parametrize("options", [["--codec", "ffv1"], ["--quality", "3"]], ids=" ".join)

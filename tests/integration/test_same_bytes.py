@@ -1,7 +1,9 @@
-"""An encode with a given seed and thread count keeps its bytes, whatever is moved or renamed around it.
+"""An encode with a given seed and thread count keeps its bytes, whatever is moved or renamed around
+it.
 
-A fit repeats itself on one kind of CPU alone, so the hashes in data/encodes.json stand under the CPU and torch that
-made them. `python tests/test_same_bytes.py FOLDER` records those of the machine that it runs on.
+A fit repeats itself on one kind of CPU alone, so the hashes in data/encodes.json stand under the
+CPU and torch that made them. `python tests/test_same_bytes.py FOLDER` records those of the machine
+that it runs on.
 """
 
 import hashlib
@@ -23,11 +25,19 @@ CASES = ("grid", "size", "paper")
 
 
 def machine() -> str:
-    """What the bytes of a fit depend on besides its options: CPU, the instructions that torch takes, torch."""
+    """What the bytes of a fit depend on besides its options: CPU, the instructions that torch
+    takes, torch.
+    """
     cpus = Path("/proc/cpuinfo")
     lines = cpus.read_text("utf-8").splitlines() if cpus.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("cpu family", "model\t"))][:2]
-    return " ".join([platform.machine(), *names, torch.backends.cpu.get_cpu_capability(), torch.__version__])
+    names = [
+        line.partition(":")[2].strip()
+        for line in lines
+        if line.startswith(("cpu family", "model\t"))
+    ][:2]
+    return " ".join(
+        [platform.machine(), *names, torch.backends.cpu.get_cpu_capability(), torch.__version__]
+    )
 
 
 def digest(case: str, folder: Path) -> str:
@@ -37,7 +47,9 @@ def digest(case: str, folder: Path) -> str:
     write_clip(source, 40, 34, 12)
     plan = {
         "grid": lambda: plan_encode(source, preset="ultrafast", epochs=100),
-        "size": lambda: plan_encode(source, preset="ultrafast", epochs=40, goal=Goal(size=1200), segment_frames=6),
+        "size": lambda: plan_encode(
+            source, preset="ultrafast", epochs=40, goal=Goal(size=1200), segment_frames=6
+        ),
         "paper": lambda: plan_encode(source, preset="paper-xs", epochs=2, n_frames=2),
     }[case]()
     encode(plan, folder / f"{case}.nvpp")
@@ -46,7 +58,9 @@ def digest(case: str, folder: Path) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_encodes_keep_their_bytes(case: str, tmp_path: Path) -> None:
-    """A fit with RDOQ, one towards a size in two segments, and the paper's with pruning give the recorded files."""
+    """A fit with RDOQ, one towards a size in two segments, and the paper's with pruning give the
+    recorded files.
+    """
     record = json.loads(RECORD.read_text("utf-8"))
     if machine() not in record:
         pytest.skip(f"no encodes are recorded for {machine()}")

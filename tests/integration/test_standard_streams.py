@@ -1,4 +1,6 @@
-"""Streams that are full, closed or read no further: the work is done all the same, or it is one line."""
+"""Streams that are full, closed or read no further: the work is done all the same, or it is one
+line.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +34,32 @@ def clip(shell: Shell) -> Shell:
     return shell
 
 
-@pytest.mark.parametrize(("name", "stream"), [
-    ("stdout", unread), ("stderr", unread), ("stderr", full), *((name, lambda: None) for name in (
-        "stdin", "stdout", "stderr"))], ids=["unread stdout", "unread stderr", "full stderr", "no stdin", "no stdout",
-                                             "no stderr"])
+@pytest.mark.parametrize(
+    ("name", "stream"),
+    [
+        ("stdout", unread),
+        ("stderr", unread),
+        ("stderr", full),
+        *((name, lambda: None) for name in ("stdin", "stdout", "stderr")),
+    ],
+    ids=["unread stdout", "unread stderr", "full stderr", "no stdin", "no stdout", "no stderr"],
+)
 @pytest.mark.parametrize("json", [[], ["--json"]], ids=["table", "json"])
-def test_an_encode_is_done_though_nobody_listens(clip: Shell, monkeypatch: pytest.MonkeyPatch, name: str,
-                                                 stream: Callable[[], TextIO | None], json: list[str]) -> None:
-    """Where a stream has no other end, the encode goes on to its end, and decode and info do their work."""
-    for command in ([*ENCODE, *json], ["info", "out.nvpp", *json], ["decode", "out.nvpp", "back.y4m", *json]):
+def test_an_encode_is_done_though_nobody_listens(
+    clip: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    stream: Callable[[], TextIO | None],
+    json: list[str],
+) -> None:
+    """Where a stream has no other end, the encode goes on to its end, and decode and info do their
+    work.
+    """
+    for command in (
+        [*ENCODE, *json],
+        ["info", "out.nvpp", *json],
+        ["decode", "out.nvpp", "back.y4m", *json],
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(sys, name, stream())
             result = clip(*command)
@@ -58,7 +77,9 @@ def test_a_full_stdout_is_one_line(clip: Shell, monkeypatch: pytest.MonkeyPatch)
             patch.setattr(sys, "stdout", stream)
             result = clip(*command)
         assert (result.code, result.err.splitlines()) == (
-            6, ["nervcodec: error: cannot write to stdout: No space left on device"])
+            6,
+            ["nervcodec: error: cannot write to stdout: No space left on device"],
+        )
     assert load(clip.folder / "out.nvpp").header.format.n_frames == 2
 
 

@@ -34,36 +34,51 @@ def plan(tmp_path: Path) -> EncodePlan:
 
 
 def test_a_fit_starts_from_the_weights(clip: Frames, grid_model: ModelConfig) -> None:
-    """All but grids and motion are those of the other segment, of another length; the rest is as without them."""
+    """All but grids and motion are those of the other segment, of another length; the rest is as
+    without them.
+    """
     weights = shared_weights(encode_segment(clip[:3], None, grid_model, QUICK)[0], grid_model)
     assert weights is not None
     target = torch.from_numpy(pack(clip, grid_model))
-    cold, warm = (Fitter(grid_model, QUICK, target, weights=given).start().parameters for given in (None, weights))
+    cold, warm = (
+        Fitter(grid_model, QUICK, target, weights=given).start().parameters
+        for given in (None, weights)
+    )
     position, n_shared = 0, 0
     for tensor in tensors(grid_model, (clip.n_frames,)):
         own = slice(position, position + tensor.size)
         if tensor.kind in KEYED:
             assert torch.equal(warm[own], cold[own])
         else:
-            assert np.array_equal(warm[own].numpy(), weights[n_shared:n_shared + tensor.size])
+            assert np.array_equal(warm[own].numpy(), weights[n_shared : n_shared + tensor.size])
             n_shared += tensor.size
         position += tensor.size
     assert 0 < n_shared == len(weights) < position
 
 
-def test_the_papers_recipe_starts_at_random(make_clip: Callable[..., Frames], mlp_model: ModelConfig) -> None:
+def test_the_papers_recipe_starts_at_random(
+    make_clip: Callable[..., Frames], mlp_model: ModelConfig
+) -> None:
     """Its segments share nothing."""
     layout = "rgb" if mlp_model.colorspace == "rgb" else "yuv420"
     segment, _ = encode_segment(make_clip(layout), None, mlp_model, QUICK)
     assert shared_weights(segment, mlp_model) is None
 
 
-@pytest.mark.parametrize("work_map", [map, lambda work, *items: (work(*each) for each in zip(*items))],
-                         ids=["map", "another"])
+@pytest.mark.parametrize(
+    "work_map",
+    [map, lambda work, *items: (work(*each) for each in zip(*items))],
+    ids=["map", "another"],
+)
 def test_all_but_the_first_segment_get_its_weights(
-        plan: EncodePlan, tmp_path: Path, work_map: Callable[..., Iterable[Any]],
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing for the first, what was coded of it for the others; the file is the same with any ordered map."""
+    plan: EncodePlan,
+    tmp_path: Path,
+    work_map: Callable[..., Iterable[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing for the first, what was coded of it for the others; the file is the same with any
+    ordered map.
+    """
     given: list[Any] = []
 
     def noted(*arguments: Any, **named: Any) -> Any:
@@ -80,8 +95,11 @@ def test_all_but_the_first_segment_get_its_weights(
     assert (tmp_path / "out.nvpp").read_bytes() == (tmp_path / "plain.nvpp").read_bytes()
 
 
-def test_warm_segments_are_better(make_clip: Callable[..., Frames], grid_model: ModelConfig) -> None:
+def test_warm_segments_are_better(
+    make_clip: Callable[..., Frames], grid_model: ModelConfig
+) -> None:
     """After as many epochs a segment of the same content has a smaller error by a tenth or more."""
+
     def error(weights: Any, fit: FitConfig) -> float:
         fitter = Fitter(grid_model, fit, target, weights=weights)
         values = fitter.overfit(fitter.start()).parameters
@@ -97,11 +115,15 @@ def test_warm_segments_are_better(make_clip: Callable[..., Frames], grid_model: 
 
 
 def test_frames_of_kept_segments_are_passed_over(plan: EncodePlan, tmp_path: Path) -> None:
-    """An encode that stops after its second segment goes on with the third one's frames and weights."""
+    """An encode that stops after its second segment goes on with the third one's frames and
+    weights.
+    """
     whole, part = tmp_path / "whole.nvpp", tmp_path / "part.nvpp"
     encode(plan, whole)
 
-    def two(work: Callable[[Frames, Any], Any], items: Iterable[Frames], shots: Iterable[Any]) -> Iterator[Any]:
+    def two(
+        work: Callable[[Frames, Any], Any], items: Iterable[Frames], shots: Iterable[Any]
+    ) -> Iterator[Any]:
         for number, each in enumerate(zip(items, shots)):
             if number == 1:
                 raise KeyboardInterrupt

@@ -1,4 +1,6 @@
-"""Recorded work: on the CPU it is called as it is; tests/test_cuda.py holds what a GPU replays against it."""
+"""Recorded work: on the CPU it is called as it is; tests/test_cuda.py holds what a GPU replays
+against it.
+"""
 
 import torch
 
@@ -8,7 +10,9 @@ CPU = torch.device("cpu")
 
 
 def test_numbers_become_scalars_on_the_device() -> None:
-    """A number arrives as a float32 scalar, a tensor with its values, and what the function returns comes back."""
+    """A number arrives as a float32 scalar, a tensor with its values, and what the function returns
+    comes back.
+    """
     seen: list[torch.Tensor] = []
 
     def scaled(values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -21,7 +25,9 @@ def test_numbers_become_scalars_on_the_device() -> None:
 
 
 def test_every_call_sees_its_own_arguments() -> None:
-    """Arguments are copied to the places of their key, so those of another key and the caller's stay the same."""
+    """Arguments are copied to the places of their key, so those of another key and the caller's
+    stay the same.
+    """
     recorder, log = Recorder(CPU), []
 
     def note(values: torch.Tensor) -> torch.Tensor:

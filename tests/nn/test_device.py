@@ -17,7 +17,9 @@ def restored_threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("there", "chosen"), [(True, "cuda"), (False, "cpu")])
-def test_auto_takes_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool, chosen: str) -> None:
+def test_auto_takes_cuda_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, there: bool, chosen: str
+) -> None:
     """'auto' is CUDA if torch sees it, else the CPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert device.choose_device("auto") == chosen
@@ -38,12 +40,18 @@ def test_a_missing_gpu_is_a_backend_error(monkeypatch: pytest.MonkeyPatch) -> No
         device.choose_device("cuda:1")
 
 
-@pytest.mark.parametrize(("capabilities", "precision"), [
-    ({"avx512_bf16": True, "amx_bf16": False}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"),
-    ({"avx512_bf16": False}, "float32"), ({}, "float32"),
-])
-def test_bfloat16_only_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool],
-                                            precision: str) -> None:
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+        ({"avx512_bf16": False}, "float32"),
+        ({}, "float32"),
+    ],
+)
+def test_bfloat16_only_where_the_cpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
+) -> None:
     """'auto' follows the CPU's instructions; a torch that cannot tell gets float32."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert device.choose_precision("auto", "cpu") == precision
@@ -78,7 +86,9 @@ def cudnn_flags() -> tuple[bool, bool]:
 
 @pytest.mark.parametrize("is_exact", [True, False])
 def test_the_cpu_is_deterministic_within(is_exact: bool) -> None:
-    """On the CPU deterministic algorithms are demanded within, and the setting before comes back, errors or not."""
+    """On the CPU deterministic algorithms are demanded within, and the setting before comes back,
+    errors or not.
+    """
     assert not torch.are_deterministic_algorithms_enabled()
     with pytest.raises(KeyError), device.arithmetic(torch.device("cpu"), is_exact=is_exact):
         assert torch.are_deterministic_algorithms_enabled()
@@ -87,11 +97,15 @@ def test_the_cpu_is_deterministic_within(is_exact: bool) -> None:
 
 
 def test_a_gpu_decodes_in_float32() -> None:
-    """Within exact arithmetic a GPU's float32 is float32, its algorithms fixed; fits are left as torch has it."""
+    """Within exact arithmetic a GPU's float32 is float32, its algorithms fixed; fits are left as
+    torch has it.
+    """
     before, cuda = cudnn_flags(), torch.device("cuda")
     with pytest.raises(KeyError), device.arithmetic(cuda, is_exact=False):
         assert cudnn_flags() == before
         with device.arithmetic(cuda, is_exact=True):
-            assert cudnn_flags() == (False, True) and not torch.are_deterministic_algorithms_enabled()
+            assert (
+                cudnn_flags() == (False, True) and not torch.are_deterministic_algorithms_enabled()
+            )
             raise KeyError
     assert cudnn_flags() == before

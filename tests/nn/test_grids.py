@@ -1,4 +1,6 @@
-"""nervcodec.nn.grids: the inverse Haar transform by hand, against the forward one, and what it does to noise."""
+"""nervcodec.nn.grids: the inverse Haar transform by hand, against the forward one, and what it does
+to noise.
+"""
 
 import pytest
 import torch
@@ -8,7 +10,9 @@ from nervcodec.nn.grids import joined
 
 
 def halved(grid: Tensor) -> tuple[Tensor, Tensor]:
-    """The transform that `joined` undoes, of [K, C, rows, columns]: an odd last row or column is repeated."""
+    """The transform that `joined` undoes, of [K, C, rows, columns]: an odd last row or column is
+    repeated.
+    """
     rows, columns = grid.shape[2:]
     padded = torch.nn.functional.pad(grid, (0, columns % 2, 0, rows % 2), mode="replicate")
     a, b, c, d = (padded[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1))
@@ -30,7 +34,9 @@ def test_any_grid_comes_back(size: tuple[int, int]) -> None:
 
 def test_noise_stays_as_loud_as_it_is() -> None:
     """The transform is orthonormal: the sum of squares of the coefficients is that of the grid."""
-    half, details = (torch.randn((2, n, 4, 5), generator=torch.Generator().manual_seed(n)) for n in (2, 6))
+    half, details = (
+        torch.randn((2, n, 4, 5), generator=torch.Generator().manual_seed(n)) for n in (2, 6)
+    )
     energy = half.square().sum() + details.square().sum()
     torch.testing.assert_close(joined(half, details, (8, 10)).square().sum(), energy)
 
@@ -46,5 +52,8 @@ def test_the_gradient_is_the_forward_transform() -> None:
 
 def test_it_keeps_the_dtype() -> None:
     """bfloat16 in, bfloat16 out."""
-    half, details = torch.ones((1, 1, 2, 2), dtype=torch.bfloat16), torch.ones((1, 3, 2, 2), dtype=torch.bfloat16)
+    half, details = (
+        torch.ones((1, 1, 2, 2), dtype=torch.bfloat16),
+        torch.ones((1, 3, 2, 2), dtype=torch.bfloat16),
+    )
     assert joined(half, details, (4, 4)).dtype == torch.bfloat16

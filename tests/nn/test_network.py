@@ -1,4 +1,6 @@
-"""nervcodec.nn.network: the network against plain.py, written with torch.nn from the paper's figure; the planes' layout."""
+"""nervcodec.nn.network: the network against plain.py, written with torch.nn from the paper's
+figure; the planes' layout.
+"""
 
 import math
 from dataclasses import replace
@@ -19,12 +21,38 @@ from nervcodec.nn.planes import pack, to_uint8, unpack
 from nervcodec.training.initialization import initial_parameters
 
 N_FRAMES = 6
-PAPER = ModelConfig(19, 11, "rgb", "mlp", 2, 3, (Block(5, 4), Block(2, 6)), stem_hidden=10, stem_channels=3,
-                    pe_levels=5)
-OURS = ModelConfig(29, 23, "yuv", "grid", 3, 4, (Block(2, 5), Block(1, 4), Block(2, 3)),
-                   grids=(Grid(2, 2), Grid(3, 4)), biases="lean", pe_levels=3, activation="gelu-tanh", output="linear")
-MOVING = replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3), Grid(1, 6, 2)), motion_height=2,
-                 motion_width=3)
+PAPER = ModelConfig(
+    19,
+    11,
+    "rgb",
+    "mlp",
+    2,
+    3,
+    (Block(5, 4), Block(2, 6)),
+    stem_hidden=10,
+    stem_channels=3,
+    pe_levels=5,
+)
+OURS = ModelConfig(
+    29,
+    23,
+    "yuv",
+    "grid",
+    3,
+    4,
+    (Block(2, 5), Block(1, 4), Block(2, 3)),
+    grids=(Grid(2, 2), Grid(3, 4)),
+    biases="lean",
+    pe_levels=3,
+    activation="gelu-tanh",
+    output="linear",
+)
+MOVING = replace(
+    OURS,
+    grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3), Grid(1, 6, 2)),
+    motion_height=2,
+    motion_width=3,
+)
 CPU = torch.device("cpu")
 
 
@@ -49,18 +77,44 @@ def start_of(model: ModelConfig) -> dict[str, Tensor]:
 # --- the network ---
 
 
-@pytest.mark.parametrize("model", [PAPER, replace(PAPER, activation="gelu-tanh", output="linear"), OURS,
-                                   replace(OURS, biases="all", activation="gelu", output="tanh"),
-                                   replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3))),
-                                   replace(OURS, parts=(), grids=(*OURS.grids, Grid(2, 2, 1))),
-                                   MOVING, replace(MOVING, wavelet_levels=1), replace(MOVING, wavelet_levels=4),
-                                   *(replace(PAPER, parts=parts) for parts in
-                                     [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])])],
-                         ids=["paper", "paper's other options", "ours", "our other options", "finer grids",
-                              "NeRV with finer grids", "grids that move", "wavelets", "many halvings", "NeRV",
-                              "SCRBs alone", "no skip", "no scrb1", "no scrb2"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        PAPER,
+        replace(PAPER, activation="gelu-tanh", output="linear"),
+        OURS,
+        replace(OURS, biases="all", activation="gelu", output="tanh"),
+        replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3))),
+        replace(OURS, parts=(), grids=(*OURS.grids, Grid(2, 2, 1))),
+        MOVING,
+        replace(MOVING, wavelet_levels=1),
+        replace(MOVING, wavelet_levels=4),
+        *(
+            replace(PAPER, parts=parts)
+            for parts in [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])]
+        ),
+    ],
+    ids=[
+        "paper",
+        "paper's other options",
+        "ours",
+        "our other options",
+        "finer grids",
+        "NeRV with finer grids",
+        "grids that move",
+        "wavelets",
+        "many halvings",
+        "NeRV",
+        "SCRBs alone",
+        "no skip",
+        "no scrb1",
+        "no scrb2",
+    ],
+)
 def test_network_is_the_figure(model: ModelConfig) -> None:
-    """With the same weights the network gives the same planes as the paper's figure written with torch.nn."""
+    """With the same weights the network gives the same planes as the paper's figure written with
+    torch.nn.
+    """
     network, figure = Network(model, (N_FRAMES,), CPU), PlainNetwork(model, N_FRAMES)
     flat, frames = random_flat(network), torch.arange(N_FRAMES)
     figure.load_flat(flat)
@@ -76,7 +130,9 @@ def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
     parameters = random_parameters(network)
     with torch.no_grad():
         together = network(parameters, torch.tensor([5, 0, 3, 1, 4, 2]))
-        alone = torch.cat([network(parameters, torch.tensor([frame])) for frame in [5, 0, 3, 1, 4, 2]])
+        alone = torch.cat(
+            [network(parameters, torch.tensor([frame])) for frame in [5, 0, 3, 1, 4, 2]]
+        )
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
 
 
@@ -89,12 +145,16 @@ def test_tanh_output_stays_in_range() -> None:
 
 
 def test_bfloat16_parameters_give_float32_planes() -> None:
-    """Arithmetic follows the parameters, the planes are float32 and near those of float32 arithmetic."""
+    """Arithmetic follows the parameters, the planes are float32 and near those of float32
+    arithmetic.
+    """
     network = Network(OURS, (N_FRAMES,), CPU)
     parameters = random_parameters(network)
     with torch.no_grad():
         exact = network(parameters, torch.arange(N_FRAMES))
-        found = network({name: value.bfloat16() for name, value in parameters.items()}, torch.arange(N_FRAMES))
+        found = network(
+            {name: value.bfloat16() for name, value in parameters.items()}, torch.arange(N_FRAMES)
+        )
     assert found.dtype == torch.float32
     assert 0 < float((found - exact).abs().max()) < 0.1
 
@@ -103,7 +163,9 @@ def test_bfloat16_parameters_give_float32_planes() -> None:
 
 
 def test_split_gives_views_in_coded_order() -> None:
-    """Named tensors are the flat vector cut in coded order; to change one is to change the vector."""
+    """Named tensors are the flat vector cut in coded order; to change one is to change the
+    vector.
+    """
     network = Network(PAPER, (N_FRAMES,), CPU)
     flat = torch.zeros(sum(tensor.size for tensor in network.tensors))
     parts = network.split(flat)
@@ -135,7 +197,9 @@ def test_our_matrices_start_orthogonal() -> None:
     matrices = [part.flatten(1) for name, part in weights.items() if ".dw." not in name]
     assert matrices
     for matrix in matrices:
-        torch.testing.assert_close(torch.linalg.svdvals(matrix), torch.full((min(matrix.shape),), 0.7))
+        torch.testing.assert_close(
+            torch.linalg.svdvals(matrix), torch.full((min(matrix.shape),), 0.7)
+        )
 
 
 def test_our_depthwise_kernels_start_by_passing_on() -> None:
@@ -149,7 +213,9 @@ def test_our_depthwise_kernels_start_by_passing_on() -> None:
 def test_start_depends_on_the_seed_alone() -> None:
     """The same seed gives the same start, another one another."""
     network = Network(OURS, (N_FRAMES,), CPU)
-    first, again, other = (initial_parameters(network, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        initial_parameters(network, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -157,7 +223,9 @@ def test_start_depends_on_the_seed_alone() -> None:
 # --- tables ---
 
 
-@pytest.mark.parametrize(("n_frames", "levels", "base"), [(132, 40, 1.25), (1, 1, 1.25), (150, 64, 1.25), (7, 8, 2.0)])
+@pytest.mark.parametrize(
+    ("n_frames", "levels", "base"), [(132, 40, 1.25), (1, 1, 1.25), (150, 64, 1.25), (7, 8, 2.0)]
+)
 def test_positional_encoding_is_the_formula(n_frames: int, levels: int, base: float) -> None:
     """sin, then cos, of base^i pi t for t = frame / n_frames, in float64."""
     found = positional_encoding(n_frames, levels, base)
@@ -168,7 +236,12 @@ def test_positional_encoding_is_the_formula(n_frames: int, levels: int, base: fl
         np.testing.assert_allclose(found[frame], expected, rtol=0, atol=1e-9)
 
 
-SPANS = [(n_frames, n_keys) for n_frames in (1, 2, 5, 16, 132) for n_keys in (1, 2, 5, 33) if n_keys <= n_frames]
+SPANS = [
+    (n_frames, n_keys)
+    for n_frames in (1, 2, 5, 16, 132)
+    for n_keys in (1, 2, 5, 33)
+    if n_keys <= n_frames
+]
 
 
 @pytest.mark.parametrize(("n_frames", "n_keys"), SPANS)
@@ -191,7 +264,9 @@ def test_blend_holds_the_ends(n_frames: int, n_keys: int) -> None:
 
 def test_blend_is_symmetric_in_time() -> None:
     """Turning time around turns the keys around."""
-    np.testing.assert_allclose(blend_matrix(17, 5)[::-1, ::-1], blend_matrix(17, 5), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        blend_matrix(17, 5)[::-1, ::-1], blend_matrix(17, 5), rtol=0, atol=1e-12
+    )
 
 
 def test_a_key_a_frame_is_no_blend() -> None:
@@ -203,12 +278,29 @@ def test_a_key_a_frame_is_no_blend() -> None:
 
 
 def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
-    """What a grid [K, 1, 4, 6] gives under a motion [T, 2, rows, columns], shown by the head as it is: [T, 4, 6]."""
+    """What a grid [K, 1, 4, 6] gives under a motion [T, 2, rows, columns], shown by the head as it
+    is: [T, 4, 6].
+    """
     grids = (Grid(1, 1), Grid(1, -(-len(motion) // len(keys)), 1))
-    model = ModelConfig(6, 4, "rgb", "grid", 2, 3, (Block(2, 1),), grids=grids, parts=(), biases="lean",
-                        output="linear", motion_height=motion.shape[2], motion_width=motion.shape[3])
+    model = ModelConfig(
+        6,
+        4,
+        "rgb",
+        "grid",
+        2,
+        3,
+        (Block(2, 1),),
+        grids=grids,
+        parts=(),
+        biases="lean",
+        output="linear",
+        motion_height=motion.shape[2],
+        motion_width=motion.shape[3],
+    )
     network = Network(model, (len(motion),), CPU)
-    parameters = {name: torch.zeros_like(value) for name, value in random_parameters(network).items()}
+    parameters = {
+        name: torch.zeros_like(value) for name, value in random_parameters(network).items()
+    }
     parameters["stem.motion"], parameters["stem.grid2"] = motion, keys
     parameters["head.conv.weight"][0, 1, 1, 1] = 1  # red is the grid
     with torch.no_grad():
@@ -216,22 +308,31 @@ def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
 
 
 def test_a_key_is_taken_from_where_the_motion_says() -> None:
-    """One key in the middle of three frames: the frame before shows it moved one way, the one after the other way."""
+    """One key in the middle of three frames: the frame before shows it moved one way, the one after
+    the other way.
+    """
     key = torch.arange(24.0).view(1, 1, 4, 6) / 24
     motion = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]).view(3, 2, 1, 1) / MOTION_UNIT
     before, middle, after = moving_planes(motion, key)
     torch.testing.assert_close(middle, key[0, 0], rtol=0, atol=1e-6)
     torch.testing.assert_close(before[:, :-1], key[0, 0, :, 1:], rtol=0, atol=1e-6)
-    torch.testing.assert_close(before[:, -1], key[0, 0, :, -1], rtol=0, atol=1e-6)  # held at the edge
+    torch.testing.assert_close(
+        before[:, -1], key[0, 0, :, -1], rtol=0, atol=1e-6
+    )  # held at the edge
     torch.testing.assert_close(after[:2], key[0, 0, 2:], rtol=0, atol=1e-6)
 
 
 def test_only_differences_of_motion_count() -> None:
     """The same motion added to all frames changes nothing."""
     generator = torch.Generator().manual_seed(1)
-    motion, keys = torch.randn((5, 2, 2, 2), generator=generator), torch.randn((2, 1, 4, 6), generator=generator)
+    motion, keys = (
+        torch.randn((5, 2, 2, 2), generator=generator),
+        torch.randn((2, 1, 4, 6), generator=generator),
+    )
     everywhere = torch.randn((1, 2, 2, 2), generator=generator)
-    torch.testing.assert_close(moving_planes(motion, keys), moving_planes(motion + everywhere, keys), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        moving_planes(motion, keys), moving_planes(motion + everywhere, keys), rtol=0, atol=1e-4
+    )
 
 
 def test_no_motion_is_a_blend() -> None:
@@ -246,12 +347,18 @@ def test_no_motion_is_a_blend() -> None:
 
 
 def test_motion_keeps_its_precision() -> None:
-    """In bfloat16 all parameters are rounded but the motion, of which a thousandth of a sample counts."""
+    """In bfloat16 all parameters are rounded but the motion, of which a thousandth of a sample
+    counts.
+    """
     network = Network(MOVING, (N_FRAMES,), CPU)
     flat = torch.full((sum(tensor.size for tensor in network.tensors),), 3.001)
     named = network.split(flat, torch.bfloat16)
-    assert named["stem.motion"].dtype == torch.float32 and float(named["stem.motion"].max()) == float(flat[0])
-    assert all(value.dtype == torch.bfloat16 for name, value in named.items() if name != "stem.motion")
+    assert named["stem.motion"].dtype == torch.float32 and float(
+        named["stem.motion"].max()
+    ) == float(flat[0])
+    assert all(
+        value.dtype == torch.bfloat16 for name, value in named.items() if name != "stem.motion"
+    )
 
 
 # --- shots ---
@@ -260,43 +367,69 @@ def test_motion_keeps_its_precision() -> None:
 SHOTS = (2, 3, 1)
 
 
-@pytest.mark.parametrize("model", [OURS, MOVING, replace(MOVING, wavelet_levels=2)], ids=["still", "moves", "halved"])
+@pytest.mark.parametrize(
+    "model", [OURS, MOVING, replace(MOVING, wavelet_levels=2)], ids=["still", "moves", "halved"]
+)
 def test_a_shot_knows_nothing_of_the_others(model: ModelConfig) -> None:
-    """A shot's frames are those of a segment that has this shot alone, with its keys and the same weights."""
+    """A shot's frames are those of a segment that has this shot alone, with its keys and the same
+    weights.
+    """
     network = Network(model, SHOTS, CPU)
     generator = torch.Generator().manual_seed(3)
     flat = [0.5 * torch.randn(tensor.shape, generator=generator) for tensor in network.tensors]
     with torch.no_grad():
-        whole = network(network.split(torch.cat([value.flatten() for value in flat])), torch.arange(sum(SHOTS)))
+        whole = network(
+            network.split(torch.cat([value.flatten() for value in flat])), torch.arange(sum(SHOTS))
+        )
     for shot, length in enumerate(SHOTS):
         alone = Network(model, (length,), CPU)
-        own = [torch.split(value, list(tensor.keys))[shot] if tensor.keys else value
-               for value, tensor in zip(flat, network.tensors, strict=True)]
+        own = [
+            torch.split(value, list(tensor.keys))[shot] if tensor.keys else value
+            for value, tensor in zip(flat, network.tensors, strict=True)
+        ]
         first = sum(SHOTS[:shot])
         with torch.no_grad():
-            found = alone(alone.split(torch.cat([value.flatten() for value in own])), torch.arange(length))
-        torch.testing.assert_close(found, whole[first:first + length], rtol=0, atol=1e-4)
+            found = alone(
+                alone.split(torch.cat([value.flatten() for value in own])), torch.arange(length)
+            )
+        torch.testing.assert_close(found, whole[first : first + length], rtol=0, atol=1e-4)
 
 
 def test_motion_starts_anew_with_each_shot() -> None:
     """The motion that a fit starts from is that of each shot by itself."""
     rng = np.random.default_rng(4)
-    scene = rng.integers(0, 256, (2, MOVING.n_planes, 8 * MOVING.plane_height, 8 * MOVING.plane_width), np.uint8)
-    target = torch.from_numpy(np.concatenate([
-        np.stack([scene[i, :, t:t + MOVING.plane_height, :MOVING.plane_width] for t in range(length)])
-        for i, length in enumerate((4, 2))]))
-    both, first, second = (initial_parameters(Network(MOVING, shots, CPU), torch.Generator().manual_seed(0), frames)
-                           for shots, frames in (((4, 2), target), ((4,), target[:4]), ((2,), target[4:])))
+    scene = rng.integers(
+        0, 256, (2, MOVING.n_planes, 8 * MOVING.plane_height, 8 * MOVING.plane_width), np.uint8
+    )
+    target = torch.from_numpy(
+        np.concatenate(
+            [
+                np.stack(
+                    [
+                        scene[i, :, t : t + MOVING.plane_height, : MOVING.plane_width]
+                        for t in range(length)
+                    ]
+                )
+                for i, length in enumerate((4, 2))
+            ]
+        )
+    )
+    both, first, second = (
+        initial_parameters(Network(MOVING, shots, CPU), torch.Generator().manual_seed(0), frames)
+        for shots, frames in (((4, 2), target), ((4,), target[:4]), ((2,), target[4:]))
+    )
     size = 2 * MOVING.motion_height * MOVING.motion_width
-    torch.testing.assert_close(both[:6 * size], torch.cat([first[:4 * size], second[:2 * size]]))
-    assert both[:4 * size].any() and both[4 * size:6 * size].any()
+    torch.testing.assert_close(both[: 6 * size], torch.cat([first[: 4 * size], second[: 2 * size]]))
+    assert both[: 4 * size].any() and both[4 * size : 6 * size].any()
 
 
 # --- planes ---
 
 
 def plane_model(colorspace: str, width: int, height: int) -> ModelConfig:
-    return ModelConfig(width, height, colorspace, "grid", height, width, (Block(1, 1),), grids=(Grid(1, 1),))
+    return ModelConfig(
+        width, height, colorspace, "grid", height, width, (Block(1, 1),), grids=(Grid(1, 1),)
+    )
 
 
 @pytest.mark.parametrize("colorspace", COLORSPACES)
@@ -315,7 +448,9 @@ def test_unpack_inverts_pack(make_clip: MakeClip, colorspace: str, width: int, h
 
 
 def test_luma_phases_are_those_of_the_document(make_clip: MakeClip) -> None:
-    """Planes 0 to 3 are luma at even and odd rows and columns; a missing last one repeats the one before."""
+    """Planes 0 to 3 are luma at even and odd rows and columns; a missing last one repeats the one
+    before.
+    """
     frames = make_clip("yuv420", 1, 5, 3)
     luma, packed = frames.planes[0][0], pack(frames, plane_model("yuv", 5, 3))[0]
     np.testing.assert_array_equal(packed[0], luma[0::2, 0::2])

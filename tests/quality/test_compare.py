@@ -1,4 +1,6 @@
-"""nervcodec.quality.compare: every figure against whom it is named after, and what happens where one cannot be had."""
+"""nervcodec.quality.compare: every figure against whom it is named after, and what happens where
+one cannot be had.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +63,12 @@ def written(path: Path, frames: Frames, rate: Fraction = NTSC) -> Path:
     return path
 
 
-def compared(folder: Path, a: Frames, b: Frames, rate: Fraction = NTSC, **options: Any) -> Comparison:
-    return compare(written(folder / "a.y4m", a, rate), written(folder / "b.y4m", b, rate), **options)
+def compared(
+    folder: Path, a: Frames, b: Frames, rate: Fraction = NTSC, **options: Any
+) -> Comparison:
+    return compare(
+        written(folder / "a.y4m", a, rate), written(folder / "b.y4m", b, rate), **options
+    )
 
 
 def stats(name: str, folder: Path, a: Frames, b: Frames, rate: Fraction = NTSC) -> str:
@@ -76,14 +82,21 @@ def stats(name: str, folder: Path, a: Frames, b: Frames, rate: Fraction = NTSC) 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (61, 47)])
 def test_psnr_is_that_of_ffmpegs_filter(tmp_path: Path, width: int, height: int) -> None:
-    """PSNR of every plane of every frame equals what FFmpeg's filter psnr prints, to its last digit."""
+    """PSNR of every plane of every frame equals what FFmpeg's filter psnr prints, to its last
+    digit.
+    """
     a = noise(1, width=width, height=height)
     b = near(a, 2)
-    theirs = [dict(re.findall(r"(psnr_\w+):(\S+)", line)) for line in stats("psnr", tmp_path, a, b).splitlines()]
+    theirs = [
+        dict(re.findall(r"(psnr_\w+):(\S+)", line))
+        for line in stats("psnr", tmp_path, a, b).splitlines()
+    ]
     ours = compared(tmp_path, a, b).per_frame
     assert len(theirs) == 3
     for plane in "yuv":
-        assert [f"{value:.2f}" for value in ours[f"psnr_{plane}"]] == [line[f"psnr_{plane}"] for line in theirs]
+        assert [f"{value:.2f}" for value in ours[f"psnr_{plane}"]] == [
+            line[f"psnr_{plane}"] for line in theirs
+        ]
 
 
 def test_ssim_and_ms_ssim_are_those_of_pytorch_msssim(tmp_path: Path) -> None:
@@ -93,7 +106,9 @@ def test_ssim_and_ms_ssim_are_those_of_pytorch_msssim(tmp_path: Path) -> None:
     found = compared(tmp_path, a, b)
     luma = [torch.from_numpy(frames.planes[0].astype(np.float32)) for frames in (a, b)]
     for name, measure in (("ssim", ssim), ("ms_ssim", ms_ssim)):
-        theirs = [float(measure(x[None, None], y[None, None], data_range=255)) for x, y in zip(*luma)]
+        theirs = [
+            float(measure(x[None, None], y[None, None], data_range=255)) for x, y in zip(*luma)
+        ]
         assert 0.1 < min(theirs) and max(theirs) < 0.99
         assert found.per_frame[name] == pytest.approx(theirs, abs=1e-6)
         assert asdict(found.quality)[name] == pytest.approx(sum(theirs) / 2, abs=1e-6)
@@ -109,12 +124,15 @@ def test_xpsnr_is_that_of_ffmpegs_filter(tmp_path: Path, rate: Fraction) -> None
     assert found.xpsnr is not None and found.xpsnr_reason is None
     for plane in "yuv":
         assert [f"{value:.4f}" for value in found.per_frame[f"xpsnr_{plane}"]] == re.findall(
-            rf"XPSNR {plane}: (\S+)", text)
+            rf"XPSNR {plane}: (\S+)", text
+        )
         assert f"  {plane}: {found.xpsnr[plane]:.4f}" in text.splitlines()[-1]
 
 
 def test_xpsnr_knows_the_frame_rate(tmp_path: Path) -> None:
-    """Above 32 frames a second XPSNR looks at two earlier frames instead of one, so the rate has to reach it."""
+    """Above 32 frames a second XPSNR looks at two earlier frames instead of one, so the rate has to
+    reach it.
+    """
     a = noise(1, 6)
     found = []
     for rate in (24, 60):
@@ -133,11 +151,20 @@ def test_xpsnr_weighs_by_the_reference(tmp_path: Path) -> None:
     assert f"{found.per_frame['xpsnr_y'][0]:.4f}" not in stats("xpsnr", tmp_path, b, a)
 
 
-@pytest.mark.parametrize(("width", "height", "reason"), [
-    (45, 45, None), (44, 46, "XPSNR needs 2025 pixels a frame or more, not 44x46"),
-    (1, 1, "XPSNR needs 2025 pixels a frame or more, not 1x1")])
-def test_small_frames_have_no_xpsnr(tmp_path: Path, width: int, height: int, reason: str | None) -> None:
-    """Frames on which FFmpeg's filter would divide by zero are kept away from it, with the reason."""
+@pytest.mark.parametrize(
+    ("width", "height", "reason"),
+    [
+        (45, 45, None),
+        (44, 46, "XPSNR needs 2025 pixels a frame or more, not 44x46"),
+        (1, 1, "XPSNR needs 2025 pixels a frame or more, not 1x1"),
+    ],
+)
+def test_small_frames_have_no_xpsnr(
+    tmp_path: Path, width: int, height: int, reason: str | None
+) -> None:
+    """Frames on which FFmpeg's filter would divide by zero are kept away from it, with the
+    reason.
+    """
     a = noise(1, 2, width, height)
     found = compared(tmp_path, a, near(a, 2))
     assert found.xpsnr_reason == reason and (found.xpsnr is None) == (reason is not None)
@@ -148,13 +175,20 @@ def test_equal_videos(tmp_path: Path) -> None:
     """Without any difference every PSNR and XPSNR is 100 dB and every SSIM is 1."""
     a = noise(1, 2, 170, 164)
     found = compared(tmp_path, a, a)
-    psnr = {found.quality.y_db, found.quality.yuv611_db, found.quality.rgb_db, *found.pooled_db.values()}
+    psnr = {
+        found.quality.y_db,
+        found.quality.yuv611_db,
+        found.quality.rgb_db,
+        *found.pooled_db.values(),
+    }
     assert psnr == {100.0} and found.xpsnr == {"y": 100.0, "u": 100.0, "v": 100.0}
     assert [found.quality.ssim, found.quality.ms_ssim] == pytest.approx([1, 1])
 
 
 def test_pooled_psnr_is_of_the_mean_error(tmp_path: Path) -> None:
-    """The PSNR of the mean squared error is the formula's, and lower than the mean of the frames' PSNRs."""
+    """The PSNR of the mean squared error is the formula's, and lower than the mean of the frames'
+    PSNRs.
+    """
     a = noise(1)
     b = near(a, 2)
     found = compared(tmp_path, a, b)
@@ -164,7 +198,9 @@ def test_pooled_psnr_is_of_the_mean_error(tmp_path: Path) -> None:
 
 
 def test_frames_come_in_order_whatever_the_groups(tmp_path: Path) -> None:
-    """More frames than are read at once keep their order: an error in frame 12 shows in frame 12 alone."""
+    """More frames than are read at once keep their order: an error in frame 12 shows in frame 12
+    alone.
+    """
     a = noise(1, 20, 16, 12)
     b = Frames.concatenate([a])
     b.planes[0][12] ^= 1
@@ -181,9 +217,20 @@ def test_the_first_frames_alone(tmp_path: Path) -> None:
     assert found.form.n_frames == len(found.per_frame["psnr_y"]) == 2
 
 
-@pytest.mark.parametrize(("n_frames", "message"), [
-    (None, "there are 5 and 3 frames; legal: equal numbers, or --frames N to compare the first N, up to 3"),
-    (0, "frames is 0; legal: 1 to 3, which both videos have"), (4, "frames is 4; legal: 1 to 3")])
+@pytest.mark.parametrize(
+    ("n_frames", "message"),
+    [
+        (
+            None,
+            (
+                "there are 5 and 3 frames; legal: equal numbers, or --frames N to compare the first"
+                " N, up to 3"
+            ),
+        ),
+        (0, "frames is 0; legal: 1 to 3, which both videos have"),
+        (4, "frames is 4; legal: 1 to 3"),
+    ],
+)
 def test_frames_that_are_not_there(tmp_path: Path, n_frames: int | None, message: str) -> None:
     """Another number of frames than both have is refused."""
     with pytest.raises(ConfigError, match=message):
@@ -200,34 +247,55 @@ def test_other_rates_are_noted(tmp_path: Path) -> None:
     """Different frame rates are compared frame by frame with a note."""
     a = written(tmp_path / "a.y4m", noise(1), Fraction(25))
     found = compare(a, written(tmp_path / "b.y4m", noise(1), Fraction(50)))
-    assert found.notes == ("frame rates are 25 and 50; frames are compared one by one all the same",)
+    assert found.notes == (
+        "frame rates are 25 and 50; frames are compared one by one all the same",
+    )
     assert compare(a, a).notes == ()
 
 
 def test_rgb_against_its_source(tmp_path: Path) -> None:
     """A folder of PNG made from 4:2:0 by our conversion has no error in RGB against it."""
     a = noise(1, 2)
-    found = compare(written(tmp_path / "a.y4m", a), written(tmp_path / "b", yuv420_to_rgb(a, ColorTags())))
+    found = compare(
+        written(tmp_path / "a.y4m", a), written(tmp_path / "b", yuv420_to_rgb(a, ColorTags()))
+    )
     assert found.quality.rgb_db == 100 and found.quality.y_db < 100
 
 
 def test_progress(tmp_path: Path) -> None:
     """Progress counts frames up to all of them."""
     seen: list[tuple[int, int]] = []
-    compared(tmp_path, noise(1, 20, 16, 12), noise(1, 20, 16, 12), on_progress=lambda *counts: seen.append(counts))
+    compared(
+        tmp_path,
+        noise(1, 20, 16, 12),
+        noise(1, 20, 16, 12),
+        on_progress=lambda *counts: seen.append(counts),
+    )
     assert seen == [(8, 20), (16, 20), (20, 20)]
 
 
 def test_csv_has_a_row_a_frame(tmp_path: Path) -> None:
-    """The CSV file has every frame's number and figures, exactly, and is not written over another."""
+    """The CSV file has every frame's number and figures, exactly, and is not written over
+    another.
+    """
     a = noise(1)
     found = compared(tmp_path, a, near(a, 2))
     write_csv(found, tmp_path / "frames.csv")
     with open(tmp_path / "frames.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["frame"] for row in rows] == ["0", "1", "2"]
-    assert list(rows[0]) == ["frame", "psnr_y", "psnr_u", "psnr_v", "psnr_rgb", "psnr_yuv611", "ssim", "xpsnr_y",
-                             "xpsnr_u", "xpsnr_v"]
+    assert list(rows[0]) == [
+        "frame",
+        "psnr_y",
+        "psnr_u",
+        "psnr_v",
+        "psnr_rgb",
+        "psnr_yuv611",
+        "ssim",
+        "xpsnr_y",
+        "xpsnr_u",
+        "xpsnr_v",
+    ]
     for name, values in found.per_frame.items():
         assert [float(row[name]) for row in rows] == values
     with pytest.raises(OutputExists):
@@ -235,7 +303,9 @@ def test_csv_has_a_row_a_frame(tmp_path: Path) -> None:
 
 
 def test_json_has_every_figure(tmp_path: Path) -> None:
-    """The JSON object is standard JSON with the means, the frames' figures and the reasons for what is missing."""
+    """The JSON object is standard JSON with the means, the frames' figures and the reasons for what
+    is missing.
+    """
     a = noise(1)
     found = compared(tmp_path, a, near(a, 2))
     content = json.loads(json.dumps(found.as_json(), allow_nan=False))
@@ -266,26 +336,37 @@ def vmaf_program(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> No
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
 
 
-def test_without_filters_the_reasons_stand_there(tmp_path: Path, no_filters: None,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_filters_the_reasons_stand_there(
+    tmp_path: Path, no_filters: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where neither filter nor program is there, XPSNR and VMAF are None and say why."""
     monkeypatch.setenv("PATH", str(tmp_path))
     found = compared(tmp_path, noise(1), noise(1))
     assert (found.xpsnr, found.xpsnr_reason) == (None, "this FFmpeg has no filter xpsnr")
     assert (found.vmaf, found.vmaf_reason) == (
-        None, "there is neither FFmpeg's filter libvmaf nor a program vmaf")
+        None,
+        "there is neither FFmpeg's filter libvmaf nor a program vmaf",
+    )
     assert tools.tools_here() == []
 
 
-def test_vmaf_by_its_program(tmp_path: Path, no_filters: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program gets both videos whole, as .y4m, reference first, and its frames' scores are averaged."""
-    vmaf_program(tmp_path, monkeypatch, """
+def test_vmaf_by_its_program(
+    tmp_path: Path, no_filters: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program gets both videos whole, as .y4m, reference first, and its frames' scores are
+    averaged.
+    """
+    vmaf_program(
+        tmp_path,
+        monkeypatch,
+        """
 words = [word for word in sys.argv[1:] if word != "--json"]
 options = dict(zip(words[::2], words[1::2]))
 first, second = (open(options[name], "rb").read().split(b"FRAME\\n")[1:] for name in ("-r", "-d"))
 scores = [float(a[0] - b[0]) for a, b in zip(first, second)]
 json.dump({"frames": [{"metrics": {"vmaf": score}} for score in scores]}, open(options["-o"], "w"))
-""")
+""",
+    )
     a, b = noise(1), noise(2)
     found = compared(tmp_path, a, b)
     expected = [float(int(x[0, 0]) - int(y[0, 0])) for x, y in zip(a.planes[0], b.planes[0])]
@@ -304,6 +385,7 @@ def test_vmaf_that_fails(tmp_path: Path, no_filters: None, monkeypatch: pytest.M
 
 def test_vmaf_by_ffmpegs_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FFmpeg's filter libvmaf gets the distorted video first, and its log is read."""
+
     class Stats:
         """Stands in for the filter."""
 

@@ -1,4 +1,6 @@
-"""nervcodec.quality.metrics: distortion and rate against the formulas, written out a second time here."""
+"""nervcodec.quality.metrics: distortion and rate against the formulas, written out a second time
+here.
+"""
 
 import math
 import subprocess
@@ -16,7 +18,9 @@ from nervcodec.video.frames import Frames, Plane
 TAGS = ColorTags(matrix=6, full_range=False)
 
 
-def noise(seed: int, layout: str = "yuv420", n_frames: int = 3, width: int = 20, height: int = 18) -> Frames:
+def noise(
+    seed: int, layout: str = "yuv420", n_frames: int = 3, width: int = 20, height: int = 18
+) -> Frames:
     rng = np.random.default_rng(seed)
     frames = Frames.empty(layout, n_frames, width, height)
     for plane in frames.planes:
@@ -45,7 +49,9 @@ def test_frame_mse_is_the_formula() -> None:
     assert list(got) == ["y", "u", "v"]
     for k, name in enumerate("yuv"):
         assert got[name].dtype == np.float64
-        assert got[name].tolist() == pytest.approx([mse(ref.planes[k][t], dist.planes[k][t]) for t in range(3)])
+        assert got[name].tolist() == pytest.approx(
+            [mse(ref.planes[k][t], dist.planes[k][t]) for t in range(3)]
+        )
 
 
 def test_frame_mse_has_no_wrap_around() -> None:
@@ -55,7 +61,11 @@ def test_frame_mse_has_no_wrap_around() -> None:
         plane[:] = 0
     for plane in white.planes:
         plane[:] = 255
-    assert frame_mse(black, white)["r"].tolist() == frame_mse(white, black)["b"].tolist() == [65025.0] * 3
+    assert (
+        frame_mse(black, white)["r"].tolist()
+        == frame_mse(white, black)["b"].tolist()
+        == [65025.0] * 3
+    )
 
 
 @pytest.mark.parametrize("error, expected", [(1.0, 48.1308), (65025.0, 0.0), (0.0, math.inf)])
@@ -70,15 +80,22 @@ def test_psnr_of_another_peak() -> None:
 
 
 def test_means_are_over_frames() -> None:
-    """Every figure is the mean of the frames' PSNRs; 6:1:1 weighs planes by frame, RGB pools its planes by frame."""
+    """Every figure is the mean of the frames' PSNRs; 6:1:1 weighs planes by frame, RGB pools its
+    planes by frame.
+    """
     ref, dist = noise(1), noise(2)
     got = measured(ref, dist).result()
     planes = [[db(mse(ref.planes[k][t], dist.planes[k][t])) for t in range(3)] for k in range(3)]
-    assert (got.y_db, got.u_db, got.v_db) == pytest.approx(tuple(np.mean(plane) for plane in planes))
+    assert (got.y_db, got.u_db, got.v_db) == pytest.approx(
+        tuple(np.mean(plane) for plane in planes)
+    )
     weighted = [(6 * y + u + v) / 8 for y, u, v in zip(*planes)]
     assert (got.yuv611_db, got.worst_yuv611_db) == pytest.approx((np.mean(weighted), min(weighted)))
     a, b = yuv420_to_rgb(ref, TAGS), yuv420_to_rgb(dist, TAGS)
-    rgb = [db(np.mean([mse(a.planes[k][t], b.planes[k][t]) for k in range(3)]).item()) for t in range(3)]
+    rgb = [
+        db(np.mean([mse(a.planes[k][t], b.planes[k][t]) for k in range(3)]).item())
+        for t in range(3)
+    ]
     assert (got.rgb_db, got.worst_rgb_db) == pytest.approx((np.mean(rgb), min(rgb)))
     assert (got.n_frames, got.worst_frame) == (3, int(np.argmin(rgb)))
 
@@ -101,10 +118,15 @@ def test_identical_frames_count_as_100_db() -> None:
 
 
 def test_rgb_is_compared_as_rgb() -> None:
-    """Where both sides are RGB, rgb is measured on them directly and Y, U, V on their conversion."""
+    """Where both sides are RGB, rgb is measured on them directly and Y, U, V on their
+    conversion.
+    """
     ref, dist = noise(1, "rgb"), noise(2, "rgb")
     got = measured(ref, dist).result()
-    errors = [np.mean([mse(ref.planes[k][t], dist.planes[k][t]) for k in range(3)]).item() for t in range(3)]
+    errors = [
+        np.mean([mse(ref.planes[k][t], dist.planes[k][t]) for k in range(3)]).item()
+        for t in range(3)
+    ]
     assert got.rgb_db == pytest.approx(np.mean([db(error) for error in errors]))
     converted = measured(rgb_to_yuv420(ref, TAGS), rgb_to_yuv420(dist, TAGS)).result()
     assert (got.y_db, got.u_db, got.v_db) == (converted.y_db, converted.u_db, converted.v_db)
@@ -133,7 +155,10 @@ def test_ssim_is_that_of_pytorch_msssim(name: str) -> None:
     ref, dist = luma_pair()
     meter = QualityMeter(TAGS, with_ssim=True)
     meter.add(ref, dist)
-    planes = ([torch.from_numpy(y.astype(np.float32))[None, None] for y in frames.planes[0]] for frames in (ref, dist))
+    planes = (
+        [torch.from_numpy(y.astype(np.float32))[None, None] for y in frames.planes[0]]
+        for frames in (ref, dist)
+    )
     theirs = [float(getattr(pytorch_msssim, name)(x, y, data_range=255)) for x, y in zip(*planes)]
     assert meter.series()[name] == pytest.approx(theirs, abs=1e-6)
     assert asdict(meter.result())[name] == pytest.approx(sum(theirs) / 2, abs=1e-6)
@@ -149,10 +174,17 @@ def test_ms_ssim_of_small_frames_is_none_with_the_reason(width: int, height: int
     assert got.ms_ssim_reason == f"MS-SSIM needs 161 pixels a side or more, not {width}x{height}"
 
 
-@pytest.mark.parametrize("width, height, reason", [
-    (11, 11, None), (10, 200, "SSIM needs 11 pixels a side or more, not 10x200"),
-    (200, 10, "SSIM needs 11 pixels a side or more, not 200x10")])
-def test_ssim_of_frames_smaller_than_its_window(width: int, height: int, reason: str | None) -> None:
+@pytest.mark.parametrize(
+    "width, height, reason",
+    [
+        (11, 11, None),
+        (10, 200, "SSIM needs 11 pixels a side or more, not 10x200"),
+        (200, 10, "SSIM needs 11 pixels a side or more, not 200x10"),
+    ],
+)
+def test_ssim_of_frames_smaller_than_its_window(
+    width: int, height: int, reason: str | None
+) -> None:
     """SSIM is measured from the size of its window on; below, it is None and says why."""
     ref = noise(1, n_frames=1, width=width, height=height)
     meter = QualityMeter(TAGS, with_ssim=True)
@@ -173,12 +205,16 @@ def test_series_have_every_frame() -> None:
     meter = measured(ref, dist)
     series = meter.series()
     assert list(series) == ["psnr_y", "psnr_u", "psnr_v", "psnr_rgb", "psnr_yuv611"]
-    assert series["psnr_u"] == pytest.approx([db(mse(ref.planes[1][t], dist.planes[1][t])) for t in range(3)])
+    assert series["psnr_u"] == pytest.approx(
+        [db(mse(ref.planes[1][t], dist.planes[1][t])) for t in range(3)]
+    )
     assert np.mean(series["psnr_yuv611"]) == pytest.approx(meter.result().yuv611_db)
 
 
 def test_pooled_psnr_is_of_the_mean_error() -> None:
-    """Pooled PSNR is that of the mean squared error over all frames, capped at 100 dB like the others."""
+    """Pooled PSNR is that of the mean squared error over all frames, capped at 100 dB like the
+    others.
+    """
     ref, dist = noise(1), noise(2)
     mixed = Frames.concatenate([ref[:1], dist[1:]])
     error = np.mean([mse(ref.planes[2][t], mixed.planes[2][t]) for t in range(3)]).item()
@@ -188,5 +224,8 @@ def test_pooled_psnr_is_of_the_mean_error() -> None:
 
 def test_importing_metrics_does_not_load_torch() -> None:
     """PSNR alone must not cost the seconds that torch takes to load."""
-    code = "import sys, nervcodec.quality.metrics; sys.exit('torch' in sys.modules or 'av' in sys.modules)"
+    code = (
+        "import sys, nervcodec.quality.metrics; sys.exit('torch' in sys.modules or 'av' in"
+        " sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

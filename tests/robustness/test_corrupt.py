@@ -1,4 +1,5 @@
-"""A damaged file is refused: cut at every byte, with every bit flipped, with any bytes wrong, with more at its end.
+"""A damaged file is refused: cut at every byte, with every bit flipped, with any bytes wrong, with
+more at its end.
 
 Where checksums were made to fit, the checks behind them hold.
 """
@@ -38,26 +39,53 @@ SMALL = Limits(side=256, pixels=1 << 14, frames=64, parameters=20_000, kmac=100,
 
 @pytest.fixture(scope="module")
 def files(small_file: bytes) -> Mapping[str, bytes]:
-    """A grid network of one segment, the paper's network in RGB, and two segments: real ones of some hundred bytes."""
-    mlp = ModelConfig(4, 2, "rgb", "mlp", 1, 2, (Block(2, 2),), stem_hidden=2, stem_channels=1, pe_levels=2, bits=6)
+    """A grid network of one segment, the paper's network in RGB, and two segments: real ones of
+    some hundred bytes.
+    """
+    mlp = ModelConfig(
+        4,
+        2,
+        "rgb",
+        "mlp",
+        1,
+        2,
+        (Block(2, 2),),
+        stem_hidden=2,
+        stem_channels=1,
+        pe_levels=2,
+        bits=6,
+    )
     frames = Frames.empty("rgb", 2, 4, 2)
     for k, plane in enumerate(frames.planes):
         plane[:] = np.arange(16).reshape(2, 2, 4) * (9 + k)
-    rgb = write_file(Header(VideoFormat(4, 2, Fraction(25), 2, "rgb"), mlp),
-                     [encode_segment(frames, None, mlp, FitConfig(epochs=2))[0]], StoredQuality(psnr_rgb=20.0))
+    rgb = write_file(
+        Header(VideoFormat(4, 2, Fraction(25), 2, "rgb"), mlp),
+        [encode_segment(frames, None, mlp, FitConfig(epochs=2))[0]],
+        StoredQuality(psnr_rgb=20.0),
+    )
     one = read_file(small_file)
     header = Header(replace(one.header.format, n_frames=4), one.header.model)
-    return {"grid": small_file, "mlp": rgb, "two": write_file(header, one.segments * 2, StoredQuality(ms_ssim=0.9))}
+    return {
+        "grid": small_file,
+        "mlp": rgb,
+        "two": write_file(header, one.segments * 2, StoredQuality(ms_ssim=0.9)),
+    }
 
 
 def layout(data: bytes) -> tuple[int, int, list[tuple[int, int]]]:
-    """Where a good file's header and its index end, and where its sections begin and end, all with their checksums."""
+    """Where a good file's header and its index end, and where its sections begin and end, all with
+    their checksums.
+    """
     header_end = 16 + int(struct.unpack_from("<H", data, 10)[0])
     n_sections, at = struct.unpack_from("<I", data, header_end)[0], header_end + 4
     lengths = [struct.unpack_from("<BI", data, at + 5 * i)[1] for i in range(n_sections)]
     index_end = at + 5 * n_sections + 4
     ends = index_end + np.cumsum([length + 9 for length in lengths])
-    return header_end, index_end, [(int(end) - length - 9, int(end)) for end, length in zip(ends, lengths)]
+    return (
+        header_end,
+        index_end,
+        [(int(end) - length - 9, int(end)) for end, length in zip(ends, lengths)],
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,7 +133,9 @@ def samples(files: Mapping[str, bytes], n: int, seed: int) -> Iterator[tuple[lis
 
 
 def test_commands_refuse_damage_in_one_line(files: Mapping[str, bytes], shell: Shell) -> None:
-    """Of a hundred damaged files each command says in one line what is wrong, exits with 4 and writes nothing."""
+    """Of a hundred damaged files each command says in one line what is wrong, exits with 4 and
+    writes nothing.
+    """
     for command, data in samples(files, 100, seed=1):
         Path("a.nvpp").write_bytes(data)
         assert_refused(shell(*command), 4)
@@ -124,7 +154,9 @@ def test_fresh_processes_refuse_damage_at_once(files: Mapping[str, bytes], tmp_p
 
 
 def corrupted(data: bytes, first: int, stop: int, n: int, seed: int) -> Iterator[bytes]:
-    """So many copies of the data with one to eight of the bytes first .. stop-1 changed, none of them the data."""
+    """So many copies of the data with one to eight of the bytes first .. stop-1 changed, none of
+    them the data.
+    """
     rng = np.random.default_rng(seed)
     original, block = np.frombuffer(data, np.uint8), 4096
     for start in range(0, n, block):
@@ -139,7 +171,9 @@ def corrupted(data: bytes, first: int, stop: int, n: int, seed: int) -> Iterator
 
 
 def n_accepted(data: bytes, n: int, seed: int) -> int:
-    """How many of so many files with a damaged header or index are read as if nothing were wrong."""
+    """How many of so many files with a damaged header or index are read as if nothing were
+    wrong.
+    """
     found = 0
     for damaged in corrupted(data, 0, layout(data)[1], n, seed):
         try:
@@ -152,7 +186,9 @@ def n_accepted(data: bytes, n: int, seed: int) -> int:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_headers_are_noticed(files: Mapping[str, bytes], name: str) -> None:
-    """Of 20,000 files with up to eight wrong bytes in header and index none is accepted: each is a BitstreamError."""
+    """Of 20,000 files with up to eight wrong bytes in header and index none is accepted: each is a
+    BitstreamError.
+    """
     assert n_accepted(files[name], 20_000 // 3 + 1, seed=3) == 0
 
 
@@ -167,14 +203,16 @@ def repaired(damaged: bytes, original: bytes) -> bytes:
     data = bytearray(damaged)
     header_end, index_end, sections = layout(original)
     for number, (start, _) in enumerate(sections):
-        data[header_end + 4 + 5 * number:header_end + 9 + 5 * number] = data[start:start + 5]
+        data[header_end + 4 + 5 * number : header_end + 9 + 5 * number] = data[start : start + 5]
     for start, stop in ((0, header_end), (header_end, index_end), *sections):
-        data[stop - 4:stop] = struct.pack("<I", zlib.crc32(data[start:stop - 4]))
+        data[stop - 4 : stop] = struct.pack("<I", zlib.crc32(data[start : stop - 4]))
     return bytes(data)
 
 
 def outcome(damaged: bytes, path: Path) -> str:
-    """How far a file gets whose checksums fit: all that reads it may raise a BitstreamError, and nothing else."""
+    """How far a file gets whose checksums fit: all that reads it may raise a BitstreamError, and
+    nothing else.
+    """
     for read in (read_file, salvage):
         try:
             read(damaged)
@@ -197,7 +235,9 @@ def outcome(damaged: bytes, path: Path) -> str:
 
 
 def outcomes(data: bytes, n: int, seed: int, path: Path) -> dict[str, int]:
-    """How many files got how far that are wrong in header, sections or both, but have fitting checksums."""
+    """How many files got how far that are wrong in header, sections or both, but have fitting
+    checksums.
+    """
     found: dict[str, int] = {}
     header_end, index_end, _ = layout(data)
     for first, stop in ((12, header_end - 4), (index_end, len(data)), (12, len(data))):
@@ -208,15 +248,24 @@ def outcomes(data: bytes, n: int, seed: int, path: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_forged_checksums_meet_the_other_checks(files: Mapping[str, bytes], name: str, tmp_path: Path) -> None:
-    """Files with fitting checksums and up to eight wrong bytes are refused, or read, described and decoded."""
+def test_forged_checksums_meet_the_other_checks(
+    files: Mapping[str, bytes], name: str, tmp_path: Path
+) -> None:
+    """Files with fitting checksums and up to eight wrong bytes are refused, or read, described and
+    decoded.
+    """
     found = outcomes(files[name], 3000, 5, tmp_path / "a.nvpp")
-    assert set(found) == {"refused", "too large", "no stream", "accepted"} and sum(found.values()) == 3000
+    assert (
+        set(found) == {"refused", "too large", "no stream", "accepted"}
+        and sum(found.values()) == 3000
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_many_forged_checksums_meet_the_other_checks(files: Mapping[str, bytes], name: str, tmp_path: Path) -> None:
+def test_many_forged_checksums_meet_the_other_checks(
+    files: Mapping[str, bytes], name: str, tmp_path: Path
+) -> None:
     """The same of ten times as many."""
     assert sum(outcomes(files[name], 30_000, 6, tmp_path / "a.nvpp").values()) == 30_000
 
@@ -239,18 +288,25 @@ def test_two_files_in_a_row_are_refused(small_file: bytes) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_streams_give_symbols_or_an_error(files: Mapping[str, bytes], name: str) -> None:
-    """Where a checksum was forged, wrong streams decode to symbols within range or to a BitstreamError."""
+    """Where a checksum was forged, wrong streams decode to symbols within range or to a
+    BitstreamError.
+    """
     file = read_file(files[name])
     streams, n_refused = file.segments[0].streams, 0
     for i, stream in enumerate(streams):
         for at in range(len(stream)):
             for change in (0x01, 0x80, 0xFF):
-                wrong = stream[:at] + bytes([stream[at] ^ change]) + stream[at + 1:]
-                segment = Segment((file.segments[0].n_frames,), (*streams[:i], wrong, *streams[i + 1:]))
+                wrong = stream[:at] + bytes([stream[at] ^ change]) + stream[at + 1 :]
+                segment = Segment(
+                    (file.segments[0].n_frames,), (*streams[:i], wrong, *streams[i + 1 :])
+                )
                 try:
                     coded = decode_symbols_of(segment, file.header.model)
                 except BitstreamError:
                     n_refused += 1
                 else:
-                    assert max(abs(group.symbols).max() for group in coded) <= file.header.model.max_symbol
+                    assert (
+                        max(abs(group.symbols).max() for group in coded)
+                        <= file.header.model.max_symbol
+                    )
     assert n_refused > 0

@@ -1,4 +1,6 @@
-"""Writes that fail: one line, exit 6, nothing half written, and what was reached before is still good."""
+"""Writes that fail: one line, exit 6, nothing half written, and what was reached before is still
+good.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,22 @@ from shell import Result, Shell, write_clip
 from nervcodec.encoder.resume import Journal, folder_of
 
 # Two segments of two frames, a step an epoch, a checkpoint after every step.
-ENCODE = ("encode", "in.y4m", "out.nvpp", "--preset", "small-nerv", "--bits", "2", "--epochs", "2",
-          "--segment-frames", "2", "--checkpoint-every", "0", "--json")
+ENCODE = (
+    "encode",
+    "in.y4m",
+    "out.nvpp",
+    "--preset",
+    "small-nerv",
+    "--bits",
+    "2",
+    "--epochs",
+    "2",
+    "--segment-frames",
+    "2",
+    "--checkpoint-every",
+    "0",
+    "--json",
+)
 
 
 class Faults:
@@ -40,7 +56,8 @@ class Faults:
             (builtins, "open", lambda path, mode="r", *_, **__: path if "w" in mode else "/"),
             (Path, "mkdir", lambda path, **_: path),
             (Path, "unlink", lambda path, **_: path if path.name in ("fit", "fit.before") else "/"),
-            (Path, "write_bytes", lambda path, _: path))
+            (Path, "write_bytes", lambda path, _: path),
+        )
         for owner, name, path_of in watched:
             monkeypatch.setattr(owner, name, self._watched(name, getattr(owner, name), path_of))
 
@@ -48,7 +65,9 @@ class Faults:
         """From here on calls are counted; from that of a number on, from 1, so many fail."""
         self.calls, self._failing = [], range(failing, failing + n_failing) if failing else range(0)
 
-    def _watched(self, name: str, original: Callable[..., Any], path_of: Callable[..., Any]) -> Callable[..., Any]:
+    def _watched(
+        self, name: str, original: Callable[..., Any], path_of: Callable[..., Any]
+    ) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             path = path_of(*arguments, **options)
             path = self._folder / (path if isinstance(path, str | Path) else "/")
@@ -58,9 +77,10 @@ class Faults:
             self.calls.append(f"{name} {label}")
             if len(self.calls) in self._failing:
                 if name == "write_bytes":  # as on a full disk: what fitted is there
-                    original(arguments[0], arguments[1][:len(arguments[1]) // 2])
+                    original(arguments[0], arguments[1][: len(arguments[1]) // 2])
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return original(*arguments, **options)
+
         return call
 
 
@@ -76,13 +96,17 @@ def listing(folder: Path) -> list[str]:
 
 
 def one_line(result: Result, message: str) -> None:
-    """The result is that of a failed write: exit 6, nothing on stdout, one line on stderr (a pattern)."""
+    """The result is that of a failed write: exit 6, nothing on stdout, one line on stderr (a
+    pattern).
+    """
     assert (result.code, result.out) == (6, ""), result.err
     assert re.fullmatch(f"nervcodec: error: {message}\n", result.err), result.err
 
 
 def nothing_but(folder: Path, *names: str) -> None:
-    """The folder holds these, maybe what an encode goes on from, and no half-written file anywhere."""
+    """The folder holds these, maybe what an encode goes on from, and no half-written file
+    anywhere.
+    """
     assert set(listing(folder)) - {"out.nvpp.part"} == set(names)
     journal = listing(folder / "out.nvpp.part") if (folder / "out.nvpp.part").exists() else []
     assert not [name for name in journal if name.endswith(".new")]
@@ -93,7 +117,9 @@ def nothing_but(folder: Path, *names: str) -> None:
 
 @pytest.fixture
 def whole(shell: Shell, faults: Faults) -> tuple[bytes, list[str]]:
-    """The file that ENCODE makes where nothing fails, and the calls that write it; the file itself is gone again."""
+    """The file that ENCODE makes where nothing fails, and the calls that write it; the file itself
+    is gone again.
+    """
     faults.begin()
     assert shell(*ENCODE).code == 0
     nothing_but(shell.folder, "in.y4m", "out.nvpp")
@@ -109,32 +135,51 @@ def is_best_effort(call: str) -> bool:
 
 
 def test_the_calls_that_fail_below_are_those_that_count(whole: tuple[bytes, list[str]]) -> None:
-    """The layer sees each kind of write of an encode: folder, lock, checkpoints, segments, output, and their syncs."""
+    """The layer sees each kind of write of an encode: folder, lock, checkpoints, segments, output,
+    and their syncs.
+    """
     _, calls = whole
     assert len(calls) > 50
     assert calls[:2] == ["mkdir out.nvpp.part", "open out.nvpp.part/lock"]
     assert calls.count("replace out.nvpp.part/fit") == 4
     for path in ("out.nvpp.part/fit", "out.nvpp.part/segment-00000", "out.nvpp.part/segment-00001"):
         assert {f"write_bytes {path}.new", f"fsync {path}.new", f"replace {path}"} < set(calls)
-    assert calls[-8:] == ["open .nervcodec-.nvpp", "write_bytes .nervcodec-.nvpp", "write_bytes .nervcodec-.nvpp",
-                          "open .nervcodec-.nvpp", "fsync .nervcodec-.nvpp", "replace out.nvpp", "open .", "fsync ."]
+    assert calls[-8:] == [
+        "open .nervcodec-.nvpp",
+        "write_bytes .nervcodec-.nvpp",
+        "write_bytes .nervcodec-.nvpp",
+        "open .nervcodec-.nvpp",
+        "fsync .nervcodec-.nvpp",
+        "replace out.nvpp",
+        "open .",
+        "fsync .",
+    ]
 
 
-@pytest.mark.parametrize(("n_failing", "every"), [
-    (1, False), (1000, False), pytest.param(1, True, marks=pytest.mark.slow)], ids=["once", "for good", "every call"])
-def test_every_write_of_an_encode_may_fail(shell: Shell, faults: Faults, whole: tuple[bytes, list[str]],
-                                           n_failing: int, every: bool) -> None:
-    """Whichever call fails, it is exit 6 and one line; the same command then goes on and gives the same file."""
+@pytest.mark.parametrize(
+    ("n_failing", "every"),
+    [(1, False), (1000, False), pytest.param(1, True, marks=pytest.mark.slow)],
+    ids=["once", "for good", "every call"],
+)
+def test_every_write_of_an_encode_may_fail(
+    shell: Shell, faults: Faults, whole: tuple[bytes, list[str]], n_failing: int, every: bool
+) -> None:
+    """Whichever call fails, it is exit 6 and one line; the same command then goes on and gives the
+    same file.
+    """
     data, calls = whole
     output = shell.folder / "out.nvpp"
-    # Of calls that do the same to the same file the first stands for all, and of those that fail for good every third.
-    sample = [calls.index(call) for call in dict.fromkeys(calls)][::1 if n_failing == 1 else 3]
+    # Of calls that do the same to the same file the first stands for all, and of those that fail
+    # for good every third.
+    sample = [calls.index(call) for call in dict.fromkeys(calls)][:: 1 if n_failing == 1 else 3]
     for at in range(len(calls)) if every else sample:
         faults.begin(at + 1, n_failing)
         result = shell(*ENCODE)
-        reached = re.findall(r"^replace out\.nvpp\.part/(fit|segment)(?:-\d+)?$", "\n".join(faults.calls[:at]), re.M)
+        reached = re.findall(
+            r"^replace out\.nvpp\.part/(fit|segment)(?:-\d+)?$", "\n".join(faults.calls[:at]), re.M
+        )
         faults.begin()
-        if all(map(is_best_effort, calls[at:at + n_failing])):
+        if all(map(is_best_effort, calls[at : at + n_failing])):
             assert result.code == 0 and output.read_bytes() == data, calls[at]
         else:
             one_line(result, r"cannot write out\.nvpp\S*: Input/output error")
@@ -147,12 +192,16 @@ def test_every_write_of_an_encode_may_fail(shell: Shell, faults: Faults, whole: 
         output.unlink()
 
 
-def test_an_earlier_output_outlives_failures(shell: Shell, faults: Faults, whole: tuple[bytes, list[str]]) -> None:
+def test_an_earlier_output_outlives_failures(
+    shell: Shell, faults: Faults, whole: tuple[bytes, list[str]]
+) -> None:
     """Where -y was to replace an earlier file, it stands until the new one is whole."""
     data, calls = whole
     old = shell.folder / "out.nvpp"
     old.write_bytes(b"old")
-    for failing in range(calls.index("open .nervcodec-.nvpp") + 1, calls.index("replace out.nvpp") + 2):
+    for failing in range(
+        calls.index("open .nervcodec-.nvpp") + 1, calls.index("replace out.nvpp") + 2
+    ):
         faults.begin(failing)
         one_line(shell(*ENCODE, "-y"), r"cannot write out\.nvpp: Input/output error")
         faults.begin()
@@ -167,8 +216,12 @@ def test_an_earlier_output_outlives_failures(shell: Shell, faults: Faults, whole
 
 
 @pytest.fixture
-def crashed(shell: Shell, whole: tuple[bytes, list[str]], monkeypatch: pytest.MonkeyPatch) -> tuple[Path, bytes]:
-    """The folder of an encode that ended without a word after its fourth checkpoint, and its file were it whole."""
+def crashed(
+    shell: Shell, whole: tuple[bytes, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, bytes]:
+    """The folder of an encode that ended without a word after its fourth checkpoint, and its file
+    were it whole.
+    """
     original, n_left = Journal.add_checkpoint, [4]
 
     def add(journal: Journal, *arguments: Any) -> None:
@@ -188,7 +241,9 @@ def crashed(shell: Shell, whole: tuple[bytes, list[str]], monkeypatch: pytest.Mo
 
 def positions(n_bytes: int, n_positions: int) -> list[int]:
     """The digests' borders and a sample of the rest."""
-    return sorted({0, 1, 31, 32, 63, 64, n_bytes - 1, *range(65, n_bytes - 1, n_bytes // n_positions)})
+    return sorted(
+        {0, 1, 31, 32, 63, 64, n_bytes - 1, *range(65, n_bytes - 1, n_bytes // n_positions)}
+    )
 
 
 def cut(data: bytes, at: int) -> bytes:
@@ -196,14 +251,17 @@ def cut(data: bytes, at: int) -> bytes:
 
 
 def flipped(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 @pytest.mark.parametrize("harm", [cut, flipped])
 @pytest.mark.parametrize("n_positions", [6, pytest.param(300, marks=pytest.mark.slow)])
-def test_a_harmed_checkpoint_gives_way_to_the_one_before(shell: Shell, crashed: tuple[Path, bytes], n_positions: int,
-                                                         harm: Callable[[bytes, int], bytes]) -> None:
-    """Cut or flipped anywhere, the last checkpoint is not gone on from; the one before is, to the same file."""
+def test_a_harmed_checkpoint_gives_way_to_the_one_before(
+    shell: Shell, crashed: tuple[Path, bytes], n_positions: int, harm: Callable[[bytes, int], bytes]
+) -> None:
+    """Cut or flipped anywhere, the last checkpoint is not gone on from; the one before is, to the
+    same file.
+    """
     folder, data = crashed
     shutil.copytree(folder, folder.with_name("copy"))
     last = (folder / "fit").read_bytes()
@@ -212,38 +270,60 @@ def test_a_harmed_checkpoint_gives_way_to_the_one_before(shell: Shell, crashed: 
         result = shell(*ENCODE)
         assert result.code == 0, result.err
         assert [line.split(",")[0] for line in result.err.splitlines()] == [
-            "nervcodec: segment 1 of 2 was fitted before", "nervcodec: going on from fit epoch 1 of 2"], at
+            "nervcodec: segment 1 of 2 was fitted before",
+            "nervcodec: going on from fit epoch 1 of 2",
+        ], at
         assert (shell.folder / "out.nvpp").read_bytes() == data, at
         (shell.folder / "out.nvpp").unlink()
         shutil.copytree(folder.with_name("copy"), folder)
 
 
-@pytest.mark.parametrize(("names", "first_words"), [
-    ((), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
-    (("fit", "fit.before"), ["segment 1 of 2 was fitted before"]),
-    (("segment-00000",), []),  # segments are fitted in order, so that the second one's checkpoint comes too early
-    (("encode.json",), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
-    (("encode.json", "fit", "fit.before", "segment-00000"), []),
-], ids=["nothing", "both checkpoints", "segment", "encode.json", "everything"])
+@pytest.mark.parametrize(
+    ("names", "first_words"),
+    [
+        ((), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
+        (("fit", "fit.before"), ["segment 1 of 2 was fitted before"]),
+        (
+            ("segment-00000",),
+            [],
+        ),  # segments are fitted in order, so that the second one's checkpoint comes too early
+        (("encode.json",), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
+        (("encode.json", "fit", "fit.before", "segment-00000"), []),
+    ],
+    ids=["nothing", "both checkpoints", "segment", "encode.json", "everything"],
+)
 @pytest.mark.parametrize("harm", ["cut", "flipped", "gone"])
-def test_whatever_is_harmed_the_file_is_the_same(shell: Shell, crashed: tuple[Path, bytes], names: tuple[str, ...],
-                                                 first_words: list[str], harm: str) -> None:
+def test_whatever_is_harmed_the_file_is_the_same(
+    shell: Shell,
+    crashed: tuple[Path, bytes],
+    names: tuple[str, ...],
+    first_words: list[str],
+    harm: str,
+) -> None:
     """Without one of its files an encode goes on from what is left, and says from what."""
     folder, data = crashed
     for name in names:
         whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[:-1] if harm == "cut" else flipped(whole, len(whole) // 2))
+        (folder / name).write_bytes(
+            whole[:-1] if harm == "cut" else flipped(whole, len(whole) // 2)
+        )
         if harm == "gone":
             (folder / name).unlink()
     result = shell(*ENCODE)
     assert result.code == 0, result.err
-    assert [line.split(",")[0] for line in result.err.splitlines()] == [f"nervcodec: {words}" for words in first_words]
+    assert [line.split(",")[0] for line in result.err.splitlines()] == [
+        f"nervcodec: {words}" for words in first_words
+    ]
     assert (shell.folder / "out.nvpp").read_bytes() == data
     assert listing(shell.folder) == ["in.y4m", "out.nvpp"]
 
 
-def test_what_another_encode_has_reached_is_not_let_in(shell: Shell, crashed: tuple[Path, bytes]) -> None:
-    """Where encode.json is lost, segments and checkpoints of another input are not taken for this one's."""
+def test_what_another_encode_has_reached_is_not_let_in(
+    shell: Shell, crashed: tuple[Path, bytes]
+) -> None:
+    """Where encode.json is lost, segments and checkpoints of another input are not taken for this
+    one's.
+    """
     folder, data = crashed
     (folder / "encode.json").unlink()
     video = (shell.folder / "in.y4m").read_bytes()
@@ -260,9 +340,12 @@ def test_what_another_encode_has_reached_is_not_let_in(shell: Shell, crashed: tu
 
 @pytest.mark.parametrize("name", ["back.y4m", "back.mkv", "back"])
 @pytest.mark.parametrize("is_there", [False, True], ids=["new", "replaced"])
-def test_every_write_of_a_decode_may_fail(shell: Shell, faults: Faults, whole: tuple[bytes, list[str]], name: str,
-                                          is_there: bool) -> None:
-    """Whichever call fails, there is one line, no part of an output, and an earlier output is as it was."""
+def test_every_write_of_a_decode_may_fail(
+    shell: Shell, faults: Faults, whole: tuple[bytes, list[str]], name: str, is_there: bool
+) -> None:
+    """Whichever call fails, there is one line, no part of an output, and an earlier output is as it
+    was.
+    """
     (shell.folder / "in.nvpp").write_bytes(whole[0])
     target, decode = shell.folder / name, ("decode", "in.nvpp", name, "-y", "--json")
 
@@ -285,12 +368,19 @@ def test_every_write_of_a_decode_may_fail(shell: Shell, faults: Faults, whole: t
         calls = faults.calls
         faults.begin()
         if result.code == 0:
-            assert calls[failing - 1] in ("open .", "fsync .", "open .nervcodec-", "fsync .nervcodec-")
+            assert calls[failing - 1] in (
+                "open .",
+                "fsync .",
+                "open .nervcodec-",
+                "fsync .nervcodec-",
+            )
             assert content() == new
         else:
             one_line(result, f"cannot write {name}: Input/output error")
             assert content() == old
-        assert listing(shell.folder) == sorted(["in.nvpp", "in.y4m", *([name] if target.exists() else [])])
+        assert listing(shell.folder) == sorted(
+            ["in.nvpp", "in.y4m", *([name] if target.exists() else [])]
+        )
 
 
 def _emptied(target: Path) -> None:
@@ -304,7 +394,10 @@ def _emptied(target: Path) -> None:
 
 def limited(largest_file: int, folder: Path, *arguments: str) -> Result:
     """Runs a command in a process of its own, in which no file may grow beyond a size."""
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file}, {largest_file})); "
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file},"
+        f" {largest_file})); "
+    )
     code += "from nervcodec.cli.main import main; main()"
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -312,17 +405,27 @@ def limited(largest_file: int, folder: Path, *arguments: str) -> Result:
 
 
 def test_files_that_may_not_grow(shell: Shell, whole: tuple[bytes, list[str]]) -> None:
-    """An output that outgrows what is allowed is not there; the segments that did not are gone on from."""
+    """An output that outgrows what is allowed is not there; the segments that did not are gone on
+    from.
+    """
     data, _ = whole
-    encode = ["60" if argument == "0" else argument for argument in ENCODE]  # a checkpoint would be too large itself
-    one_line(limited(len(data) - 1, shell.folder, *encode, "--threads", "1"),
-             r"cannot write out\.nvpp: File too large")
+    encode = [
+        "60" if argument == "0" else argument for argument in ENCODE
+    ]  # a checkpoint would be too large itself
+    one_line(
+        limited(len(data) - 1, shell.folder, *encode, "--threads", "1"),
+        r"cannot write out\.nvpp: File too large",
+    )
     nothing_but(shell.folder, "in.y4m")
     result = shell(*encode)
-    assert result.err == "".join(f"nervcodec: segment {number} of 2 was fitted before\n" for number in (1, 2))
+    assert result.err == "".join(
+        f"nervcodec: segment {number} of 2 was fitted before\n" for number in (1, 2)
+    )
     assert result.code == 0 and (shell.folder / "out.nvpp").read_bytes() == data
-    one_line(limited(200, shell.folder, "decode", "out.nvpp", "back.y4m", "--json"),
-             r"cannot write back\.y4m: File too large")
+    one_line(
+        limited(200, shell.folder, "decode", "out.nvpp", "back.y4m", "--json"),
+        r"cannot write back\.y4m: File too large",
+    )
     assert listing(shell.folder) == ["in.y4m", "out.nvpp"]
 
 
@@ -333,8 +436,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small file system")
-    if not shutil.which("mount") or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode:
+    if (
+        not shutil.which("mount")
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True
+        ).returncode
+    ):
         pytest.skip("no file system can be mounted here")
     try:
         yield disk
@@ -342,8 +449,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_disk_that_is_full(shell: Shell, whole: tuple[bytes, list[str]], small_disk: Path) -> None:
-    """On a full disk encode and decode end with that reason and nothing half written; with room they do their work."""
+def test_a_disk_that_is_full(
+    shell: Shell, whole: tuple[bytes, list[str]], small_disk: Path
+) -> None:
+    """On a full disk encode and decode end with that reason and nothing half written; with room
+    they do their work.
+    """
     data, _ = whole
     filler = small_disk / "filler"
     filler.write_bytes(bytes(48 << 10))
@@ -357,9 +468,15 @@ def test_a_disk_that_is_full(shell: Shell, whole: tuple[bytes, list[str]], small
     (small_disk / "old.y4m").write_bytes(b"old")
     with pytest.raises(OSError, match="No space left"):
         filler.write_bytes(bytes(9 << 20))
-    one_line(shell("decode", "disk/out.nvpp", "disk/back.y4m", "--json"),
-             r"cannot write disk/back\.y4m: No space left on device")
-    one_line(shell("decode", "disk/out.nvpp", "disk/old.y4m", "--json", "-y"),
-             r"cannot write disk/old\.y4m: No space left on device")
+    one_line(
+        shell("decode", "disk/out.nvpp", "disk/back.y4m", "--json"),
+        r"cannot write disk/back\.y4m: No space left on device",
+    )
+    one_line(
+        shell("decode", "disk/out.nvpp", "disk/old.y4m", "--json", "-y"),
+        r"cannot write disk/old\.y4m: No space left on device",
+    )
     assert listing(small_disk) == ["filler", "old.y4m", "out.nvpp"]
-    assert (small_disk / "old.y4m").read_bytes() == b"old" and (small_disk / "out.nvpp").read_bytes() == data
+    assert (small_disk / "old.y4m").read_bytes() == b"old" and (
+        small_disk / "out.nvpp"
+    ).read_bytes() == data

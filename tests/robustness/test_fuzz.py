@@ -1,4 +1,6 @@
-"""The fuzzers' targets bear what the fuzzers begin with, and what a few thousand blind changes make of it."""
+"""The fuzzers' targets bear what the fuzzers begin with, and what a few thousand blind changes make
+of it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from fuzz_targets import decode_sections, parse, parser_seeds, section_seeds, with_checksums, write_seeds
+from fuzz_targets import (
+    decode_sections,
+    parse,
+    parser_seeds,
+    section_seeds,
+    with_checksums,
+    write_seeds,
+)
 from hostile import CASES, GOOD, flipped
 
 from nervcodec.errors import InvalidField
@@ -23,28 +32,46 @@ def changed(seeds: Iterable[bytes], n: int) -> Iterator[bytes]:
             at = rng.randrange(2, len(data) + 1)
             other = rng.choice(all_seeds)
             start = rng.randrange(len(other))
-            piece = rng.choice((bytes([rng.randrange(256)]), b"", bytes(data[max(at - 9, 0):at]),
-                                other[start:start + 9]))
-            data[at:at + rng.randrange(len(piece) + 2)] = piece
+            piece = rng.choice(
+                (
+                    bytes([rng.randrange(256)]),
+                    b"",
+                    bytes(data[max(at - 9, 0) : at]),
+                    other[start : start + 9],
+                )
+            )
+            data[at : at + rng.randrange(len(piece) + 2)] = piece
         yield bytes(data)
 
 
-@pytest.mark.parametrize(("target", "seeds"), [(parse, parser_seeds), (decode_sections, section_seeds)],
-                         ids=["parser", "sections"])
-def test_targets_bear_what_they_begin_with(target: Callable[[bytes], None],
-                                           seeds: Callable[[], Iterator[bytes]]) -> None:
-    """Seeds and two thousand changed ones are read or refused by a BitstreamError: nothing else comes out."""
+@pytest.mark.parametrize(
+    ("target", "seeds"),
+    [(parse, parser_seeds), (decode_sections, section_seeds)],
+    ids=["parser", "sections"],
+)
+def test_targets_bear_what_they_begin_with(
+    target: Callable[[bytes], None], seeds: Callable[[], Iterator[bytes]]
+) -> None:
+    """Seeds and two thousand changed ones are read or refused by a BitstreamError: nothing else
+    comes out.
+    """
     for data in (*seeds(), *changed(seeds(), 2000)):
         target(data)
 
 
 def test_checksums_are_made_to_fit() -> None:
-    """A wrong field is refused as such once its checksum fits; files whose checksums fit stay as they are."""
+    """A wrong field is refused as such once its checksum fits; files whose checksums fit stay as
+    they are.
+    """
     assert with_checksums(GOOD) == GOOD
-    assert all(with_checksums(case.data) == case.data for case in CASES if case.stage != "container")
+    assert all(
+        with_checksums(case.data) == case.data for case in CASES if case.stage != "container"
+    )
     for at in (len(GOOD) - 1, 68, 81):  # the checksums
         assert with_checksums(flipped(GOOD, at)) == GOOD
-    with pytest.raises(InvalidField, match="the network gives 2x1, less than the 3x1 it must cover"):
+    with pytest.raises(
+        InvalidField, match="the network gives 2x1, less than the 3x1 it must cover"
+    ):
         read_file(with_checksums(flipped(GOOD, 12)))
 
 

@@ -1,4 +1,6 @@
-"""What is read from a file is never run: no pickle, no eval, no shell, whether a file is decoded or gone on from."""
+"""What is read from a file is never run: no pickle, no eval, no shell, whether a file is decoded or
+gone on from.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,30 @@ from nervcodec.encoder.resume import Journal
 SOURCES = sorted(Path(nervcodec.__file__).parent.rglob("*.py"))
 DATA = Path(__file__).parents[1] / "data"
 FORBIDDEN: tuple[tuple[Any, str], ...] = (
-    (pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (shelve, "open"),
-    (torch, "load"), (torch.jit, "load"), (torch.hub, "load"),
-    (builtins, "eval"), (builtins, "exec"),  # not compile, of which numpy makes the syntax tree of an array's header
-    (os, "system"), (os, "popen"), (os, "fork"), (os, "posix_spawn"), (os, "execv"), (os, "execve"),
-    (subprocess, "Popen"))
-# Modules that run programs, none of them on the way from a file to its frames, and none of them through a shell.
+    (pickle, "load"),
+    (pickle, "loads"),
+    (pickle, "Unpickler"),
+    (shelve, "open"),
+    (torch, "load"),
+    (torch.jit, "load"),
+    (torch.hub, "load"),
+    (builtins, "eval"),
+    (builtins, "exec"),  # not compile, of which numpy makes the syntax tree of an array's header
+    (os, "system"),
+    (os, "popen"),
+    (os, "fork"),
+    (os, "posix_spawn"),
+    (os, "execv"),
+    (os, "execve"),
+    (subprocess, "Popen"),
+)
+# Modules that run programs, none of them on the way from a file to its frames, and none of them
+# through a shell.
 RUN_PROGRAMS = {
     "bench/adapters": "asks the programs of a bench for their versions",
     "bench/process": "runs the encoders and decoders that it compares",
-    "quality/tools": "runs the program vmaf where there is one"}
+    "quality/tools": "runs the program vmaf where there is one",
+}
 
 
 class Forbidden(Exception):
@@ -43,10 +59,14 @@ class Forbidden(Exception):
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on whatever could run code from a file raises Forbidden, as does numpy.load if it may unpickle."""
+    """From here on whatever could run code from a file raises Forbidden, as does numpy.load if it
+    may unpickle.
+    """
+
     def forbidden(name: str) -> Callable[..., Any]:
         def call(*_: Any, **__: Any) -> Any:
             raise Forbidden(name)
+
         return call
 
     original = np.load
@@ -62,13 +82,26 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(np, "load", load)
 
 
-@pytest.mark.parametrize("attempt", [
-    lambda: pickle.loads(pickle.dumps(3)), lambda: pickle.load(io.BytesIO(pickle.dumps(3))),
-    lambda: pickle.Unpickler(io.BytesIO()), lambda: shelve.open("x"), lambda: torch.load("x"),
-    lambda: eval("1"), lambda: exec("1"), lambda: os.system("true"), lambda: os.popen("true"), lambda: os.fork(),
-    lambda: os.execv("/bin/true", ["true"]), lambda: subprocess.run(["true"]),
-    lambda: subprocess.check_output("true", shell=True), lambda: np.load("x", allow_pickle=True),
-    lambda: np.load("x", None, True)])
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda: pickle.loads(pickle.dumps(3)),
+        lambda: pickle.load(io.BytesIO(pickle.dumps(3))),
+        lambda: pickle.Unpickler(io.BytesIO()),
+        lambda: shelve.open("x"),
+        lambda: torch.load("x"),
+        lambda: eval("1"),
+        lambda: exec("1"),
+        lambda: os.system("true"),
+        lambda: os.popen("true"),
+        lambda: os.fork(),
+        lambda: os.execv("/bin/true", ["true"]),
+        lambda: subprocess.run(["true"]),
+        lambda: subprocess.check_output("true", shell=True),
+        lambda: np.load("x", allow_pickle=True),
+        lambda: np.load("x", None, True),
+    ],
+)
 def test_the_guard_bites(monkeypatch: pytest.MonkeyPatch, attempt: Callable[[], object]) -> None:
     """Each way to run code, or to unpickle, is noticed."""
     with monkeypatch.context() as patch:
@@ -86,15 +119,29 @@ def files(shell: Shell) -> Iterator[Shell]:
 
 
 @pytest.mark.parametrize("file", ["grid_yuv.nvpp", "mlp_rgb.nvpp"])
-@pytest.mark.parametrize("command", [
-    ("decode", "{file}", "back.y4m"), ("decode", "{file}", "back.mkv"), ("decode", "{file}", "back"),
-    ("decode", "{file}", "back.y4m", "--salvage"), ("info", "{file}"), ("info", "{file}", "--json"),
-    ("verify", "{file}")], ids=" ".join)
-def test_reading_a_file_runs_no_code(files: Shell, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...],
-                                     file: str) -> None:
-    """decode, info and verify do their work where nothing may be unpickled, evaluated or started."""
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("decode", "{file}", "back.y4m"),
+        ("decode", "{file}", "back.mkv"),
+        ("decode", "{file}", "back"),
+        ("decode", "{file}", "back.y4m", "--salvage"),
+        ("info", "{file}"),
+        ("info", "{file}", "--json"),
+        ("verify", "{file}"),
+    ],
+    ids=" ".join,
+)
+def test_reading_a_file_runs_no_code(
+    files: Shell, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], file: str
+) -> None:
+    """decode, info and verify do their work where nothing may be unpickled, evaluated or
+    started.
+    """
     arguments = [word.format(file=file) for word in command]
-    first = files(*arguments, *(["-y"] if "back" in command[-1] else []))  # so that all that is imported late is here
+    first = files(
+        *arguments, *(["-y"] if "back" in command[-1] else [])
+    )  # so that all that is imported late is here
     assert first.code == 0, first.err
     for path in files.folder.glob("back*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -106,9 +153,24 @@ def test_reading_a_file_runs_no_code(files: Shell, monkeypatch: pytest.MonkeyPat
 
 
 def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An encode goes on from a segment and a checkpoint where nothing may be unpickled, evaluated or started."""
-    command = ("encode", "in.y4m", "out.nvpp", "--preset", "small-nerv", "--bits", "2", "--epochs", "2",
-               "--segment-frames", "2", "--checkpoint-every", "0")
+    """An encode goes on from a segment and a checkpoint where nothing may be unpickled, evaluated
+    or started.
+    """
+    command = (
+        "encode",
+        "in.y4m",
+        "out.nvpp",
+        "--preset",
+        "small-nerv",
+        "--bits",
+        "2",
+        "--epochs",
+        "2",
+        "--segment-frames",
+        "2",
+        "--checkpoint-every",
+        "0",
+    )
     write_clip(shell.folder / "in.y4m", 8, 6, 4)
     original, n_left = Journal.add_checkpoint, [0]
 
@@ -134,6 +196,7 @@ def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_checkpoint_with_a_pickle_is_none(shell: Shell) -> None:
     """A checkpoint that somebody made with a pickle in it, good digests and all, is not loaded."""
+
     class Harm:
         def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
             return os.mkdir, ("harmed",)
@@ -149,10 +212,15 @@ def test_a_checkpoint_with_a_pickle_is_none(shell: Shell) -> None:
 # The source
 
 
-_MODULES = re.compile(r"(c?pickle|cloudpickle|dill|joblib|jsonpickle|marshal|shelve|code|codeop|runpy|pty)(\..*)?",
-                      re.I)
-_NAMES = re.compile(r"(builtins\.)?(eval|exec|compile|__import__)|torch\.(|jit\.|hub\.)load"
-                    r"|os\.(system|popen|exec|spawn|posix_spawn|fork)\w*|.*pickle.*", re.I)
+_MODULES = re.compile(
+    r"(c?pickle|cloudpickle|dill|joblib|jsonpickle|marshal|shelve|code|codeop|runpy|pty)(\..*)?",
+    re.I,
+)
+_NAMES = re.compile(
+    r"(builtins\.)?(eval|exec|compile|__import__)|torch\.(|jit\.|hub\.)load"
+    r"|os\.(system|popen|exec|spawn|posix_spawn|fork)\w*|.*pickle.*",
+    re.I,
+)
 
 
 def code_that_runs_code(tree: ast.AST) -> Iterator[str]:
@@ -162,7 +230,9 @@ def code_that_runs_code(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names if _MODULES.fullmatch(alias.name))
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name for name in names if _MODULES.fullmatch(name) or _NAMES.fullmatch(name))
+            yield from (
+                name for name in names if _MODULES.fullmatch(name) or _NAMES.fullmatch(name)
+            )
         elif isinstance(node, ast.Name | ast.Attribute):
             if _NAMES.fullmatch(ast.unparse(node)):
                 yield ast.unparse(node)
@@ -170,23 +240,54 @@ def code_that_runs_code(tree: ast.AST) -> Iterator[str]:
             options = {option.arg: ast.unparse(option.value) for option in node.keywords}
             if options.get("shell", "False") != "False":
                 yield f"shell={options['shell']}"
-            if ast.unparse(node.func) in ("np.load", "numpy.load") and options.get("allow_pickle") != "False":
+            if (
+                ast.unparse(node.func) in ("np.load", "numpy.load")
+                and options.get("allow_pickle") != "False"
+            ):
                 yield ast.unparse(node)
 
 
-@pytest.mark.parametrize("source", [
-    "import pickle", "from pickle import loads", "import dill as d", "from os import system", "eval('1')", "f = exec",
-    "compile(t, 'x', 'exec')", "__import__('x')", "os.system('x')", "os.execvp('x', [])", "torch.load(path)",
-    "torch.jit.load(path)", "np.load(path)", "np.load(path, allow_pickle=True)", "run('x', shell=True)",
-    "run('x', shell=flag)", "multiprocessing.reduction.ForkingPickler.loads(x)", "x.pickle_it()"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import dill as d",
+        "from os import system",
+        "eval('1')",
+        "f = exec",
+        "compile(t, 'x', 'exec')",
+        "__import__('x')",
+        "os.system('x')",
+        "os.execvp('x', [])",
+        "torch.load(path)",
+        "torch.jit.load(path)",
+        "np.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "run('x', shell=True)",
+        "run('x', shell=flag)",
+        "multiprocessing.reduction.ForkingPickler.loads(x)",
+        "x.pickle_it()",
+    ],
+)
 def test_the_check_of_the_source_sees(source: str) -> None:
     """Each of these lines is found."""
     assert list(code_that_runs_code(ast.parse(source)))
 
 
-@pytest.mark.parametrize("source", ["re.compile('x')", "model.eval()", "np.load(path, allow_pickle=False)",
-                                    "run(['x'], shell=False)", "os.replace(a, b)", "from torch import nn",
-                                    "from .code import x", "'eval(pickle)'"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "re.compile('x')",
+        "model.eval()",
+        "np.load(path, allow_pickle=False)",
+        "run(['x'], shell=False)",
+        "os.replace(a, b)",
+        "from torch import nn",
+        "from .code import x",
+        "'eval(pickle)'",
+    ],
+)
 def test_the_check_of_the_source_lets_pass(source: str) -> None:
     """None of these is."""
     assert not list(code_that_runs_code(ast.parse(source)))
@@ -199,8 +300,15 @@ def module_name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_no_source_runs_code(path: Path) -> None:
-    """No module names pickle, torch.load, eval, exec, os.system or a shell; those that run programs are known."""
+    """No module names pickle, torch.load, eval, exec, os.system or a shell; those that run programs
+    are known.
+    """
     tree = ast.parse(path.read_text("utf-8"))
     assert list(code_that_runs_code(tree)) == []
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
     assert ("subprocess" in imported) == (module_name(path) in RUN_PROGRAMS)

@@ -9,7 +9,9 @@ from nervcodec.video.frames import Frames
 MakeClip = Callable[..., Frames]
 
 
-def make_clip(layout: str = "yuv420", n_frames: int = 4, width: int = 16, height: int = 12) -> Frames:
+def make_clip(
+    layout: str = "yuv420", n_frames: int = 4, width: int = 16, height: int = 12
+) -> Frames:
     """Smooth waves that move."""
     frames = Frames.empty(layout, n_frames, width, height)
     for k, plane in enumerate(frames.planes):

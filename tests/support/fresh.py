@@ -14,13 +14,16 @@ import nervcodec
 MAX_SECONDS, MAX_BYTES = 2.0, 512 << 20  # what refusing a file may take
 _TRIES = 3  # of which one has to be fast enough: other work on the machine is not ours
 
-# A process counts as its own what its parent held when it was started, and this one holds torch: a small one starts it.
+# A process counts as its own what its parent held when it was started, and this one holds torch: a
+# small one starts it.
 _STARTER = """
 import json, resource, subprocess, sys, time
 started = time.monotonic()
-done = subprocess.run([sys.executable, "-m", "nervcodec", *sys.argv[1:]], capture_output=True, text=True)
+command = [sys.executable, "-m", "nervcodec", *sys.argv[1:]]
+done = subprocess.run(command, capture_output=True, text=True)
 seconds = time.monotonic() - started
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
 print(json.dumps([done.returncode, done.stdout, done.stderr, seconds, peak]))
 """
 
@@ -37,8 +40,14 @@ def fresh(folder: Path, *arguments: str) -> Fresh:
     """Runs a command in a folder; again, if it was slow."""
     environment = {**os.environ, "PYTHONPATH": str(Path(nervcodec.__file__).parent.parent)}
     for _ in range(_TRIES):
-        printed = subprocess.run([sys.executable, "-c", _STARTER, *arguments], cwd=folder, env=environment, check=True,
-                                 capture_output=True, text=True).stdout
+        printed = subprocess.run(
+            [sys.executable, "-c", _STARTER, *arguments],
+            cwd=folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         found = Fresh(*json.loads(printed))
         if found.seconds < MAX_SECONDS:
             break
@@ -48,12 +57,19 @@ def fresh(folder: Path, *arguments: str) -> Fresh:
 def run(code: str, *arguments: str) -> str:
     """Runs code in a fresh interpreter and gives its output."""
     environment = {**os.environ, "PYTHONPATH": str(Path(nervcodec.__file__).parent.parent)}
-    return subprocess.run([sys.executable, "-c", code, *arguments], env=environment, check=True, capture_output=True,
-                          text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 def assert_refused(result: tuple[int, str, str], code: int, message: str = "") -> None:
-    """Exit code, one line of error with the message in it, and nothing on stdout. result: code, stdout, stderr."""
+    """Exit code, one line of error with the message in it, and nothing on stdout. result: code,
+    stdout, stderr.
+    """
     assert (result[0], result[1]) == (code, ""), result
     assert result[2].startswith("nervcodec: error: ") and message in result[2]
     assert result[2].endswith("\n") and result[2].count("\n") == 1

@@ -1,4 +1,5 @@
-"""Fuzzes the container: files, whole and damaged, and what is said of them; a fuzzer to run by hand, with atheris.
+"""Fuzzes the container: files, whole and damaged, and what is said of them; a fuzzer to run by
+hand, with atheris.
 
     python tests/fuzz_targets.py FOLDER
     python tests/fuzz_parser.py FOLDER/parser -max_total_time=600 -max_len=4096
@@ -13,6 +14,7 @@ import sys
 
 def main() -> None:
     import atheris
+
     with atheris.instrument_imports(include=["nervcodec"]):
         from fuzz_targets import parse
     atheris.Setup(sys.argv, parse)

@@ -13,6 +13,7 @@ import sys
 
 def main() -> None:
     import atheris
+
     with atheris.instrument_imports(include=["nervcodec"]):
         from fuzz_targets import decode_sections
     atheris.Setup(sys.argv, decode_sections)

@@ -1,7 +1,8 @@
-"""What the fuzzers run (fuzz_parser.py, fuzz_sections.py): any bytes are read, or refused by a BitstreamError.
+"""What the fuzzers run (fuzz_parser.py, fuzz_sections.py): any bytes are read, or refused by a
+BitstreamError.
 
-`python tests/fuzz_targets.py FOLDER` writes what they begin with: FOLDER/parser, the hostile files and good ones, and
-FOLDER/sections, segments and streams of good files.
+`python tests/fuzz_targets.py FOLDER` writes what they begin with: FOLDER/parser, the hostile files
+and good ones, and FOLDER/sections, segments and streams of good files.
 """
 
 from __future__ import annotations
@@ -32,24 +33,75 @@ from nervcodec.format.salvage import salvage
 
 DATA = Path(__file__).parents[1] / "data"
 MAX_PARAMETERS = 4000  # of a network whose streams are decoded
-SHOTS: tuple[Shots, ...] = ((1,), (2,), (5,), (8,), (1, 1), (2, 3), (3, 1, 1), (1, 1, 1))  # of what is no whole segment
+SHOTS: tuple[Shots, ...] = (
+    (1,),
+    (2,),
+    (5,),
+    (8,),
+    (1, 1),
+    (2, 3),
+    (3, 1, 1),
+    (1, 1, 1),
+)  # of what is no whole segment
 
 # Stem grids of one, two and several keys, finer ones, both stems, few and many levels.
 MODELS = (
-    ModelConfig(4, 2, "yuv", "grid", 1, 2, (Block(1, 2),), grids=(Grid(1, 1),), parts=(), pe_levels=1),
-    ModelConfig(8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), bits=5),
-    ModelConfig(4, 2, "rgb", "mlp", 1, 2, (Block(1, 1), Block(2, 2)), stem_hidden=2, stem_channels=1, pe_levels=2,
-                bits=2),
-    ModelConfig(12, 6, "yuv", "grid", 3, 6, (Block(1, 1),), grids=(Grid(1, 1), Grid(1, 3)), parts=(), bits=3),
-    ModelConfig(8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), motion_height=1,
-                motion_width=2, bits=5),
-    ModelConfig(8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), motion_height=1,
-                motion_width=1, wavelet_levels=3, bits=5),
+    ModelConfig(
+        4, 2, "yuv", "grid", 1, 2, (Block(1, 2),), grids=(Grid(1, 1),), parts=(), pe_levels=1
+    ),
+    ModelConfig(
+        8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), bits=5
+    ),
+    ModelConfig(
+        4,
+        2,
+        "rgb",
+        "mlp",
+        1,
+        2,
+        (Block(1, 1), Block(2, 2)),
+        stem_hidden=2,
+        stem_channels=1,
+        pe_levels=2,
+        bits=2,
+    ),
+    ModelConfig(
+        12, 6, "yuv", "grid", 3, 6, (Block(1, 1),), grids=(Grid(1, 1), Grid(1, 3)), parts=(), bits=3
+    ),
+    ModelConfig(
+        8,
+        8,
+        "yuv",
+        "grid",
+        2,
+        2,
+        (Block(2, 2),),
+        grids=(Grid(1, 2), Grid(2, 1, 1)),
+        motion_height=1,
+        motion_width=2,
+        bits=5,
+    ),
+    ModelConfig(
+        8,
+        8,
+        "yuv",
+        "grid",
+        2,
+        2,
+        (Block(2, 2),),
+        grids=(Grid(1, 2), Grid(2, 1, 1)),
+        motion_height=1,
+        motion_width=1,
+        wavelet_levels=3,
+        bits=5,
+    ),
 )
 
 
 def parse(data: bytes) -> None:
-    """Reads any bytes as a file, as they are and with checksums made to fit; an accepted one is described and kept."""
+    """Reads any bytes as a file, as they are and with checksums made to fit; an accepted one is
+    described and kept.
+    """
     for each in (data, with_checksums(data)):
         for read in (read_file, lambda found: salvage(found)[0]):
             try:
@@ -61,33 +113,41 @@ def parse(data: bytes) -> None:
 
 
 def describe(file: File) -> None:
-    """Everything that is said of an accepted file can be said, and it comes back if it is written anew."""
+    """Everything that is said of an accepted file can be said, and it comes back if it is written
+    anew.
+    """
     with mock.patch.object(fileinfo, "load", lambda _: file):
         found = info.info("a.nvpp")
     assert json.loads(json.dumps(found))["bytes"] == file.n_bytes and info_rows(found)
     again = read_file(write_file(file.header, file.segments, file.quality))
-    assert (again.header, again.segments, again.quality) == (file.header, file.segments, file.quality)
+    assert (again.header, again.segments, again.quality) == (
+        file.header,
+        file.segments,
+        file.quality,
+    )
 
 
 def with_checksums(data: bytes) -> bytes:
-    """The bytes with right checksums wherever one would be looked for, as far as lengths lead to one."""
+    """The bytes with right checksums wherever one would be looked for, as far as lengths lead to
+    one.
+    """
     fixed = bytearray(data)
 
     def fix(start: int, end: int) -> None:
         if end + 4 <= len(fixed):
-            fixed[end:end + 4] = struct.pack("<I", zlib.crc32(fixed[start:end]))
+            fixed[end : end + 4] = struct.pack("<I", zlib.crc32(fixed[start:end]))
 
     if len(data) < 20:
         return data
     at = 12 + int.from_bytes(data[10:12], "little")
     fix(0, at)
     start = at + 4
-    n_sections = min(int.from_bytes(data[start:start + 4], "little"), len(data))
+    n_sections = min(int.from_bytes(data[start : start + 4], "little"), len(data))
     at = start + 4 + 5 * n_sections
     fix(start, at)
-    for number in range(n_sections):
+    for _ in range(n_sections):
         start = at + 4
-        entry = data[start + 1:start + 5]
+        entry = data[start + 1 : start + 5]
         if len(entry) < 4:
             break
         at = start + 5 + int.from_bytes(entry, "little")
@@ -96,7 +156,8 @@ def with_checksums(data: bytes) -> bytes:
 
 
 def decode_sections(data: bytes) -> None:
-    """Decodes any bytes without a container: a segment's payload, or a stream; the first two say which and of what.
+    """Decodes any bytes without a container: a segment's payload, or a stream; the first two say
+    which and of what.
 
     Each stream is decoded although others of the segment are wrong.
     """
@@ -111,7 +172,10 @@ def decode_sections(data: bytes) -> None:
             shots, streams = read.shots, dict(zip(names, read.streams, strict=True))
             assert write_segment(read) == data[2:]
         else:
-            shots, streams = SHOTS[data[1] // (len(names) + 1) % len(SHOTS)], {names[number]: data[2:]}
+            shots, streams = (
+                SHOTS[data[1] // (len(names) + 1) % len(SHOTS)],
+                {names[number]: data[2:]},
+            )
     except BitstreamError:
         return
     if tensors.n_parameters(model, shots) <= MAX_PARAMETERS:
@@ -121,18 +185,26 @@ def decode_sections(data: bytes) -> None:
 
 def forms_of(model: ModelConfig, module: str, shots: Shots) -> list[Form]:
     """Those of a module's groups."""
-    return [Form(group.shape, group.keys, group.follows) for group in tensors.groups(model, shots)
-            if group.module == module]
+    return [
+        Form(group.shape, group.keys, group.follows)
+        for group in tensors.groups(model, shots)
+        if group.module == module
+    ]
 
 
 def decode(stream: bytes, forms: list[Form], max_symbol: int) -> None:
-    """Decodes a stream, or finds it wrong; there are as many symbols as there should be, in their range."""
+    """Decodes a stream, or finds it wrong; there are as many symbols as there should be, in their
+    range.
+    """
     try:
         groups = decode_symbols(stream, forms, max_symbol)
     except BitstreamError:
         return
     for group, form in zip(groups, forms, strict=True):
-        assert group.symbols.shape == (math.prod(form.shape),) and np.abs(group.symbols).max() <= max_symbol
+        assert (
+            group.symbols.shape == (math.prod(form.shape),)
+            and np.abs(group.symbols).max() <= max_symbol
+        )
 
 
 # --- what they begin with ---
@@ -141,24 +213,32 @@ def decode(stream: bytes, forms: list[Form], max_symbol: int) -> None:
 def parser_seeds() -> Iterator[bytes]:
     yield from (case.data for case in CASES)
     yield GOOD
-    yield file_of((200, b"new"), (129, bytes(32)), segment(), segment(n_frames=3), head=header(n_frames=4))
+    yield file_of(
+        (200, b"new"), (129, bytes(32)), segment(), segment(n_frames=3), head=header(n_frames=4)
+    )
     yield file_of(segment((b"\0\0\0", b"\0\0", b"\0\0")), head=header([], **MLP))
     yield from (path.read_bytes() for path in sorted(DATA.glob("*.nvpp")))
 
 
 def section_seeds() -> Iterator[bytes]:
-    """For every model and module: streams of zeros, of small and of large symbols, alone and as a whole segment."""
+    """For every model and module: streams of zeros, of small and of large symbols, alone and as a
+    whole segment.
+    """
     rng = np.random.default_rng(0)
     models, spreads = enumerate(MODELS), (0.0, 0.5, 1.5, 40.0)
-    for (number, model), (choice, shots), spread in itertools.product(models, enumerate(SHOTS), spreads):
+    for (number, model), (choice, shots), spread in itertools.product(
+        models, enumerate(SHOTS), spreads
+    ):
         names = tensors.module_names(model)
         cuts = list(itertools.accumulate(shots[:-1]))
         payload = struct.pack(f"<IH4I{len(cuts)}I", sum(shots), len(cuts), 1, 2, 3, 4, *cuts)
         for place, name in enumerate(names):
             forms = forms_of(model, name, shots)
             drawn = (np.rint(rng.laplace(0, spread, math.prod(form.shape))) for form in forms)
-            groups = [Coded(np.clip(values, -model.max_symbol, model.max_symbol).astype(np.int32), 90)
-                      for values in drawn]
+            groups = [
+                Coded(np.clip(values, -model.max_symbol, model.max_symbol).astype(np.int32), 90)
+                for values in drawn
+            ]
             stream = encode_symbols(groups, forms, model.max_symbol)
             payload += struct.pack("<I", len(stream)) + stream
             yield bytes([number, place + choice * (len(names) + 1)]) + stream

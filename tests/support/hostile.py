@@ -1,7 +1,9 @@
-"""Files that an enemy made: each under 1 KiB, right in all but one thing, with the error that refuses it.
+"""Files that an enemy made: each under 1 KiB, right in all but one thing, with the error that
+refuses it.
 
-`python tests/hostile.py FOLDER` writes them all. The bytes are put together here, from docs/bitstream.md, and not by
-nervcodec's own writer, which would refuse to write them. Checksums are right unless a case is about them.
+`python tests/hostile.py FOLDER` writes them all. The bytes are put together here, from
+docs/bitstream.md, and not by nervcodec's own writer, which would refuse to write them. Checksums
+are right unless a case is about them.
 """
 
 from __future__ import annotations
@@ -30,15 +32,40 @@ SEGMENT, QUALITY = 1, 129
 U32 = 2**32 - 1
 CONTAINER, LIMITS, STREAMS = "container", "limits", "streams"
 
-# The header's fields in their order: name, type and the value in GOOD, a video of one frame of 4 x 2 pixels.
+# The header's fields in their order: name, type and the value in GOOD, a video of one frame of 4 x
+# 2 pixels.
 HEADER = (
-    ("width", "H", 4), ("height", "H", 2), ("frame_rate_numerator", "I", 25), ("frame_rate_denominator", "I", 1),
-    ("n_frames", "I", 1), ("aspect_numerator", "H", 1), ("aspect_denominator", "H", 1), ("layout", "B", 0),
-    ("matrix", "B", 2), ("primaries", "B", 2), ("transfer", "B", 2), ("range", "B", 0), ("chroma_location", "B", 0),
-    ("arithmetic", "B", 0), ("architecture", "B", 0), ("entropy_coder", "B", 0), ("colorspace", "B", 1),
-    ("bits", "B", 8), ("activation", "B", 1), ("output", "B", 1), ("parts", "B", 0), ("biases", "B", 0),
-    ("pe_levels", "B", 1), ("pe_base", "H", 512), ("stem", "B", 1), ("stem_height", "H", 1), ("stem_width", "H", 2),
-    ("stem_hidden", "H", 0), ("stem_channels", "H", 0), ("n_grids", "B", 1), ("n_blocks", "B", 1),
+    ("width", "H", 4),
+    ("height", "H", 2),
+    ("frame_rate_numerator", "I", 25),
+    ("frame_rate_denominator", "I", 1),
+    ("n_frames", "I", 1),
+    ("aspect_numerator", "H", 1),
+    ("aspect_denominator", "H", 1),
+    ("layout", "B", 0),
+    ("matrix", "B", 2),
+    ("primaries", "B", 2),
+    ("transfer", "B", 2),
+    ("range", "B", 0),
+    ("chroma_location", "B", 0),
+    ("arithmetic", "B", 0),
+    ("architecture", "B", 0),
+    ("entropy_coder", "B", 0),
+    ("colorspace", "B", 1),
+    ("bits", "B", 8),
+    ("activation", "B", 1),
+    ("output", "B", 1),
+    ("parts", "B", 0),
+    ("biases", "B", 0),
+    ("pe_levels", "B", 1),
+    ("pe_base", "H", 512),
+    ("stem", "B", 1),
+    ("stem_height", "H", 1),
+    ("stem_width", "H", 2),
+    ("stem_hidden", "H", 0),
+    ("stem_channels", "H", 0),
+    ("n_grids", "B", 1),
+    ("n_blocks", "B", 1),
 )
 GRIDS = ((1, 1, 0),)  # channels, interval, level
 BLOCKS = ((1, 2),)  # stride, width
@@ -76,48 +103,90 @@ def checked(data: bytes) -> bytes:
     return data + struct.pack("<I", zlib.crc32(data))
 
 
-def header(grids: Sequence[tuple[int, ...]] = GRIDS, blocks: Sequence[tuple[int, ...]] = BLOCKS, version: int = 1,
-           length: int | None = None, more: bytes = b"", **changes: int) -> bytes:
-    """The file up to the index: GOOD's header but for some fields, its length too if one is given, and more bytes."""
+def header(
+    grids: Sequence[tuple[int, ...]] = GRIDS,
+    blocks: Sequence[tuple[int, ...]] = BLOCKS,
+    version: int = 1,
+    length: int | None = None,
+    more: bytes = b"",
+    **changes: int,
+) -> bytes:
+    """The file up to the index: GOOD's header but for some fields, its length too if one is given,
+    and more bytes.
+    """
     values = {"n_grids": len(grids), "n_blocks": len(blocks), **changes}
-    fields = b"".join(struct.pack(f"<{kind}", values.pop(name, usual)) for name, kind, usual in HEADER)
+    fields = b"".join(
+        struct.pack(f"<{kind}", values.pop(name, usual)) for name, kind, usual in HEADER
+    )
     assert not values, f"no header field is called {', '.join(values)}"
     fields += b"".join(struct.pack("<BHB", *grid) for grid in grids)
     fields += b"".join(struct.pack("<BH", *block) for block in blocks) + more
-    return checked(MAGIC + struct.pack("<HH", version, len(fields) if length is None else length) + fields)
+    return checked(
+        MAGIC + struct.pack("<HH", version, len(fields) if length is None else length) + fields
+    )
 
 
-def moving(motion: tuple[int, int], grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)),
-           **changes: Any) -> bytes:
+def moving(
+    motion: tuple[int, int],
+    grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)),
+    **changes: Any,
+) -> bytes:
     """The file up to the index with a table Motion: rows, columns."""
     return header(grids, more=struct.pack("<HH", *motion), architecture=1, **changes)
 
 
-def halved(wavelet_levels: int, grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)), **changes: Any) -> bytes:
+def halved(
+    wavelet_levels: int, grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)), **changes: Any
+) -> bytes:
     """The file up to the index with a motion of one vector and a table Wavelets."""
     return header(grids, more=struct.pack("<HHB", 1, 1, wavelet_levels), architecture=2, **changes)
 
 
-def segment(streams: Sequence[bytes] = STREAMS_OF_ZEROS, n_frames: int = 1, cuts: Sequence[int] = (),
-            n_cuts: int | None = None, lengths: Sequence[int] | None = None) -> tuple[int, bytes]:
-    """A segment's type and payload. n_cuts, lengths: what n_cuts and stream_length say, if not the truth."""
+def segment(
+    streams: Sequence[bytes] = STREAMS_OF_ZEROS,
+    n_frames: int = 1,
+    cuts: Sequence[int] = (),
+    n_cuts: int | None = None,
+    lengths: Sequence[int] | None = None,
+) -> tuple[int, bytes]:
+    """A segment's type and payload. n_cuts, lengths: what n_cuts and stream_length say, if not the
+    truth.
+    """
     said = [len(stream) for stream in streams] if lengths is None else lengths
     return SEGMENT, struct.pack(
-        f"<IH4I{len(cuts)}I", n_frames, len(cuts) if n_cuts is None else n_cuts, U32, U32, U32, U32, *cuts) + b"".join(
-        struct.pack("<I", length) + stream for length, stream in zip(said, streams, strict=True))
+        f"<IH4I{len(cuts)}I",
+        n_frames,
+        len(cuts) if n_cuts is None else n_cuts,
+        U32,
+        U32,
+        U32,
+        U32,
+        *cuts,
+    ) + b"".join(
+        struct.pack("<I", length) + stream for length, stream in zip(said, streams, strict=True)
+    )
 
 
-def index(sections: Sequence[tuple[int, bytes]], n_sections: int | None = None,
-          lengths: Sequence[int] | None = None) -> bytes:
+def index(
+    sections: Sequence[tuple[int, bytes]],
+    n_sections: int | None = None,
+    lengths: Sequence[int] | None = None,
+) -> bytes:
     said = [len(payload) for _, payload in sections] if lengths is None else lengths
-    entries = [struct.pack("<BI", kind, length) for (kind, _), length in zip(sections, said, strict=True)]
-    return checked(struct.pack("<I", len(sections) if n_sections is None else n_sections) + b"".join(entries))
+    entries = [
+        struct.pack("<BI", kind, length) for (kind, _), length in zip(sections, said, strict=True)
+    ]
+    return checked(
+        struct.pack("<I", len(sections) if n_sections is None else n_sections) + b"".join(entries)
+    )
 
 
 def body(sections: Sequence[tuple[int, bytes]], lengths: Sequence[int] | None = None) -> bytes:
     said = [len(payload) for _, payload in sections] if lengths is None else lengths
-    return b"".join(checked(struct.pack("<BI", kind, length) + payload)
-                    for (kind, payload), length in zip(sections, said, strict=True))
+    return b"".join(
+        checked(struct.pack("<BI", kind, length) + payload)
+        for (kind, payload), length in zip(sections, said, strict=True)
+    )
 
 
 def file_of(*sections: tuple[int, bytes], head: bytes = header()) -> bytes:
@@ -125,7 +194,7 @@ def file_of(*sections: tuple[int, bytes], head: bytes = header()) -> bytes:
 
 
 def flipped(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 GOOD = file_of(segment())
@@ -142,292 +211,782 @@ def _mismatch(at: int) -> str:
 def _preambles() -> Iterator[Case]:
     """Other files, other versions, lengths of the header that are not its own."""
     yield Case("empty", b"", BadMagic, "not a .nvpp file: it starts with b''")
-    yield Case("escape-codes", b"\x1b]0;owned\x07\n\x1b[2J", BadMagic,
-               "not a .nvpp file: it starts with b'\\x1b]0;owne'")
-    yield Case("text-mode", GOOD.replace(b"\r\n", b"\n"), BadMagic,
-               "not a .nvpp file: it starts with b'\\x89NVPP\\n\\x1a\\x01'")
+    yield Case(
+        "escape-codes",
+        b"\x1b]0;owned\x07\n\x1b[2J",
+        BadMagic,
+        "not a .nvpp file: it starts with b'\\x1b]0;owne'",
+    )
+    yield Case(
+        "text-mode",
+        GOOD.replace(b"\r\n", b"\n"),
+        BadMagic,
+        "not a .nvpp file: it starts with b'\\x89NVPP\\n\\x1a\\x01'",
+    )
     yield Case("magic-cut", MAGIC[:5], Truncated, "file: it ends after 5 bytes")
     yield Case("magic-only", MAGIC, Truncated, "file: 4 bytes wanted at byte 8, 0 there")
     for version in (0, 2, 65535):
-        yield Case(f"version-{version}", header(version=version) + GOOD[HEADER_END:], UnsupportedVersion,
-                   f"format version {version}; this program reads version 1")
-    yield Case("header-length-0", checked(MAGIC + struct.pack("<HH", 1, 0)) + GOOD[HEADER_END:], Truncated,
-               "header: 2 bytes wanted at byte 0, 0 there")
-    yield Case("header-length-65535", header(length=65535) + GOOD[HEADER_END:], Truncated,
-               "file: 65535 bytes wanted at byte 12, 121 there")
-    yield Case("header-longer-than-its-fields", file_of(segment(), head=header(more=b"\0")), InvalidField,
-               "length of header is 57; legal: 56, as its fields say")
+        yield Case(
+            f"version-{version}",
+            header(version=version) + GOOD[HEADER_END:],
+            UnsupportedVersion,
+            f"format version {version}; this program reads version 1",
+        )
+    yield Case(
+        "header-length-0",
+        checked(MAGIC + struct.pack("<HH", 1, 0)) + GOOD[HEADER_END:],
+        Truncated,
+        "header: 2 bytes wanted at byte 0, 0 there",
+    )
+    yield Case(
+        "header-length-65535",
+        header(length=65535) + GOOD[HEADER_END:],
+        Truncated,
+        "file: 65535 bytes wanted at byte 12, 121 there",
+    )
+    yield Case(
+        "header-longer-than-its-fields",
+        file_of(segment(), head=header(more=b"\0")),
+        InvalidField,
+        "length of header is 57; legal: 56, as its fields say",
+    )
     short = checked(MAGIC + struct.pack("<HH", 1, 55) + header()[12:-5])
-    yield Case("header-shorter-than-its-fields", file_of(segment(), head=short), Truncated,
-               "header: 2 bytes wanted at byte 54, 1 there")
-    for name, at, end in (("header", 12, HEADER_END), ("index", HEADER_END + 4, INDEX_END),
-                          ("section", INDEX_END + 5, len(GOOD))):
+    yield Case(
+        "header-shorter-than-its-fields",
+        file_of(segment(), head=short),
+        Truncated,
+        "header: 2 bytes wanted at byte 54, 1 there",
+    )
+    for name, at, end in (
+        ("header", 12, HEADER_END),
+        ("index", HEADER_END + 4, INDEX_END),
+        ("section", INDEX_END + 5, len(GOOD)),
+    ):
         yield Case(f"{name}-checksum", flipped(GOOD, at), Checksum, _mismatch(end - 4))
-    yield Case("header-checksum-of-nothing", GOOD[:HEADER_END - 4] + bytes(4) + GOOD[HEADER_END:], Checksum,
-               _mismatch(HEADER_END - 4))
+    yield Case(
+        "header-checksum-of-nothing",
+        GOOD[: HEADER_END - 4] + bytes(4) + GOOD[HEADER_END:],
+        Checksum,
+        _mismatch(HEADER_END - 4),
+    )
 
 
 # name in the header, an illegal value, the legal ones
 _ILLEGAL = (
-    ("width", 0, "1 to 65535"), ("height", 0, "1 to 65535"), ("frame_rate_numerator", 0, "1 to 4294967295"),
-    ("frame_rate_denominator", 0, "1 to 4294967295"), ("n_frames", 0, "1 to 16777216"),
-    ("n_frames", 2**24 + 1, "1 to 16777216"), ("n_frames", U32, "1 to 16777216"),
-    ("aspect_numerator", 0, "1 to 65535"), ("aspect_denominator", 0, "1 to 65535"), ("layout", 2, "0 to 1"),
-    ("range", 3, "0 to 2"), ("chroma_location", 7, "0 to 6"), ("arithmetic", 1, "0 to 0"),
-    ("architecture", 3, "0 to 2"), ("entropy_coder", 255, "0 to 0"), ("colorspace", 2, "0 to 1"),
-    ("bits", 0, "2 to 12"), ("bits", 1, "2 to 12"), ("bits", 13, "2 to 12"), ("bits", 255, "2 to 12"),
-    ("activation", 2, "0 to 1"), ("output", 2, "0 to 1"), ("parts", 16, "0 to 15"), ("biases", 2, "0 to 1"),
-    ("pe_levels", 0, "1 to 64"), ("pe_levels", 65, "1 to 64"), ("pe_base", 256, "257 to 1024"),
-    ("pe_base", 1025, "257 to 1024"), ("stem", 2, "0 to 1"), ("stem_height", 0, "1 to 4096"),
-    ("stem_width", 4097, "1 to 4096"), ("stem_channels", 4097, "0 to 4096"), ("n_grids", 9, "0 to 8"),
-    ("n_grids", 255, "0 to 8"), ("n_blocks", 0, "1 to 8"), ("n_blocks", 9, "1 to 8"), ("n_blocks", 255, "1 to 8"),
+    ("width", 0, "1 to 65535"),
+    ("height", 0, "1 to 65535"),
+    ("frame_rate_numerator", 0, "1 to 4294967295"),
+    ("frame_rate_denominator", 0, "1 to 4294967295"),
+    ("n_frames", 0, "1 to 16777216"),
+    ("n_frames", 2**24 + 1, "1 to 16777216"),
+    ("n_frames", U32, "1 to 16777216"),
+    ("aspect_numerator", 0, "1 to 65535"),
+    ("aspect_denominator", 0, "1 to 65535"),
+    ("layout", 2, "0 to 1"),
+    ("range", 3, "0 to 2"),
+    ("chroma_location", 7, "0 to 6"),
+    ("arithmetic", 1, "0 to 0"),
+    ("architecture", 3, "0 to 2"),
+    ("entropy_coder", 255, "0 to 0"),
+    ("colorspace", 2, "0 to 1"),
+    ("bits", 0, "2 to 12"),
+    ("bits", 1, "2 to 12"),
+    ("bits", 13, "2 to 12"),
+    ("bits", 255, "2 to 12"),
+    ("activation", 2, "0 to 1"),
+    ("output", 2, "0 to 1"),
+    ("parts", 16, "0 to 15"),
+    ("biases", 2, "0 to 1"),
+    ("pe_levels", 0, "1 to 64"),
+    ("pe_levels", 65, "1 to 64"),
+    ("pe_base", 256, "257 to 1024"),
+    ("pe_base", 1025, "257 to 1024"),
+    ("stem", 2, "0 to 1"),
+    ("stem_height", 0, "1 to 4096"),
+    ("stem_width", 4097, "1 to 4096"),
+    ("stem_channels", 4097, "0 to 4096"),
+    ("n_grids", 9, "0 to 8"),
+    ("n_grids", 255, "0 to 8"),
+    ("n_blocks", 0, "1 to 8"),
+    ("n_blocks", 9, "1 to 8"),
+    ("n_blocks", 255, "1 to 8"),
 )
 
 
 def _headers() -> Iterator[Case]:
     """Fields out of their ranges, and networks that cannot be."""
     for name, value, legal in _ILLEGAL:
-        yield Case(f"{name}-{value}", file_of(segment(), head=header(**dict[str, Any]({name: value}))), InvalidField,
-                   f"{name} is {value}; legal: {legal}")
-    for name, grid, legal in (("grid_channels", (0, 1, 0), "1 to 255"), ("grid_interval", (1, 0, 0), "1 to 65535"),
-                              ("grid_level", (1, 1, 9), "0 to 8")):
-        yield Case(f"{name}-illegal", file_of(segment(), head=header([grid])), InvalidField,
-                   f"{name} is {max(grid) if name == 'grid_level' else 0}; legal: {legal}")
+        yield Case(
+            f"{name}-{value}",
+            file_of(segment(), head=header(**dict[str, Any]({name: value}))),
+            InvalidField,
+            f"{name} is {value}; legal: {legal}",
+        )
+    for name, grid, legal in (
+        ("grid_channels", (0, 1, 0), "1 to 255"),
+        ("grid_interval", (1, 0, 0), "1 to 65535"),
+        ("grid_level", (1, 1, 9), "0 to 8"),
+    ):
+        yield Case(
+            f"{name}-illegal",
+            file_of(segment(), head=header([grid])),
+            InvalidField,
+            f"{name} is {max(grid) if name == 'grid_level' else 0}; legal: {legal}",
+        )
     for name, value, block, legal in (
-            ("block_stride", 0, (0, 2), "1 to 16"), ("block_stride", 17, (17, 2), "1 to 16"),
-            ("block_width", 0, (1, 0), "1 to 4096"), ("block_width", 4097, (1, 4097), "1 to 4096")):
-        yield Case(f"{name}-{value}", file_of(segment(), head=header(blocks=[block])), InvalidField,
-                   f"{name} is {value}; legal: {legal}")
+        ("block_stride", 0, (0, 2), "1 to 16"),
+        ("block_stride", 17, (17, 2), "1 to 16"),
+        ("block_width", 0, (1, 0), "1 to 4096"),
+        ("block_width", 4097, (1, 4097), "1 to 4096"),
+    ):
+        yield Case(
+            f"{name}-{value}",
+            file_of(segment(), head=header(blocks=[block])),
+            InvalidField,
+            f"{name} is {value}; legal: {legal}",
+        )
     for name, motion, value, legal in (
-            ("motion_height", (0, 1), 0, "1 to 4096"), ("motion_height", (4097, 1), 4097, "1 to 4096"),
-            ("motion_width", (1, 0), 0, "1 to 4096"), ("motion_width", (1, 65535), 65535, "1 to 4096")):
-        yield Case(f"{name}-{value}", file_of(segment(), head=moving(motion)), InvalidField,
-                   f"{name} is {value}; legal: {legal}")
+        ("motion_height", (0, 1), 0, "1 to 4096"),
+        ("motion_height", (4097, 1), 4097, "1 to 4096"),
+        ("motion_width", (1, 0), 0, "1 to 4096"),
+        ("motion_width", (1, 65535), 65535, "1 to 4096"),
+    ):
+        yield Case(
+            f"{name}-{value}",
+            file_of(segment(), head=moving(motion)),
+            InvalidField,
+            f"{name} is {value}; legal: {legal}",
+        )
     for levels in (0, 5, 255):
-        yield Case(f"wavelet-levels-{levels}", file_of(segment(), head=halved(levels)), InvalidField,
-                   f"wavelet_levels is {levels}; legal: 1 to 4")
-    yield Case("wavelets-missing", file_of(segment(), head=header(more=b"\1\0\1\0", architecture=2)), Truncated,
-               "header: 1 bytes wanted at byte 60, 0 there")
-    yield Case("wavelets-of-another-architecture", file_of(segment(), head=header(
-        ((1, 1, 0), (1, 1, 1)), more=b"\1\0\1\0\1", architecture=1)), InvalidField,
-        "length of header is 65; legal: 64, as its fields say")
-    yield Case("motion-missing", file_of(segment(), head=header(architecture=1)), Truncated,
-               "header: 2 bytes wanted at byte 56, 0 there")
-    yield Case("motion-of-another-architecture", file_of(segment(), head=header(more=b"\1\0\1\0")), InvalidField,
-               "length of header is 60; legal: 56, as its fields say")
-    yield Case("more-grids-than-bytes", file_of(segment(), head=header(n_grids=8)), Truncated,
-               "header: 1 bytes wanted at byte 56, 0 there")
-    yield Case("more-blocks-than-bytes", file_of(segment(), head=header(n_blocks=8)), Truncated,
-               "header: 1 bytes wanted at byte 56, 0 there")
+        yield Case(
+            f"wavelet-levels-{levels}",
+            file_of(segment(), head=halved(levels)),
+            InvalidField,
+            f"wavelet_levels is {levels}; legal: 1 to 4",
+        )
+    yield Case(
+        "wavelets-missing",
+        file_of(segment(), head=header(more=b"\1\0\1\0", architecture=2)),
+        Truncated,
+        "header: 1 bytes wanted at byte 60, 0 there",
+    )
+    yield Case(
+        "wavelets-of-another-architecture",
+        file_of(segment(), head=header(((1, 1, 0), (1, 1, 1)), more=b"\1\0\1\0\1", architecture=1)),
+        InvalidField,
+        "length of header is 65; legal: 64, as its fields say",
+    )
+    yield Case(
+        "motion-missing",
+        file_of(segment(), head=header(architecture=1)),
+        Truncated,
+        "header: 2 bytes wanted at byte 56, 0 there",
+    )
+    yield Case(
+        "motion-of-another-architecture",
+        file_of(segment(), head=header(more=b"\1\0\1\0")),
+        InvalidField,
+        "length of header is 60; legal: 56, as its fields say",
+    )
+    yield Case(
+        "more-grids-than-bytes",
+        file_of(segment(), head=header(n_grids=8)),
+        Truncated,
+        "header: 1 bytes wanted at byte 56, 0 there",
+    )
+    yield Case(
+        "more-blocks-than-bytes",
+        file_of(segment(), head=header(n_blocks=8)),
+        Truncated,
+        "header: 1 bytes wanted at byte 56, 0 there",
+    )
 
     def unfit(name: str, why: str, head: bytes) -> Case:
         quote = '"' if "'" in why else "'"
-        return Case(name, file_of(segment(), head=head), InvalidField,
-                    f"model is {quote}{why}{quote}; legal: a network that covers the frame")
+        return Case(
+            name,
+            file_of(segment(), head=head),
+            InvalidField,
+            f"model is {quote}{why}{quote}; legal: a network that covers the frame",
+        )
 
-    yield unfit("frame-too-wide", "the network gives 2x1, less than the 3x1 it must cover", header(width=5))
-    yield unfit("frame-too-high", "the network gives 2x1, less than the 2x2 it must cover", header(height=3))
-    yield unfit("frame-too-large-by-far", "the network gives 2x1, less than the 32768x32768 it must cover",
-                header(width=65535, height=65535))
-    yield unfit("skip-without-pw", "parts are skip; legal: a skip only with pw, whose output it takes", header(parts=8))
-    yield unfit("skip-with-all-but-pw", "parts are scrb1, scrb2, skip; legal: a skip only with pw, whose output it "
-                "takes", header(parts=14))
-    yield unfit("grid-above-the-last-block", "highest grid level is 2; legal: 0 to 1",
-                header([(1, 1, 0), (1, 1, 2)]))
-    yield unfit("no-grid-at-the-stem", "number of grids of level 0 is 0; legal: 1 to 8", header([(1, 1, 1)]))
-    yield unfit("motion-of-nothing", "number of grids that move is 0; legal: 1 to 8", moving((1, 1), GRIDS))
-    yield unfit("wavelets-of-nothing", "number of grids that move is 0; legal: 1 to 8", halved(1, GRIDS))
-    yield unfit("motion-with-an-mlp-stem", "motion height with an MLP stem is 1; legal: 0 to 0",
-                moving((1, 1), [], **MLP))
+    yield unfit(
+        "frame-too-wide", "the network gives 2x1, less than the 3x1 it must cover", header(width=5)
+    )
+    yield unfit(
+        "frame-too-high", "the network gives 2x1, less than the 2x2 it must cover", header(height=3)
+    )
+    yield unfit(
+        "frame-too-large-by-far",
+        "the network gives 2x1, less than the 32768x32768 it must cover",
+        header(width=65535, height=65535),
+    )
+    yield unfit(
+        "skip-without-pw",
+        "parts are skip; legal: a skip only with pw, whose output it takes",
+        header(parts=8),
+    )
+    yield unfit(
+        "skip-with-all-but-pw",
+        "parts are scrb1, scrb2, skip; legal: a skip only with pw, whose output it takes",
+        header(parts=14),
+    )
+    yield unfit(
+        "grid-above-the-last-block",
+        "highest grid level is 2; legal: 0 to 1",
+        header([(1, 1, 0), (1, 1, 2)]),
+    )
+    yield unfit(
+        "no-grid-at-the-stem", "number of grids of level 0 is 0; legal: 1 to 8", header([(1, 1, 1)])
+    )
+    yield unfit(
+        "motion-of-nothing", "number of grids that move is 0; legal: 1 to 8", moving((1, 1), GRIDS)
+    )
+    yield unfit(
+        "wavelets-of-nothing", "number of grids that move is 0; legal: 1 to 8", halved(1, GRIDS)
+    )
+    yield unfit(
+        "motion-with-an-mlp-stem",
+        "motion height with an MLP stem is 1; legal: 0 to 0",
+        moving((1, 1), [], **MLP),
+    )
     yield unfit("grid-stem-without-grids", "number of grids is 0; legal: 1 to 8", header([]))
-    yield unfit("grid-stem-with-hidden-units", "stem hidden units of a grid stem is 1; legal: 0 to 0",
-                header(stem_hidden=1))
-    yield unfit("grid-stem-with-channels", "stem channels of a grid stem is 1; legal: 0 to 0", header(stem_channels=1))
-    yield unfit("mlp-stem-with-grids", "number of grids with an MLP stem is 1; legal: 0 to 0",
-                header(**{**MLP, "n_grids": 1}))
-    yield unfit("mlp-stem-without-hidden-units", "stem hidden units is 0; legal: 1 to 65535",
-                header([], **{**MLP, "stem_hidden": 0}))
-    yield unfit("mlp-stem-without-channels", "stem channels is 0; legal: 1 to 4096",
-                header([], **{**MLP, "stem_channels": 0}))
+    yield unfit(
+        "grid-stem-with-hidden-units",
+        "stem hidden units of a grid stem is 1; legal: 0 to 0",
+        header(stem_hidden=1),
+    )
+    yield unfit(
+        "grid-stem-with-channels",
+        "stem channels of a grid stem is 1; legal: 0 to 0",
+        header(stem_channels=1),
+    )
+    yield unfit(
+        "mlp-stem-with-grids",
+        "number of grids with an MLP stem is 1; legal: 0 to 0",
+        header(**{**MLP, "n_grids": 1}),
+    )
+    yield unfit(
+        "mlp-stem-without-hidden-units",
+        "stem hidden units is 0; legal: 1 to 65535",
+        header([], **{**MLP, "stem_hidden": 0}),
+    )
+    yield unfit(
+        "mlp-stem-without-channels",
+        "stem channels is 0; legal: 1 to 4096",
+        header([], **{**MLP, "stem_channels": 0}),
+    )
 
 
 def _sections() -> Iterator[Case]:
-    """Overlaps and holes: an index, sections and streams that do not fit one another or the file."""
+    """Overlaps and holes: an index, sections and streams that do not fit one another or the
+    file.
+    """
     head, own = header(), [segment()]
     size = len(own[0][1])
     for n_sections in (0, 2**20 + 1, 2**31, U32):
-        yield Case(f"n-sections-{n_sections}", head + index(own, n_sections) + body(own), InvalidField,
-                   f"n_sections is {n_sections}; legal: 1 to 1048576")
-    yield Case("n-sections-beyond-the-file", head + index(own, 2**20) + body(own), Truncated,
-               "index: 1048576 entries, 57 bytes left")
-    yield Case("n-sections-just-beyond-the-file", head + index(own, 12) + body(own), Truncated,
-               "index: 12 entries, 57 bytes left")
+        yield Case(
+            f"n-sections-{n_sections}",
+            head + index(own, n_sections) + body(own),
+            InvalidField,
+            f"n_sections is {n_sections}; legal: 1 to 1048576",
+        )
+    yield Case(
+        "n-sections-beyond-the-file",
+        head + index(own, 2**20) + body(own),
+        Truncated,
+        "index: 1048576 entries, 57 bytes left",
+    )
+    yield Case(
+        "n-sections-just-beyond-the-file",
+        head + index(own, 12) + body(own),
+        Truncated,
+        "index: 12 entries, 57 bytes left",
+    )
     yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(126))
-    yield Case("index-without-its-checksum", head + index(own)[:-4], Truncated,
-               "file: 4 bytes wanted at byte 81, 0 there")
-    yield Case("n-sections-one-too-many", head + index(own, 2) + body(own), Checksum,
-               _mismatch(INDEX_END + 1))
+    yield Case(
+        "index-without-its-checksum",
+        head + index(own)[:-4],
+        Truncated,
+        "file: 4 bytes wanted at byte 81, 0 there",
+    )
+    yield Case(
+        "n-sections-one-too-many",
+        head + index(own, 2) + body(own),
+        Checksum,
+        _mismatch(INDEX_END + 1),
+    )
     yield Case("no-index", head, Truncated, "file: 4 bytes wanted at byte 72, 0 there")
-    yield Case("no-sections-after-the-index", head + index(own), Truncated, "file: 1 bytes wanted at byte 85, 0 there")
+    yield Case(
+        "no-sections-after-the-index",
+        head + index(own),
+        Truncated,
+        "file: 1 bytes wanted at byte 85, 0 there",
+    )
     for length in (0, size - 1, size + 1, 2**31, U32):
-        yield Case(f"index-says-{length}", head + index(own, lengths=[length]) + body(own), InvalidField,
-                   f"section type and length is (1, {size}); legal: (1, {length}), as the index says")
-    yield Case("index-of-another-type", head + index([(QUALITY, own[0][1])]) + body(own), InvalidField,
-               f"section type and length is (1, {size}); legal: (129, {size}), as the index says")
+        yield Case(
+            f"index-says-{length}",
+            head + index(own, lengths=[length]) + body(own),
+            InvalidField,
+            f"section type and length is (1, {size}); legal: (1, {length}), as the index says",
+        )
+    yield Case(
+        "index-of-another-type",
+        head + index([(QUALITY, own[0][1])]) + body(own),
+        InvalidField,
+        f"section type and length is (1, {size}); legal: (129, {size}), as the index says",
+    )
     for length in (size + 5, 2**31, U32):
-        yield Case(f"section-length-{length}", head + index(own, lengths=[length]) + body(own, [length]), Truncated,
-                   f"file: {length} bytes wanted at byte 90, {size + 4} there")
-    yield Case("section-into-its-checksum", head + index(own, lengths=[size + 4]) + body(own, [size + 4]), Truncated,
-               "file: 4 bytes wanted at byte 133, 0 there")
-    yield Case("section-overlaps-the-next",
-               head + index([own[0], own[0]], lengths=[size + 9, size]) + body([own[0], own[0]], [size + 9, size]),
-               Checksum, _mismatch(143))
-    yield Case("bytes-after-the-last-section", GOOD + b"\n", InvalidField, "length of file is 134; legal: 133, as its "
-               "fields say")
-    yield Case("file-twice", GOOD + GOOD, InvalidField, "length of file is 266; legal: 133, as its fields say")
-    yield Case("last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 129, 3 there")
-    yield Case("section-of-no-bytes", file_of((SEGMENT, b"")), Truncated, "segment: 4 bytes wanted at byte 0, 0 there")
-    yield Case("segment-without-streams", file_of(segment([])), Truncated,
-               "segment: 4 bytes wanted at byte 22, 0 there")
-    yield Case("segment-of-too-few-streams", file_of(segment(STREAMS_OF_ZEROS[:2])), Truncated,
-               "segment: 4 bytes wanted at byte 33, 0 there")
-    yield Case("segment-of-too-many-streams", file_of(segment((*STREAMS_OF_ZEROS, b"\0"))), InvalidField,
-               "length of segment is 44; legal: 39, as its fields say")
+        yield Case(
+            f"section-length-{length}",
+            head + index(own, lengths=[length]) + body(own, [length]),
+            Truncated,
+            f"file: {length} bytes wanted at byte 90, {size + 4} there",
+        )
+    yield Case(
+        "section-into-its-checksum",
+        head + index(own, lengths=[size + 4]) + body(own, [size + 4]),
+        Truncated,
+        "file: 4 bytes wanted at byte 133, 0 there",
+    )
+    yield Case(
+        "section-overlaps-the-next",
+        head
+        + index([own[0], own[0]], lengths=[size + 9, size])
+        + body([own[0], own[0]], [size + 9, size]),
+        Checksum,
+        _mismatch(143),
+    )
+    yield Case(
+        "bytes-after-the-last-section",
+        GOOD + b"\n",
+        InvalidField,
+        "length of file is 134; legal: 133, as its fields say",
+    )
+    yield Case(
+        "file-twice",
+        GOOD + GOOD,
+        InvalidField,
+        "length of file is 266; legal: 133, as its fields say",
+    )
+    yield Case(
+        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 129, 3 there"
+    )
+    yield Case(
+        "section-of-no-bytes",
+        file_of((SEGMENT, b"")),
+        Truncated,
+        "segment: 4 bytes wanted at byte 0, 0 there",
+    )
+    yield Case(
+        "segment-without-streams",
+        file_of(segment([])),
+        Truncated,
+        "segment: 4 bytes wanted at byte 22, 0 there",
+    )
+    yield Case(
+        "segment-of-too-few-streams",
+        file_of(segment(STREAMS_OF_ZEROS[:2])),
+        Truncated,
+        "segment: 4 bytes wanted at byte 33, 0 there",
+    )
+    yield Case(
+        "segment-of-too-many-streams",
+        file_of(segment((*STREAMS_OF_ZEROS, b"\0"))),
+        InvalidField,
+        "length of segment is 44; legal: 39, as its fields say",
+    )
     for length in (0, 2**31, U32):
-        error, message = (InvalidField, "stream_length is 0; legal: 1 to 4294967295") if not length else (
-            Truncated, f"segment: {length} bytes wanted at byte 26, 13 there")
-        yield Case(f"stream-length-{length}", file_of(segment(lengths=(length, 2, 2))), error, message)
-    yield Case("stream-overlaps-the-next", file_of(segment(lengths=(3, 2, 2))), InvalidField,
-               "stream_length is 0; legal: 1 to 4294967295")
-    yield Case("segment-frames-0", file_of(segment(n_frames=0)), InvalidField,
-               "segment_n_frames is 0; legal: 1 to 16777216")
-    yield Case("segment-frames-negative", file_of(segment(n_frames=U32)), InvalidField,
-               "segment_n_frames is 4294967295; legal: 1 to 16777216")
-    for cuts, message in (((0,), "cut is 0; legal: 1 to 16777215"), ((9,), "cut is 9; legal: 1 to 8"),
-                          ((U32,), "cut is 4294967295; legal: 1 to 16777215"),
-                          ((4, 4), "cut is 4; legal: 5 to 8"), ((4, 3), "cut is 3; legal: 5 to 8")):
+        error, message = (
+            (InvalidField, "stream_length is 0; legal: 1 to 4294967295")
+            if not length
+            else (Truncated, f"segment: {length} bytes wanted at byte 26, 13 there")
+        )
+        yield Case(
+            f"stream-length-{length}", file_of(segment(lengths=(length, 2, 2))), error, message
+        )
+    yield Case(
+        "stream-overlaps-the-next",
+        file_of(segment(lengths=(3, 2, 2))),
+        InvalidField,
+        "stream_length is 0; legal: 1 to 4294967295",
+    )
+    yield Case(
+        "segment-frames-0",
+        file_of(segment(n_frames=0)),
+        InvalidField,
+        "segment_n_frames is 0; legal: 1 to 16777216",
+    )
+    yield Case(
+        "segment-frames-negative",
+        file_of(segment(n_frames=U32)),
+        InvalidField,
+        "segment_n_frames is 4294967295; legal: 1 to 16777216",
+    )
+    for cuts, message in (
+        ((0,), "cut is 0; legal: 1 to 16777215"),
+        ((9,), "cut is 9; legal: 1 to 8"),
+        ((U32,), "cut is 4294967295; legal: 1 to 16777215"),
+        ((4, 4), "cut is 4; legal: 5 to 8"),
+        ((4, 3), "cut is 3; legal: 5 to 8"),
+    ):
         name = "-".join(map(str, cuts))
-        yield Case(f"segment-cut-at-{name}", file_of(segment(n_frames=9, cuts=cuts)), InvalidField, message)
-    yield Case("segment-of-one-frame-is-cut", file_of(segment(cuts=(1,))), InvalidField, "cut is 1; legal: 1 to 0")
-    yield Case("segment-with-more-cuts-than-bytes", file_of(segment(n_frames=9, n_cuts=65535)), InvalidField,
-               "cut is 512; legal: 2 to 8")
-    yield Case("no-segment", file_of((QUALITY, bytes(32))), InvalidField,
-               "n_frames is 1; legal: 0, the sum over the segments")
-    yield Case("only-unknown-sections", file_of(*[(200, b"")] * 60), InvalidField,
-               "n_frames is 1; legal: 0, the sum over the segments")
-    yield Case("frames-missing", file_of(segment(), head=header(n_frames=2)), InvalidField,
-               "n_frames is 2; legal: 1, the sum over the segments")
-    yield Case("frames-too-many", file_of(segment(), segment()), InvalidField,
-               "n_frames is 1; legal: 2, the sum over the segments")
-    yield Case("quality-twice", file_of((QUALITY, bytes(32)), segment(), (QUALITY, bytes(32))), InvalidField,
-               "number of quality sections is 2; legal: 0 or 1")
-    yield Case("quality-too-short", file_of((QUALITY, bytes(31)), segment()), Truncated,
-               "quality: 4 bytes wanted at byte 28, 3 there")
-    yield Case("quality-too-long", file_of((QUALITY, bytes(33)), segment()), InvalidField,
-               "length of quality is 33; legal: 32, as its fields say")
+        yield Case(
+            f"segment-cut-at-{name}", file_of(segment(n_frames=9, cuts=cuts)), InvalidField, message
+        )
+    yield Case(
+        "segment-of-one-frame-is-cut",
+        file_of(segment(cuts=(1,))),
+        InvalidField,
+        "cut is 1; legal: 1 to 0",
+    )
+    yield Case(
+        "segment-with-more-cuts-than-bytes",
+        file_of(segment(n_frames=9, n_cuts=65535)),
+        InvalidField,
+        "cut is 512; legal: 2 to 8",
+    )
+    yield Case(
+        "no-segment",
+        file_of((QUALITY, bytes(32))),
+        InvalidField,
+        "n_frames is 1; legal: 0, the sum over the segments",
+    )
+    yield Case(
+        "only-unknown-sections",
+        file_of(*[(200, b"")] * 60),
+        InvalidField,
+        "n_frames is 1; legal: 0, the sum over the segments",
+    )
+    yield Case(
+        "frames-missing",
+        file_of(segment(), head=header(n_frames=2)),
+        InvalidField,
+        "n_frames is 2; legal: 1, the sum over the segments",
+    )
+    yield Case(
+        "frames-too-many",
+        file_of(segment(), segment()),
+        InvalidField,
+        "n_frames is 1; legal: 2, the sum over the segments",
+    )
+    yield Case(
+        "quality-twice",
+        file_of((QUALITY, bytes(32)), segment(), (QUALITY, bytes(32))),
+        InvalidField,
+        "number of quality sections is 2; legal: 0 or 1",
+    )
+    yield Case(
+        "quality-too-short",
+        file_of((QUALITY, bytes(31)), segment()),
+        Truncated,
+        "quality: 4 bytes wanted at byte 28, 3 there",
+    )
+    yield Case(
+        "quality-too-long",
+        file_of((QUALITY, bytes(33)), segment()),
+        InvalidField,
+        "length of quality is 33; legal: 32, as its fields say",
+    )
     for kind in (0, 2, 127):
-        yield Case(f"section-type-{kind}", file_of((kind, b"new"), segment()), InvalidField,
-                   f"section_type is {kind}; legal: 1, 129, or 128 and above")
+        yield Case(
+            f"section-type-{kind}",
+            file_of((kind, b"new"), segment()),
+            InvalidField,
+            f"section_type is {kind}; legal: 1, 129, or 128 and above",
+        )
 
 
 def _bombs() -> Iterator[Case]:
     """Whole files that ask for more than anyone would give them."""
-    def bomb(name: str, message: str, streams: Sequence[bytes] = STREAMS_OF_ZEROS, n_frames: int = 1,
-             grids: Sequence[tuple[int, ...]] = GRIDS, blocks: Sequence[tuple[int, ...]] = BLOCKS,
-             **changes: Any) -> Case:
+
+    def bomb(
+        name: str,
+        message: str,
+        streams: Sequence[bytes] = STREAMS_OF_ZEROS,
+        n_frames: int = 1,
+        grids: Sequence[tuple[int, ...]] = GRIDS,
+        blocks: Sequence[tuple[int, ...]] = BLOCKS,
+        **changes: Any,
+    ) -> Case:
         head = header(grids, blocks, n_frames=n_frames, **changes)
-        return Case(name, file_of(segment(streams, n_frames), head=head), LimitExceeded, message, LIMITS)
+        return Case(
+            name, file_of(segment(streams, n_frames), head=head), LimitExceeded, message, LIMITS
+        )
 
     def too_much(name: str, value: str, limit: str) -> str:
         return f"{name} is {value}, more than the limit of {limit}; --limit {name}=N raises it"
 
-    yield bomb("bomb-frame-of-16384", too_much("pixels", "268,435,456", "134,217,728"), width=16384, height=16384,
-               stem_width=512, stem_height=512, blocks=[(16, 1)])
-    yield bomb("bomb-frame-of-65535", too_much("side", "65,535", "16,384"), width=65535, height=65535, stem_width=2048,
-               stem_height=2048, blocks=[(16, 1)])
-    yield bomb("bomb-frame-of-one-row", too_much("side", "16,385", "16,384"), width=16385, height=1, stem_width=4096,
-               blocks=[(3, 1)])
-    yield bomb("bomb-frames", too_much("frames", "16,777,216", "1,000,000"), n_frames=2**24, grids=[(1, 65535, 0)])
-    yield bomb("bomb-frames-by-one", too_much("frames", "1,000,001", "1,000,000"), n_frames=1_000_001,
-               grids=[(1, 65535, 0)])
+    yield bomb(
+        "bomb-frame-of-16384",
+        too_much("pixels", "268,435,456", "134,217,728"),
+        width=16384,
+        height=16384,
+        stem_width=512,
+        stem_height=512,
+        blocks=[(16, 1)],
+    )
+    yield bomb(
+        "bomb-frame-of-65535",
+        too_much("side", "65,535", "16,384"),
+        width=65535,
+        height=65535,
+        stem_width=2048,
+        stem_height=2048,
+        blocks=[(16, 1)],
+    )
+    yield bomb(
+        "bomb-frame-of-one-row",
+        too_much("side", "16,385", "16,384"),
+        width=16385,
+        height=1,
+        stem_width=4096,
+        blocks=[(3, 1)],
+    )
+    yield bomb(
+        "bomb-frames",
+        too_much("frames", "16,777,216", "1,000,000"),
+        n_frames=2**24,
+        grids=[(1, 65535, 0)],
+    )
+    yield bomb(
+        "bomb-frames-by-one",
+        too_much("frames", "1,000,001", "1,000,000"),
+        n_frames=1_000_001,
+        grids=[(1, 65535, 0)],
+    )
     million = segment(n_frames=10**6)
-    yield Case("bomb-frames-of-segments", file_of(million, million, head=header([(1, 65535, 0)], n_frames=2 * 10**6)),
-               LimitExceeded, too_much("frames", "2,000,000", "1,000,000"), LIMITS)
+    yield Case(
+        "bomb-frames-of-segments",
+        file_of(million, million, head=header([(1, 65535, 0)], n_frames=2 * 10**6)),
+        LimitExceeded,
+        too_much("frames", "2,000,000", "1,000,000"),
+        LIMITS,
+    )
     head = 6 * 2 * 9 + 6  # parameters of GOOD's
 
     def parameters(name: str, n: int, **changes: Any) -> Case:
         return bomb(name, too_much("parameters", f"{n:,}", "100,000,000"), **changes)
 
-    yield parameters("bomb-parameters-mlp", 65535 * 3 + 4096**3 * 65536 + 2 * 4096 * 9 + 2 + head, grids=[],
-                     **{**MLP, "stem_hidden": 65535, "stem_channels": 4096, "stem_height": 4096, "stem_width": 4096})
-    yield parameters("bomb-parameters-block", 2 + 4096 * 10 + 4096 * 256 * (4096 * 9 + 1) + 6 * 4096 * 9 + 6,
-                     blocks=[(1, 4096), (16, 4096)], streams=[b"\0", b"\0\0", b"\0\0", b"\0\0"])
-    yield parameters("bomb-empty-groups", 8 * 255 * 2**24 + 2 * 8 * 255 * 9 + 2 + head, streams=[bytes(8), *_REST],
-                     grids=[(255, 1, 0)] * 8, stem_height=4096, stem_width=4096)
-    yield parameters("bomb-one-table-for-2-to-the-30", 2**30 + 2 * 64 * 9 + 2 + head,
-                     streams=[b"\x40\0\4\4" + bytes(8), *_REST], grids=[(64, 1, 0)], stem_height=4096,
-                     stem_width=4096)
-    yield parameters("bomb-keys", 500_000 * 255 * 2 + 2 * 255 * 9 + 2 + head, n_frames=500_000,
-                     streams=[b"\1\0\0", *_REST], grids=[(255, 1, 0)])
-    yield parameters("bomb-keys-of-a-fine-grid", 8 * 2 + 500_000 * 16 * 32 + 256 * 10 + head, n_frames=500_000,
-                     streams=[b"\0\1\0\0", *_REST], grids=[(1, 65535, 0), (1, 1, 1)], blocks=[(16, 1)])
+    yield parameters(
+        "bomb-parameters-mlp",
+        65535 * 3 + 4096**3 * 65536 + 2 * 4096 * 9 + 2 + head,
+        grids=[],
+        **{
+            **MLP,
+            "stem_hidden": 65535,
+            "stem_channels": 4096,
+            "stem_height": 4096,
+            "stem_width": 4096,
+        },
+    )
+    yield parameters(
+        "bomb-parameters-block",
+        2 + 4096 * 10 + 4096 * 256 * (4096 * 9 + 1) + 6 * 4096 * 9 + 6,
+        blocks=[(1, 4096), (16, 4096)],
+        streams=[b"\0", b"\0\0", b"\0\0", b"\0\0"],
+    )
+    yield parameters(
+        "bomb-empty-groups",
+        8 * 255 * 2**24 + 2 * 8 * 255 * 9 + 2 + head,
+        streams=[bytes(8), *_REST],
+        grids=[(255, 1, 0)] * 8,
+        stem_height=4096,
+        stem_width=4096,
+    )
+    yield parameters(
+        "bomb-one-table-for-2-to-the-30",
+        2**30 + 2 * 64 * 9 + 2 + head,
+        streams=[b"\x40\0\4\4" + bytes(8), *_REST],
+        grids=[(64, 1, 0)],
+        stem_height=4096,
+        stem_width=4096,
+    )
+    yield parameters(
+        "bomb-keys",
+        500_000 * 255 * 2 + 2 * 255 * 9 + 2 + head,
+        n_frames=500_000,
+        streams=[b"\1\0\0", *_REST],
+        grids=[(255, 1, 0)],
+    )
+    yield parameters(
+        "bomb-keys-of-a-fine-grid",
+        8 * 2 + 500_000 * 16 * 32 + 256 * 10 + head,
+        n_frames=500_000,
+        streams=[b"\0\1\0\0", *_REST],
+        grids=[(1, 65535, 0), (1, 1, 1)],
+        blocks=[(16, 1)],
+    )
     n_macs = 2**24 * (2 + 256 * 9 + 256 * 6 * 9)
-    yield bomb("bomb-multiply-adds", too_much("kmac", f"{n_macs / 1000:,.0f}", "5,000"), width=1, height=1,
-               stem_height=4096, stem_width=4096, blocks=[(16, 1)])
+    yield bomb(
+        "bomb-multiply-adds",
+        too_much("kmac", f"{n_macs / 1000:,.0f}", "5,000"),
+        width=1,
+        height=1,
+        stem_height=4096,
+        stem_width=4096,
+        blocks=[(16, 1)],
+    )
     n_macs = 2 * 2 + sum(2 * 256**i * 256 * 9 for i in range(8)) + 2 * 256**8 * 6 * 9
-    yield bomb("bomb-multiply-adds-in-the-head", too_much("kmac", f"{n_macs / 1000:,.0f}", "5,000"), width=1, height=1,
-               blocks=[(16, 1)] * 8, streams=[b"\0", *[b"\0\0"] * 8, b"\0\0"])
-    memory = "decoding takes about * MiB of memory, more than the limit of 4,096 MiB; --max-memory raises it"
-    yield bomb("bomb-memory-of-maps", memory, width=16384, height=8192, stem_width=512, stem_height=256,
-               blocks=[(16, 16)])
-    yield bomb("bomb-memory-of-tables", memory, n_frames=1_000_000, grids=[(1, 1, 0)],
-               streams=[b"\1\0\0", *_REST])
-    yield bomb("bomb-memory-of-encodings", memory, n_frames=1_000_000, grids=[(1, 400, 0)], pe_levels=64,
-               streams=[b"\1\0\0", *_REST])
+    yield bomb(
+        "bomb-multiply-adds-in-the-head",
+        too_much("kmac", f"{n_macs / 1000:,.0f}", "5,000"),
+        width=1,
+        height=1,
+        blocks=[(16, 1)] * 8,
+        streams=[b"\0", *[b"\0\0"] * 8, b"\0\0"],
+    )
+    memory = (
+        "decoding takes about * MiB of memory, more than the limit of 4,096 MiB; --max-memory"
+        " raises it"
+    )
+    yield bomb(
+        "bomb-memory-of-maps",
+        memory,
+        width=16384,
+        height=8192,
+        stem_width=512,
+        stem_height=256,
+        blocks=[(16, 16)],
+    )
+    yield bomb(
+        "bomb-memory-of-tables",
+        memory,
+        n_frames=1_000_000,
+        grids=[(1, 1, 0)],
+        streams=[b"\1\0\0", *_REST],
+    )
+    yield bomb(
+        "bomb-memory-of-encodings",
+        memory,
+        n_frames=1_000_000,
+        grids=[(1, 400, 0)],
+        pe_levels=64,
+        streams=[b"\1\0\0", *_REST],
+    )
 
 
-_N_BUCKETS = 15  # of a histogram for 8 bits: magnitudes 0 to 4, then 5, 7, 9, 13, 17, 25, 33, 49, 65, 97 and on
+# Of a histogram for 8 bits: magnitudes 0 to 4, then 5, 7, 9, 13, 17, 25, 33, 49, 65, 97 and on.
+_N_BUCKETS = 15
 
 
 def _streams() -> Iterator[Case]:
-    """Whole containers whose streams no encoder writes. Their stem has two symbols, a pair a key."""
-    def bad(name: str, stem: bytes, message: str, error: type[BitstreamError] = BitstreamError, n_frames: int = 1,
-            grids: Sequence[tuple[int, ...]] = GRIDS, block: bytes = b"\0\0",
-            head: Callable[..., bytes] = header) -> Case:
+    """Whole containers whose streams no encoder writes. Their stem has two symbols, a pair a
+    key.
+    """
+
+    def bad(
+        name: str,
+        stem: bytes,
+        message: str,
+        error: type[BitstreamError] = BitstreamError,
+        n_frames: int = 1,
+        grids: Sequence[tuple[int, ...]] = GRIDS,
+        block: bytes = b"\0\0",
+        head: Callable[..., bytes] = header,
+    ) -> Case:
         streams = (stem, block, b"\0\0")
-        return Case(name, file_of(segment(streams, n_frames), head=head(grids=grids, n_frames=n_frames)), error,
-                    message, STREAMS)
+        return Case(
+            name,
+            file_of(segment(streams, n_frames), head=head(grids=grids, n_frames=n_frames)),
+            error,
+            message,
+            STREAMS,
+        )
 
     for kind in (128, 240, 254):
-        yield bad(f"record-{kind}", bytes([kind, 5, 1, 1]),
-                  f"kind of record is {kind}; legal: 0 to 127, 129 to 239, or 255", InvalidField)
-    yield bad("histogram-of-nothing", b"\xff\5" + bytes(_N_BUCKETS), "histogram is 'all zero'; legal: at least one "
-              "bucket above 0", InvalidField)
-    yield bad("histogram-cut", b"\xff\5" + b"\1" * (_N_BUCKETS - 1), "a stream of 16 bytes ends inside a record",
-              Truncated)
+        yield bad(
+            f"record-{kind}",
+            bytes([kind, 5, 1, 1]),
+            f"kind of record is {kind}; legal: 0 to 127, 129 to 239, or 255",
+            InvalidField,
+        )
+    yield bad(
+        "histogram-of-nothing",
+        b"\xff\5" + bytes(_N_BUCKETS),
+        "histogram is 'all zero'; legal: at least one bucket above 0",
+        InvalidField,
+    )
+    yield bad(
+        "histogram-cut",
+        b"\xff\5" + b"\1" * (_N_BUCKETS - 1),
+        "a stream of 16 bytes ends inside a record",
+        Truncated,
+    )
     for tails in ((64, 64), (65, 0), (0, 255)):
-        yield bad(f"tails-{tails[0]}-{tails[1]}", bytes([64, 5, *tails]), f"tails is {tails}; legal: 0 to 64, at most "
-                  "one of them 64", InvalidField)
-    yield bad("geometric-record-cut", b"\x40\5\4", "a stream of 3 bytes ends inside a record", Truncated)
+        yield bad(
+            f"tails-{tails[0]}-{tails[1]}",
+            bytes([64, 5, *tails]),
+            f"tails is {tails}; legal: 0 to 64, at most one of them 64",
+            InvalidField,
+        )
+    yield bad(
+        "geometric-record-cut", b"\x40\5\4", "a stream of 3 bytes ends inside a record", Truncated
+    )
     yield bad("step-missing", b"\x83", "a stream of 1 bytes ends inside a record", Truncated)
     for n_classes in (0, 7, 255):
-        yield bad(f"classes-{n_classes}", bytes([n_classes, 0, 0]), f"number of classes is {n_classes}; legal: 1 to 6",
-                  InvalidField, 2)
-    yield bad("classes-without-records", b"\6\0\0\0\0\0\0", "a stream of 7 bytes ends inside a record", Truncated, 2)
-    yield bad("step-missing-in-a-class", b"\1\0\x83", "a stream of 3 bytes ends inside a record", Truncated, 2)
-    yield bad("second-grid-missing", b"\0", "a stream of 1 bytes ends before a grid's records", Truncated, 2,
-              [(1, 2, 0), (1, 1, 0)])
-    yield bad("class-without-symbols", b"\2\0\0\x83\5", "a class without symbols has a table", n_frames=2)
-    # the motion, the stem's own grid, the finer one's quarter, its coarser details and those that follow them
+        yield bad(
+            f"classes-{n_classes}",
+            bytes([n_classes, 0, 0]),
+            f"number of classes is {n_classes}; legal: 1 to 6",
+            InvalidField,
+            2,
+        )
+    yield bad(
+        "classes-without-records",
+        b"\6\0\0\0\0\0\0",
+        "a stream of 7 bytes ends inside a record",
+        Truncated,
+        2,
+    )
+    yield bad(
+        "step-missing-in-a-class",
+        b"\1\0\x83",
+        "a stream of 3 bytes ends inside a record",
+        Truncated,
+        2,
+    )
+    yield bad(
+        "second-grid-missing",
+        b"\0",
+        "a stream of 1 bytes ends before a grid's records",
+        Truncated,
+        2,
+        [(1, 2, 0), (1, 1, 0)],
+    )
+    yield bad(
+        "class-without-symbols", b"\2\0\0\x83\5", "a class without symbols has a table", n_frames=2
+    )
+    # the motion, the stem's own grid, the finer one's quarter, its coarser details and those that
+    # follow them
     for name, details, message, error in (
-            ("classes-0-of-details", b"\0", "number of classes is 0; legal: 1 to 6", InvalidField),
-            ("classes-7-of-details", b"\7" + bytes(7), "number of classes is 7; legal: 1 to 6", InvalidField),
-            ("details-missing", b"", "a stream of 4 bytes ends before a grid's records", Truncated),
-            ("details-cut", b"\2\0", "a stream of 6 bytes ends inside a record", Truncated),
-            ("class-of-details-without-symbols", b"\2\0\x83\5", "a class without symbols has a table", BitstreamError)):
-        yield bad(name, bytes(4) + details, message, error, grids=((1, 1, 0), (1, 1, 1)),
-                  head=functools.partial(halved, 2))
-    yield bad("biases-missing", b"\0", "a stream of 1 bytes ends inside a record", Truncated, block=b"\0")
+        ("classes-0-of-details", b"\0", "number of classes is 0; legal: 1 to 6", InvalidField),
+        (
+            "classes-7-of-details",
+            b"\7" + bytes(7),
+            "number of classes is 7; legal: 1 to 6",
+            InvalidField,
+        ),
+        ("details-missing", b"", "a stream of 4 bytes ends before a grid's records", Truncated),
+        ("details-cut", b"\2\0", "a stream of 6 bytes ends inside a record", Truncated),
+        (
+            "class-of-details-without-symbols",
+            b"\2\0\x83\5",
+            "a class without symbols has a table",
+            BitstreamError,
+        ),
+    ):
+        yield bad(
+            name,
+            bytes(4) + details,
+            message,
+            error,
+            grids=((1, 1, 0), (1, 1, 1)),
+            head=functools.partial(halved, 2),
+        )
+    yield bad(
+        "biases-missing", b"\0", "a stream of 1 bytes ends inside a record", Truncated, block=b"\0"
+    )
     unlike = "a stream's bytes are not those of its symbols"
     yield bad("bytes-where-nothing-is-coded", b"\0\1", unlike)
     yield bad("zeros-where-nothing-is-coded", bytes(9), unlike)
@@ -436,7 +995,11 @@ def _streams() -> Iterator[Case]:
     yield bad("zero-after-the-end", b"\x83\5\x97\0", unlike)
     yield bad("longer-than-need-be", b"\x83\5\x97\1", unlike)
     yield bad("not-the-smallest", b"\x83\5\x98", unlike)
-    yield bad("impossible-state", b"\x40\5\x10\x10" + b"\xff" * 8, "the range decoder met an impossible state: *")
+    yield bad(
+        "impossible-state",
+        b"\x40\5\x10\x10" + b"\xff" * 8,
+        "the range decoder met an impossible state: *",
+    )
 
 
 def cases() -> list[Case]:
@@ -456,4 +1019,7 @@ def write_all(folder: Path) -> None:
 if __name__ == "__main__":
     write_all(Path(sys.argv[1]))
     for one in CASES:
-        print(f"{one.name}.nvpp  {len(one.data)} bytes  exit {one.exit_code}  {one.error.__name__}: {one.message}")
+        print(
+            f"{one.name}.nvpp  {len(one.data)} bytes  exit {one.exit_code}  {one.error.__name__}:"
+            f" {one.message}"
+        )

@@ -20,36 +20,86 @@ U8, U16, U32 = 2**8 - 1, 2**16 - 1, 2**32 - 1
 MASK64 = 2**64 - 1
 
 HEADER: list[Field] = [
-    ("width", 2, 1, U16), ("height", 2, 1, U16), ("frame_rate_numerator", 4, 1, U32),
-    ("frame_rate_denominator", 4, 1, U32), ("n_frames", 4, 1, 16777216), ("aspect_numerator", 2, 1, U16),
-    ("aspect_denominator", 2, 1, U16), ("layout", 1, 0, 1), ("matrix", 1, 0, U8), ("primaries", 1, 0, U8),
-    ("transfer", 1, 0, U8), ("range", 1, 0, 2), ("chroma_location", 1, 0, 6), ("arithmetic", 1, 0, 0),
-    ("architecture", 1, 0, 2), ("entropy_coder", 1, 0, 0), ("colorspace", 1, 0, 1), ("bits", 1, 2, 12),
-    ("activation", 1, 0, 1), ("output", 1, 0, 1), ("parts", 1, 0, 15), ("biases", 1, 0, 1), ("pe_levels", 1, 1, 64),
-    ("pe_base", 2, 257, 1024), ("stem", 1, 0, 1), ("stem_height", 2, 1, 4096), ("stem_width", 2, 1, 4096),
-    ("stem_hidden", 2, 0, U16), ("stem_channels", 2, 0, 4096), ("n_grids", 1, 0, 8), ("n_blocks", 1, 1, 8),
+    ("width", 2, 1, U16),
+    ("height", 2, 1, U16),
+    ("frame_rate_numerator", 4, 1, U32),
+    ("frame_rate_denominator", 4, 1, U32),
+    ("n_frames", 4, 1, 16777216),
+    ("aspect_numerator", 2, 1, U16),
+    ("aspect_denominator", 2, 1, U16),
+    ("layout", 1, 0, 1),
+    ("matrix", 1, 0, U8),
+    ("primaries", 1, 0, U8),
+    ("transfer", 1, 0, U8),
+    ("range", 1, 0, 2),
+    ("chroma_location", 1, 0, 6),
+    ("arithmetic", 1, 0, 0),
+    ("architecture", 1, 0, 2),
+    ("entropy_coder", 1, 0, 0),
+    ("colorspace", 1, 0, 1),
+    ("bits", 1, 2, 12),
+    ("activation", 1, 0, 1),
+    ("output", 1, 0, 1),
+    ("parts", 1, 0, 15),
+    ("biases", 1, 0, 1),
+    ("pe_levels", 1, 1, 64),
+    ("pe_base", 2, 257, 1024),
+    ("stem", 1, 0, 1),
+    ("stem_height", 2, 1, 4096),
+    ("stem_width", 2, 1, 4096),
+    ("stem_hidden", 2, 0, U16),
+    ("stem_channels", 2, 0, 4096),
+    ("n_grids", 1, 0, 8),
+    ("n_blocks", 1, 1, 8),
 ]
-GRID: list[Field] = [("grid_channels", 1, 1, 255), ("grid_interval", 2, 1, U16), ("grid_level", 1, 0, 8)]
+GRID: list[Field] = [
+    ("grid_channels", 1, 1, 255),
+    ("grid_interval", 2, 1, U16),
+    ("grid_level", 1, 0, 8),
+]
 BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
 MOTION: list[Field] = [("motion_height", 2, 1, 4096), ("motion_width", 2, 1, 4096)]
 WAVELETS: list[Field] = [("wavelet_levels", 1, 1, 4)]
 SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
-SEGMENT: list[Field] = [("segment_n_frames", 4, 1, 16777216), ("n_cuts", 2, 0, U16),
-                        ("frames_crc", 4, 0, U32), *((f"plane{k}_sum", 4, 0, U32) for k in range(3))]
+SEGMENT: list[Field] = [
+    ("segment_n_frames", 4, 1, 16777216),
+    ("n_cuts", 2, 0, U16),
+    ("frames_crc", 4, 0, U32),
+    *((f"plane{k}_sum", 4, 0, U32) for k in range(3)),
+]
 CUT: list[Field] = [("cut", 4, 1, 16777215)]
 STREAM: list[Field] = [("stream_length", 4, 1, U32)]
-QUALITY: list[Field] = [(name, 4, 0, U32) for name in
-                        ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "psnr_min", "ms_ssim", "epochs")]
+QUALITY: list[Field] = [
+    (name, 4, 0, U32)
+    for name in (
+        "psnr_y",
+        "psnr_u",
+        "psnr_v",
+        "psnr_yuv",
+        "psnr_rgb",
+        "psnr_min",
+        "ms_ssim",
+        "epochs",
+    )
+]
 
 Q = (65536, 77936, 92682, 110218)
 E = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)
-THRESHOLDS: dict[int, tuple[int, ...]] = {1: (), 2: (6,), 3: (2, 8), 4: (1, 4, 10), 5: (1, 3, 7, 16),
-                                          6: (1, 3, 6, 12, 24)}
+THRESHOLDS: dict[int, tuple[int, ...]] = {
+    1: (),
+    2: (6,),
+    3: (2, 8),
+    4: (1, 4, 10),
+    5: (1, 3, 7, 16),
+    6: (1, 3, 6, 12, 24),
+}
 
 
 @dataclass
 class Segment:
-    """Section "Segment": the numbers of frames of its shots and a stream for each module, in order."""
+    """Section "Segment": the numbers of frames of its shots and a stream for each module, in
+    order.
+    """
 
     shots: list[int]
     streams: list[bytes]
@@ -80,7 +130,11 @@ class File:
     def plane_size(self) -> tuple[int, int]:
         """Rows and columns of the network's planes, section "Networks"."""
         height, width = self.header["height"], self.header["width"]
-        return ((height + 1) // 2, (width + 1) // 2) if self.header["colorspace"] == 1 else (height, width)
+        return (
+            ((height + 1) // 2, (width + 1) // 2)
+            if self.header["colorspace"] == 1
+            else (height, width)
+        )
 
 
 class Cursor:
@@ -93,7 +147,7 @@ class Cursor:
         if self.at + size > len(self.data):
             raise ValueError(f"{self.what} is cut short")
         self.at += size
-        return self.data[self.at - size:self.at]
+        return self.data[self.at - size : self.at]
 
     def integer(self, size: int) -> int:
         return int.from_bytes(self.take(size), "little")
@@ -107,7 +161,7 @@ class Cursor:
         return values
 
     def checksum(self, start: int) -> None:
-        expected = zlib.crc32(self.data[start:self.at])
+        expected = zlib.crc32(self.data[start : self.at])
         if self.integer(4) != expected:
             raise ValueError(f"the checksum of {self.what} is wrong")
 
@@ -146,10 +200,17 @@ def read(data: bytes) -> File:
             section = Cursor(payload, f"section {number}")
             fields = section.fields(SEGMENT)
             cuts = [section.fields(CUT)["cut"] for _ in range(fields["n_cuts"])]
-            shots = [end - start for start, end in zip([0, *cuts], [*cuts, fields["segment_n_frames"]])]
+            shots = [
+                end - start for start, end in zip([0, *cuts], [*cuts, fields["segment_n_frames"]])
+            ]
             if min(shots) < 1:
-                raise ValueError(f"the cuts of section {number} do not rise, or not below its number of frames")
-            streams = [section.take(section.fields(STREAM)["stream_length"]) for _ in range(2 + len(file.blocks))]
+                raise ValueError(
+                    f"the cuts of section {number} do not rise, or not below its number of frames"
+                )
+            streams = [
+                section.take(section.fields(STREAM)["stream_length"])
+                for _ in range(2 + len(file.blocks))
+            ]
             section.finish()
             file.segments.append(Segment(shots, streams))
         elif kind == 129:
@@ -176,9 +237,13 @@ def read_header(data: bytes) -> File:
     motion = cursor.fields(MOTION) if header["architecture"] >= 1 else None
     wavelets = cursor.fields(WAVELETS) if header["architecture"] == 2 else {"wavelet_levels": 0}
     cursor.finish()
-    file = File(header, [(grid["grid_channels"], grid["grid_interval"], grid["grid_level"]) for grid in grids],
-                [(block["block_stride"], block["block_width"]) for block in blocks],
-                (motion["motion_height"], motion["motion_width"]) if motion else None, wavelets["wavelet_levels"])
+    file = File(
+        header,
+        [(grid["grid_channels"], grid["grid_interval"], grid["grid_level"]) for grid in grids],
+        [(block["block_stride"], block["block_width"]) for block in blocks],
+        (motion["motion_height"], motion["motion_width"]) if motion else None,
+        wavelets["wavelet_levels"],
+    )
     mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
     if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
         raise ValueError("stem_hidden, stem_channels and n_grids do not fit the stem")
@@ -220,7 +285,9 @@ def n_keys(shots: Sequence[int], interval: int) -> list[int]:
 
 
 def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]]:
-    """Section "Tensors": for each module its name, and the names and shapes of its weights and of its biases."""
+    """Section "Tensors": for each module its name, and the names and shapes of its weights and of
+    its biases.
+    """
     header = file.header
     height, width, encoding = header["stem_height"], header["stem_width"], 2 * header["pe_levels"]
     weights, biases = Shapes(), Shapes()
@@ -236,13 +303,25 @@ def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]
         for k, (grid_channels, interval, level) in enumerate(file.grids, 1):
             n, sizes = sum(n_keys(shots, interval)), grid_sizes(file, level)
             weights.append((f"grid{k}", (n, grid_channels, *sizes[-1])))
-            weights += [(f"grid{k}_details{i}", (n, 3 * grid_channels, *sizes[i]))
-                        for i in range(len(sizes) - 1, 0, -1)]
+            weights += [
+                (f"grid{k}_details{i}", (n, 3 * grid_channels, *sizes[i]))
+                for i in range(len(sizes) - 1, 0, -1)
+            ]
     modules = [("stem", weights, biases)]
     for i, (stride, wide) in enumerate(file.blocks, 1):
         weights = block_weights(header["parts"], channels, stride, wide)
-        lacking = {f"scrb{k}.{layer}" for k in (1, 2) for layer in ("dw", "pw2")} if header["biases"] == 1 else set()
-        modules.append((f"block{i}", weights, [(name, shape[:1]) for name, shape in weights if name not in lacking]))
+        lacking = (
+            {f"scrb{k}.{layer}" for k in (1, 2) for layer in ("dw", "pw2")}
+            if header["biases"] == 1
+            else set()
+        )
+        modules.append(
+            (
+                f"block{i}",
+                weights,
+                [(name, shape[:1]) for name, shape in weights if name not in lacking],
+            )
+        )
         channels = wide + level_channels(file, i)
     planes = 6 if header["colorspace"] == 1 else 3
     modules.append(("head", [("conv", (planes, channels, 3, 3))], [("conv", (planes,))]))
@@ -254,10 +333,18 @@ def block_weights(parts: int, channels: int, stride: int, wide: int) -> Shapes:
     v = wide if parts & 1 else channels
     found: Shapes = [("pw", (wide, channels, 1, 1))] if parts & 1 else []
     if parts & 2:
-        found += [("scrb1.dw", (v, 1, 3, 3)), ("scrb1.pw1", (v, v, 1, 1)), ("scrb1.pw2", (v, v, 1, 1))]
+        found += [
+            ("scrb1.dw", (v, 1, 3, 3)),
+            ("scrb1.pw1", (v, v, 1, 1)),
+            ("scrb1.pw2", (v, v, 1, 1)),
+        ]
     found.append(("ub", (wide * stride**2, v, 3, 3)))
     if parts & 4:
-        found += [("scrb2.dw", (wide, 1, 3, 3)), ("scrb2.pw1", (wide, wide, 1, 1)), ("scrb2.pw2", (wide, wide, 1, 1))]
+        found += [
+            ("scrb2.dw", (wide, 1, 3, 3)),
+            ("scrb2.pw1", (wide, wide, 1, 1)),
+            ("scrb2.pw2", (wide, wide, 1, 1)),
+        ]
     return found
 
 
@@ -290,7 +377,9 @@ def side(tail: int, max_symbol: int) -> list[int]:
     if tail == 64:
         return [0] * max_symbol
     r = ratio(tail)
-    return list(itertools.accumulate(range(max_symbol - 1), lambda g, _: (g * r) >> 16, initial=2**31))
+    return list(
+        itertools.accumulate(range(max_symbol - 1), lambda g, _: (g * r) >> 16, initial=2**31)
+    )
 
 
 def plain(tail: int, max_symbol: int) -> list[int]:
@@ -331,7 +420,9 @@ Table = list[int] | None  # F(s) for s in -M..M; None of a record 0
 
 
 def read_records(cursor: Cursor, n_records: int, max_symbol: int) -> tuple[int, list[Table]]:
-    """Section "Records": the step code of a group, 0 if it has none, and the tables of its records."""
+    """Section "Records": the step code of a group, 0 if it has none, and the tables of its
+    records.
+    """
     step, tables = None, list[Table]()
     for _ in range(n_records):
         kind = cursor.integer(1)
@@ -360,18 +451,24 @@ def read_records(cursor: Cursor, n_records: int, max_symbol: int) -> tuple[int, 
     return step or 0, tables
 
 
-def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: int,
-                  followers: Collection[int] = (), keys: Sequence[Sequence[int]] = ()) -> list[tuple[Ints, int]]:
-    """Section "Streams": symbols and step code of each group, given [K, C, h, w] of a grid, [size] of others.
+def decode_stream(
+    stream: bytes,
+    shapes: Sequence[tuple[int, ...]],
+    max_symbol: int,
+    followers: Collection[int] = (),
+    keys: Sequence[Sequence[int]] = (),
+) -> list[tuple[Ints, int]]:
+    """Section "Streams": symbols and step code of each group, given [K, C, h, w] of a grid, [size]
+    of others.
 
-    The groups with the numbers in followers, from 0, follow the group before them. The first groups have so many keys
-    in each shot; where keys are not given all of a grid belong to one.
+    The groups with the numbers in followers, from 0, follow the group before them. The first groups
+    have so many keys in each shot; where keys are not given all of a grid belong to one.
     """
     by_shot = list(keys) or [shape[:1] if len(shape) == 4 else () for shape in shapes]
     by_shot += [()] * (len(shapes) - len(by_shot))
     cursor = Cursor(stream, "a stream")
     records = []
-    for number, shape in enumerate(shapes):
+    for number in range(len(shapes)):
         n_records = 1
         if number in followers or any(n > 1 for n in by_shot[number]):
             n_classes = cursor.integer(1)
@@ -379,7 +476,7 @@ def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: 
                 raise ValueError(f"a grid has {n_classes} classes")
             n_records = n_classes if number in followers else 1 + n_classes
         records.append(read_records(cursor, n_records, max_symbol))
-    decoder = RangeDecoder(stream[cursor.at:], max_symbol)
+    decoder = RangeDecoder(stream[cursor.at :], max_symbol)
     found: list[tuple[Ints, int]] = []
     for number, (shape, (step, tables)) in enumerate(zip(shapes, records, strict=True)):
         if number in followers:
@@ -394,9 +491,17 @@ def decode_stream(stream: bytes, shapes: Sequence[tuple[int, ...]], max_symbol: 
     return found
 
 
-def decode_grid(decoder: "RangeDecoder", shape: tuple[int, ...], keys: Sequence[int], first: Table,
-                classes: list[Table], followed: Ints | None = None) -> Ints:
-    """Section "Contexts": the symbols of a grid, given the table of first keys or the details that it follows."""
+def decode_grid(
+    decoder: "RangeDecoder",
+    shape: tuple[int, ...],
+    keys: Sequence[int],
+    first: Table,
+    classes: list[Table],
+    followed: Ints | None = None,
+) -> Ints:
+    """Section "Contexts": the symbols of a grid, given the table of first keys or the details that
+    it follows.
+    """
     d, starts, seen = np.zeros(shape, np.int32), {sum(keys[:i]) for i in range(len(keys))}, set()
     for k in range(len(d)):
         if k in starts and followed is None:
@@ -419,12 +524,14 @@ def decode_grid(decoder: "RangeDecoder", shape: tuple[int, ...], keys: Sequence[
 
 
 def around(symbols: Ints) -> Ints:
-    """Section "Contexts": for each place of a key [C, h, w] the magnitudes around it and, twice, its own."""
+    """Section "Contexts": for each place of a key [C, h, w] the magnitudes around it and, twice,
+    its own.
+    """
     magnitudes = np.abs(symbols)
     padded, (_, height, width) = np.pad(magnitudes, ((0, 0), (1, 1), (1, 1))), symbols.shape
     found = magnitudes.copy()
     for i, j in itertools.product(range(3), repeat=2):
-        found += padded[:, i:i + height, j:j + width]
+        found += padded[:, i : i + height, j : j + width]
     return found
 
 
@@ -436,10 +543,12 @@ class RangeDecoder:
         self.low, self.extent, self.point = 0, MASK64, (self.word(0) << 32) + self.word(1)
 
     def word(self, number: int) -> int:
-        return int.from_bytes(self.data[4 * number:4 * number + 4].ljust(4, b"\0"), "big")
+        return int.from_bytes(self.data[4 * number : 4 * number + 4].ljust(4, b"\0"), "big")
 
     def finish(self) -> None:
-        """Section "Range decoder", end of the stream: the bytes must be the shortest that name the last interval."""
+        """Section "Range decoder", end of the stream: the bytes must be the shortest that name the
+        last interval.
+        """
         n_bytes, length = 8 + 4 * self.n_shifts, len(self.data)
         value = int.from_bytes(self.data[:n_bytes].ljust(n_bytes, b"\0"), "big")
         low = value - ((value - self.low) & MASK64)
@@ -486,18 +595,32 @@ def keys_of(file: File, shots: Sequence[int], name: str) -> list[int]:
 
 
 def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
-    """Sections "Tensors" and "Streams": name, symbols and step code of each group in coded order."""
+    """Sections "Tensors" and "Streams": name, symbols and step code of each group in coded
+    order.
+    """
     segment = file.segments[segment_index]
     found = []
-    for (module, weights, biases), stream in zip(tensors(file, segment.shots), segment.streams, strict=True):
+    for (module, weights, biases), stream in zip(
+        tensors(file, segment.shots), segment.streams, strict=True
+    ):
         names = [name for name, _ in weights]
         shapes = [shape if is_keyed(name) else (math.prod(shape),) for name, shape in weights]
         if biases:
-            names, shapes = [*names, "biases"], [*shapes, (sum(math.prod(shape) for _, shape in biases),)]
+            names, shapes = (
+                [*names, "biases"],
+                [*shapes, (sum(math.prod(shape) for _, shape in biases),)],
+            )
         highest = f"details{file.wavelet_levels}"
-        followers = [i for i, name in enumerate(names) if "details" in name and not name.endswith(highest)]
-        decoded = decode_stream(stream, shapes, file.max_symbol, followers,
-                                [keys_of(file, segment.shots, name) for name in names if is_keyed(name)])
+        followers = [
+            i for i, name in enumerate(names) if "details" in name and not name.endswith(highest)
+        ]
+        decoded = decode_stream(
+            stream,
+            shapes,
+            file.max_symbol,
+            followers,
+            [keys_of(file, segment.shots, name) for name in names if is_keyed(name)],
+        )
         found += [(f"{module}.{name}", *group) for name, group in zip(names, decoded, strict=True)]
     return found
 
@@ -513,7 +636,9 @@ def step_codes(file: File, segment_index: int) -> list[int]:
 
 
 def parameters(file: File, segment_index: int) -> dict[str, Floats]:
-    """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and head.conv.bias."""
+    """Sections "Steps" and "Tensors": tensors by name, such as block1.scrb1.dw.weight and
+    head.conv.bias.
+    """
     shots = file.segments[segment_index].shots
     modules = tensors(file, shots)
     values = {}
@@ -531,7 +656,7 @@ def parameters(file: File, segment_index: int) -> dict[str, Floats]:
             tensor[f"{module}.{name}.weight"] = values[f"{module}.{name}"].reshape(shape)
         at = 0
         for name, shape in biases:
-            tensor[f"{module}.{name}.bias"] = values[f"{module}.biases"][at:at + shape[0]]
+            tensor[f"{module}.{name}.bias"] = values[f"{module}.biases"][at : at + shape[0]]
             at += shape[0]
     return tensor
 
@@ -548,7 +673,9 @@ def gelu(x: Floats, approximate: bool) -> Floats:
     if approximate:
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
         return x * np.asarray((1 + np.tanh(inner)) / 2, np.float32)
-    phi: Floats = np.vectorize(lambda v: (1 + math.erf(v / math.sqrt(2))) / 2, otypes=[np.float32])(x)
+    phi: Floats = np.vectorize(lambda v: (1 + math.erf(v / math.sqrt(2))) / 2, otypes=[np.float32])(
+        x
+    )
     return x * phi
 
 
@@ -588,7 +715,7 @@ class Network:
         padded = np.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2)))
         found = np.zeros((len(weight), height, width), np.float32) + bias[:, None, None]
         for i, j in itertools.product(range(size), repeat=2):
-            part = padded[:, i:i + height, j:j + width]
+            part = padded[:, i : i + height, j : j + width]
             if name.endswith(".dw"):
                 found += weight[:, 0, i, j, None, None] * part
             else:
@@ -597,14 +724,17 @@ class Network:
 
     def encoding(self, t: int) -> Floats:
         base = self.header["pe_base"] / 256
-        angles = np.array([base**i * math.pi * t / sum(self.shots) for i in range(self.header["pe_levels"])])
+        angles = np.array(
+            [base**i * math.pi * t / sum(self.shots) for i in range(self.header["pe_levels"])]
+        )
         return np.concatenate([np.sin(angles), np.cos(angles)]).astype(np.float32)
 
     def stem(self, t: int) -> Floats:
         if self.header["stem"] == 0:
             hidden = silu(self.linear("stem.linear1", self.encoding(t)))
             return silu(self.linear("stem.linear2", hidden)).reshape(
-                self.header["stem_channels"], self.header["stem_height"], self.header["stem_width"])
+                self.header["stem_channels"], self.header["stem_height"], self.header["stem_width"]
+            )
         return self.grids(t, 0)
 
     def grids(self, t: int, level: int) -> Floats:
@@ -614,17 +744,27 @@ class Network:
         n_frames, first = self.shots[shot], ends[shot] - self.shots[shot]
         for k in (k for k, grid in enumerate(self.file.grids, 1) if grid[2] == level):
             n = n_keys(self.shots, self.file.grids[k - 1][1])
-            keys = self.keys(k, level)[sum(n[:shot]):sum(n[:shot + 1])]
+            keys = self.keys(k, level)[sum(n[:shot]) : sum(n[: shot + 1])]
             u = min(max((t - first + 0.5) * len(keys) / n_frames - 0.5, 0), len(keys) - 1)
             weights = np.maximum(0, 1 - np.abs(u - np.arange(len(keys)))).astype(np.float32)
             if level and self.file.motion:
-                keys = np.stack([self.moved(key, t, first, (k + 0.5) * n_frames / len(keys) - 0.5, level)
-                                 if weights[k] else key for k, key in enumerate(keys)])
+                keys = np.stack(
+                    [
+                        (
+                            self.moved(key, t, first, (k + 0.5) * n_frames / len(keys) - 0.5, level)
+                            if weights[k]
+                            else key
+                        )
+                        for k, key in enumerate(keys)
+                    ]
+                )
             found.append(np.tensordot(weights, keys, 1))
         return np.concatenate(found)
 
     def keys(self, k: int, level: int) -> Floats:
-        """Section "Wavelets": the keys [K, G, H, W] of grid k of a level, put together from its details."""
+        """Section "Wavelets": the keys [K, G, H, W] of grid k of a level, put together from its
+        details.
+        """
         a, sizes = self.tensor[f"stem.grid{k}.weight"], grid_sizes(self.file, level)
         for i in range(len(sizes) - 1, 0, -1):
             x, y, z = np.split(self.tensor[f"stem.grid{k}_details{i}.weight"], 3, axis=1)
@@ -639,7 +779,9 @@ class Network:
         return a
 
     def moved(self, key: Floats, t: int, first: int, moment: float, level: int) -> Floats:
-        """Section "Motion": a key [C, H, W] at a moment of the shot from frame `first` on, as frame t shows it."""
+        """Section "Motion": a key [C, H, W] at a moment of the shot from frame `first` on, as frame
+        t shows it.
+        """
         motion, n = self.tensor["stem.motion.weight"], first + math.floor(moment)
         share = moment - math.floor(moment)
         then = np.float32(1 - share) * motion[n]
@@ -647,7 +789,12 @@ class Network:
             then = then + np.float32(share) * motion[n + 1]
         channels, height, width = key.shape
         strides = [stride for stride, _ in self.file.blocks]
-        by = 8 * stretched(motion[t] - then, height, width) * math.prod(strides[:level]) / math.prod(strides)
+        by = (
+            8
+            * stretched(motion[t] - then, height, width)
+            * math.prod(strides[:level])
+            / math.prod(strides)
+        )
         rows = np.clip(np.arange(height)[:, None] + by[1], 0, height - 1)
         columns = np.clip(np.arange(width) + by[0], 0, width - 1)
         found = np.zeros((channels, height, width), np.float64)
@@ -686,11 +833,18 @@ class Network:
         planes = np.clip(np.rint(255 * v), 0, 255).astype(np.uint8)
         if self.header["colorspace"] == 0:
             return planes[0], planes[1], planes[2]
-        luma = planes[:4].reshape(2, 2, rows, columns).transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns)
-        return luma[:self.header["height"], :self.header["width"]], planes[4], planes[5]
+        luma = (
+            planes[:4]
+            .reshape(2, 2, rows, columns)
+            .transpose(2, 0, 3, 1)
+            .reshape(2 * rows, 2 * columns)
+        )
+        return luma[: self.header["height"], : self.header["width"]], planes[4], planes[5]
 
 
 def frames(file: File, segment_index: int, numbers: Iterable[int]) -> list[Planes]:
-    """Section "Reconstruction": the planes of the segment's frames with these numbers, counted from 0."""
+    """Section "Reconstruction": the planes of the segment's frames with these numbers, counted from
+    0.
+    """
     network = Network(file, segment_index)
     return [network.frame(number) for number in numbers]

@@ -1,4 +1,6 @@
-"""Commands as a user gives them: they run in this process through main(), as the console script runs them."""
+"""Commands as a user gives them: they run in this process through main(), as the console script
+runs them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Result(NamedTuple):
 class Shell:
     """Runs commands in a folder of its own."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         self.folder, self._monkeypatch, self._capfd = folder, monkeypatch, capfd
         monkeypatch.chdir(folder)
 
@@ -33,10 +37,15 @@ class Shell:
         return Result(exit_.value.code, *self._capfd.readouterr())
 
 
-def write_clip(path: Path, width: int = 24, height: int = 18, n_frames: int = 5, rate: str = "30000:1001") -> None:
+def write_clip(
+    path: Path, width: int = 24, height: int = 18, n_frames: int = 5, rate: str = "30000:1001"
+) -> None:
     """A moving gradient as 4:2:0 .y4m."""
     header = f"YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C420jpeg\n".encode()
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     chroma = np.full(2 * -(-width // 2) * -(-height // 2), 120, np.uint8).tobytes()
-    frames = [((5 * x + 7 * y + 3 * t) % 200 + 20).astype(np.uint8).tobytes() + chroma for t in range(n_frames)]
+    frames = [
+        ((5 * x + 7 * y + 3 * t) % 200 + 20).astype(np.uint8).tobytes() + chroma
+        for t in range(n_frames)
+    ]
     path.write_bytes(header + b"".join(b"FRAME\n" + frame for frame in frames))

@@ -12,20 +12,36 @@ from nervcodec.training.block_matching import trajectories
 
 def texture(height: int, width: int) -> Tensor:
     """Smooth noise, float32 [height, width], 0 to 255."""
-    noise = torch.rand((1, 1, height // 3 + 2, width // 3 + 2), generator=torch.Generator().manual_seed(0))
-    return 255 * torch.nn.functional.interpolate(noise, (height, width), mode="bicubic", align_corners=False)[0, 0]
+    noise = torch.rand(
+        (1, 1, height // 3 + 2, width // 3 + 2), generator=torch.Generator().manual_seed(0)
+    )
+    return (
+        255
+        * torch.nn.functional.interpolate(
+            noise, (height, width), mode="bicubic", align_corners=False
+        )[0, 0]
+    )
 
 
 def panned(n_frames: int, right: float, down: float) -> Tensor:
-    """A camera that moves over a texture: frame t shows it from (t * right, t * down) on; [T, 64, 96]."""
+    """A camera that moves over a texture: frame t shows it from (t * right, t * down) on; [T, 64,
+    96].
+    """
     picture = texture(200, 300)[None, None]
-    ways = [torch.tensor([t * right, t * down]).view(1, 2, 1, 1).expand(1, 2, 200, 300) for t in range(n_frames)]
+    ways = [
+        torch.tensor([t * right, t * down]).view(1, 2, 1, 1).expand(1, 2, 200, 300)
+        for t in range(n_frames)
+    ]
     return torch.stack([moved(picture, way)[0, 0, 60:124, 90:186] for way in ways])
 
 
-@pytest.mark.parametrize(("right", "down"), [(0.0, 0.0), (1.0, 0.0), (-3.0, 2.0), (0.5, -0.25), (9.0, -7.0)])
+@pytest.mark.parametrize(
+    ("right", "down"), [(0.0, 0.0), (1.0, 0.0), (-3.0, 2.0), (0.5, -0.25), (9.0, -7.0)]
+)
 def test_a_pan_is_found(right: float, down: float) -> None:
-    """What a camera that moves right shows was further right in the first; within 0.34 samples a frame."""
+    """What a camera that moves right shows was further right in the first; within 0.34 samples a
+    frame.
+    """
     found = trajectories(panned(4, right, down), 4, 6)
     assert found.shape == (4, 2, 4, 6)
     inner = found[:, :, 1:-1, 1:-1]  # at the edges the first frame lacks what later ones show
@@ -52,7 +68,9 @@ def test_noise_on_a_still_picture_is_hardly_motion() -> None:
 @pytest.mark.parametrize("n_frames", [1, 2])
 def test_the_smallest_frames(size: tuple[int, int], n_frames: int) -> None:
     """Frames smaller than the search, and a single one, have trajectories that begin with 0."""
-    found = trajectories(255 * torch.rand((n_frames, *size), generator=torch.Generator().manual_seed(0)), 2, 1)
+    found = trajectories(
+        255 * torch.rand((n_frames, *size), generator=torch.Generator().manual_seed(0)), 2, 1
+    )
     assert found.shape == (n_frames, 2, 2, 1) and found.isfinite().all() and not found[0].any()
 
 

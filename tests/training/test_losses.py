@@ -25,12 +25,16 @@ def run(frames: Frames, model: ModelConfig, fit: FitConfig) -> Fitted:
     return fitter.overfit(fitter.start())
 
 
-def distortions(frames: Frames, model: ModelConfig, fit: FitConfig) -> list[tuple[Tensor, Tensor, Tensor]]:
+def distortions(
+    frames: Frames, model: ModelConfig, fit: FitConfig
+) -> list[tuple[Tensor, Tensor, Tensor]]:
     """(output, target, distortion) of every step of a fit."""
     original = stage_module.Stage._distortion
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def spy(stage: stage_module.Stage, output: Tensor, target: Tensor, plane_errors: Tensor) -> Tensor:
+    def spy(
+        stage: stage_module.Stage, output: Tensor, target: Tensor, plane_errors: Tensor
+    ) -> Tensor:
         value = original(stage, output, target, plane_errors)
         seen.append((output.detach(), target, value.detach()))
         return value
@@ -44,9 +48,13 @@ def distortions(frames: Frames, model: ModelConfig, fit: FitConfig) -> list[tupl
 
 def test_l1_ssim_is_the_papers_loss(mlp_model: ModelConfig, make_clip: MakeClip) -> None:
     """'l1+ssim' is 0.7 L1 + 0.3 (1 - SSIM)."""
-    for output, target, found in distortions(make_clip("rgb"), mlp_model, replace(QUICK, loss="l1+ssim")):
+    for output, target, found in distortions(
+        make_clip("rgb"), mlp_model, replace(QUICK, loss="l1+ssim")
+    ):
         structure = pytorch_msssim.ssim(output, target, data_range=1)
-        torch.testing.assert_close(found, 0.7 * (output - target).abs().mean() + 0.3 * (1 - structure))
+        torch.testing.assert_close(
+            found, 0.7 * (output - target).abs().mean() + 0.3 * (1 - structure)
+        )
 
 
 def test_mse_of_rgb_is_the_mean(mlp_model: ModelConfig, make_clip: MakeClip) -> None:
@@ -57,12 +65,18 @@ def test_mse_of_rgb_is_the_mean(mlp_model: ModelConfig, make_clip: MakeClip) -> 
 
 def test_mse_of_yuv_is_weighted(clip: Frames, grid_model: ModelConfig) -> None:
     """For YUV luma's four phases count as one plane of weight 1, chroma by its weights."""
-    for output, target, found in distortions(clip, grid_model, replace(QUICK, chroma_weights=(0.5, 2.0))):
+    for output, target, found in distortions(
+        clip, grid_model, replace(QUICK, chroma_weights=(0.5, 2.0))
+    ):
         error = (output - target).square()
-        torch.testing.assert_close(found, error[:, :4].mean() + 0.5 * error[:, 4].mean() + 2 * error[:, 5].mean())
+        torch.testing.assert_close(
+            found, error[:, :4].mean() + 0.5 * error[:, 4].mean() + 2 * error[:, 5].mean()
+        )
 
 
-@pytest.mark.parametrize(("size", "window"), [((16, 20), 11), ((11, 11), 11), ((10, 30), 9), ((30, 7), 7), ((2, 9), 1)])
+@pytest.mark.parametrize(
+    ("size", "window"), [((16, 20), 11), ((11, 11), 11), ((10, 30), 9), ((30, 7), 7), ((2, 9), 1)]
+)
 def test_ssim_window_shrinks(size: tuple[int, int], window: int) -> None:
     """Below 11 pixels the window is the largest odd one that fits."""
     output, target = torch.rand(2, 2, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -73,13 +87,17 @@ def test_ssim_window_shrinks(size: tuple[int, int], window: int) -> None:
 def test_ssim_of_a_row_is_that_of_the_row_twice() -> None:
     """A side of one pixel, which pytorch-msssim cannot take, is doubled."""
     output, target = torch.rand(2, 2, 3, 1, 20, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(ssim(output, target), ssim(output.repeat(1, 1, 2, 1), target.repeat(1, 1, 2, 1)))
+    torch.testing.assert_close(
+        ssim(output, target), ssim(output.repeat(1, 1, 2, 1), target.repeat(1, 1, 2, 1))
+    )
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1+ssim"])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 1), (1, 2), (5, 7), (30, 3)])
 def test_tiny_frames_can_be_fitted(make_clip: MakeClip, loss: str, width: int, height: int) -> None:
     """Every loss works for frames smaller than its window."""
-    model = ModelConfig(width, height, "rgb", "grid", height, width, (Block(1, 2),), grids=(Grid(1, 1),))
+    model = ModelConfig(
+        width, height, "rgb", "grid", height, width, (Block(1, 2),), grids=(Grid(1, 1),)
+    )
     fitted = run(make_clip("rgb", 2, width, height), model, FitConfig(epochs=1, loss=loss))
     assert bool(fitted.parameters.isfinite().all())

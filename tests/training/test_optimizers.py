@@ -1,4 +1,6 @@
-"""nervcodec.training.optimizers: the schedule, Muon's orthogonal steps, Adam's ordinary ones, and their state."""
+"""nervcodec.training.optimizers: the schedule, Muon's orthogonal steps, Adam's ordinary ones, and
+their state.
+"""
 
 import math
 
@@ -11,9 +13,12 @@ from nervcodec.training.config import FitConfig
 from nervcodec.training.optimizers import Muon, Optimizer, orthogonalised, peak_factor, rate_factor
 
 SMALL = [
-    Tensor("block1", "a.weight", MATRIX, (4, 6)), Tensor("block1", "b.weight", DEPTHWISE, (5, 1, 3, 3)),
-    Tensor("block1", "c.weight", MATRIX, (8, 3, 1, 1)), Tensor("block1", "d.grid", GRID, (4, 2, 1, 1)),
-    Tensor("block1", "e.weight", MATRIX, (4, 6)), Tensor("block1", "e.bias", BIAS, (7,)),
+    Tensor("block1", "a.weight", MATRIX, (4, 6)),
+    Tensor("block1", "b.weight", DEPTHWISE, (5, 1, 3, 3)),
+    Tensor("block1", "c.weight", MATRIX, (8, 3, 1, 1)),
+    Tensor("block1", "d.grid", GRID, (4, 2, 1, 1)),
+    Tensor("block1", "e.weight", MATRIX, (4, 6)),
+    Tensor("block1", "e.bias", BIAS, (7,)),
 ]
 IS_MATRIX = torch.cat([torch.full((tensor.size,), tensor.kind == MATRIX) for tensor in SMALL])
 SIZE = len(IS_MATRIX)
@@ -26,10 +31,19 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 # --- schedule ---
 
 
-@pytest.mark.parametrize(("progress", "warmup", "factor"), [
-    (0.0, 0.0, 1.0), (0.5, 0.0, 0.5), (0.0, 0.2, 0.0), (0.05, 0.2, 0.25), (0.2, 0.2, 1.0), (0.6, 0.2, 0.5),
-    (0.8, 0.2, 0.5 * (1 - math.sqrt(0.5))), (0.5, 1.0, 0.5),
-])
+@pytest.mark.parametrize(
+    ("progress", "warmup", "factor"),
+    [
+        (0.0, 0.0, 1.0),
+        (0.5, 0.0, 0.5),
+        (0.0, 0.2, 0.0),
+        (0.05, 0.2, 0.25),
+        (0.2, 0.2, 1.0),
+        (0.6, 0.2, 0.5),
+        (0.8, 0.2, 0.5 * (1 - math.sqrt(0.5))),
+        (0.5, 1.0, 0.5),
+    ],
+)
 def test_rate_at_known_points(progress: float, warmup: float, factor: float) -> None:
     """Linear up to the end of the warm-up, then half a cosine."""
     assert rate_factor(progress, warmup) == pytest.approx(factor, abs=1e-12)
@@ -37,11 +51,15 @@ def test_rate_at_known_points(progress: float, warmup: float, factor: float) -> 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.05, 0.5, 1.0])
 def test_rate_rises_then_falls(warmup: float) -> None:
-    """The rate never falls before the end of the warm-up, never rises after it and stays within 0 and 1."""
+    """The rate never falls before the end of the warm-up, never rises after it and stays within 0
+    and 1.
+    """
     steps = [i / 1000 for i in range(1000)]
     rates = [rate_factor(progress, warmup) for progress in steps]
     for progress, before, after in zip(steps, rates, rates[1:]):
-        assert before <= after if progress + 0.001 <= warmup else before >= after or progress < warmup
+        assert (
+            before <= after if progress + 0.001 <= warmup else before >= after or progress < warmup
+        )
     assert 0 <= min(rates) and max(rates) <= 1
 
 
@@ -50,9 +68,16 @@ def test_rate_ends_near_zero() -> None:
     assert rate_factor(1 - 1e-4, 0.05) < 1e-7
 
 
-@pytest.mark.parametrize(("n_steps", "fall", "factor"), [
-    (1, 0.2, 1.0), (400, 0.2, 1.0), (12_800, 0.2, 0.5), (1600, 0.5, 0.5), (12_800, 0.0, 1.0),
-])
+@pytest.mark.parametrize(
+    ("n_steps", "fall", "factor"),
+    [
+        (1, 0.2, 1.0),
+        (400, 0.2, 1.0),
+        (12_800, 0.2, 0.5),
+        (1600, 0.5, 0.5),
+        (12_800, 0.0, 1.0),
+    ],
+)
 def test_longer_stages_peak_lower(n_steps: int, fall: float, factor: float) -> None:
     """By the power of their length above 400 steps; the published recipe's rate does not fall."""
     assert peak_factor(n_steps, fall) == pytest.approx(factor, abs=1e-12)
@@ -73,14 +98,20 @@ def test_orthogonalised_keeps_the_directions() -> None:
     matrix = randn(1, 6, 4)
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     core = u.mT @ orthogonalised(matrix, torch.float32) @ v.mT
-    torch.testing.assert_close(core, torch.diag_embed(core.diagonal(dim1=1, dim2=2)), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        core, torch.diag_embed(core.diagonal(dim1=1, dim2=2)), rtol=0, atol=1e-4
+    )
 
 
 def test_orthogonalised_forgets_the_scale() -> None:
     """A gradient a thousand times as large gives the same step."""
     matrix = randn(1, 6, 4)
-    torch.testing.assert_close(orthogonalised(1000 * matrix, torch.float32), orthogonalised(matrix, torch.float32),
-                               rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        orthogonalised(1000 * matrix, torch.float32),
+        orthogonalised(matrix, torch.float32),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_no_gradient_is_no_step() -> None:
@@ -120,16 +151,22 @@ def test_muon_consumes_its_gradients() -> None:
 
 
 def test_first_step_is_the_orthogonalised_gradient() -> None:
-    """A first step is minus rate * sqrt(max(1, rows / columns)) times the orthogonalised gradient, for each matrix."""
+    """A first step is minus rate * sqrt(max(1, rows / columns)) times the orthogonalised gradient,
+    for each matrix.
+    """
     gradient = randn(SIZE)
     flat, _ = stepped([gradient])
     start = 0
     for tensor in SMALL:
         if tensor.kind == MATRIX:
             rows, columns = tensor.shape[0], tensor.size // tensor.shape[0]
-            matrix = gradient[start:start + tensor.size].view(1, rows, columns)
-            expected = -0.1 * math.sqrt(max(1, rows / columns)) * orthogonalised(matrix, torch.float32)
-            torch.testing.assert_close(flat[start:start + tensor.size], expected.flatten(), rtol=1e-4, atol=1e-6)
+            matrix = gradient[start : start + tensor.size].view(1, rows, columns)
+            expected = (
+                -0.1 * math.sqrt(max(1, rows / columns)) * orthogonalised(matrix, torch.float32)
+            )
+            torch.testing.assert_close(
+                flat[start : start + tensor.size], expected.flatten(), rtol=1e-4, atol=1e-6
+            )
         start += tensor.size
 
 
@@ -143,7 +180,9 @@ def test_muon_has_momentum() -> None:
 
 
 def test_matrices_of_many_shapes_keep_to_themselves() -> None:
-    """However matrices are stacked, each moves as it does alone, at sides below, at and above the stacks' least one."""
+    """However matrices are stacked, each moves as it does alone, at sides below, at and above the
+    stacks' least one.
+    """
     shapes = [(3, 40), (32, 32), (40, 3), (31, 33), (64, 5, 3, 3), (1, 1)]
     matrices = [Tensor("block1", f"{i}.weight", MATRIX, shape) for i, shape in enumerate(shapes)]
     gradients = [randn(matrix.size, seed=i) for i, matrix in enumerate(matrices)]
@@ -173,7 +212,9 @@ def fresh(fit: FitConfig) -> tuple[Optimizer, list[torch.Tensor]]:
     return Optimizer(fit, flat, log_steps, SMALL), [flat, log_steps]
 
 
-@pytest.mark.parametrize("fit", [FitConfig(max_gradient=0), FitConfig(optimizer="adam", max_gradient=0)])
+@pytest.mark.parametrize(
+    "fit", [FitConfig(max_gradient=0), FitConfig(optimizer="adam", max_gradient=0)]
+)
 def test_the_rest_goes_by_torch_adam(fit: FitConfig) -> None:
     """What is not a matrix moves as with torch's Adam alone; without Muon matrices do too."""
     optimizer, leaves = fresh(fit)
@@ -190,7 +231,9 @@ def test_the_rest_goes_by_torch_adam(fit: FitConfig) -> None:
 
 
 def test_parameters_gradient_is_clipped() -> None:
-    """The parameters' gradient is cut to the norm max_gradient before Adam sees it, the steps' gradient is not."""
+    """The parameters' gradient is cut to the norm max_gradient before Adam sees it, the steps'
+    gradient is not.
+    """
     fit = FitConfig(optimizer="adam", max_gradient=1e-9)
     optimizer, leaves = fresh(fit)
     before = [leaf.detach().clone() for leaf in leaves]
@@ -217,7 +260,9 @@ def test_fixed_steps_are_left_alone() -> None:
 
 @pytest.mark.parametrize("name", ["adam", "muon"])
 def test_restored_state_continues_bit_for_bit(name: str) -> None:
-    """From a saved state the same gradients lead to the very same parameters, whatever happened in between."""
+    """From a saved state the same gradients lead to the very same parameters, whatever happened in
+    between.
+    """
     optimizer, leaves = fresh(FitConfig(optimizer=name))
     run(optimizer, leaves, range(3))
     saved, values = optimizer.state(), [leaf.detach().clone() for leaf in leaves]

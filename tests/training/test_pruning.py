@@ -19,11 +19,15 @@ def protected_mask(parts: list[Tensor]) -> torch.Tensor:
 
 
 def random_values(parts: list[Tensor]) -> torch.Tensor:
-    return torch.randn(sum(tensor.size for tensor in parts), generator=torch.Generator().manual_seed(0))
+    return torch.randn(
+        sum(tensor.size for tensor in parts), generator=torch.Generator().manual_seed(0)
+    )
 
 
 @pytest.fixture(params=["mlp", "grid"])
-def parts(request: pytest.FixtureRequest, mlp_model: ModelConfig, grid_model: ModelConfig) -> list[Tensor]:
+def parts(
+    request: pytest.FixtureRequest, mlp_model: ModelConfig, grid_model: ModelConfig
+) -> list[Tensor]:
     """The tensors of a small network."""
     return tensors({"mlp": mlp_model, "grid": grid_model}[request.param], (4,))
 
@@ -58,7 +62,7 @@ def test_equal_magnitudes_go_in_coded_order(parts: list[Tensor]) -> None:
     values = random_values(parts).sign()
     prunable = (~protected_mask(parts)).nonzero().flatten()
     gone = (magnitude_mask(values, parts, 0.3) == 0).nonzero().flatten()
-    assert torch.equal(gone, prunable[:len(gone)])
+    assert torch.equal(gone, prunable[: len(gone)])
 
 
 def test_the_values_are_left_alone(parts: list[Tensor]) -> None:

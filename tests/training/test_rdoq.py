@@ -1,4 +1,6 @@
-"""nervcodec.training.rdoq: fewer bits and a better picture at the same price, and near a target where there is one."""
+"""nervcodec.training.rdoq: fewer bits and a better picture at the same price, and near a target
+where there is one.
+"""
 
 import math
 from collections.abc import Callable
@@ -26,8 +28,20 @@ from nervcodec.training.state import Checkpoint, Fitted, Gauges, Progress
 from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
-MODEL = ModelConfig(24, 16, "yuv", "grid", 3, 4, (Block(2, 6), Block(2, 4)), biases="lean", bits=10,
-                    grids=(Grid(2, 1), Grid(2, 4, 1)), motion_height=2, motion_width=2)
+MODEL = ModelConfig(
+    24,
+    16,
+    "yuv",
+    "grid",
+    3,
+    4,
+    (Block(2, 6), Block(2, 4)),
+    biases="lean",
+    bits=10,
+    grids=(Grid(2, 1), Grid(2, 4, 1)),
+    motion_height=2,
+    motion_width=2,
+)
 FIT = FitConfig(epochs=150, rate_weight=0.002)
 
 
@@ -67,23 +81,33 @@ def size_and_db(frames: Frames, fit: FitConfig) -> tuple[int, float]:
 
 
 def test_the_loss_falls(case: Case) -> None:
-    """Distortion + price x bits, both of all symbols as they are coded, falls by more than two per cent."""
+    """Distortion + price x bits, both of all symbols as they are coded, falls by more than two per
+    cent.
+    """
     refiner = case.refiner()
     before = refiner._state(refiner.multiples)
     refined = refiner.run()
     after = refiner._state(refined.parameters / refiner.steps)
     weight = FIT.rate_weight / case.fitter.n_pixels
-    assert after.distortion + weight * after.bits < 0.98 * (before.distortion + weight * before.bits)
-    assert distortion(case.fitter, refined.parameters).item() == pytest.approx(after.distortion, rel=1e-4)
+    assert after.distortion + weight * after.bits < 0.98 * (
+        before.distortion + weight * before.bits
+    )
+    assert distortion(case.fitter, refined.parameters).item() == pytest.approx(
+        after.distortion, rel=1e-4
+    )
 
 
 def test_refined_parameters_are_multiples_of_their_steps(case: Case) -> None:
-    """What comes out is what a decoder gets, within the range of symbols, and the same each time."""
+    """What comes out is what a decoder gets, within the range of symbols, and the same each
+    time.
+    """
     refiner, again = case.refiner(), case.refiner()
     refined = refiner.run()
     multiples = refined.parameters / refiner.steps
     assert torch.equal(multiples, multiples.round())
-    n_keyed = sum(group.size for group in tensors.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
+    n_keyed = sum(
+        group.size for group in tensors.groups(MODEL, (case.fitter.n_frames,)) if group.keys
+    )
     low, high = bounds(MODEL.max_symbol, True)
     assert low <= multiples[:n_keyed].min() and multiples[:n_keyed].max() <= high
     assert torch.equal(refined.log_steps, case.fitted.log_steps)
@@ -97,7 +121,9 @@ def test_files_get_smaller_at_no_cost(frames: Frames) -> None:
     assert n_bytes <= more_bytes and db > fewer_db + 0.1
 
 
-@pytest.mark.parametrize("fit", [replace(FIT, target_bpp=1.5), replace(FIT, target_psnr=27.0)], ids=["size", "psnr"])
+@pytest.mark.parametrize(
+    "fit", [replace(FIT, target_bpp=1.5), replace(FIT, target_psnr=27.0)], ids=["size", "psnr"]
+)
 def test_a_target_stays_met(frames: Frames, fit: FitConfig) -> None:
     """What is gained goes into quality at the same size, or into bytes at the same quality."""
     n_bytes, db = size_and_db(frames, fit)
@@ -113,7 +139,9 @@ def test_a_target_stays_met(frames: Frames, fit: FitConfig) -> None:
 
 @pytest.mark.parametrize("miss", [0.04, -0.025])
 def test_a_target_is_met_after_any_fit(case: Case, frames: Frames, miss: float) -> None:
-    """A short fit of another size gets as many passes as it takes, and loses less than by a biased rounding."""
+    """A short fit of another size gets as many passes as it takes, and loses less than by a biased
+    rounding.
+    """
     gauges = _gauges(frames, (frames.n_frames,), MODEL, ColorTags(), "cpu")
     target_bpp = gauges.bits(case.fitted) * math.exp(-miss) / case.fitter.n_pixels
     fit = replace(FIT, epochs=20, target_bpp=target_bpp)
@@ -122,7 +150,9 @@ def test_a_target_is_met_after_any_fit(case: Case, frames: Frames, miss: float) 
     refiner = Refiner(fitter, case.fitted)
     refined = refiner.run()
     assert abs(fitter.error(refined)) <= fitter.law.tolerance and 0 < refiner.n_done <= 24
-    rounded = nearest_to(case.fitted, fitter.sizes, len(fitter.keys), fitter.error, fitter.law.tolerance, 4)
+    rounded = nearest_to(
+        case.fitted, fitter.sizes, len(fitter.keys), fitter.error, fitter.law.tolerance, 4
+    )
     assert decoded_distortion(fitter, refined) < 0.9 * decoded_distortion(fitter, rounded)
 
 
@@ -147,21 +177,31 @@ def test_slopes_are_those_of_the_distortion(case: Case) -> None:
     """The slope by a multiple is the derivative by its parameter times the step."""
     refiner = case.refiner()
     values = (refiner.multiples * refiner.steps).requires_grad_()
-    expected, = torch.autograd.grad(distortion(case.fitter, values), values)
+    (expected,) = torch.autograd.grad(distortion(case.fitter, values), values)
     state = refiner._state(refiner.multiples)
     torch.testing.assert_close(state.slopes, expected * refiner.steps, rtol=1e-3, atol=1e-8)
     assert state.distortion == pytest.approx(distortion(case.fitter, values).item(), rel=1e-5)
 
 
 def test_curvatures_are_the_gauss_newton_diagonal(case: Case) -> None:
-    """Samples tend to the sum over all outputs of 2 x weight x (derivative by the multiple) squared."""
+    """Samples tend to the sum over all outputs of 2 x weight x (derivative by the multiple)
+    squared.
+    """
     refiner = case.refiner()
     values = refiner.multiples * refiner.steps
-    output = case.fitter.network(case.fitter.network.split(values), torch.arange(case.fitter.n_frames))
+    output = case.fitter.network(
+        case.fitter.network.split(values), torch.arange(case.fitter.n_frames)
+    )
     jacobian = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
-        lambda v: case.fitter.network(case.fitter.network.split(v), torch.arange(case.fitter.n_frames)), values)
+        lambda v: case.fitter.network(
+            case.fitter.network.split(v), torch.arange(case.fitter.n_frames)
+        ),
+        values,
+    )
     weights = 2 * case.fitter.plane_weights.view(1, -1, 1, 1) / (output.numel() / output.shape[1])
-    exact = (weights.unsqueeze(-1) * jacobian.square()).sum(dim=(0, 1, 2, 3)) * refiner.steps.square()
+    exact = (weights.unsqueeze(-1) * jacobian.square()).sum(
+        dim=(0, 1, 2, 3)
+    ) * refiner.steps.square()
     refiner._sample_curvature(60.0)
     sampled = refiner.curvature_sum / refiner.n_samples
     assert float(sampled.sum()) == pytest.approx(float(exact.sum()), rel=0.03)
@@ -170,12 +210,16 @@ def test_curvatures_are_the_gauss_newton_diagonal(case: Case) -> None:
 
 
 def test_bits_of_a_move_are_what_it_adds(case: Case) -> None:
-    """With tables held, a step of one multiple changes its symbol and, in a grid, that of the next key."""
+    """With tables held, a step of one multiple changes its symbol and, in a grid, that of the next
+    key.
+    """
     refiner = case.refiner()
     top, sizes = MODEL.max_symbol, case.fitter.sizes
 
     def symbols(multiples: Tensor) -> list[np.ndarray]:
-        return np.split(refiner.quantizer.differences(multiples).long().numpy(), np.cumsum(sizes[:-1]))
+        return np.split(
+            refiner.quantizer.differences(multiples).long().numpy(), np.cumsum(sizes[:-1])
+        )
 
     tables = [symbol_bits(own, top) for own in symbols(refiner.multiples)]
 
@@ -197,9 +241,13 @@ def test_no_move_leaves_the_range(case: Case) -> None:
     refiner._sample_curvature(1.0)
     refiner.damping = 0.0
     state = refiner._state(refiner.multiples)
-    n_keyed = sum(group.size for group in tensors.groups(MODEL, (case.fitter.n_frames,)) if group.keys)
+    n_keyed = sum(
+        group.size for group in tensors.groups(MODEL, (case.fitter.n_frames,)) if group.keys
+    )
     low, high = bounds(MODEL.max_symbol, True)
-    at_the_end = torch.where(torch.arange(len(state.multiples)) < n_keyed, float(high), float(MODEL.max_symbol))
+    at_the_end = torch.where(
+        torch.arange(len(state.multiples)) < n_keyed, float(high), float(MODEL.max_symbol)
+    )
     upwards = replace(state, multiples=at_the_end, slopes=torch.full_like(state.slopes, -1e9))
     assert not refiner._moves(upwards).any()
     downwards = replace(upwards, slopes=-upwards.slopes)
@@ -207,7 +255,9 @@ def test_no_move_leaves_the_range(case: Case) -> None:
 
 
 def test_harmful_moves_are_left_out_next_time(case: Case) -> None:
-    """Of a worse trial only what did no harm is tried again, more carefully, and the harm is remembered."""
+    """Of a worse trial only what did no harm is tried again, more carefully, and the harm is
+    remembered.
+    """
     refiner = case.refiner()
     refiner.n_samples, refiner.bit_weight = 1.0, 0.0
     state = refiner._state(refiner.multiples)
@@ -229,13 +279,24 @@ def test_harmful_moves_are_left_out_next_time(case: Case) -> None:
 # --- when, and how it goes on ---
 
 
-@pytest.mark.parametrize(("fit", "n_passes"), [
-    (FitConfig(epochs=1500), 120), (FitConfig(epochs=300), 24), (FitConfig(epochs=90), 7), (FitConfig(epochs=88), 7),
-    (FitConfig(epochs=87), 0),
-    (FitConfig(epochs=1500, loss="l1+ssim"), 0), (FitConfig(epochs=1500, rate_weight=0), 0),
-    (FitConfig(epochs=1500, finetune_epochs=10, prune=0.2), 0), (FitConfig(epochs=1500, refinement=0), 0)])
+@pytest.mark.parametrize(
+    ("fit", "n_passes"),
+    [
+        (FitConfig(epochs=1500), 120),
+        (FitConfig(epochs=300), 24),
+        (FitConfig(epochs=90), 7),
+        (FitConfig(epochs=88), 7),
+        (FitConfig(epochs=87), 0),
+        (FitConfig(epochs=1500, loss="l1+ssim"), 0),
+        (FitConfig(epochs=1500, rate_weight=0), 0),
+        (FitConfig(epochs=1500, finetune_epochs=10, prune=0.2), 0),
+        (FitConfig(epochs=1500, refinement=0), 0),
+    ],
+)
 def test_how_many_passes(fit: FitConfig, n_passes: int) -> None:
-    """A share of the epochs; none after short fits, and where there is no price of bits, a mask or another loss."""
+    """A share of the epochs; none after short fits, and where there is no price of bits, a mask or
+    another loss.
+    """
     assert fit.n_refinements == n_passes
 
 
@@ -256,7 +317,9 @@ class _Often:
 
 @pytest.mark.parametrize("fit", [FIT, replace(FIT, target_bpp=1.5)], ids=["crf", "size"])
 def test_a_refinement_goes_on_from_any_pass(frames: Frames, fit: FitConfig) -> None:
-    """Whichever checkpoint it goes on from, the same streams come out; the fit before it is not made again."""
+    """Whichever checkpoint it goes on from, the same streams come out; the fit before it is not
+    made again.
+    """
     keeper, seen = _Often(), list[Progress]()
     whole, _ = encode_segment(frames, None, MODEL, fit, keeper=keeper, on_progress=seen.append)
     kept = [checkpoint for checkpoint in keeper.kept if checkpoint.progress.stage == REFINE]
@@ -266,6 +329,8 @@ def test_a_refinement_goes_on_from_any_pass(frames: Frames, fit: FitConfig) -> N
     assert all(math.isfinite(progress.psnr_db or math.inf) for progress in reports)
     for checkpoint in kept[::4]:
         again: list[Progress] = []
-        segment, _ = encode_segment(frames, None, MODEL, fit, checkpoint=checkpoint, on_progress=again.append)
+        segment, _ = encode_segment(
+            frames, None, MODEL, fit, checkpoint=checkpoint, on_progress=again.append
+        )
         assert segment.streams == whole.streams
         assert {progress.stage for progress in again} == {REFINE}

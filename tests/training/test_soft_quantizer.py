@@ -1,4 +1,6 @@
-"""nervcodec.training.soft_quantizer: exact steps, rounding, its stand-ins in the fit, and the rate estimate against its formula."""
+"""nervcodec.training.soft_quantizer: exact steps, rounding, its stand-ins in the fit, and the rate
+estimate against its formula.
+"""
 
 import math
 from fractions import Fraction
@@ -9,7 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, dequantize, quantize, step_from_code
+from nervcodec.coding.quantizer import (
+    MAX_STEP_CODE,
+    code_from_step,
+    dequantize,
+    quantize,
+    step_from_code,
+)
 from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps, writable_steps
 
 CODES = st.integers(0, MAX_STEP_CODE)
@@ -33,7 +41,11 @@ def test_steps_are_exact(code: int) -> None:
 @given(CODES)
 def test_codes_come_back(code: int) -> None:
     """The step of a code has this code, nearest and from above."""
-    assert code_from_step(step_from_code(code)) == code_from_step(step_from_code(code), up=True) == code
+    assert (
+        code_from_step(step_from_code(code))
+        == code_from_step(step_from_code(code), up=True)
+        == code
+    )
 
 
 @given(st.integers(0, MAX_STEP_CODE - 1))
@@ -46,7 +58,11 @@ def test_steps_rise_with_their_codes(code: int) -> None:
 def test_the_nearest_step_is_chosen(step: float) -> None:
     """No neighbouring code stands for a nearer step."""
     code = code_from_step(step)
-    errors = {c: abs(exact_step(c) - Fraction(step)) for c in (code - 1, code, code + 1) if 0 <= c <= MAX_STEP_CODE}
+    errors = {
+        c: abs(exact_step(c) - Fraction(step))
+        for c in (code - 1, code, code + 1)
+        if 0 <= c <= MAX_STEP_CODE
+    }
     assert errors[code] == min(errors.values())
 
 
@@ -110,14 +126,21 @@ def test_dequantize_rounds_once(code: int, symbol: int) -> None:
     assert value == np.float32(float(symbol * exact_step(code)))
 
 
-@given(st.lists(st.floats(-3, 3, width=32), min_size=12, max_size=12), st.sampled_from([1, 2, 3, 4, 6]),
-       st.sampled_from([1, 3, 7, 511]))
+@given(
+    st.lists(st.floats(-3, 3, width=32), min_size=12, max_size=12),
+    st.sampled_from([1, 2, 3, 4, 6]),
+    st.sampled_from([1, 3, 7, 511]),
+)
 def test_differences_come_back(values: list[float], lag: int, max_symbol: int) -> None:
-    """The symbols of keys are differences, none beyond the largest symbol, and their sums what is quantized."""
+    """The symbols of keys are differences, none beyond the largest symbol, and their sums what is
+    quantized.
+    """
     keys = (1, 12 // lag - 1)
     symbols = quantize(np.array(values, np.float32), 0.25, max_symbol, keys)
     assert symbols.dtype == np.int32 and np.abs(symbols).max() <= max_symbol
-    multiples = np.clip(np.rint(np.array(values, np.float32) / 0.25), -(max_symbol // 2), (max_symbol + 1) // 2)
+    multiples = np.clip(
+        np.rint(np.array(values, np.float32) / 0.25), -(max_symbol // 2), (max_symbol + 1) // 2
+    )
     assert dequantize(symbols, 0.25, keys).tolist() == (multiples * 0.25).tolist()
 
 
@@ -130,7 +153,18 @@ def test_what_stands_still_is_zero() -> None:
 def test_a_shot_is_coded_without_the_one_before() -> None:
     """The first key of each shot has symbols of its own, whatever the last key before it was."""
     key = np.array([0.5, -1.0], np.float32)
-    assert quantize(np.tile(key, 5), 0.25, 7, (2, 1, 2)).tolist() == [2, -3, 0, 0, 2, -3, 2, -3, 0, 0]
+    assert quantize(np.tile(key, 5), 0.25, 7, (2, 1, 2)).tolist() == [
+        2,
+        -3,
+        0,
+        0,
+        2,
+        -3,
+        2,
+        -3,
+        0,
+        0,
+    ]
 
 
 # --- stand-ins ---
@@ -141,12 +175,18 @@ def quantizer(sizes: list[int], steps: list[float], max_symbol: int = 7) -> Soft
 
 
 def test_rounded_is_what_the_file_will_say() -> None:
-    """The forward pass sees the very values that quantize and dequantize give, each group with its own step."""
+    """The forward pass sees the very values that quantize and dequantize give, each group with its
+    own step.
+    """
     values = torch.randn(60, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         found, _ = quantizer([20, 40], [0.25, 0.5]).rounded(values)
-    expected = np.concatenate([quantize(values[:20].numpy(), 0.25, 7), quantize(values[20:].numpy(), 0.5, 7)])
-    np.testing.assert_allclose(found.numpy(), expected * np.repeat([0.25, 0.5], [20, 40]), rtol=1e-6)
+    expected = np.concatenate(
+        [quantize(values[:20].numpy(), 0.25, 7), quantize(values[20:].numpy(), 0.5, 7)]
+    )
+    np.testing.assert_allclose(
+        found.numpy(), expected * np.repeat([0.25, 0.5], [20, 40]), rtol=1e-6
+    )
 
 
 def test_rounded_differences_are_what_the_file_will_say() -> None:
@@ -156,12 +196,16 @@ def test_rounded_differences_are_what_the_file_will_say() -> None:
     found, _ = SoftQuantizer([20, 24, 16], 7, steps.log(), [(4,), (3, 1)]).rounded(values)
     groups = [(values[:20], 0.25, (4,)), (values[20:44], 0.5, (3, 1)), (values[44:], 0.125, ())]
     coded = [quantize(part.numpy(), step, 7, keys) for part, step, keys in groups]
-    decoded = [dequantize(part, step, keys) for part, (_, step, keys) in zip(coded, groups, strict=True)]
+    decoded = [
+        dequantize(part, step, keys) for part, (_, step, keys) in zip(coded, groups, strict=True)
+    ]
     assert found.tolist() == np.concatenate(decoded).tolist()
 
 
 def test_the_rate_while_rounding_is_that_of_what_is_rounded() -> None:
-    """Symbols for the rate are the values in steps, clipped, as differences where coded so, but not rounded."""
+    """Symbols for the rate are the values in steps, clipped, as differences where coded so, but not
+    rounded.
+    """
     values = torch.tensor([0.3, 0.0, 0.45, 0.1, 0.1, 99.0])
     steps = torch.tensor([0.25, 0.5])
     _, symbols = SoftQuantizer([4, 2], 7, steps.log(), [(2,)]).rounded(values)
@@ -171,7 +215,9 @@ def test_the_rate_while_rounding_is_that_of_what_is_rounded() -> None:
 
 
 def test_what_rounds_to_zero_is_drawn_to_it() -> None:
-    """While rounding, the rate's gradient pulls towards zero also a value that its group rounds to zero already."""
+    """While rounding, the rate's gradient pulls towards zero also a value that its group rounds to
+    zero already.
+    """
     values = torch.tensor([0.1, -0.1, 3.0, -3.0], requires_grad=True)
     soft = quantizer([4], [0.5])
     soft.rate_bits(soft.rounded(values)[1]).backward()  # type: ignore[no-untyped-call]
@@ -180,7 +226,9 @@ def test_what_rounds_to_zero_is_drawn_to_it() -> None:
 
 
 def test_a_noisy_difference_has_one_noise() -> None:
-    """Values that stand still give noise of one step, and the same noise is on the values themselves."""
+    """Values that stand still give noise of one step, and the same noise is on the values
+    themselves.
+    """
     noise = torch.rand(12, generator=torch.Generator().manual_seed(0)) - 0.5
     values = torch.tensor([0.5, -1.0, 0.25]).repeat(4)
     found, symbols = SoftQuantizer([12], 7, torch.tensor([0.25]).log(), [(4,)]).noisy(values, noise)
@@ -192,12 +240,14 @@ def test_rounding_passes_gradients_straight_through() -> None:
     """The gradient with respect to a value is one inside the range and zero outside."""
     values = torch.tensor([-5.0, -3.4, -0.3, 0.0, 0.1, 3.4, 3.6, 100.0], requires_grad=True)
     found, _ = quantizer([8], [0.5]).rounded(values)
-    gradient, = torch.autograd.grad(found.sum(), [values])
+    (gradient,) = torch.autograd.grad(found.sum(), [values])
     torch.testing.assert_close(gradient, torch.tensor([0.0, 1, 1, 1, 1, 1, 0, 0]))
 
 
 def test_rounding_leaves_the_steps_alone() -> None:
-    """Neither the rounded values nor the rate of their symbols have a gradient with respect to the steps."""
+    """Neither the rounded values nor the rate of their symbols have a gradient with respect to the
+    steps.
+    """
     values = torch.tensor([0.3, 0.6, 100.0], requires_grad=True)
     soft = quantizer([3], [0.5])
     found, symbols = soft.rounded(values)
@@ -206,15 +256,19 @@ def test_rounding_leaves_the_steps_alone() -> None:
 
 
 def test_noise_teaches_the_step() -> None:
-    """With respect to ln(step) the gradient is that of noise * step, and of the end of the range beyond it."""
+    """With respect to ln(step) the gradient is that of noise * step, and of the end of the range
+    beyond it.
+    """
     soft = quantizer([3], [0.5])
     found, _ = soft.noisy(torch.tensor([0.3, 0.6, 100.0]), torch.tensor([0.5, -0.25, 0.0]))
-    gradient, = torch.autograd.grad(found.sum(), [soft.log_steps])
+    (gradient,) = torch.autograd.grad(found.sum(), [soft.log_steps])
     torch.testing.assert_close(gradient, torch.tensor([(0.5 - 0.25) * 0.5 + 7 * 0.5]))
 
 
 def test_gradients_are_the_slopes() -> None:
-    """Under noise values, symbols and their gradients agree with finite differences in float64, keys included."""
+    """Under noise values, symbols and their gradients agree with finite differences in float64,
+    keys included.
+    """
     generator = torch.Generator().manual_seed(0)
     values = 2 * torch.randn(19, generator=generator, dtype=torch.float64)  # some beyond the bounds
     noise = torch.rand(19, generator=generator, dtype=torch.float64) - 0.5
@@ -227,13 +281,19 @@ def test_gradients_are_the_slopes() -> None:
 
 
 def test_rounding_has_the_gradients_of_what_is_rounded() -> None:
-    """The straight-through gradient of values and symbols is that of the unrounded ones, also over differences."""
+    """The straight-through gradient of values and symbols is that of the unrounded ones, also over
+    differences.
+    """
     values = torch.tensor([0.3, 5.0, -0.2, 0.1, 0.4, -9.0], requires_grad=True)
     by_value, by_symbol = torch.arange(1.0, 7), torch.tensor([3.0, -1, 4, 1, -5, 9])
-    found, symbols = SoftQuantizer([4, 2], 7, torch.tensor([0.5, 0.25]).log(), [(2,)]).rounded(values)
-    gradient, = torch.autograd.grad([found, symbols], [values], [by_value, by_symbol])
+    found, symbols = SoftQuantizer([4, 2], 7, torch.tensor([0.5, 0.25]).log(), [(2,)]).rounded(
+        values
+    )
+    (gradient,) = torch.autograd.grad([found, symbols], [values], [by_value, by_symbol])
     scaled_gradient = torch.tensor([3.0 - 4, 0.0, 4, 1, -5, 0])  # 5.0 and -9.0 are out of range
-    expected = torch.where(scaled_gradient == 0, 0, by_value + scaled_gradient / torch.tensor([0.5] * 4 + [0.25] * 2))
+    expected = torch.where(
+        scaled_gradient == 0, 0, by_value + scaled_gradient / torch.tensor([0.5] * 4 + [0.25] * 2)
+    )
     torch.testing.assert_close(gradient, expected)
 
 
@@ -246,10 +306,12 @@ def test_noisy_adds_noise_of_a_step() -> None:
 
 
 def test_noisy_gradient_is_one() -> None:
-    """Noise does not change the gradient with respect to values in range; those beyond it are clipped."""
+    """Noise does not change the gradient with respect to values in range; those beyond it are
+    clipped.
+    """
     values = torch.tensor([0.3, -0.5, 0.0, 50.0, -50.0], requires_grad=True)
     found, _ = quantizer([5], [0.1]).noisy(values, torch.rand(5) - 0.5)
-    gradient, = torch.autograd.grad(found.sum(), [values])
+    (gradient,) = torch.autograd.grad(found.sum(), [values])
     torch.testing.assert_close(gradient, torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0]))
 
 
@@ -263,10 +325,18 @@ def laplace_cdf(x: float, scale: float) -> float:
 def bits_by_formula(symbols: list[float]) -> float:
     """-log2 of the Laplace mass on [s - 1/2, s + 1/2], its scale the group's mean magnitude."""
     scale = max(sum(map(abs, symbols)) / len(symbols), 0.05)
-    return -sum(math.log2(laplace_cdf(0.5 - abs(s), scale) - laplace_cdf(-0.5 - abs(s), scale)) for s in symbols)
+    return -sum(
+        math.log2(laplace_cdf(0.5 - abs(s), scale) - laplace_cdf(-0.5 - abs(s), scale))
+        for s in symbols
+    )
 
 
-SYMBOLS = [[0.0, 0.0, 1.0, -2.0, 0.3, -0.5, 7.0, 0.49, -0.51], [0.0, 0.0, 0.0, 0.0], [40.0, -90.0, 127.0], [1.0]]
+SYMBOLS = [
+    [0.0, 0.0, 1.0, -2.0, 0.3, -0.5, 7.0, 0.49, -0.51],
+    [0.0, 0.0, 0.0, 0.0],
+    [40.0, -90.0, 127.0],
+    [1.0],
+]
 
 
 @pytest.mark.parametrize("symbols", SYMBOLS)
@@ -283,12 +353,14 @@ def test_groups_have_their_own_scales() -> None:
     assert float(bits) == pytest.approx(sum(map(bits_by_formula, SYMBOLS)), rel=1e-4)
 
 
-@pytest.mark.parametrize("symbols", [*SYMBOLS, [2047.0] * 3, [0.0] * 99 + [2047.0], [1e-6], [0.5, -0.5], [1e6]])
+@pytest.mark.parametrize(
+    "symbols", [*SYMBOLS, [2047.0] * 3, [0.0] * 99 + [2047.0], [1e-6], [0.5, -0.5], [1e6]]
+)
 def test_rate_and_its_gradient_are_finite(symbols: list[float]) -> None:
     """Nothing overflows, not even for a rare large symbol among zeros."""
     leaf = torch.tensor(symbols, requires_grad=True)
     bits = quantizer([len(symbols)], [1.0]).rate_bits(leaf)
-    gradient, = torch.autograd.grad(bits, [leaf])
+    (gradient,) = torch.autograd.grad(bits, [leaf])
     assert bool(bits.isfinite()) and bool(gradient.isfinite().all())
 
 
@@ -304,14 +376,17 @@ def test_larger_steps_cost_fewer_bits() -> None:
     soft = quantizer([50], [0.1])
     values = torch.randn(50, generator=torch.Generator().manual_seed(0))
     _, symbols = soft.noisy(values, torch.zeros(50))
-    gradient, = torch.autograd.grad(soft.rate_bits(symbols), [soft.log_steps])
+    (gradient,) = torch.autograd.grad(soft.rate_bits(symbols), [soft.log_steps])
     assert float(gradient) < 0
 
 
 # --- covering steps ---
 
 
-@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=2, max_size=20), st.sampled_from([1, 31, 127, 2047]))
+@given(
+    st.lists(st.floats(-1e3, 1e3, width=32), min_size=2, max_size=20),
+    st.sampled_from([1, 31, 127, 2047]),
+)
 def test_covering_steps_never_clip(values: list[float], max_symbol: int) -> None:
     """With a covering step every value is within half a step of what is decoded."""
     sizes = [1, len(values) - 1]
@@ -330,16 +405,22 @@ def test_covering_steps_leave_room_for_differences() -> None:
 
 
 def test_covering_steps_use_the_range() -> None:
-    """The largest magnitude of a group gets nearly the largest symbol: steps come in eighths of a power of two."""
+    """The largest magnitude of a group gets nearly the largest symbol: steps come in eighths of a
+    power of two.
+    """
     values = torch.tensor([0.1, -3.3, 0.02, 0.01])
     codes = covering_steps(values, [2, 2], 127)
-    peaks = [np.abs(quantize(part.numpy(), step_from_code(code), 127)).max()
-             for part, code in zip((values[:2], values[2:]), codes)]
+    peaks = [
+        np.abs(quantize(part.numpy(), step_from_code(code), 127)).max()
+        for part, code in zip((values[:2], values[2:]), codes)
+    ]
     assert min(peaks) >= 127 * 8 / 9 - 0.5 and max(peaks) <= 127
 
 
 def test_the_fit_rounds_to_what_the_decoder_sees() -> None:
-    """The values of the last forward pass are, bit for bit, those that are coded and dequantized."""
+    """The values of the last forward pass are, bit for bit, those that are coded and
+    dequantized.
+    """
     generator = torch.Generator().manual_seed(0)
     log_steps = torch.rand(3, generator=generator) * 4 - 6
     values = torch.randn(900, generator=generator)

@@ -1,4 +1,6 @@
-"""nervcodec.training.trainer: a fit improves, repeats itself, keeps its mask, survives divergence and tells how far it is."""
+"""nervcodec.training.trainer: a fit improves, repeats itself, keeps its mask, survives divergence
+and tells how far it is.
+"""
 
 import itertools
 import math
@@ -27,12 +29,25 @@ from nervcodec.training.trainer import Fitter
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4)
-PINNED = FitConfig(epochs=60, batch_size=2, learning_rate=8e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=0.05,
-                   rate_weight=0.01, initial_step=0.02, round_from=0.7)  # so that tuned defaults move no figure here
+PINNED = FitConfig(
+    epochs=60,
+    batch_size=2,
+    learning_rate=8e-3,
+    betas=(0.9, 0.99),
+    muon_rate=0.02,
+    warmup=0.05,
+    rate_weight=0.01,
+    initial_step=0.02,
+    round_from=0.7,
+)  # so that tuned defaults move no figure here
 
 
-def fitter_of(frames: Frames, model: ModelConfig, fit: FitConfig,
-              on_progress: Callable[[Progress], None] = silent) -> Fitter:
+def fitter_of(
+    frames: Frames,
+    model: ModelConfig,
+    fit: FitConfig,
+    on_progress: Callable[[Progress], None] = silent,
+) -> Fitter:
     return Fitter(model, fit, torch.from_numpy(pack(frames, model)), on_progress)
 
 
@@ -53,11 +68,19 @@ def psnr_db(fitter: Fitter, fitted: Fitted) -> float:
 # --- what a fit reaches ---
 
 
-@pytest.mark.parametrize(("gain_db", "fit"), [
-    (3.5, PINNED), (3.5, replace(PINNED, optimizer="adam")), (6, replace(PINNED, rate_weight=0)),
-    (6, replace(PINNED, loss="l1+ssim", rate_weight=0)),
-], ids=["default", "adam", "no rate", "l1+ssim"])
-def test_a_fit_improves(clip: Frames, grid_model: ModelConfig, gain_db: float, fit: FitConfig) -> None:
+@pytest.mark.parametrize(
+    ("gain_db", "fit"),
+    [
+        (3.5, PINNED),
+        (3.5, replace(PINNED, optimizer="adam")),
+        (6, replace(PINNED, rate_weight=0)),
+        (6, replace(PINNED, loss="l1+ssim", rate_weight=0)),
+    ],
+    ids=["default", "adam", "no rate", "l1+ssim"],
+)
+def test_a_fit_improves(
+    clip: Frames, grid_model: ModelConfig, gain_db: float, fit: FitConfig
+) -> None:
     """60 epochs bring the rounded network so many dB nearer to the frames than its start."""
     fitter = fitter_of(clip, grid_model, fit)
     start = fitter.start()
@@ -66,7 +89,9 @@ def test_a_fit_improves(clip: Frames, grid_model: ModelConfig, gain_db: float, f
 
 
 def test_bfloat16_lands_near_float32(clip: Frames, grid_model: ModelConfig) -> None:
-    """Fitting in bfloat16 takes the same way and ends within a dB of float32, in other parameters."""
+    """Fitting in bfloat16 takes the same way and ends within a dB of float32, in other
+    parameters.
+    """
     reached, parameters = [], []
     for precision in ("float32", "bfloat16"):
         fitter = fitter_of(clip, grid_model, replace(PINNED, precision=precision))
@@ -99,7 +124,9 @@ def test_the_same_seed_repeats_a_fit(clip: Frames, grid_model: ModelConfig, fit:
 
 def test_another_seed_gives_another_fit(clip: Frames, grid_model: ModelConfig) -> None:
     """The seed changes the parameters."""
-    first, second = (fitted_to(clip, grid_model, replace(QUICK, seed=seed)).parameters for seed in (0, 1))
+    first, second = (
+        fitted_to(clip, grid_model, replace(QUICK, seed=seed)).parameters for seed in (0, 1)
+    )
     assert not torch.equal(first, second)
 
 
@@ -107,7 +134,9 @@ def test_another_seed_gives_another_fit(clip: Frames, grid_model: ModelConfig) -
 
 
 def test_without_rate_the_steps_cover(clip: Frames, grid_model: ModelConfig) -> None:
-    """Fitted without regard to rate, steps are those that cover the tensors where rounding begins."""
+    """Fitted without regard to rate, steps are those that cover the tensors where rounding
+    begins.
+    """
     fitter = fitter_of(clip, grid_model, FitConfig(epochs=10, rate_weight=0, round_from=0.999))
     start = fitter.start()
     seen: list[Tensor] = []
@@ -120,18 +149,31 @@ def test_without_rate_the_steps_cover(clip: Frames, grid_model: ModelConfig) -> 
         patch.setattr(stage_module, "covering_steps", spy)
         fitted = fitter.overfit(start)
     codes = covering_steps(seen[0], fitter.sizes, 127, len(fitter.keys))
-    torch.testing.assert_close(fitted.log_steps.exp(), torch.tensor([step_from_code(code) for code in codes]))
+    torch.testing.assert_close(
+        fitted.log_steps.exp(), torch.tensor([step_from_code(code) for code in codes])
+    )
 
 
 @pytest.mark.parametrize(("epochs", "round_from"), [(1, 0.9), (4, 0.9), (4, 1.0)])
-def test_steps_cover_after_any_number_of_steps(clip: Frames, grid_model: ModelConfig, epochs: int,
-                                               round_from: float) -> None:
-    """Also where rounding would begin after the last step, no parameter is clipped or coded with the initial step."""
-    fit = FitConfig(epochs=epochs, batch_size=4, rate_weight=0, round_from=round_from, initial_step=1e-6)
+def test_steps_cover_after_any_number_of_steps(
+    clip: Frames, grid_model: ModelConfig, epochs: int, round_from: float
+) -> None:
+    """Also where rounding would begin after the last step, no parameter is clipped or coded with
+    the initial step.
+    """
+    fit = FitConfig(
+        epochs=epochs, batch_size=4, rate_weight=0, round_from=round_from, initial_step=1e-6
+    )
     fitter = fitter_of(clip, grid_model, fit)
     fitted = fitter.overfit(fitter.start())
-    peaks = torch.stack([part.abs().max() for part in torch.tensor_split(
-        fitted.parameters, torch.tensor(fitter.sizes).cumsum(0)[:-1])])
+    peaks = torch.stack(
+        [
+            part.abs().max()
+            for part in torch.tensor_split(
+                fitted.parameters, torch.tensor(fitter.sizes).cumsum(0)[:-1]
+            )
+        ]
+    )
     assert bool((fitted.log_steps.exp() * 127 > 0.9 * peaks).all())
 
 
@@ -146,10 +188,19 @@ def test_steps_are_learned(clip: Frames, grid_model: ModelConfig) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 @pytest.mark.parametrize("rate_weight", [0.0, 0.01])
-def test_pruned_weights_stay_zero(clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch,
-                                  optimizer: str, rate_weight: float) -> None:
-    """Pruned weights are exactly 0 in every step of fine-tuning and after it, while the others move."""
-    fit = FitConfig(epochs=3, finetune_epochs=3, prune=0.4, optimizer=optimizer, rate_weight=rate_weight)
+def test_pruned_weights_stay_zero(
+    clip: Frames,
+    grid_model: ModelConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    optimizer: str,
+    rate_weight: float,
+) -> None:
+    """Pruned weights are exactly 0 in every step of fine-tuning and after it, while the others
+    move.
+    """
+    fit = FitConfig(
+        epochs=3, finetune_epochs=3, prune=0.4, optimizer=optimizer, rate_weight=rate_weight
+    )
     fitter = fitter_of(clip, grid_model, fit)
     first = fitter.overfit(fitter.start())
     mask = magnitude_mask(first.parameters, tensors(grid_model, (4,)), 0.4)
@@ -168,21 +219,34 @@ def test_pruned_weights_stay_zero(clip: Frames, grid_model: ModelConfig, monkeyp
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_fine_tuning_has_its_own_rate(clip: Frames, grid_model: ModelConfig, optimizer: str) -> None:
-    """finetune_rate scales the second stage's steps: 0 leaves everything where the first stage left it."""
-    fitter = fitter_of(clip, grid_model, FitConfig(epochs=1, finetune_epochs=2, finetune_rate=0, optimizer=optimizer))
+def test_fine_tuning_has_its_own_rate(
+    clip: Frames, grid_model: ModelConfig, optimizer: str
+) -> None:
+    """finetune_rate scales the second stage's steps: 0 leaves everything where the first stage left
+    it.
+    """
+    fitter = fitter_of(
+        clip,
+        grid_model,
+        FitConfig(epochs=1, finetune_epochs=2, finetune_rate=0, optimizer=optimizer),
+    )
     first = fitter.overfit(fitter.start())
     second = fitter.overfit(first)
-    assert torch.equal(second.parameters, first.parameters) and torch.equal(second.log_steps, first.log_steps)
+    assert torch.equal(second.parameters, first.parameters) and torch.equal(
+        second.log_steps, first.log_steps
+    )
 
 
 # --- looks at the size ---
 
 
 @pytest.mark.parametrize(("round_from", "first"), [(0.7, 28), (0.71, 28), (0.74, 30)])
-def test_the_size_is_looked_at_as_soon_as_weights_are_rounded(clip: Frames, grid_model: ModelConfig,
-                                                              round_from: float, first: int) -> None:
-    """The estimate is corrected after the first two epochs that end with rounded weights, besides the regular looks."""
+def test_the_size_is_looked_at_as_soon_as_weights_are_rounded(
+    clip: Frames, grid_model: ModelConfig, round_from: float, first: int
+) -> None:
+    """The estimate is corrected after the first two epochs that end with rounded weights, besides
+    the regular looks.
+    """
     looks: list[int] = []
 
     def bits(_: Fitted) -> float:
@@ -190,7 +254,12 @@ def test_the_size_is_looked_at_as_soon_as_weights_are_rounded(clip: Frames, grid
         return 0.5 * fitter.n_pixels
 
     fit = replace(PINNED, epochs=40, target_bpp=0.5, round_from=round_from)
-    fitter = Fitter(grid_model, fit, torch.from_numpy(pack(clip, grid_model)), gauges=Gauges(bits, lambda _: 30.0))
+    fitter = Fitter(
+        grid_model,
+        fit,
+        torch.from_numpy(pack(clip, grid_model)),
+        gauges=Gauges(bits, lambda _: 30.0),
+    )
     fitter.overfit(fitter.start())
     at_the_end, regular = 40, {math.ceil(40 * look) - 1 for look in SIZE_LOOKS}
     assert looks == sorted(regular | {first, first + 1, at_the_end})
@@ -199,13 +268,28 @@ def test_the_size_is_looked_at_as_soon_as_weights_are_rounded(clip: Frames, grid
 # --- settling ---
 
 
-@pytest.mark.parametrize(("miss", "n_cycles", "rate", "refinement"), [
-    (0.0, 0, 0, 0.08), (0.015, 0, 0, 0.08), (0.06, SETTLING_CYCLES, 0.03, 0.08), (-0.1, SETTLING_CYCLES, 0.1, 0.08),
-    (0.045, SETTLING_CYCLES // 2, 0.03, 0.08), (-0.025, SETTLING_CYCLES // 2, 0.03, 0.08),
-    (0.045, SETTLING_CYCLES, 0.03, 0)])
-def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, miss: float, n_cycles: int,
-                                       rate: float, refinement: float) -> None:
-    """After a fit of 40 epochs cycles of 2 follow at a low rate, or a higher one if it is too small for its steps.
+@pytest.mark.parametrize(
+    ("miss", "n_cycles", "rate", "refinement"),
+    [
+        (0.0, 0, 0, 0.08),
+        (0.015, 0, 0, 0.08),
+        (0.06, SETTLING_CYCLES, 0.03, 0.08),
+        (-0.1, SETTLING_CYCLES, 0.1, 0.08),
+        (0.045, SETTLING_CYCLES // 2, 0.03, 0.08),
+        (-0.025, SETTLING_CYCLES // 2, 0.03, 0.08),
+        (0.045, SETTLING_CYCLES, 0.03, 0),
+    ],
+)
+def test_a_fit_beside_its_size_goes_on(
+    clip: Frames,
+    grid_model: ModelConfig,
+    miss: float,
+    n_cycles: int,
+    rate: float,
+    refinement: float,
+) -> None:
+    """After a fit of 40 epochs cycles of 2 follow at a low rate, or a higher one if it is too small
+    for its steps.
 
     Half of them, where refinement can mend what is left.
     """
@@ -227,15 +311,19 @@ def test_a_fit_beside_its_size_goes_on(clip: Frames, grid_model: ModelConfig, mi
     n_steps = -(-len(target) // 2)
     assert len(rates) == (40 + 2 * n_cycles) * n_steps
     for cycle in range(n_cycles):
-        own = rates[(40 + 2 * cycle) * n_steps:(42 + 2 * cycle) * n_steps]
+        own = rates[(40 + 2 * cycle) * n_steps : (42 + 2 * cycle) * n_steps]
         assert own[0] == pytest.approx(rate) and own == sorted(own, reverse=True) and own[-1] > 0
     settling = [progress for progress in seen if progress.stage == "settle"]
     assert bool(settling) == bool(n_cycles)
-    assert all(0 <= progress.epoch <= progress.n_epochs == 2 * SETTLING_CYCLES for progress in settling)
+    assert all(
+        0 <= progress.epoch <= progress.n_epochs == 2 * SETTLING_CYCLES for progress in settling
+    )
 
 
 def test_a_fit_that_settles_stops(clip: Frames, grid_model: ModelConfig) -> None:
-    """Settling lowers the price where bits are missing, raises it where there are too many, and ends at the target."""
+    """Settling lowers the price where bits are missing, raises it where there are too many, and
+    ends at the target.
+    """
     errors = iter([-0.1, 0.1, 0.01])
     prices: list[float] = []
 
@@ -246,16 +334,29 @@ def test_a_fit_that_settles_stops(clip: Frames, grid_model: ModelConfig) -> None
         return math.exp(next(errors)) * 0.5 * fitter.n_pixels
 
     fit = replace(PINNED, epochs=40, target_bpp=0.5)
-    fitter = Fitter(grid_model, fit, torch.from_numpy(pack(clip, grid_model)), gauges=Gauges(bits, lambda _: 30.0))
+    fitter = Fitter(
+        grid_model,
+        fit,
+        torch.from_numpy(pack(clip, grid_model)),
+        gauges=Gauges(bits, lambda _: 30.0),
+    )
     fitter.overfit(fitter.start())
-    assert len(prices) == 3 and prices[1] < prices[0] < prices[1] * 4 and prices[2] == pytest.approx(prices[0])
+    assert (
+        len(prices) == 3
+        and prices[1] < prices[0] < prices[1] * 4
+        and prices[2] == pytest.approx(prices[0])
+    )
 
 
 # --- divergence ---
 
 
-def patch_distortion(patch: pytest.MonkeyPatch, is_bad: Callable[[int], bool], bad: float = math.nan) -> list[int]:
-    """Makes the n-th distortion bad wherever is_bad(n); returns a list that grows with every one computed."""
+def patch_distortion(
+    patch: pytest.MonkeyPatch, is_bad: Callable[[int], bool], bad: float = math.nan
+) -> list[int]:
+    """Makes the n-th distortion bad wherever is_bad(n); returns a list that grows with every one
+    computed.
+    """
     original = stage_module.Stage._distortion
     calls: list[int] = []
 
@@ -269,9 +370,12 @@ def patch_distortion(patch: pytest.MonkeyPatch, is_bad: Callable[[int], bool], b
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e6])
 @pytest.mark.parametrize("step", [2, 3, 5])
-def test_one_divergence_is_rolled_back(clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch,
-                                       step: int, bad: float) -> None:
-    """A single bad loss costs one epoch and one rollback, and the fit ends with finite parameters."""
+def test_one_divergence_is_rolled_back(
+    clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch, step: int, bad: float
+) -> None:
+    """A single bad loss costs one epoch and one rollback, and the fit ends with finite
+    parameters.
+    """
     calls = patch_distortion(monkeypatch, lambda n: n == step, bad)
     fitted = fitted_to(clip, grid_model, QUICK)
     assert fitted.n_rollbacks == 1
@@ -279,23 +383,38 @@ def test_one_divergence_is_rolled_back(clip: Frames, grid_model: ModelConfig, mo
     assert bool(fitted.parameters.isfinite().all()) and bool(fitted.log_steps.isfinite().all())
 
 
-@pytest.mark.parametrize(("bad", "batch_size"), [(math.nan, 2), (math.inf, 2), (math.nan, 4), (math.inf, 4)])
+@pytest.mark.parametrize(
+    ("bad", "batch_size"), [(math.nan, 2), (math.inf, 2), (math.nan, 4), (math.inf, 4)]
+)
 def test_a_divergence_in_the_first_epoch_is_rolled_back(
-        clip: Frames, grid_model: ModelConfig, bad: float, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip: Frames,
+    grid_model: ModelConfig,
+    bad: float,
+    batch_size: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A bad loss before there is a best one is a divergence too."""
     patch_distortion(monkeypatch, lambda n: n == 0, bad)
     assert fitted_to(clip, grid_model, replace(QUICK, batch_size=batch_size)).n_rollbacks == 1
 
 
-def test_a_rollback_halves_the_rate(clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollback_halves_the_rate(
+    clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error of a fit that never works names the last rate, halved at every rollback."""
     patch_distortion(monkeypatch, lambda n: True)
-    with pytest.raises(FitError, match=f"at a learning rate of {QUICK.learning_rate / 8:g}; try a lower one"):
+    with pytest.raises(
+        FitError, match=f"at a learning rate of {QUICK.learning_rate / 8:g}; try a lower one"
+    ):
         fitted_to(clip, grid_model, QUICK)
 
 
-def test_steady_divergence_gives_up(clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fit that diverges always is given up after three rollbacks, that is, in its fourth attempt."""
+def test_steady_divergence_gives_up(
+    clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fit that diverges always is given up after three rollbacks, that is, in its fourth
+    attempt.
+    """
     calls = patch_distortion(monkeypatch, lambda n: n >= 2)
     with pytest.raises(FitError, match="diverged 4 times, last in epoch 2 of 4"):
         fitted_to(clip, grid_model, QUICK)
@@ -319,8 +438,12 @@ def test_progress_is_reported(clip: Frames, grid_model: ModelConfig) -> None:
     assert min(report.frames_fps for report in reports) > 0
 
 
-def test_long_epochs_report_their_steps(clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where steps take a second each, every one is reported, with the epochs done so far and the time left."""
+def test_long_epochs_report_their_steps(
+    clip: Frames, grid_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where steps take a second each, every one is reported, with the epochs done so far and the
+    time left.
+    """
     monkeypatch.setattr(stage_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
     reports: list[Progress] = []
     fitter = fitter_of(clip, grid_model, FitConfig(epochs=2, batch_size=1), reports.append)

@@ -1,4 +1,6 @@
-"""nervcodec.util.files: outputs stand whole or not at all, and nothing of anybody else's is lost."""
+"""nervcodec.util.files: outputs stand whole or not at all, and nothing of anybody else's is
+lost.
+"""
 
 import errno
 import os
@@ -61,7 +63,9 @@ def test_overwrite_replaces(tmp_path: Path) -> None:
 
 
 def test_existing_file_is_refused_before_any_work(tmp_path: Path) -> None:
-    """Without overwrite the block is never entered, and the message names the file and the remedy."""
+    """Without overwrite the block is never entered, and the message names the file and the
+    remedy.
+    """
     target = tmp_path / "out.bin"
     target.write_bytes(b"old")
     with pytest.raises(OutputExists, match=r"out\.bin exists already; -y overwrites it"):
@@ -134,7 +138,9 @@ def test_output_must_not_be_the_input(tmp_path: Path, name: str) -> None:
 
 
 def test_frames_may_not_go_into_the_folder_of_the_input(tmp_path: Path) -> None:
-    """A folder of frames that holds the input itself is refused, even if only our own names are in it."""
+    """A folder of frames that holds the input itself is refused, even if only our own names are in
+    it.
+    """
     make_frames(tmp_path / "frames")
     source = tmp_path / "frames" / FRAME_NAME.format(1)
     with pytest.raises(OutputExists, match="is the input itself"):

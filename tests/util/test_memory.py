@@ -24,7 +24,11 @@ def test_the_scarcer_of_machine_and_group_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.current").write_text("3000\n")
     assert available_bytes(tmp_path / "meminfo", tmp_path) == 500 * 1024
     (tmp_path / "memory.max").write_text("10000\n")
-    assert available_bytes(tmp_path / "meminfo", tmp_path) == available_bytes(tmp_path / "none", tmp_path) == 7000
+    assert (
+        available_bytes(tmp_path / "meminfo", tmp_path)
+        == available_bytes(tmp_path / "none", tmp_path)
+        == 7000
+    )
 
 
 def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
@@ -63,12 +67,28 @@ print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="tunes glibc")
 def test_freed_memory_is_used_again() -> None:
-    """80 MiB filled ten times over, half of them on another thread, have their pages made once and not ten times."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    """80 MiB filled ten times over, half of them on another thread, have their pages made once and
+    not ten times.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "GLIBC_"))
+    }
     environment["PYTHONPATH"] = str(Path(nervcodec.__file__).parent.parent)
     (without, given), (with_it, kept) = (
-        map(int, subprocess.run([sys.executable, "-c", FAULTS, *mode], env=environment, check=True, capture_output=True,
-                                text=True).stdout.split()) for mode in ((), ("keep",)))
+        map(
+            int,
+            subprocess.run(
+                [sys.executable, "-c", FAULTS, *mode],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.split(),
+        )
+        for mode in ((), ("keep",))
+    )
     assert (without, with_it) == (0, 1) and 4 * kept < given
 
 
@@ -78,14 +98,19 @@ def test_the_users_tuning_of_malloc_stays(monkeypatch: pytest.MonkeyPatch) -> No
     assert not keep_freed_memory()
 
 
-@pytest.mark.parametrize("options", [["--max-memory", "0.1"], ["--max-memory", "0.1", "--dry-run"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [["--max-memory", "0.1"], ["--max-memory", "0.1", "--dry-run"]], ids=" ".join
+)
 def test_a_fit_that_does_not_fit_is_refused(shell: Shell, options: list[str]) -> None:
     """Exit 5 with the estimate and what is allowed, and nothing is begun."""
     write_clip(shell.folder / "in.y4m")
     result = shell("encode", "in.y4m", "out.nvpp", *options)
     assert (result.code, result.out) == (5, "")
     assert "the fit takes about " in result.err
-    assert "MiB of memory, more than the 102 MiB that are allowed; --max-memory allows more" in result.err
+    assert (
+        "MiB of memory, more than the 102 MiB that are allowed; --max-memory allows more"
+        in result.err
+    )
     assert [path.name for path in shell.folder.iterdir()] == ["in.y4m"]
 
 

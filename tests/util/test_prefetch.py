@@ -1,4 +1,6 @@
-"""nervcodec.util.prefetch: results made on another thread come in order, with their errors, and no more of them than asked."""
+"""nervcodec.util.prefetch: results made on another thread come in order, with their errors, and no
+more of them than asked.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +42,7 @@ def test_no_more_than_n_are_made_beforehand(n: int) -> None:
 
 def test_an_error_comes_in_its_place() -> None:
     """What was made before an error still comes; then the error does."""
+
     def items() -> Iterator[int]:
         yield 1
         yield 2

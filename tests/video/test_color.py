@@ -5,7 +5,13 @@ import pytest
 from numpy.typing import NDArray
 
 from nervcodec.format.video_format import ColorTags
-from nervcodec.video.color import resolve_matrix, rgb_to_yuv420, shrink_plane, to_layout, yuv420_to_rgb
+from nervcodec.video.color import (
+    resolve_matrix,
+    rgb_to_yuv420,
+    shrink_plane,
+    to_layout,
+    yuv420_to_rgb,
+)
 from nervcodec.video.frames import Frames, chroma_size
 
 BT601 = ColorTags(matrix=6, full_range=False)
@@ -19,7 +25,9 @@ def flat(layout: str, values: tuple[int, int, int], width: int = 4, height: int 
     return frames
 
 
-def noise(layout: str, n_frames: int, width: int, height: int, low: int = 0, high: int = 256) -> Frames:
+def noise(
+    layout: str, n_frames: int, width: int, height: int, low: int = 0, high: int = 256
+) -> Frames:
     rng = np.random.default_rng(1)
     frames = Frames.empty(layout, n_frames, width, height)
     for plane in frames.planes:
@@ -75,7 +83,9 @@ def test_frames_reject_planes_that_disagree() -> None:
     ],
 )
 def test_resolve_matrix(color: ColorTags, height: int, code: int, full: bool) -> None:
-    """The tag counts where it names a matrix, else the height; the range is limited unless tagged."""
+    """The tag counts where it names a matrix, else the height; the range is limited unless
+    tagged.
+    """
     matrix = resolve_matrix(color, height)
     assert (matrix.code, matrix.full_range) == (code, full)
 
@@ -93,20 +103,31 @@ def test_resolve_matrix(color: ColorTags, height: int, code: int, full: bool) ->
         (ColorTags(matrix=1), (63, 102, 240), (255, 1, 0)),
     ],
 )
-def test_known_colours(color: ColorTags, yuv: tuple[int, int, int], rgb: tuple[int, int, int]) -> None:
-    """The textbook code values of black, white and the primaries convert to those colours, within their rounding."""
+def test_known_colours(
+    color: ColorTags, yuv: tuple[int, int, int], rgb: tuple[int, int, int]
+) -> None:
+    """The textbook code values of black, white and the primaries convert to those colours, within
+    their rounding.
+    """
     assert values_of(yuv420_to_rgb(flat("yuv420", yuv), color)) == rgb
 
 
 def test_rgb_of_random_planes_follows_the_formula() -> None:
-    """Every pixel is the BT.601 formula in float64, rounded, with the nearest chroma sample, at odd sizes too."""
+    """Every pixel is the BT.601 formula in float64, rounded, with the nearest chroma sample, at odd
+    sizes too.
+    """
     frames = noise("yuv420", 2, 7, 5)
     got = yuv420_to_rgb(frames, BT601)
     y = (frames.planes[0].astype(float) - 16) / 219
     cb, cr = (
-        (p.repeat(2, 1).repeat(2, 2)[:, :5, :7].astype(float) - 128) / 224 for p in frames.planes[1:]
+        (p.repeat(2, 1).repeat(2, 2)[:, :5, :7].astype(float) - 128) / 224
+        for p in frames.planes[1:]
     )
-    expected = [y + 1.402 * cr, y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587, y + 1.772 * cb]
+    expected = [
+        y + 1.402 * cr,
+        y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587,
+        y + 1.772 * cb,
+    ]
     for plane, values in zip(got.planes, expected):
         exact = np.clip(values * 255, 0, 255)
         assert np.abs(plane - exact).max() <= 0.5 + 1e-3

@@ -1,4 +1,6 @@
-"""nervcodec.video.writer, with y4m, survey and libav below it: files <-> frames, exact or refused with the reason."""
+"""nervcodec.video.writer, with y4m, survey and libav below it: files <-> frames, exact or refused
+with the reason.
+"""
 
 import resource
 import signal
@@ -55,14 +57,18 @@ def same(a: Frames, b: Frames) -> bool:
     return a.layout == b.layout and all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes))
 
 
-def y4m(path: Path, header: str = "W4 H2 F25:1 Ip C420jpeg", n_frames: int = 2, frame_bytes: int = 12) -> Path:
+def y4m(
+    path: Path, header: str = "W4 H2 F25:1 Ip C420jpeg", n_frames: int = 2, frame_bytes: int = 12
+) -> Path:
     """A y4m file from its header words; every byte of frame t is t."""
     body = b"".join(b"FRAME\n" + bytes([t]) * frame_bytes for t in range(n_frames))
     path.write_bytes(f"YUV4MPEG2 {header}\n".encode() + body)
     return path
 
 
-def raw(path: Path, pix_fmt: str, n_frames: int = 2, codec: str = "rawvideo", **tags: int) -> list[av.VideoFrame]:
+def raw(
+    path: Path, pix_fmt: str, n_frames: int = 2, codec: str = "rawvideo", **tags: int
+) -> list[av.VideoFrame]:
     """A file of noise in this pixel format, 8x6, and the frames that went into it."""
     rng = np.random.default_rng(3)
     frames = []
@@ -75,7 +81,9 @@ def raw(path: Path, pix_fmt: str, n_frames: int = 2, codec: str = "rawvideo", **
         for t in range(n_frames):
             frame = av.VideoFrame(8, 6, pix_fmt)
             for plane in frame.planes:
-                np.frombuffer(memoryview(plane), np.uint8)[:] = rng.integers(0, 256, plane.buffer_size)
+                np.frombuffer(memoryview(plane), np.uint8)[:] = rng.integers(
+                    0, 256, plane.buffer_size
+                )
             frame.pts = t
             frames.append(frame)
             container.mux(stream.encode(frame))
@@ -99,7 +107,9 @@ def test_png_round_trip_is_exact(tmp_path: Path, width: int, height: int) -> Non
     """RGB frames of any size come back from a folder of PNG as they were."""
     frames = clip(3, width, height, "rgb")
     write(tmp_path / "frames", frames)
-    assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == [f"{t:08d}.png" for t in (1, 2, 3)]
+    assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == [
+        f"{t:08d}.png" for t in (1, 2, 3)
+    ]
     assert same(read(tmp_path / "frames"), frames)
 
 
@@ -122,7 +132,9 @@ def test_containers_keep_rate_count_and_tags(tmp_path: Path, suffix: str) -> Non
     assert notes == ()
 
 
-@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(25), Fraction(60), Fraction(15, 2)])
+@pytest.mark.parametrize(
+    "rate", [Fraction(24000, 1001), Fraction(25), Fraction(60), Fraction(15, 2)]
+)
 def test_mp4_carries_the_exact_rate(tmp_path: Path, rate: Fraction) -> None:
     """mp4 states the frame rate exactly, with B-frames and all."""
     frames = clip(12, 32, 32)
@@ -152,7 +164,10 @@ def test_interlaced_is_noted(tmp_path: Path) -> None:
             frame.pts = t
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert "interlaced frames, coded as they are without deinterlacing: 2" in probe(tmp_path / "a.mkv")[1]
+    assert (
+        "interlaced frames, coded as they are without deinterlacing: 2"
+        in probe(tmp_path / "a.mkv")[1]
+    )
 
 
 def test_full_range_survives_mp4(tmp_path: Path) -> None:
@@ -242,7 +257,9 @@ def test_groups_are_consecutive(tmp_path: Path, kind: str) -> None:
 
 
 def test_groups_are_read_lazily(tmp_path: Path) -> None:
-    """A group is read when it is asked for, so damage behind it does no harm, and closing early is quiet."""
+    """A group is read when it is asked for, so damage behind it does no harm, and closing early is
+    quiet.
+    """
     frames = clip(4, 16, 16)
     write(tmp_path / "a.y4m", frames)
     fmt, _ = probe(tmp_path / "a.y4m")
@@ -252,7 +269,9 @@ def test_groups_are_read_lazily(tmp_path: Path) -> None:
 
 
 def test_fewer_frames_than_promised(tmp_path: Path) -> None:
-    """A source that lost frames since it was probed is refused with the number of the first missing one."""
+    """A source that lost frames since it was probed is refused with the number of the first missing
+    one.
+    """
     write(tmp_path / "a.y4m", clip(2))
     fmt, _ = probe(tmp_path / "a.y4m")
     with pytest.raises(VideoError, match="frame 3 is missing"):
@@ -271,7 +290,9 @@ def test_y4m_chroma_location(tmp_path: Path, tag: str, location: int) -> None:
     assert probe(path)[0].color.chroma_location == location
 
 
-@pytest.mark.parametrize("tag, full", [("XCOLORRANGE=FULL", True), ("XCOLORRANGE=LIMITED", False), ("XOTHER=1", None)])
+@pytest.mark.parametrize(
+    "tag, full", [("XCOLORRANGE=FULL", True), ("XCOLORRANGE=LIMITED", False), ("XOTHER=1", None)]
+)
 def test_y4m_range(tmp_path: Path, tag: str, full: bool | None) -> None:
     """XCOLORRANGE gives the range; other X tags are ignored."""
     path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}")
@@ -296,7 +317,9 @@ def test_y4m_is_known_by_its_first_bytes(tmp_path: Path) -> None:
         ("Cmono", 8, "gray converted to 4:2:0 (chroma 128)", 128),
     ],
 )
-def test_y4m_other_sampling_is_converted(tmp_path: Path, tag: str, frame_bytes: int, note: str, chroma: int) -> None:
+def test_y4m_other_sampling_is_converted(
+    tmp_path: Path, tag: str, frame_bytes: int, note: str, chroma: int
+) -> None:
     """8-bit 4:4:4, 4:2:2 and gray become 4:2:0 with a note."""
     path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}", frame_bytes=frame_bytes)
     assert probe(path)[1] == (note,)
@@ -308,7 +331,9 @@ def test_frame_rate_can_be_given(tmp_path: Path) -> None:
     path = y4m(tmp_path / "a.y4m", "W4 H2 F0:0")
     assert probe(path, frame_rate=NTSC)[0].frame_rate == NTSC
     path = y4m(tmp_path / "b.y4m")
-    assert probe(path, frame_rate=NTSC)[1] == ("frame rate 30000/1001 as asked, the source says 25",)
+    assert probe(path, frame_rate=NTSC)[1] == (
+        "frame rate 30000/1001 as asked, the source says 25",
+    )
 
 
 @pytest.mark.parametrize(
@@ -370,12 +395,16 @@ def test_y4m_without_frames(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "gray", "nv12", "yuv444p", "yuv422p", "yuyv422"])
 def test_luma_is_never_touched(tmp_path: Path, pix_fmt: str) -> None:
-    """Whatever happens to chroma, Y comes out of every 8-bit format as it went in, in full range too."""
+    """Whatever happens to chroma, Y comes out of every 8-bit format as it went in, in full range
+    too.
+    """
     sent = raw(tmp_path / "a.nut", pix_fmt, color_range=2)
     got = read(tmp_path / "a.nut")
     step = 2 if pix_fmt == "yuyv422" else 1
     for t, frame in enumerate(sent):
-        lines = np.frombuffer(memoryview(frame.planes[0]), np.uint8).reshape(6, -1)[:, : 8 * step : step]
+        lines = np.frombuffer(memoryview(frame.planes[0]), np.uint8).reshape(6, -1)[
+            :, : 8 * step : step
+        ]
         assert np.array_equal(got.planes[0][t], lines)
 
 
@@ -394,9 +423,13 @@ def test_yuv444_chroma_is_the_mean(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "a.nut").planes[1][1], expected)
 
 
-@pytest.mark.parametrize("pix_fmt, order", [("rgb24", "rgb"), ("bgr24", "bgr"), ("rgba", "rgb"), ("gbrp", "rgb")])
+@pytest.mark.parametrize(
+    "pix_fmt, order", [("rgb24", "rgb"), ("bgr24", "bgr"), ("rgba", "rgb"), ("gbrp", "rgb")]
+)
 def test_rgb_sources_stay_rgb(tmp_path: Path, pix_fmt: str, order: str) -> None:
-    """RGB in any packing gives layout 'rgb' with exact samples and no matrix tag; alpha is dropped with a note."""
+    """RGB in any packing gives layout 'rgb' with exact samples and no matrix tag; alpha is dropped
+    with a note.
+    """
     sent = raw(tmp_path / "a.nut", pix_fmt)
     fmt, notes = probe(tmp_path / "a.nut")
     assert (fmt.layout, fmt.color.matrix, fmt.color.full_range) == ("rgb", 2, None)
@@ -438,7 +471,9 @@ def test_other_streams_are_noted(tmp_path: Path) -> None:
         frame = av.VideoFrame(16, 16, "yuv420p")
         frame.pts = 0
         container.mux([*stream.encode(frame), *stream.encode(None)])
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.int16), format="s16", layout="stereo")
+        sound = av.AudioFrame.from_ndarray(
+            np.zeros((1, 2048), np.int16), format="s16", layout="stereo"
+        )
         sound.sample_rate, sound.pts = 48000, 0
         container.mux([*audio.encode(sound), *audio.encode(None)])
     fmt, notes = probe(tmp_path / "a.mkv")
@@ -446,7 +481,9 @@ def test_other_streams_are_noted(tmp_path: Path) -> None:
 
 
 def test_variable_frame_rate_is_noted(tmp_path: Path) -> None:
-    """Frames at uneven times are counted, and a note says that they are coded at a constant rate."""
+    """Frames at uneven times are counted, and a note says that they are coded at a constant
+    rate.
+    """
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
@@ -478,7 +515,9 @@ def test_cut_mkv_gives_the_frames_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 2])
     fmt, notes = probe(tmp_path / "a.mkv")
     assert fmt.n_frames == read(tmp_path / "a.mkv").n_frames < 6
-    assert notes == (f"the file promises 0.20 s, its frames end at {float(fmt.n_frames / fmt.frame_rate):.2f} s",)
+    assert notes == (
+        f"the file promises 0.20 s, its frames end at {float(fmt.n_frames / fmt.frame_rate):.2f} s",
+    )
 
 
 # Sources that are none
@@ -503,13 +542,19 @@ def test_text_file(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str])
 
 
 def test_cut_mp4_with_its_index_in_front_is_noted(tmp_path: Path) -> None:
-    """Where the index promises more frames than decode, those that decode are counted and a note tells."""
-    with av.open(str(tmp_path / "a.mp4"), "w", container_options={"movflags": "faststart"}) as container:
+    """Where the index promises more frames than decode, those that decode are counted and a note
+    tells.
+    """
+    with av.open(
+        str(tmp_path / "a.mp4"), "w", container_options={"movflags": "faststart"}
+    ) as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         for t in range(8):
             frame = av.VideoFrame(64, 64, "yuv420p")
-            np.frombuffer(memoryview(frame.planes[0]), np.uint8)[:] = clip(8, 64, 64).planes[0][t].flatten()
+            np.frombuffer(memoryview(frame.planes[0]), np.uint8)[:] = (
+                clip(8, 64, 64).planes[0][t].flatten()
+            )
             frame.pts = t
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -536,7 +581,9 @@ def test_audio_alone_is_no_video(tmp_path: Path) -> None:
     """A file with sound only is refused."""
     with av.open(str(tmp_path / "a.mka"), "w", format="matroska") as container:
         audio = container.add_stream("flac", rate=48000)
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.int16), format="s16", layout="stereo")
+        sound = av.AudioFrame.from_ndarray(
+            np.zeros((1, 2048), np.int16), format="s16", layout="stereo"
+        )
         sound.sample_rate, sound.pts = 48000, 0
         container.mux([*audio.encode(sound), *audio.encode(None)])
     with pytest.raises(VideoError, match="there is no video in it"):
@@ -552,7 +599,9 @@ def png(path: Path, pix_fmt: str, width: int = 4, height: int = 4, value: int = 
     context.time_base, context.thread_count = Fraction(1, 25), 1
     frame = av.VideoFrame(width, height, pix_fmt)
     np.frombuffer(memoryview(frame.planes[0]), np.uint8)[:] = value
-    path.write_bytes(b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)]))
+    path.write_bytes(
+        b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+    )
 
 
 def test_png_order_is_natural(tmp_path: Path) -> None:
@@ -562,7 +611,10 @@ def test_png_order_is_natural(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     fmt, notes = probe(tmp_path)
     assert (fmt.layout, fmt.frame_rate, fmt.n_frames) == ("rgb", Fraction(25), 3)
-    assert notes == ("other entries of the folder, left out: 1", "a folder of PNG has no frame rate: 25 assumed")
+    assert notes == (
+        "other entries of the folder, left out: 1",
+        "a folder of PNG has no frame rate: 25 assumed",
+    )
     assert read(tmp_path).planes[0][:, 0, 0].tolist() == [1, 2, 10]
 
 
@@ -573,7 +625,9 @@ def test_png_frame_rate_can_be_given(tmp_path: Path) -> None:
     assert (fmt.frame_rate, notes) == (NTSC, ("frame rate 30000/1001 as asked",))
 
 
-@pytest.mark.parametrize("pix_fmt, note", [("gray", "gray converted to RGB"), ("rgba", "rgba: alpha dropped")])
+@pytest.mark.parametrize(
+    "pix_fmt, note", [("gray", "gray converted to RGB"), ("rgba", "rgba: alpha dropped")]
+)
 def test_png_of_other_kinds(tmp_path: Path, pix_fmt: str, note: str) -> None:
     """Gray and RGBA pictures are read as RGB with a note."""
     png(tmp_path / "1.png", pix_fmt, value=77)
@@ -603,7 +657,9 @@ def test_png_of_another_size_is_refused(tmp_path: Path) -> None:
         probe(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:40], lambda data: b"hello" * 20])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:40], lambda data: b"hello" * 20]
+)
 def test_damaged_png_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """A PNG that does not decode is refused with its name."""
     png(tmp_path / "1.png", "rgb24")
@@ -624,7 +680,8 @@ def test_folder_without_png(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, kind", [("a.y4m", "y4m"), ("a.MP4", "container"), ("frames", "folder"), ("frames.v2/", "folder")]
+    "name, kind",
+    [("a.y4m", "y4m"), ("a.MP4", "container"), ("frames", "folder"), ("frames.v2/", "folder")],
 )
 def test_output_kind(name: str, kind: str) -> None:
     """The name decides what is written."""
@@ -648,7 +705,9 @@ def test_output_kind(name: str, kind: str) -> None:
 def test_impossible_outputs(
     tmp_path: Path, name: str, options: dict[str, object], error: type[NervCodecError], message: str
 ) -> None:
-    """What cannot be written is refused in one line before the first frame, and leaves nothing behind."""
+    """What cannot be written is refused in one line before the first frame, and leaves nothing
+    behind.
+    """
     (tmp_path / "old.mp4").write_bytes(b"old")
     with pytest.raises(error, match=message) as caught:
         write(tmp_path / name, clip(), **options)
@@ -685,7 +744,10 @@ def largest_file(n_bytes: int) -> Iterator[None]:
 @pytest.mark.parametrize("name", ["a.y4m", "a.mp4", "a.mkv", "frames"])
 def test_disk_that_fills_up(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """A write that fails is an OutputError with its reason, and the half-written output goes."""
-    with largest_file(4096), pytest.raises(OutputError, match=f"cannot write .*{name}: File too large"):
+    with (
+        largest_file(4096),
+        pytest.raises(OutputError, match=f"cannot write .*{name}: File too large"),
+    ):
         write(tmp_path / name, clip(6, 128, 128))
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -700,5 +762,7 @@ def test_check_target_finds_the_input(tmp_path: Path) -> None:
 
 def test_encoder_that_refuses_the_size(tmp_path: Path) -> None:
     """A size the encoder does not take is refused before the first frame."""
-    with pytest.raises(ConfigError, match="libx265 cannot code 8x8 into .*a.mkv: Invalid argument$"):
+    with pytest.raises(
+        ConfigError, match="libx265 cannot code 8x8 into .*a.mkv: Invalid argument$"
+    ):
         write(tmp_path / "a.mkv", clip(2, 8, 8), codec="libx265")

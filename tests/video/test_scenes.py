@@ -12,8 +12,12 @@ from nervcodec.video.scenes import changes, find_cuts
 from nervcodec.video.writer import open_writer
 
 
-def measured(path: Path, luma: list[np.ndarray], layout: str = "yuv420") -> tuple[float, tuple[int, ...]]:
-    """Temporal information and cuts of a video whose luma (of RGB: green) is given and whose other planes are noise."""
+def measured(
+    path: Path, luma: list[np.ndarray], layout: str = "yuv420"
+) -> tuple[float, tuple[int, ...]]:
+    """Temporal information and cuts of a video whose luma (of RGB: green) is given and whose other
+    planes are noise.
+    """
     frames = Frames.empty(layout, len(luma), luma[0].shape[1], luma[0].shape[0])
     for plane in frames.planes:
         plane[:] = np.random.default_rng(0).integers(0, 256, plane.shape)
@@ -53,7 +57,12 @@ def test_one_frame_has_none(tmp_path: Path) -> None:
 
 def test_only_the_first_150_frames_count(tmp_path: Path) -> None:
     """How lively a film is is told by its beginning."""
-    assert measured(tmp_path / "a.y4m", [checkered(0)] * 150 + [checkered(50 * (t % 2)) for t in range(200)])[0] == 0
+    assert (
+        measured(
+            tmp_path / "a.y4m", [checkered(0)] * 150 + [checkered(50 * (t % 2)) for t in range(200)]
+        )[0]
+        == 0
+    )
 
 
 # --- cuts ---
@@ -61,7 +70,9 @@ def test_only_the_first_150_frames_count(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("suffix", "layout"), [(".y4m", "yuv420"), ("", "rgb")])
 def test_a_cut_begins_a_shot(tmp_path: Path, suffix: str, layout: str) -> None:
-    """The first frame of another scene is found, whatever the other planes do, and wherever in the film it stands."""
+    """The first frame of another scene is found, whatever the other planes do, and wherever in the
+    film it stands.
+    """
     scenes = [checkered(10), 200 - checkered(60)]
     luma = [scenes[0]] * 5 + [scenes[1]] * 4 + [scenes[0]] * 160 + [scenes[1]]
     assert measured(tmp_path / f"a{suffix}", luma, layout)[1] == (5, 9, 169)
@@ -75,10 +86,21 @@ def test_what_changes_all_the_time_is_no_cut(tmp_path: Path) -> None:
     assert measured(tmp_path / "c.y4m", [checkered(9) + 10 * t for t in range(9)])[1] == ()
 
 
-@pytest.mark.parametrize(("changed", "cuts"), [
-    ([], ()), ([99.0], ()), ([0.0, 9.0], (2,)), ([9.0, 0.0], (1,)), ([0.0, 4.0, 0.0], ()), ([5.0, 10.0, 5.0], ()),
-    ([5.0, 10.1, 5.0], (2,)), ([9.0, 1, 1, 1, 9], (1, 5)), ([1.0, 1, 9, 1, 1, 9, 1], ()),
-    ([1.0, 9, 1, 1, 1, 9], (2, 6))])
+@pytest.mark.parametrize(
+    ("changed", "cuts"),
+    [
+        ([], ()),
+        ([99.0], ()),
+        ([0.0, 9.0], (2,)),
+        ([9.0, 0.0], (1,)),
+        ([0.0, 4.0, 0.0], ()),
+        ([5.0, 10.0, 5.0], ()),
+        ([5.0, 10.1, 5.0], (2,)),
+        ([9.0, 1, 1, 1, 9], (1, 5)),
+        ([1.0, 1, 9, 1, 1, 9, 1], ()),
+        ([1.0, 9, 1, 1, 1, 9], (2, 6)),
+    ],
+)
 def test_a_cut_stands_out(changed: list[float], cuts: tuple[int, ...]) -> None:
     """More than 4 levels, and more than twice what the three changes before and after it are."""
     assert find_cuts(changed) == cuts
