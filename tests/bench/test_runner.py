@@ -23,7 +23,6 @@ import pytest
 from clips import MakeClip
 
 from nervcodec.bench import fingerprint, process
-from nervcodec.bench import runner as module
 from nervcodec.bench.adapters import Adapter, built_in, from_toml
 from nervcodec.bench.ffmpeg_codecs import encode
 from nervcodec.bench.runner import Bench, check_folder, open_clip, write_csv
@@ -316,7 +315,7 @@ def test_what_a_point_depends_on_measures_anew(
         clip.planes[0][0, 0, 0] ^= 1
         toy.clip(clip)
     elif change == "tools":
-        monkeypatch.setattr(module, "tools_here", lambda: ["vmaf"])
+        monkeypatch.setattr(fingerprint, "tools_here", lambda: ["vmaf"])
         fingerprint.measuring_digest.cache_clear()
     link = toy.folder / "python"
     link.symlink_to(sys.executable)

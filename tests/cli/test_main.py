@@ -135,7 +135,6 @@ def test_decode_range_equals_a_part_of_the_whole(coded: Shell) -> None:
 def test_decode_touches_only_needed_segments(coded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames of the second segment are decoded without decoding the first."""
     from nervcodec.coding import streams
-    from nervcodec.encoder import segment
 
     lengths: list[int] = []
     original = streams.decode_symbols_of
@@ -144,7 +143,7 @@ def test_decode_touches_only_needed_segments(coded: Shell, monkeypatch: pytest.M
         lengths.append(one.n_frames)
         return original(one, model)
 
-    monkeypatch.setattr(segment, "decode_symbols_of", counting)
+    monkeypatch.setattr(streams, "decode_symbols_of", counting)
     assert coded("decode", "out.nvpp", "part.y4m", "--frames", "3:5").code == 0
     assert lengths == [3]
 

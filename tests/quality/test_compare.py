@@ -23,7 +23,6 @@ from pytorch_msssim import ms_ssim, ssim
 
 from nervcodec.errors import ConfigError, OutputExists
 from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.quality import compare as module
 from nervcodec.quality import tools
 from nervcodec.quality.compare import Comparison, compare, write_csv
 from nervcodec.video.color import yuv420_to_rgb
@@ -324,7 +323,7 @@ def test_json_has_every_figure(tmp_path: Path) -> None:
 @pytest.fixture
 def no_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     """An FFmpeg without xpsnr and libvmaf."""
-    monkeypatch.setattr(module, "has_filter", lambda _: False)
+    monkeypatch.setattr(tools, "has_filter", lambda _: False)
 
 
 def vmaf_program(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
@@ -400,7 +399,7 @@ def test_vmaf_by_ffmpegs_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             frames = [{"metrics": {"vmaf": score}} for score in self._scores]
             self._log.write_text(json.dumps({"frames": frames}))
 
-    monkeypatch.setattr(module, "has_filter", lambda name: name == "libvmaf")
-    monkeypatch.setattr(module, "FilterStats", Stats)
+    monkeypatch.setattr(tools, "has_filter", lambda name: name == "libvmaf")
+    monkeypatch.setattr(tools, "FilterStats", Stats)
     b = noise(2)
     assert compared(tmp_path, noise(1), b).per_frame["vmaf"] == b.planes[0][:, 0, 0].tolist()
