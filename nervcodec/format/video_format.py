@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 from nervcodec.errors import ConfigError
 from nervcodec.util.validation import check_choice, check_range
 
-LAYOUTS = ("yuv420", "rgb")
+Layout = Literal["yuv420", "rgb"]
+LAYOUTS: tuple[Layout, ...] = ("yuv420", "rgb")
 MAX_SIDE = 65535
 MAX_FRAMES = 2**24
 
@@ -46,7 +48,7 @@ class VideoFormat:
     height: int
     frame_rate: Fraction
     n_frames: int
-    layout: str = "yuv420"
+    layout: Layout = "yuv420"
     color: ColorTags = field(default_factory=ColorTags)
     sample_aspect_ratio: Fraction = Fraction(1)
 

@@ -29,9 +29,7 @@ _KR_KB = {
 
 
 class Matrix(NamedTuple):
-    """How Y'CbCr relates to R'G'B': luma weights, range, and the H.273 code point they stand
-    for.
-    """
+    """Relation of Y'CbCr to R'G'B': luma weights, range, and the H.273 code point of both."""
 
     kr: float
     kb: float
@@ -40,10 +38,10 @@ class Matrix(NamedTuple):
 
 
 def resolve_matrix(color: ColorTags, height: int) -> Matrix:
-    """The matrix and range to convert with: those tagged, else BT.601 under 720 lines, BT.709 from
-    720; limited range.
+    """Return the matrix and range to convert with.
 
-    Code points without fixed Kr and Kb (identity, ICtCp, ...) count as untagged.
+    They are those tagged, else BT.601 under 720 lines and BT.709 from 720, limited range. Code
+    points without fixed Kr and Kb (identity, ICtCp, ...) count as untagged.
     """
     code = color.matrix if color.matrix in _KR_KB else (6 if height < 720 else 1)
     kr, kb = _KR_KB[code]
@@ -51,9 +49,7 @@ def resolve_matrix(color: ColorTags, height: int) -> Matrix:
 
 
 def yuv420_to_rgb(frames: Frames, color: ColorTags) -> Frames:
-    """Convert to 'rgb', each chroma sample serving its 2x2 block (nearest); one frame at a time, in
-    float32.
-    """
+    """Convert to 'rgb' in float32, each chroma sample serving its 2x2 block (nearest)."""
     assert frames.layout == "yuv420"
     matrix = resolve_matrix(color, frames.height)
     out = Frames.empty("rgb", frames.n_frames, frames.width, frames.height)
@@ -66,9 +62,7 @@ def yuv420_to_rgb(frames: Frames, color: ColorTags) -> Frames:
 
 
 def rgb_to_yuv420(frames: Frames, color: ColorTags) -> Frames:
-    """Convert to 'yuv420', chroma the mean of its 2x2 block (edges replicated), rounded once; a
-    frame at a time.
-    """
+    """Convert to 'yuv420', chroma the mean of its 2x2 block (edges replicated), rounded once."""
     assert frames.layout == "rgb"
     matrix = resolve_matrix(color, frames.height)
     out = Frames.empty("yuv420", frames.n_frames, frames.width, frames.height)
@@ -82,21 +76,22 @@ def rgb_to_yuv420(frames: Frames, color: ColorTags) -> Frames:
 
 
 def to_layout(frames: Frames, layout: str, color: ColorTags) -> Frames:
-    """The frames in the layout asked for, converted only where they have the other one."""
+    """Return the frames in this layout, converted only where they have the other one."""
     if frames.layout == layout:
         return frames
     return rgb_to_yuv420(frames, color) if layout == "yuv420" else yuv420_to_rgb(frames, color)
 
 
 def shrink_plane(plane: Plane, across: int, down: int) -> Plane:
-    """The means of blocks of `down` x `across` samples (1 or 2 each), edges replicated: [h, w] ->
-    ceil halves.
+    """Return the means of blocks of `down` x `across` samples (1 or 2 each), edges replicated.
+
+    A plane [h, w] becomes [ceil(h / down), ceil(w / across)].
     """
     return plane if across == down == 1 else _round(_shrink(plane.astype(np.float32), across, down))
 
 
 def _scales(matrix: Matrix) -> tuple[float, float, float]:
-    """Offset and scale of luma, scale of chroma, in code values (H.273 equations 26 to 31)."""
+    """Return offset and scale of luma, scale of chroma, in code values (H.273 eq. 26 to 31)."""
     return (0.0, 255.0, 255.0) if matrix.full_range else (16.0, 219.0, 224.0)
 
 
@@ -124,7 +119,7 @@ def _to_yuv(r: Float, g: Float, b: Float, matrix: Matrix) -> tuple[Float, Float,
 
 
 def _enlarge(plane: Float, height: int, width: int) -> Float:
-    """Chroma [ceil(h / 2), ceil(w / 2)] -> [h, w], every sample repeated 2x2."""
+    """Repeat every sample of chroma [ceil(h / 2), ceil(w / 2)] 2x2 to [h, w]."""
     return plane.repeat(2, axis=0)[:height].repeat(2, axis=1)[:, :width]
 
 

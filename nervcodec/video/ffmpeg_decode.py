@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame as VideoFrame
 from av.video.stream import VideoStream as VideoStream
 
 from nervcodec.errors import VideoError
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.video.frames import Frames, Planes
 from nervcodec.video.pixel_formats import planes_of
 
@@ -25,11 +25,11 @@ _HINT = "; it is damaged, or no video that FFmpeg knows"
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
 
-def container_frames(path: Path, layout: str) -> Generator[Planes, None, None]:
+def container_frames(path: Path, layout: Layout) -> Generator[Planes, None, None]:
     """Yield the planes of each frame: views that hold until the next one is asked for.
 
     Raises:
-        VideoError: as survey_container.
+        VideoError: as probe.
     """
     with video_stream(path) as (container, stream):
         for frame in container.decode(stream):
@@ -56,6 +56,11 @@ def _reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def video_stream(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a container; yield it and its first video stream that is no attached picture.
+
+    Raises:
+        VideoError: it cannot be read, or has no video that can be decoded.
+    """
     # The protocol is named because FFmpeg would take one from a name such as `take:2.mp4`.
     with _reading(path), av.open(f"file:{path}", metadata_errors="replace") as container:
         streams = [
@@ -74,6 +79,11 @@ def video_stream(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def decode_png(file: Path) -> VideoFrame:
+    """Decode one PNG file.
+
+    Raises:
+        VideoError: it holds no whole picture.
+    """
     with _reading(file):
         context = av.CodecContext.create("png", "r")
         assert isinstance(context, VideoCodecContext)
@@ -86,8 +96,7 @@ def decode_png(file: Path) -> VideoFrame:
 
 
 def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
-    """The decoded frames of a file of write_elementary, one at a time, cropped to the size of
-    `fmt`.
+    """Yield the decoded frames of a file of write_elementary, cropped to the size of `fmt`.
 
     Raises:
         VideoError: it cannot be decoded, or gives another number of frames than `fmt` has.
@@ -104,8 +113,9 @@ def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
 
 
 def lossy_bytes(path: Path) -> int | None:
-    """Bytes of the video stream of a source whose codec is a lossy one (or can be, as H.264); None
-    for any other.
+    """Return the bytes of a video stream of a lossy codec (or one that can be, as H.264).
+
+    None for any other.
     """
     with video_stream(path) as (container, stream):
         if not stream.codec_context.codec.lossy:

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import plane_view
@@ -37,21 +37,24 @@ _ODD_SIZES = ("ffv1", "libvpx-vp9")
 
 
 class ContainerSink:
-    """An open container that takes 4:2:0 frames; made by encoding()."""
+    """Open container that takes 4:2:0 frames; made by encoding()."""
 
-    layout = "yuv420"
+    layout: Layout = "yuv420"
 
     def __init__(
         self, container: OutputContainer, stream: VideoStream, notes: tuple[str, ...]
     ) -> None:
         self.notes = notes
-        self._container, self._stream, self._n_frames = container, stream, 0
+        self._container = container
+        self._stream = stream
+        self._n_frames = 0
 
     def write(self, frames: Frames) -> None:
         context = self._stream.codec_context
         for t in range(frames.n_frames):
             frame = padded_frame(frames, t, context.width, context.height)
-            frame.pts, frame.time_base = self._n_frames, context.time_base
+            frame.pts = self._n_frames
+            frame.time_base = context.time_base
             self._n_frames += 1
             self._container.mux(self._stream.encode(frame))
 
@@ -61,13 +64,14 @@ class ContainerSink:
 
 
 class PngSink:
-    """A folder that takes RGB frames, one PNG file each, numbered from 1."""
+    """Folder that takes RGB frames, one PNG file each, numbered from 1."""
 
-    layout = "rgb"
+    layout: Layout = "rgb"
     notes: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, fmt: VideoFormat) -> None:
-        self._folder, self._n_frames = folder, 0
+        self._folder = folder
+        self._n_frames = 0
         self._context = _encoder("png", fmt, fmt.width, fmt.height, {})
         self._context.pix_fmt = "rgb24"
         self._context.thread_count = 1  # so that each frame gives its file at once
@@ -88,12 +92,14 @@ class PngSink:
 def encoding(
     path: Path, fmt: VideoFormat, *, muxer: str, codec: str, quality: int | None, name: str
 ) -> Iterator[ContainerSink]:
-    """Open `path` for encoded frames, and finish it when the block ends well; `name` is its name in
-    messages.
+    """Open `path` for encoded frames, and finish it when the block ends well.
+
+    Messages call it `name`.
 
     Raises:
         ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
-        or the quality. OutputError: writing failed.
+            or the quality.
+        OutputError: writing failed.
     """
     options = check_encoder(codec, quality)
     even = codec not in _ODD_SIZES
@@ -118,7 +124,7 @@ def encoding(
 
 
 def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
-    """The options for this encoder at this quality (its crf).
+    """Return the options for this encoder at this quality (its crf).
 
     Raises:
         ConfigError: no such encoder of 8-bit 4:2:0, or a quality off its scale.
@@ -168,24 +174,26 @@ def _add_stream(
 
 
 def _silent(codec: str, options: Mapping[str, str]) -> dict[str, str]:
-    """The options, with which the two encoders that would write to stderr themselves do not."""
+    """Return the options, with those that keep libx265 from writing to stderr; silence SVT-AV1."""
     os.environ.setdefault("SVT_LOG", "0")
     if codec != "libx265":
         return dict(options)
-    given = options.get("x265-params")
-    return {**options, "x265-params": f"{given}:{_X265_SILENT}" if given else _X265_SILENT}
+    parameters = options.get("x265-params")
+    silent = f"{parameters}:{_X265_SILENT}" if parameters else _X265_SILENT
+    return {**options, "x265-params": silent}
 
 
 def _configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height: int) -> None:
     color = fmt.color
-    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-    context.framerate, context.time_base = fmt.frame_rate, 1 / fmt.frame_rate
+    context.width = width
+    context.height = height
+    context.pix_fmt = "yuv420p"
+    context.framerate = fmt.frame_rate
+    context.time_base = 1 / fmt.frame_rate
     context.sample_aspect_ratio = fmt.sample_aspect_ratio
-    context.colorspace, context.color_primaries, context.color_trc = (
-        color.matrix,
-        color.primaries,
-        color.transfer,
-    )
+    context.colorspace = color.matrix
+    context.color_primaries = color.primaries
+    context.color_trc = color.transfer
     context.color_range = {None: 0, False: 1, True: 2}[color.full_range]
     context.options = {**context.options, "chroma_sample_location": str(color.chroma_location)}
 
@@ -201,7 +209,7 @@ def _encoder(
 
 
 def padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame:
-    """Frame t as yuv420p of this size, which may exceed it by one: edges are replicated."""
+    """Return frame t as yuv420p of this size, which may exceed it by one; edges are replicated."""
     frame = VideoFrame(width, height, "yuv420p")
     for k, plane in enumerate(frames.planes):
         out = plane_view(frame, k)
@@ -216,8 +224,7 @@ def padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame:
 def write_elementary(
     path: Path, groups: Iterable[Frames], fmt: VideoFormat, codec: str, options: Mapping[str, str]
 ) -> int:
-    """Code frames with an encoder of FFmpeg's into a file that holds nothing but its stream,
-    headers once.
+    """Code frames with an encoder of FFmpeg's into a file of nothing but its stream.
 
     Args:
         path: the suffix is that of ELEMENTARY[codec].
@@ -234,7 +241,8 @@ def write_elementary(
     """
     check_encoder(codec, None)
     width, height = (n + n % 2 for n in (fmt.width, fmt.height))
-    n_bytes, t = 0, 0
+    n_bytes = 0
+    t = 0
     try:
         with av.open(f"file:{path}", "w", format=ELEMENTARY[codec]) as container:
             stream = _add_stream(container, fmt, codec, width, height, dict(options), path.name)
@@ -243,18 +251,20 @@ def write_elementary(
             for frames in groups:
                 for k in range(frames.n_frames):
                     frame = padded_frame(frames, k, width, height)
-                    frame.pts, frame.time_base, t = t, stream.codec_context.time_base, t + 1
+                    frame.pts = t
+                    frame.time_base = stream.codec_context.time_base
+                    t += 1
                     n_bytes += _mux(container, stream.encode(frame))
             return n_bytes + _mux(container, stream.encode(None))
     except av.FFmpegError as error:
-        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        settings = ", ".join(f"{key}={value}" for key, value in options.items())
         raise ConfigError(
-            f"{codec} ({given}) cannot code {width}x{height}: {error.strerror or error}"
+            f"{codec} ({settings}) cannot code {width}x{height}: {error.strerror or error}"
         ) from error
 
 
 def _mux(container: OutputContainer, packets: Sequence[Packet[VideoStream]]) -> int:
-    """Writes the packets; returns their bytes."""
+    """Write the packets; return their bytes."""
     n_bytes = sum(packet.size for packet in packets)
     container.mux(packets)
     return n_bytes

@@ -13,12 +13,12 @@ from nervcodec.video.frames import Frames
 
 
 def has_filter(name: str) -> bool:
-    """Whether this FFmpeg has the filter."""
+    """Return whether this FFmpeg has the filter."""
     return name in av.filter.filters_available
 
 
 class FilterStats:
-    """A filter of FFmpeg's that compares two videos and writes what it finds into a file.
+    """Filter of FFmpeg's that compares two videos and writes its measures into a file.
 
     Args:
         name: 'xpsnr', 'psnr', 'libvmaf' ...
@@ -27,7 +27,9 @@ class FilterStats:
     """
 
     def __init__(self, name: str, options: Mapping[str, str], fmt: VideoFormat) -> None:
-        self._graph, self._time_base, self._t = av.filter.Graph(), 1 / fmt.frame_rate, 0
+        self._graph = av.filter.Graph()
+        self._time_base = 1 / fmt.frame_rate
+        self._t = 0
         # PyAV's add_buffer would leave the rate out.
         video = {
             "video_size": f"{fmt.width}x{fmt.height}",
@@ -37,7 +39,8 @@ class FilterStats:
             "pixel_aspect": "1/1",
         }
         sides = [self._graph.add("buffer", **video) for _ in range(2)]
-        compared, self._sink = self._graph.add(name, **options), self._graph.add("buffersink")
+        compared = self._graph.add(name, **options)
+        self._sink = self._graph.add("buffersink")
         for number, side in enumerate(sides):
             side.link_to(compared, 0, number)
         compared.link_to(self._sink)
@@ -49,13 +52,14 @@ class FilterStats:
         for t in range(first.n_frames):
             for side, frames in zip(self._sides, (first, second)):
                 frame = padded_frame(frames, t, frames.width, frames.height)
-                frame.pts, frame.time_base = self._t, self._time_base
+                frame.pts = self._t
+                frame.time_base = self._time_base
                 side.push(frame)
             self._t += 1
             self._drain()
 
     def finish(self) -> None:
-        """After the last frame: the file is complete when this returns."""
+        """End both videos; the file is complete when this returns."""
         for side in self._sides:
             side.push(None)
         self._drain()

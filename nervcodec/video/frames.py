@@ -8,18 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nervcodec.format.video_format import Layout
+
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
 
 
 def chroma_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of the chroma planes of a 4:2:0 picture: halves, rounded up."""
+    """Return width and height of the chroma planes of a 4:2:0 picture: halves, rounded up."""
     return (width + 1) // 2, (height + 1) // 2
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """A run of frames in memory.
+    """Run of frames in memory.
 
     Attributes:
         layout: 'yuv420' (Y, U, V) or 'rgb' (R, G, B).
@@ -27,7 +29,7 @@ class Frames:
             2)].
     """
 
-    layout: str
+    layout: Layout
     planes: Planes
 
     def __post_init__(self) -> None:
@@ -55,13 +57,13 @@ class Frames:
         return int(self.planes[0].shape[2])
 
     def __getitem__(self, index: slice) -> Frames:
-        """The frames of a slice, as views."""
+        """Return the frames of a slice, as views."""
         first, second, third = self.planes
         return Frames(self.layout, (first[index], second[index], third[index]))
 
     @staticmethod
     def concatenate(parts: Sequence[Frames]) -> Frames:
-        """All parts, one after the other; they must agree in layout and size."""
+        """Join all parts, one after the other; they must agree in layout and size."""
         assert parts and all(part.layout == parts[0].layout for part in parts)
         first, second, third = (
             np.concatenate([part.planes[k] for part in parts]) for k in range(3)
@@ -69,8 +71,8 @@ class Frames:
         return Frames(parts[0].layout, (first, second, third))
 
     @staticmethod
-    def empty(layout: str, n_frames: int, width: int, height: int) -> Frames:
-        """Frames whose samples are yet to be written."""
+    def empty(layout: Layout, n_frames: int, width: int, height: int) -> Frames:
+        """Return frames whose samples are yet to be written."""
         small = (width, height) if layout == "rgb" else chroma_size(width, height)
         first, second, third = (
             np.empty((n_frames, h, w), np.uint8) for w, h in ((width, height), small, small)

@@ -1,5 +1,4 @@
-"""FFmpeg's frame buffers <-> planes, for libav.py and survey.py; av's types are known here, av
-itself is not loaded.
+"""FFmpeg's frame buffers <-> planes; av's types are known here, av itself is not loaded.
 
 Planes are views straight into FFmpeg's buffers wherever they hold 8-bit samples one by one (its
 line padding left out); swscale is asked only to unpack the rare formats that are left, never to
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nervcodec.errors import VideoError
+from nervcodec.format.video_format import Layout
 from nervcodec.video.color import shrink_plane
 from nervcodec.video.frames import Plane, Planes, chroma_size
 
@@ -28,14 +28,13 @@ PLANAR_8BIT = {
 }
 
 
-def layout_of(frame: VideoFrame) -> str:
-    """The layout that keeps this frame's samples: 'rgb' or 'yuv420'."""
+def layout_of(frame: VideoFrame) -> Layout:
+    """Return the layout that keeps this frame's samples."""
     return "rgb" if frame.format.is_rgb or frame.format.has_palette else "yuv420"
 
 
-def planes_of(frame: VideoFrame, layout: str) -> Planes:
-    """The planes of a frame in this layout: views that hold as long as the frame, or what swscale
-    made of it.
+def planes_of(frame: VideoFrame, layout: Layout) -> Planes:
+    """Return the planes of a frame in this layout, views that hold as long as the frame does.
 
     Raises:
         VideoError: a frame that is stored bottom-up.
@@ -44,7 +43,7 @@ def planes_of(frame: VideoFrame, layout: str) -> Planes:
 
 
 def plane_view(frame: VideoFrame, index: int, channels: int = 1) -> Plane:
-    """One plane as a view [h, w * channels], without the padding of its lines."""
+    """Return one plane as a view [h, w * channels], without the padding of its lines."""
     plane = frame.planes[index]
     if plane.line_size < 0:
         raise VideoError(f"frames stored bottom-up in {frame.format.name} are not read")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.limits import Limits
-from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.ffmpeg_decode import InputContainer, VideoFrame, VideoStream
 from nervcodec.video.pixel_formats import PLANAR_8BIT, layout_of
@@ -42,61 +42,61 @@ _TIME = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What one pass over a source found; frame_rate is None where it states none."""
+class SourceProperties:
+    """Properties of a source after one pass over it; frame_rate is None where it states none."""
 
     width: int
     height: int
     n_frames: int
-    layout: str
+    layout: Layout
     color: ColorTags
     frame_rate: Fraction | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     notes: tuple[str, ...] = ()
 
 
-def survey_container(path: Path) -> Survey:
-    """Decode the first video stream once: its exact number of frames and all that is worth a note.
+def _probe_container(path: Path) -> SourceProperties:
+    """Decode the first video stream once: its exact number of frames and all that needs a note.
 
     Raises:
         VideoError: unreadable, without video, over 8 bits, or a frame of another size.
     """
     with ffmpeg_decode.video_stream(path) as (container, stream):
         timing = _Timing(stream.time_base)
-        survey = _survey(_timed(container.decode(stream), timing), str(path), "")
-        if not survey.n_frames:
+        properties = _probe_frames(_timed(container.decode(stream), timing), str(path), None)
+        if not properties.n_frames:
             raise VideoError(f"{path}: the video stream has no frames")
         rate, stream_notes = timing.frame_rate(stream)
         stream_notes += tuple(timing.missing(stream, rate))
-        if stream.frames and stream.frames != survey.n_frames:
+        if stream.frames and stream.frames != properties.n_frames:
             stream_notes += (
-                f"the file promises {stream.frames} frames, {survey.n_frames} are in it",
+                f"the file promises {stream.frames} frames, {properties.n_frames} are in it",
             )
         context = stream.codec_context
         return replace(
-            survey,
+            properties,
             color=replace(
-                survey.color, primaries=context.color_primaries, transfer=context.color_trc
+                properties.color, primaries=context.color_primaries, transfer=context.color_trc
             ),
             frame_rate=rate,
             sample_aspect_ratio=stream.sample_aspect_ratio
             or context.sample_aspect_ratio
             or Fraction(1),
-            notes=(*_other_streams(container), *survey.notes, *stream_notes),
+            notes=(*_other_streams(container), *properties.notes, *stream_notes),
         )
 
 
-def survey_pngs(files: Sequence[Path]) -> Survey:
+def _probe_pictures(files: Sequence[Path]) -> SourceProperties:
     """Decode every PNG of a sequence once; layout is always 'rgb'.
 
     Raises:
         VideoError: a damaged PNG, one of over 8 bits, or of another size.
     """
-    return _survey(map(ffmpeg_decode.decode_png, files), str(files[0].parent), "rgb")
+    return _probe_frames(map(ffmpeg_decode.decode_png, files), str(files[0].parent), "rgb")
 
 
 class _Timing:
-    """The time stamps of a stream: does it run at a constant rate?"""
+    """Time stamps of a stream, which tell whether it runs at a constant rate."""
 
     def __init__(self, time_base: Fraction | None) -> None:
         self.time_base = time_base or Fraction(1, 1000)
@@ -111,7 +111,7 @@ class _Timing:
         self.last = pts if pts is not None else self.last
 
     def frame_rate(self, stream: VideoStream) -> tuple[Fraction | None, tuple[str, ...]]:
-        """The stream's rate, and a note where its frames do not keep to it."""
+        """Return the stream's rate, and a note where its frames do not keep to it."""
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
             return None, ()
@@ -129,13 +129,14 @@ class _Timing:
         return (guess if guess and abs(guess - rate) * 1000 <= rate else rate), ()
 
     def missing(self, stream: VideoStream, rate: Fraction | None) -> Iterator[str]:
-        """A note where a stream ends before it promised to: a Matroska file that was cut still says
-        how long it was.
+        """Yield a note where a stream ends before its promised end.
+
+        A Matroska file that was cut still says how long it was.
         """
-        found = _TIME.fullmatch(stream.metadata.get("DURATION", ""))
-        if not found or not rate or self.last is None:
+        duration = _TIME.fullmatch(stream.metadata.get("DURATION", ""))
+        if not duration or not rate or self.last is None:
             return
-        hours, minutes, seconds = map(Fraction, found.groups())
+        hours, minutes, seconds = map(Fraction, duration.groups())
         promised, end = 3600 * hours + 60 * minutes + seconds, self.last * self.time_base + 1 / rate
         if promised - end > Fraction(9, 10) / rate:
             yield f"the file promises {float(promised):.2f} s, its frames end at {float(end):.2f} s"
@@ -157,9 +158,12 @@ def _other_streams(container: InputContainer) -> Iterator[str]:
         yield f"{count} {kind} stream{'s' if count > 1 else ''} left out"
 
 
-def _survey(frames: Iterable[VideoFrame], name: str, layout: str) -> Survey:
-    """Check every frame; layout '' follows the first frame's pixel format. Without any frame
-    n_frames is 0.
+def _probe_frames(
+    frames: Iterable[VideoFrame], name: str, layout: Layout | None
+) -> SourceProperties:
+    """Check every frame; layout None follows the first frame's pixel format.
+
+    Without any frame n_frames is 0.
     """
     first: VideoFrame | None = None
     notes: dict[str, None] = {}
@@ -175,13 +179,13 @@ def _survey(frames: Iterable[VideoFrame], name: str, layout: str) -> Survey:
         n_interlaced += frame.interlaced_frame
         n_corrupt += frame.is_corrupt
     if first is None:
-        return Survey(0, 0, 0, layout, ColorTags())
+        return SourceProperties(0, 0, 0, layout or "yuv420", ColorTags())
     if n_interlaced:
         notes[f"interlaced frames, coded as they are without deinterlacing: {n_interlaced}"] = None
     if n_corrupt:
         notes[f"damaged frames in the source: {n_corrupt}"] = None
     layout = layout or layout_of(first)
-    return Survey(
+    return SourceProperties(
         first.width, first.height, n_frames, layout, _tags(first, layout), notes=tuple(notes)
     )
 
@@ -198,7 +202,7 @@ def _check_frame(frame: VideoFrame, first: VideoFrame, label: str) -> None:
         )
 
 
-def _frame_notes(frame: VideoFrame, layout: str) -> Iterator[str]:
+def _frame_notes(frame: VideoFrame, layout: Layout) -> Iterator[str]:
     name = frame.format.name
     if any(component.is_alpha for component in frame.format.components):
         yield f"{name}: alpha dropped"
@@ -213,10 +217,8 @@ def _frame_notes(frame: VideoFrame, layout: str) -> Iterator[str]:
         yield f"{name} converted to 4:2:0"
 
 
-def _tags(frame: VideoFrame, layout: str) -> ColorTags:
-    """Matrix and range; R, G and B have neither, and 4:2:0 made from them gets its own where it is
-    made.
-    """
+def _tags(frame: VideoFrame, layout: Layout) -> ColorTags:
+    """Return matrix and range; RGB has neither, and 4:2:0 made from it is tagged where made."""
     if layout == "rgb":
         return ColorTags()
     full_range = (
@@ -231,14 +233,12 @@ _RATES = "a positive ratio of 32-bit integers"
 _PNG_FRAME_RATE = Fraction(25)
 
 
-# --- Reading ---
-
-
 def probe(
     path: str | Path, *, frame_rate: Fraction | None = None
 ) -> tuple[VideoFormat, tuple[str, ...]]:
-    """Read a source through once: its format, with an exact frame count, and a note on every
-    conversion or assumption.
+    """Read a source through once.
+
+    Return its format, with an exact frame count, and a note on every conversion or assumption.
 
     Args:
         path: a .y4m file (told by its first bytes), a folder of PNG files, or anything FFmpeg
@@ -247,18 +247,19 @@ def probe(
 
     Raises:
         VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size,
-        without a rate. ConfigError: a frame rate that is none.
+            without a rate.
+        ConfigError: a frame rate that is none.
     """
     if not os.fspath(path):  # Path would take it for the folder we are in
         raise VideoError("the input has no name; name a file or a folder of PNG")
     if frame_rate is not None and not _is_rate(frame_rate):
         raise ConfigError(f"frame rate is {frame_rate}; legal: {_RATES}")
     path = Path(path)
-    survey = {"y4m": _survey_y4m, "folder": _survey_folder, "container": survey_container}[
+    properties = {"y4m": _probe_y4m, "folder": _probe_folder, "container": _probe_container}[
         source_kind(path)
     ](path)
-    notes = list(survey.notes)
-    rate = survey.frame_rate
+    notes = list(properties.notes)
+    rate = properties.frame_rate
     if frame_rate is not None and frame_rate != rate:
         notes.append(
             f"frame rate {frame_rate} as asked" + (f", the source says {rate}" if rate else "")
@@ -269,36 +270,40 @@ def probe(
         notes.append(f"a folder of PNG has no frame rate: {rate} assumed")
     if rate is None:
         raise VideoError(f"{path}: it states no frame rate; 'encode --frame-rate R' gives it one")
-    return _format(survey, rate, path), tuple(notes)
+    return _format(properties, rate, path), tuple(notes)
 
 
-def _survey_y4m(path: Path) -> Survey:
+def _probe_y4m(path: Path) -> SourceProperties:
     header, n_frames, notes = y4m.probe(path)
     size, ratio = (header.width, header.height), header.sample_aspect_ratio
-    return Survey(*size, n_frames, "yuv420", header.color, header.frame_rate, ratio, notes)
+    return SourceProperties(
+        *size, n_frames, "yuv420", header.color, header.frame_rate, ratio, notes
+    )
 
 
-def _survey_folder(path: Path) -> Survey:
+def _probe_folder(path: Path) -> SourceProperties:
     files = png_files(path)
     if not files:
         raise VideoError(f"{path}: there are no .png files in this folder")
-    survey = survey_pngs(files)
+    properties = _probe_pictures(files)
     n_other = sum(not name.name.startswith(".") for name in path.iterdir()) - len(files)
     others = (f"other entries of the folder, left out: {n_other}",) if n_other else ()
-    return replace(survey, notes=(*others, *survey.notes))
+    return replace(properties, notes=(*others, *properties.notes))
 
 
-def _format(survey: Survey, rate: Fraction, path: Path) -> VideoFormat:
-    width, height = survey.width, survey.height
-    if not survey.n_frames:
+def _format(properties: SourceProperties, rate: Fraction, path: Path) -> VideoFormat:
+    width, height = properties.width, properties.height
+    if not properties.n_frames:
         raise VideoError(f"{path}: it has no frames")
     largest = Limits().side
     if max(width, height) > largest:
         raise VideoError(f"{path}: frames are {width}x{height}; up to {largest} a side are read")
     if not _is_rate(rate):
         raise VideoError(f"{path}: the frame rate is {rate}; it must be {_RATES}")
-    ratio = survey.sample_aspect_ratio
-    return VideoFormat(width, height, rate, survey.n_frames, survey.layout, survey.color, ratio)
+    ratio = properties.sample_aspect_ratio
+    return VideoFormat(
+        width, height, rate, properties.n_frames, properties.layout, properties.color, ratio
+    )
 
 
 def _is_rate(rate: Fraction) -> bool:

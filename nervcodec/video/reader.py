@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 from nervcodec.errors import VideoError
 from nervcodec.format import container
@@ -23,13 +24,13 @@ from nervcodec.util.files import os_errors
 from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.frames import Frames, Planes
 
+SourceKind = Literal["y4m", "folder", "container"]
 STANDARD = "-"  # in place of a name: standard input or output
 _GROUP = 8
 
 
 def read_groups(path: str | Path, fmt: VideoFormat, lengths: Sequence[int]) -> Iterator[Frames]:
-    """Yield the frames from the first on in consecutive groups, reading each only when it is asked
-    for.
+    """Yield the frames from the first on in consecutive groups, each read when it is asked for.
 
     Args:
         path, fmt: a source and its format from probe().
@@ -51,16 +52,14 @@ def read_groups(path: str | Path, fmt: VideoFormat, lengths: Sequence[int]) -> I
 
 
 def read_all(path: str | Path, fmt: VideoFormat) -> Iterator[Frames]:
-    """read_groups for whoever takes all fmt.n_frames frames in order and does not mind how many at
-    once.
-    """
+    """Yield all fmt.n_frames frames in order, some at a time; raises as read_groups."""
     return read_groups(
         path, fmt, [min(_GROUP, fmt.n_frames - start) for start in range(0, fmt.n_frames, _GROUP)]
     )
 
 
-def source_kind(path: Path) -> str:
-    """'y4m', 'folder' or 'container', by what stands there, not by its name."""
+def source_kind(path: Path) -> SourceKind:
+    """Return what a source is, by what stands there, not by its name."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -85,9 +84,7 @@ def source_kind(path: Path) -> str:
 
 
 def png_files(folder: Path) -> list[Path]:
-    """The PNG files of a folder in natural order: 2.png before 10.png; hidden files are none of
-    ours.
-    """
+    """Return the PNG files of a folder in natural order (2.png before 10.png), but hidden ones."""
     try:
         files = [
             f for f in folder.iterdir() if f.suffix.lower() == ".png" and not f.name.startswith(".")
@@ -101,7 +98,9 @@ def png_files(folder: Path) -> list[Path]:
 
 
 def source_files(path: Path) -> list[Path]:
-    """The files whose bytes a source's frames come from: itself, or the PNG files of a folder.
+    """Return the files whose bytes a source's frames come from.
+
+    They are the source itself, or the PNG files of a folder.
 
     Raises:
         VideoError: as probe.
@@ -138,8 +137,9 @@ def _fill(group: Frames, t: int, planes: Planes | None, label: str) -> None:
 
 @contextmanager
 def spooled(source: str) -> Iterator[str]:
-    """The source itself, or for - a temporary file with what standard input gives: a video is read
-    more than once.
+    """Yield the source itself, or for - a temporary file with what standard input gives.
+
+    A video is read more than once, and a pipe can be read only once.
 
     Raises:
         VideoError: standard input is a terminal.

@@ -1,7 +1,6 @@
 """How much a video changes from frame to frame, and where it is cut.
 
-What moves is stored otherwise than what stands still (presets.py), and nothing is blended across a
-cut (model.py).
+Presets store high motion otherwise than low motion, and networks blend nothing across a cut.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.frames import Plane
 from nervcodec.video.reader import read_groups
 
-_PICTURE = 18, 32  # rows and columns, at most, of the small pictures that tell a cut from motion
+_PICTURE = (18, 32)  # rows and columns, at most, of the small pictures that tell a cut from motion
 _MEASURED_FRAMES = 150  # from the first on, of which temporal information is measured
-_NEAR, _RATIO, _LEAST = (
-    3,
-    2.0,
-    4.0,
-)  # a cut changes so many times as much as what is so near, and so many levels
+# A scene cut changes a small picture by more than _LEAST levels in the mean, and by more than
+# _RATIO times what changes within _NEAR frames of it (docs/lab L074).
+_NEAR = 3
+_RATIO = 2.0
+_LEAST = 4.0
 
 
 def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
-    """(temporal information, cuts) of a video, from its luma or, of RGB, green.
+    """Return (temporal information, cuts) of a video, from its luma or, of RGB, green.
 
     The temporal information (ITU-T P.910, section 7.8), in sample values of 0 to 255, is that of
     the first 150 frames: the standard deviation over the pixels of what changes from one frame to
@@ -52,7 +51,7 @@ def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
 
 
 def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:
-    """Frames, counted from 0, that begin a shot, but the first.
+    """Return the frames, counted from 0, that begin a shot, but the first.
 
     What changes at a cut stands out from what changes within three frames of it by more than twice;
     a flash, a wipe or fast motion does not.
@@ -70,10 +69,10 @@ def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:
 
 
 def _picture(plane: Plane) -> NDArray[np.float32]:
-    """Means over at most 18 x 32 equal parts of a plane [height, width]."""
-    found: NDArray[np.float32] = plane.astype(np.float32)
+    """Return the means over at most 18 x 32 equal parts of a plane [height, width]."""
+    picture: NDArray[np.float32] = plane.astype(np.float32)
     for axis, (size, most) in enumerate(zip(plane.shape, _PICTURE)):
         edges = np.linspace(0, size, min(size, most) + 1).astype(np.int64)
         sizes = np.expand_dims(np.diff(edges), 1 - axis)
-        found = (np.add.reduceat(found, edges[:-1], axis=axis) / sizes).astype(np.float32)
-    return found
+        picture = (np.add.reduceat(picture, edges[:-1], axis=axis) / sizes).astype(np.float32)
+    return picture

@@ -1,6 +1,4 @@
-"""Frames -> outputs that stand whole or not at all: .y4m, folders of PNG, containers, standard
-output.
-"""
+"""Frames -> .y4m, folders of PNG, containers or standard output, whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,28 +8,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from nervcodec.errors import ConfigError, OutputError
-from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
 from nervcodec.video import ffmpeg_encode, y4m
 from nervcodec.video.color import resolve_matrix, to_layout
 from nervcodec.video.frames import Frames
 from nervcodec.video.reader import STANDARD
 
-# --- Writing ---
+OutputKind = Literal["y4m", "container", "folder", "stdout"]
 
 
 class _Sink(Protocol):
-    layout: str
+    layout: Layout
     notes: tuple[str, ...]
 
     def write(self, frames: Frames) -> None: ...
 
 
 class _Y4mSink:
-    layout = "yuv420"
+    layout: Layout = "yuv420"
 
     def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
         self._file = file
@@ -50,7 +48,7 @@ class _Y4mSink:
 
 
 class Writer:
-    """Takes frames of either layout and writes them to one output; made by open_writer().
+    """Output that takes frames of either layout; made by open_writer().
 
     Attributes:
         notes: what the output does differently from the frames written, for the user.
@@ -58,7 +56,8 @@ class Writer:
 
     def __init__(self, sink: _Sink, fmt: VideoFormat) -> None:
         self.notes = (*_conversion_note(sink, fmt), *sink.notes)
-        self._sink, self._color = sink, fmt.color
+        self._sink = sink
+        self._color = fmt.color
 
     def write(self, frames: Frames) -> None:
         """Append frames.
@@ -70,8 +69,8 @@ class Writer:
         self._sink.write(to_layout(frames, self._sink.layout, self._color))
 
 
-def output_kind(path: str | Path) -> str:
-    """'y4m', 'container', 'folder' or 'stdout', by the name of the output.
+def output_kind(path: str | Path) -> OutputKind:
+    """Return what an output is by its name.
 
     A name that ends in a slash or has no suffix is a folder of PNG, and so is a folder that exists;
     - is .y4m on standard output.
@@ -103,7 +102,7 @@ def check_target(
     overwrite: bool,
     source: str | Path | None = None,
 ) -> None:
-    """Raise at once whatever open_writer would object to, and an output that is the source.
+    """Raise at once whatever open_writer would object to, and for an output that is the source.
 
     Raises:
         ConfigError, OutputExists, OutputError: as open_writer.
@@ -130,20 +129,21 @@ def open_writer(
     quality: int | None = None,
     overwrite: bool = False,
 ) -> Iterator[Writer]:
-    """Open an output for frames of this format; it stands when the block ends well, and else not at
-    all.
+    """Open an output for frames of this format; it stands only when the block ends well.
 
     Args:
         path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB);
-        see output_kind(). fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is
-        converted and tagged accordingly. codec: FFmpeg's encoder for the encoded ones; libx264
-        unless told, in .webm libvpx-vp9.
+            see output_kind().
+        fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is converted and
+            tagged accordingly.
+        codec: FFmpeg's encoder for the encoded ones; libx264 unless told, in .webm libvpx-vp9.
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
         overwrite: whether an earlier output may be replaced.
 
     Raises:
         ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that
-        has none. OutputExists, OutputError: the output exists, or cannot be written.
+            has none.
+        OutputExists, OutputError: the output exists, or cannot be written.
     """
     check_target(path, codec=codec, quality=quality, overwrite=overwrite)
     kind = output_kind(path)
@@ -170,7 +170,7 @@ def open_writer(
 
 @contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
-    """Standard output for bytes."""
+    """Yield standard output for bytes."""
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -185,9 +185,7 @@ def _default_codec(path: str | Path) -> str:
 
 
 def tags_420(fmt: VideoFormat) -> ColorTags:
-    """The colour of what is written as 4:2:0: the source's own, or for RGB that of our
-    conversion.
-    """
+    """Return the colour of what is written as 4:2:0: the source's, or for RGB the conversion's."""
     if fmt.layout == "yuv420":
         return fmt.color
     matrix = resolve_matrix(fmt.color, fmt.height)

@@ -1,4 +1,4 @@
-"""YUV4MPEG2 files, read and written by ourselves so that planes, frame count and tags are exact.
+"""YUV4MPEG2 files, read and written here so that planes, frame count and tags are exact.
 
 The format is that of mjpegtools' yuv4mpeg(5): one header line, then for every frame a FRAME line
 and the planes. FFmpeg's reader drops a last frame that is cut short, turns the rate F0:0 into 25
@@ -29,9 +29,7 @@ _LINE_BYTES = 4096
 
 
 class _Chroma(NamedTuple):
-    """How one C tag stores chroma: luma samples per chroma sample each way (0: no chroma), and
-    where they lie.
-    """
+    """Chroma of one C tag: luma samples per chroma sample each way (0: none), and its location."""
 
     across: int
     down: int
@@ -54,7 +52,7 @@ _C_TAG_BY_LOCATION = {1: "420mpeg2", 3: "420paldv"}
 
 @dataclass(frozen=True)
 class Header:
-    """The first line of a file: what it says, and how many bytes it takes.
+    """First line of a file: what it says, and how many bytes it takes.
 
     frame_rate is None where the line states none (F missing or F0:0).
     """
@@ -74,7 +72,7 @@ class Header:
 
     @property
     def plane_shapes(self) -> list[tuple[int, int]]:
-        """Height and width of the planes as stored, one or three of them."""
+        """Return height and width of the planes as stored, one or three of them."""
         kind = self.chroma_kind
         if not kind.across:
             return [(self.height, self.width)]
@@ -162,9 +160,7 @@ def read_frames(path: Path) -> Generator[Planes, None, None]:
 
 
 def header_line(fmt: VideoFormat) -> bytes:
-    """The first line of a file with this format; unspecified or unusual chroma locations are
-    written as 420jpeg.
-    """
+    """Return the first line of a file; a chroma location without a tag is written as 420jpeg."""
     rate, ratio = fmt.frame_rate, fmt.sample_aspect_ratio
     words = [
         f"W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} Ip",
@@ -231,16 +227,16 @@ def _read_planes(file: BinaryIO, header: Header, path: Path, number: int) -> Pla
 def _size(tags: dict[str, str], letter: str, name: str) -> int:
     value = tags.get(letter)
     if value is None or not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
-        found = "missing" if value is None else letter + value
+        stated = "missing" if value is None else letter + value
         raise VideoError(
-            f"{name}: the header tag {letter} is {found}; it must be a size of 1 to 999999999"
+            f"{name}: the header tag {letter} is {stated}; it must be a size of 1 to 999999999"
             " pixels"
         )
     return int(value)
 
 
 def _ratio(value: str, letter: str, name: str) -> Fraction | None:
-    """The ratio n:d; None for 0:0, which means unknown."""
+    """Return the ratio n:d; None for 0:0, which means unknown."""
     if not re.fullmatch(r"[0-9]{1,10}:[0-9]{1,10}", value):
         raise VideoError(
             f"{name}: the header tag {letter} is {letter}{value}; it must be a ratio such as"
@@ -259,7 +255,7 @@ def _check_interlacing(value: str, name: str) -> None:
 
 
 def _chroma(tag: str | None, yscss: str | None, name: str) -> str | None:
-    """The chroma format by the C tag, or where it is missing by mjpegtools' older XYSCSS."""
+    """Return the chroma format by the C tag, or where it is missing by the older XYSCSS."""
     if tag is None and yscss is not None:
         tag = yscss.lower()
     if tag is not None and tag not in _CHROMA:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from nervcodec.format.video_format import ColorTags
+from nervcodec.format.video_format import ColorTags, Layout
 from nervcodec.quality.metrics import QualityMeter, frame_mse, psnr_db
 from nervcodec.video.color import rgb_to_yuv420, yuv420_to_rgb
 from nervcodec.video.frames import Frames, Plane
@@ -19,7 +19,7 @@ TAGS = ColorTags(matrix=6, full_range=False)
 
 
 def noise(
-    seed: int, layout: str = "yuv420", n_frames: int = 3, width: int = 20, height: int = 18
+    seed: int, layout: Layout = "yuv420", n_frames: int = 3, width: int = 20, height: int = 18
 ) -> Frames:
     rng = np.random.default_rng(seed)
     frames = Frames.empty(layout, n_frames, width, height)

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nervcodec.format.video_format import Layout
 from nervcodec.video.frames import Frames
 
 MakeClip = Callable[..., Frames]
 
 
 def make_clip(
-    layout: str = "yuv420", n_frames: int = 4, width: int = 16, height: int = 12
+    layout: Layout = "yuv420", n_frames: int = 4, width: int = 16, height: int = 12
 ) -> Frames:
     """Smooth waves that move."""
     frames = Frames.empty(layout, n_frames, width, height)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nervcodec.format.video_format import ColorTags
+from nervcodec.format.video_format import ColorTags, Layout
 from nervcodec.video.color import (
     resolve_matrix,
     rgb_to_yuv420,
@@ -18,7 +18,7 @@ BT601 = ColorTags(matrix=6, full_range=False)
 BT601_FULL = ColorTags(matrix=6, full_range=True)
 
 
-def flat(layout: str, values: tuple[int, int, int], width: int = 4, height: int = 4) -> Frames:
+def flat(layout: Layout, values: tuple[int, int, int], width: int = 4, height: int = 4) -> Frames:
     frames = Frames.empty(layout, 1, width, height)
     for plane, value in zip(frames.planes, values):
         plane[:] = value
@@ -26,7 +26,7 @@ def flat(layout: str, values: tuple[int, int, int], width: int = 4, height: int 
 
 
 def noise(
-    layout: str, n_frames: int, width: int, height: int, low: int = 0, high: int = 256
+    layout: Layout, n_frames: int, width: int, height: int, low: int = 0, high: int = 256
 ) -> Frames:
     rng = np.random.default_rng(1)
     frames = Frames.empty(layout, n_frames, width, height)

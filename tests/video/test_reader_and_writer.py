@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nervcodec.errors import ConfigError, NervCodecError, OutputError, OutputExists, VideoError
-from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.video.color import rgb_to_yuv420, yuv420_to_rgb
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
@@ -26,7 +26,7 @@ NTSC = Fraction(30000, 1001)
 RED = ColorTags(matrix=1, primaries=1, transfer=1, full_range=True, chroma_location=1)
 
 
-def clip(n_frames: int = 3, width: int = 32, height: int = 32, layout: str = "yuv420") -> Frames:
+def clip(n_frames: int = 3, width: int = 32, height: int = 32, layout: Layout = "yuv420") -> Frames:
     """Noise, so that any mix-up of planes, lines or frames shows."""
     rng = np.random.default_rng(width * height)
     frames = Frames.empty(layout, n_frames, width, height)

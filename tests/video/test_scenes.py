@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.video.frames import Frames
 from nervcodec.video.scenes import changes, find_cuts
 from nervcodec.video.writer import open_writer
 
 
 def measured(
-    path: Path, luma: list[np.ndarray], layout: str = "yuv420"
+    path: Path, luma: list[np.ndarray], layout: Layout = "yuv420"
 ) -> tuple[float, tuple[int, ...]]:
     """Temporal information and cuts of a video whose luma (of RGB: green) is given and whose other
     planes are noise.
@@ -34,7 +34,7 @@ def checkered(amplitude: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("suffix", "layout"), [(".y4m", "yuv420"), ("", "rgb")])
-def test_it_is_the_deviation_of_what_changes(tmp_path: Path, suffix: str, layout: str) -> None:
+def test_it_is_the_deviation_of_what_changes(tmp_path: Path, suffix: str, layout: Layout) -> None:
     """A board whose squares move by 20 up and down has 20, whatever the other planes do."""
     assert measured(tmp_path / f"a{suffix}", [checkered(0), checkered(20)], layout) == (20, ())
 
@@ -69,7 +69,7 @@ def test_only_the_first_150_frames_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "layout"), [(".y4m", "yuv420"), ("", "rgb")])
-def test_a_cut_begins_a_shot(tmp_path: Path, suffix: str, layout: str) -> None:
+def test_a_cut_begins_a_shot(tmp_path: Path, suffix: str, layout: Layout) -> None:
     """The first frame of another scene is found, whatever the other planes do, and wherever in the
     film it stands.
     """
