@@ -90,6 +90,13 @@ def shrink_plane(plane: Plane, across: int, down: int) -> Plane:
     return plane if across == down == 1 else _round(_shrink(plane.astype(np.float32), across, down))
 
 
+def blend(plane: Plane, alpha: Plane, under: int) -> Plane:
+    """Lay samples of this opacity (0 to 255) over one value, rounded to the nearest, ties up."""
+    opacity = alpha.astype(np.uint32)
+    values: NDArray[np.uint32] = plane * opacity + under * (255 - opacity)
+    return ((2 * values + 255) // 510).astype(np.uint8)
+
+
 def _scales(matrix: Matrix) -> tuple[float, float, float]:
     """Return offset and scale of luma, scale of chroma, in code values (H.273 eq. 26 to 31)."""
     return (0.0, 255.0, 255.0) if matrix.full_range else (16.0, 219.0, 224.0)

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nervcodec.errors import VideoError
-from nervcodec.format.video_format import Layout
-from nervcodec.video.color import shrink_plane
-from nervcodec.video.frames import Plane, Planes, chroma_size
+from nervcodec.format.video_format import ColorTags, Layout
+from nervcodec.video.color import blend, rgb_to_yuv420, shrink_plane
+from nervcodec.video.frames import Frames, Plane, Planes, chroma_size
+from nervcodec.video.source import BLACK, Color
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 # Planar 8-bit formats read without swscale -> how chroma still has to shrink to 4:2:0 (across,
 # down).
+_SAMPLINGS = {"420": (1, 1), "422": (1, 2), "440": (2, 1), "444": (2, 2)}
 PLANAR_8BIT = {
     f"{family}{sampling}p": shrink
     for family in ("yuv", "yuvj", "yuva")
-    for sampling, shrink in {"420": (1, 1), "422": (1, 2), "440": (2, 1), "444": (2, 2)}.items()
+    for sampling, shrink in _SAMPLINGS.items()
 }
+# RGB formats whose 8-bit samples are only reordered.
+SAME_RGB = frozenset("rgb24 bgr24 gbrp rgb0 bgr0 0rgb 0bgr rgba bgra argb abgr gbrap".split())
 
 
 def layout_of(frame: VideoFrame) -> Layout:
@@ -33,13 +37,51 @@ def layout_of(frame: VideoFrame) -> Layout:
     return "rgb" if frame.format.is_rgb or frame.format.has_palette else "yuv420"
 
 
-def planes_of(frame: VideoFrame, layout: Layout) -> Planes:
+def planes_of(frame: VideoFrame, layout: Layout, background: Color = BLACK) -> Planes:
     """Return the planes of a frame in this layout, views that hold as long as the frame does.
+
+    Transparent pixels are laid over the background, an RGB colour.
 
     Raises:
         VideoError: a frame that is stored bottom-up.
     """
-    return _rgb_planes(frame) if layout == "rgb" else _yuv_planes(frame)
+    alpha = alpha_plane(frame)
+    if layout == "rgb":
+        planes = _rgb_planes(frame)
+        if alpha is None:
+            return planes
+        r, g, b = (blend(plane, alpha, value) for plane, value in zip(planes, background))
+        return r, g, b
+    return _yuv_planes(frame, alpha, background)
+
+
+def has_alpha(frame: VideoFrame) -> bool:
+    """Return whether the pixel format of a frame can hold transparent pixels."""
+    return frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
+
+
+def alpha_plane(frame: VideoFrame) -> Plane | None:
+    """Return the opacity [h, w] of the pixels, 0 to 255; None where all of them are opaque."""
+    if not has_alpha(frame):
+        return None
+    name = frame.format.name
+    if name.startswith("yuva") or name == "gbrap":
+        alpha = plane_view(frame, 3)
+    else:
+        packed = frame if name == "rgba" else frame.reformat(format="rgba")
+        alpha = plane_view(packed, 0, 4)[:, 3::4]
+    return None if alpha.min(initial=255) == 255 else alpha
+
+
+def color_tags(frame: VideoFrame, layout: Layout) -> ColorTags:
+    """Return matrix and range; RGB has neither, and 4:2:0 made from it is tagged where made."""
+    if layout == "rgb":
+        return ColorTags()
+    is_full = {1: False, 2: True}.get(frame.color_range)
+    return ColorTags(
+        matrix=frame.colorspace,
+        full_range=True if frame.format.name.startswith("yuvj") else is_full,
+    )
 
 
 def plane_view(frame: VideoFrame, index: int, channels: int = 1) -> Plane:
@@ -49,6 +91,14 @@ def plane_view(frame: VideoFrame, index: int, channels: int = 1) -> Plane:
         raise VideoError(f"frames stored bottom-up in {frame.format.name} are not read")
     lines: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return lines[: plane.height, : plane.width * channels]
+
+
+def background_yuv(background: Color, tags: ColorTags, height: int) -> tuple[int, int, int]:
+    """Return an RGB colour as Y, U and V by the tags of a frame of this height."""
+    planes = [np.full((1, height, 1), value, np.uint8) for value in background]
+    yuv = rgb_to_yuv420(Frames("rgb", (planes[0], planes[1], planes[2])), tags)
+    y, u, v = (int(plane.flat[0]) for plane in yuv.planes)
+    return y, u, v
 
 
 def _rgb_planes(frame: VideoFrame) -> Planes:
@@ -63,15 +113,33 @@ def _rgb_planes(frame: VideoFrame) -> Planes:
     return pixels[..., 0], pixels[..., 1], pixels[..., 2]
 
 
-def _yuv_planes(frame: VideoFrame) -> Planes:
+def _yuv_planes(frame: VideoFrame, alpha: Plane | None, background: Color) -> Planes:
     name = frame.format.name
-    if name == "gray":
+    if name in ("gray", "ya8"):
+        gray = frame if name == "gray" else frame.reformat(format="gray")
         small = np.full(chroma_size(frame.width, frame.height)[::-1], 128, np.uint8)
-        return plane_view(frame, 0), small, small
-    if name not in PLANAR_8BIT:
-        # The same range on both sides, so that only the sampling changes.
-        full = 2 if frame.color_range == 2 else 1
-        frame = frame.reformat(format="yuv420p", src_color_range=full, dst_color_range=full)
+        planes = (plane_view(gray, 0), small, small)
+    else:
+        if name not in PLANAR_8BIT:
+            # The same range on both sides, so that only the sampling changes.
+            full = 2 if frame.color_range == 2 else 1
+            frame = frame.reformat(format="yuv420p", src_color_range=full, dst_color_range=full)
+        planes = (plane_view(frame, 0), plane_view(frame, 1), plane_view(frame, 2))
+    if alpha is not None:
+        tags = color_tags(frame, "yuv420")
+        planes = lay_over(planes, alpha, background_yuv(background, tags, frame.height))
     across, down = PLANAR_8BIT.get(name, (1, 1))
-    u, v = (shrink_plane(plane_view(frame, k), across, down) for k in (1, 2))
-    return plane_view(frame, 0), u, v
+    u, v = (shrink_plane(plane, across, down) for plane in planes[1:])
+    return planes[0], u, v
+
+
+def lay_over(planes: Planes, alpha: Plane, under: tuple[int, int, int]) -> Planes:
+    """Lay Y, U and V of this opacity [h, w] over a colour of one Y, U and V.
+
+    A chroma sample is as opaque as the mean of its pixels.
+    """
+    height, width = planes[1].shape
+    # A side of one pixel has as many chroma samples, and is not to be shrunk either.
+    small = shrink_plane(alpha, 1 + (width < alpha.shape[1]), 1 + (height < alpha.shape[0]))
+    y, u, v = planes
+    return blend(y, alpha, under[0]), blend(u, small, under[1]), blend(v, small, under[2])

@@ -8,42 +8,41 @@ nothing is lost yet.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
-from nervcodec.errors import ConfigError, VideoError
+from nervcodec.errors import VideoError
 from nervcodec.format.limits import Limits
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.video import ffmpeg_decode, y4m
-from nervcodec.video.ffmpeg_decode import InputContainer, VideoFrame, VideoStream
-from nervcodec.video.pixel_formats import PLANAR_8BIT, layout_of
-from nervcodec.video.reader import png_files, source_kind
-
-# RGB formats whose 8-bit samples are only reordered.
-_SAME_RGB = (
-    "rgb24",
-    "bgr24",
-    "gbrp",
-    "rgb0",
-    "bgr0",
-    "0rgb",
-    "0bgr",
-    "rgba",
-    "bgra",
-    "argb",
-    "abgr",
-    "gbrap",
+from nervcodec.video.damage import DamageLog, ranges
+from nervcodec.video.ffmpeg_decode import OpenVideo, VideoFrame
+from nervcodec.video.pictures import family_of, picture_files, sequence_notes
+from nervcodec.video.pixel_formats import (
+    PLANAR_8BIT,
+    SAME_RGB,
+    alpha_plane,
+    color_tags,
+    has_alpha,
+    layout_of,
 )
-# How a stream's length stands in Matroska, by FFmpeg's hand.
-_TIME = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
+from nervcodec.video.rates import ASSUMED_RATE, LEGAL_RATES, StatedRates, is_rate, rate_of_times
+from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown, source_kind
+from nervcodec.video.y4m import transparency_note
+
+_ALWAYS_RGB = ("PNG", "TIFF", "BMP")
 
 
 @dataclass(frozen=True)
 class SourceProperties:
-    """Properties of a source after one pass over it; frame_rate is None where it states none."""
+    """Properties of a source after one pass over it; frame_rate is None where it states none.
+
+    Attributes:
+        damage: notes on what is damaged or missing.
+    """
 
     width: int
     height: int
@@ -53,141 +52,251 @@ class SourceProperties:
     frame_rate: Fraction | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
 
-def _probe_container(path: Path) -> SourceProperties:
-    """Decode the first video stream once: its exact number of frames and all that needs a note.
+def probe(
+    path: str | Path,
+    options: SourceOptions = DEFAULT_OPTIONS,
+    *,
+    frame_rate: Fraction | None = None,
+    n_frames: int | None = None,
+) -> tuple[VideoFormat, tuple[str, ...]]:
+    """Read a source through once.
+
+    Return its format, with an exact frame count, and a note on every conversion or assumption.
+
+    Args:
+        path: a .y4m file (told by its first bytes), a folder of pictures, a pattern such as
+            frame_%04d.png, or anything FFmpeg reads.
+        options: how it is read.
+        frame_rate: the same as in the options.
+        n_frames: read no further than so many frames; what is damaged behind them does not matter.
+
+    Raises:
+        VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size,
+            interlaced, without a rate.
+        ConfigError: a frame rate or a video stream that is none.
+    """
+    if not os.fspath(path):  # Path would take it for the folder we are in
+        raise VideoError("the input has no name; name a file or a folder of pictures")
+    if frame_rate is not None:
+        options = replace(options, frame_rate=frame_rate)
+    path = Path(path)
+    kind = source_kind(path)
+    probe_kind = {"y4m": _probe_y4m, "pictures": _probe_pictures, "container": _probe_container}
+    properties = probe_kind[kind](path, options, n_frames)
+    if options.strict and properties.damage:
+        raise VideoError(f"{shown(path)}: {properties.damage[0]} (refused as --strict asks)")
+    rate, rate_notes = _frame_rate(properties, options, path)
+    notes = (*properties.notes, *properties.damage, *rate_notes)
+    return _format(properties, rate, path), notes
+
+
+def _probe_y4m(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:
+    header, n_frames, notes = y4m.probe(path, options, n_wanted)
+    return SourceProperties(
+        header.width,
+        header.height,
+        n_frames,
+        "yuv420",
+        header.color,
+        header.frame_rate,
+        header.sample_aspect_ratio,
+        notes,
+    )
+
+
+def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:
+    """Decode every picture of a sequence once.
+
+    Raises:
+        VideoError: a damaged picture, one of over 8 bits, or of another size.
+    """
+    files = picture_files(path)
+    family = family_of(files[0])
+    name = str(path if path.is_dir() else path.parent)
+    inspection = _Inspection(name, "rgb" if family in _ALWAYS_RGB else None, options)
+    damage: list[str] = []
+    for file in files[:n_wanted]:
+        try:
+            frame = ffmpeg_decode.decode_picture(file)
+        except VideoError as error:
+            if not options.salvage:
+                raise
+            damage.append(f"left out: {error}")
+            continue
+        inspection.add(frame)
+    if not inspection.n_frames:
+        raise VideoError(f"{path}: none of its {len(files)} pictures can be decoded")
+    notes = (*sequence_notes(path, files), *inspection.result().notes)
+    ratio = ffmpeg_decode.pixel_aspect(files[0])
+    return replace(
+        inspection.result(), sample_aspect_ratio=ratio, notes=notes, damage=tuple(damage)
+    )
+
+
+def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:
+    """Decode a video stream once: its exact number of frames and all that needs a note.
 
     Raises:
         VideoError: unreadable, without video, over 8 bits, or a frame of another size.
     """
-    with ffmpeg_decode.video_stream(path) as (container, stream):
-        timing = _Timing(stream.time_base)
-        properties = _probe_frames(_timed(container.decode(stream), timing), str(path), None)
-        if not properties.n_frames:
-            raise VideoError(f"{path}: the video stream has no frames")
-        rate, stream_notes = timing.frame_rate(stream)
-        stream_notes += tuple(timing.missing(stream, rate))
-        if stream.frames and stream.frames != properties.n_frames:
-            stream_notes += (
-                f"the file promises {stream.frames} frames, {properties.n_frames} are in it",
-            )
-        context = stream.codec_context
+    with ffmpeg_decode.open_video(path, options.video_stream) as video:
+        log = DamageLog()
+        inspection = _Inspection(shown(path), None, options)
+        frames = ffmpeg_decode.decoded_frames(video, path, salvage=options.salvage, log=log)
+        for frame in islice(frames, n_wanted):
+            inspection.add(frame)
+        _check_decoded(log, inspection.n_frames, path, options)
+        properties = inspection.result()
+        context = video.stream.codec_context
+        location = ffmpeg_decode.chroma_location(video)
+        color = replace(
+            properties.color,
+            primaries=context.color_primaries,
+            transfer=context.color_trc,
+            chroma_location=_coded_location(location, inspection.first.format.name),
+        )
+        rate, rate_notes = _stream_rate(video, log)
+        is_whole = n_wanted is None
         return replace(
             properties,
-            color=replace(
-                properties.color, primaries=context.color_primaries, transfer=context.color_trc
-            ),
+            color=color,
             frame_rate=rate,
-            sample_aspect_ratio=stream.sample_aspect_ratio
+            sample_aspect_ratio=video.stream.sample_aspect_ratio
             or context.sample_aspect_ratio
             or Fraction(1),
-            notes=(*_other_streams(container), *properties.notes, *stream_notes),
+            notes=(*video.notes, *properties.notes, *rate_notes),
+            damage=(
+                *_damage_notes(log),
+                *(_missing_notes(video, log, rate) if is_whole else ()),
+            ),
         )
 
 
-def _probe_pictures(files: Sequence[Path]) -> SourceProperties:
-    """Decode every PNG of a sequence once; layout is always 'rgb'.
+def _check_decoded(log: DamageLog, n_frames: int, path: Path, options: SourceOptions) -> None:
+    """Raise for packets that cannot be decoded, unless the frames left are to be salvaged."""
+    if not n_frames:
+        if log.reason:
+            raise VideoError(f"cannot read {shown(path)}: {log.reason}{ffmpeg_decode.HINT}")
+        raise VideoError(f"{shown(path)}: the video stream has no frames")
+    if log.broken and not options.salvage:
+        raise VideoError(
+            f"{shown(path)}: {ranges(log.broken_numbers())} cannot be decoded ({log.reason});"
+            " --salvage-input codes those that can"
+        )
 
-    Raises:
-        VideoError: a damaged PNG, one of over 8 bits, or of another size.
+
+def _coded_location(location: int, pixel_format: str) -> int:
+    """Return where chroma lies once it is 4:2:0, of a stream that says this (ColorTags)."""
+    if location == 0:
+        return 0
+    across, down = PLANAR_8BIT.get(pixel_format, (0, 0))
+    if (across, down) == (1, 1) or pixel_format in ("nv12", "nv21"):
+        return location
+    if (across, down) == (1, 2):  # the mean of two lines lies between them
+        return 1 if location in (1, 3, 5) else 2
+    return 2 if (across, down) == (2, 2) else 0
+
+
+def _stream_rate(video: OpenVideo, log: DamageLog) -> tuple[Fraction | None, tuple[str, ...]]:
+    """Return the rate of a stream and notes on it.
+
+    Frame times count first, then what the container or the stream states, then an assumption.
     """
-    return _probe_frames(map(ffmpeg_decode.decode_png, files), str(files[0].parent), "rgb")
+    stream = video.stream
+    if video.is_timeless:
+        stated = stream.codec_context.framerate
+        if stated:
+            return stated, ()
+        return ASSUMED_RATE, (
+            f"there are neither frame times nor a frame rate in it: {ASSUMED_RATE} fps assumed",
+        )
+    times = [time for _, time in log.frames if time is not None]
+    time_base = stream.time_base or Fraction(1, 1000)
+    rates = StatedRates(stream.average_rate, stream.guessed_rate)
+    return rate_of_times(times, time_base, rates)
 
 
-class _Timing:
-    """Time stamps of a stream, which tell whether it runs at a constant rate."""
+def _damage_notes(log: DamageLog) -> Iterator[str]:
+    if log.broken:
+        yield f"frames that cannot be decoded, left out: {ranges(log.broken_numbers())}"
+    if concealed := log.concealed_numbers():
+        yield f"damaged data, concealed by the decoder: {ranges(concealed)} may be wrong"
+    if log.is_cut:
+        yield "the last frame is cut short and left out"
 
-    def __init__(self, time_base: Fraction | None) -> None:
-        self.time_base = time_base or Fraction(1, 1000)
-        self.last: int | None = None
-        self.steps: tuple[int, int] | None = None
 
-    def add(self, pts: int | None) -> None:
-        if pts is not None and self.last is not None:
-            step = pts - self.last
-            low, high = self.steps or (step, step)
-            self.steps = (min(low, step), max(high, step))
-        self.last = pts if pts is not None else self.last
+def _missing_notes(video: OpenVideo, log: DamageLog, rate: Fraction | None) -> Iterator[str]:
+    """Yield notes where a stream has fewer frames, or ends earlier, than the file promises."""
+    stream = video.stream
+    if stream.frames and stream.frames != len(log.frames):
+        yield f"the file promises {stream.frames} frames, {len(log.frames)} are in it"
+    promised = ffmpeg_decode.stream_duration(stream)
+    last = next((time for _, time in reversed(log.frames) if time is not None), None)
+    if promised is None or not rate or last is None:
+        return
+    # A Matroska file that was cut still says how long it was.
+    end = last * (stream.time_base or Fraction(1, 1000)) + 1 / rate
+    if promised - end > Fraction(9, 10) / rate:
+        yield f"the file promises {float(promised):.2f} s, its frames end at {float(end):.2f} s"
 
-    def frame_rate(self, stream: VideoStream) -> tuple[Fraction | None, tuple[str, ...]]:
-        """Return the stream's rate, and a note where its frames do not keep to it."""
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate:
-            return None, ()
-        low, high = self.steps or (0, 0)
-        # One tick either way is rounding; less than a tenth of a frame cannot be seen.
-        if high - low > 1 and (high - low) * self.time_base > Fraction(1, 10) / rate:
-            return rate, (
-                (
-                    "variable frame rate: its frames are coded at their average rate,"
-                    f" {float(rate):.3f} fps"
-                ),
-            )
-        # The average of a short or oddly trimmed file can miss the rate it was made at by a hair.
-        guess = stream.guessed_rate
-        return (guess if guess and abs(guess - rate) * 1000 <= rate else rate), ()
 
-    def missing(self, stream: VideoStream, rate: Fraction | None) -> Iterator[str]:
-        """Yield a note where a stream ends before its promised end.
+class _Inspection:
+    """Check of every frame of a source; layout None follows the first frame's pixel format."""
 
-        A Matroska file that was cut still says how long it was.
+    def __init__(self, name: str, layout: Layout | None, options: SourceOptions) -> None:
+        self.n_frames = 0
+        self._name = name
+        self._layout = layout
+        self._options = options
+        self._first: VideoFrame | None = None
+        self._notes: dict[str, None] = {}
+        self._n_interlaced = 0
+
+    @property
+    def first(self) -> VideoFrame:
+        assert self._first is not None
+        return self._first
+
+    def add(self, frame: VideoFrame) -> None:
+        """Check the next frame.
+
+        Raises:
+            VideoError: it has another size than the first, over 8 bits, or is interlaced.
         """
-        duration = _TIME.fullmatch(stream.metadata.get("DURATION", ""))
-        if not duration or not rate or self.last is None:
-            return
-        hours, minutes, seconds = map(Fraction, duration.groups())
-        promised, end = 3600 * hours + 60 * minutes + seconds, self.last * self.time_base + 1 / rate
-        if promised - end > Fraction(9, 10) / rate:
-            yield f"the file promises {float(promised):.2f} s, its frames end at {float(end):.2f} s"
-
-
-def _timed(frames: Iterable[VideoFrame], timing: _Timing) -> Iterator[VideoFrame]:
-    for frame in frames:
-        timing.add(frame.pts)
-        yield frame
-
-
-def _other_streams(container: InputContainer) -> Iterator[str]:
-    kinds = [stream.type for stream in container.streams]
-    n_video = kinds.count("video")
-    if n_video > 1:
-        yield f"only the first of {n_video} video streams is coded"
-    for kind in sorted(set(kinds) - {"video"}):
-        count = kinds.count(kind)
-        yield f"{count} {kind} stream{'s' if count > 1 else ''} left out"
-
-
-def _probe_frames(
-    frames: Iterable[VideoFrame], name: str, layout: Layout | None
-) -> SourceProperties:
-    """Check every frame; layout None follows the first frame's pixel format.
-
-    Without any frame n_frames is 0.
-    """
-    first: VideoFrame | None = None
-    notes: dict[str, None] = {}
-    n_frames = n_interlaced = n_corrupt = 0
-    for frame in frames:
-        n_frames += 1
-        label = f"{name}: frame {n_frames}"
-        first = frame if first is None else first
+        self.n_frames += 1
+        label = f"{self._name}: frame {self.n_frames}"
+        self._first = first = frame if self._first is None else self._first
         _check_frame(frame, first, label)
-        if not layout and layout_of(frame) != layout_of(first):
+        if not self._layout and layout_of(frame) != layout_of(first):
             raise VideoError(f"{label} is {frame.format.name}, the first is {first.format.name}")
-        notes.update(dict.fromkeys(_frame_notes(frame, layout or layout_of(first))))
-        n_interlaced += frame.interlaced_frame
-        n_corrupt += frame.is_corrupt
-    if first is None:
-        return SourceProperties(0, 0, 0, layout or "yuv420", ColorTags())
-    if n_interlaced:
-        notes[f"interlaced frames, coded as they are without deinterlacing: {n_interlaced}"] = None
-    if n_corrupt:
-        notes[f"damaged frames in the source: {n_corrupt}"] = None
-    layout = layout or layout_of(first)
-    return SourceProperties(
-        first.width, first.height, n_frames, layout, _tags(first, layout), notes=tuple(notes)
-    )
+        if frame.interlaced_frame and not self._options.force_progressive:
+            raise VideoError(
+                f"{label} is interlaced; --force-progressive codes interlaced frames as they are"
+            )
+        self._n_interlaced += frame.interlaced_frame
+        notes = _frame_notes(frame, self._layout or layout_of(first), self._options)
+        self._notes.update(dict.fromkeys(notes))
+
+    def result(self) -> SourceProperties:
+        """Return what the frames have in common; at least one must have been added."""
+        first = self.first
+        layout = self._layout or layout_of(first)
+        notes = list(self._notes)
+        if self._n_interlaced:
+            notes.append(
+                f"interlaced frames, coded as they are without deinterlacing: {self._n_interlaced}"
+            )
+        return SourceProperties(
+            first.width,
+            first.height,
+            self.n_frames,
+            layout,
+            color_tags(first, layout),
+            notes=tuple(notes),
+        )
 
 
 def _check_frame(frame: VideoFrame, first: VideoFrame, label: str) -> None:
@@ -202,14 +311,14 @@ def _check_frame(frame: VideoFrame, first: VideoFrame, label: str) -> None:
         )
 
 
-def _frame_notes(frame: VideoFrame, layout: Layout) -> Iterator[str]:
+def _frame_notes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> Iterator[str]:
     name = frame.format.name
-    if any(component.is_alpha for component in frame.format.components):
-        yield f"{name}: alpha dropped"
+    if has_alpha(frame) and alpha_plane(frame) is not None:
+        yield transparency_note(options)
     if frame.rotation:
         yield f"the display rotation of {frame.rotation} degrees is not applied"
     if layout == "rgb":
-        if name not in _SAME_RGB:
+        if name not in SAME_RGB:
             yield f"{name} converted to RGB"
     elif name == "gray":
         yield "gray converted to 4:2:0 (chroma 128)"
@@ -217,94 +326,43 @@ def _frame_notes(frame: VideoFrame, layout: Layout) -> Iterator[str]:
         yield f"{name} converted to 4:2:0"
 
 
-def _tags(frame: VideoFrame, layout: Layout) -> ColorTags:
-    """Return matrix and range; RGB has neither, and 4:2:0 made from it is tagged where made."""
-    if layout == "rgb":
-        return ColorTags()
-    full_range = (
-        True if frame.format.name.startswith("yuvj") else {1: False, 2: True}.get(frame.color_range)
-    )
-    return ColorTags(matrix=frame.colorspace, full_range=full_range)
-
-
-# FFmpeg keeps rates as ratios of 32-bit integers.
-_LARGEST_TERM = 2**31 - 1
-_RATES = "a positive ratio of 32-bit integers"
-_PNG_FRAME_RATE = Fraction(25)
-
-
-def probe(
-    path: str | Path, *, frame_rate: Fraction | None = None
-) -> tuple[VideoFormat, tuple[str, ...]]:
-    """Read a source through once.
-
-    Return its format, with an exact frame count, and a note on every conversion or assumption.
-
-    Args:
-        path: a .y4m file (told by its first bytes), a folder of PNG files, or anything FFmpeg
-            reads.
-        frame_rate: frames a second, instead of what the source says.
-
-    Raises:
-        VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size,
-            without a rate.
-        ConfigError: a frame rate that is none.
-    """
-    if not os.fspath(path):  # Path would take it for the folder we are in
-        raise VideoError("the input has no name; name a file or a folder of PNG")
-    if frame_rate is not None and not _is_rate(frame_rate):
-        raise ConfigError(f"frame rate is {frame_rate}; legal: {_RATES}")
-    path = Path(path)
-    properties = {"y4m": _probe_y4m, "folder": _probe_folder, "container": _probe_container}[
-        source_kind(path)
-    ](path)
-    notes = list(properties.notes)
-    rate = properties.frame_rate
-    if frame_rate is not None and frame_rate != rate:
-        notes.append(
-            f"frame rate {frame_rate} as asked" + (f", the source says {rate}" if rate else "")
+def _frame_rate(
+    properties: SourceProperties, options: SourceOptions, path: Path
+) -> tuple[Fraction, tuple[str, ...]]:
+    """Return the rate to code at, and a note where it is not that of the source."""
+    stated = properties.frame_rate
+    wanted = options.frame_rate
+    if wanted is not None and wanted != stated:
+        source = f", the source says {stated}" if stated else ""
+        return wanted, (f"frame rate {wanted} as asked{source}",)
+    if stated is not None:
+        return stated, ()
+    if source_kind(path) != "pictures":
+        raise VideoError(
+            f"{shown(path)}: it states no frame rate; 'encode --frame-rate R' gives it one"
         )
-        rate = frame_rate
-    elif rate is None and path.is_dir():
-        rate = _PNG_FRAME_RATE
-        notes.append(f"a folder of PNG has no frame rate: {rate} assumed")
-    if rate is None:
-        raise VideoError(f"{path}: it states no frame rate; 'encode --frame-rate R' gives it one")
-    return _format(properties, rate, path), tuple(notes)
-
-
-def _probe_y4m(path: Path) -> SourceProperties:
-    header, n_frames, notes = y4m.probe(path)
-    size, ratio = (header.width, header.height), header.sample_aspect_ratio
-    return SourceProperties(
-        *size, n_frames, "yuv420", header.color, header.frame_rate, ratio, notes
-    )
-
-
-def _probe_folder(path: Path) -> SourceProperties:
-    files = png_files(path)
-    if not files:
-        raise VideoError(f"{path}: there are no .png files in this folder")
-    properties = _probe_pictures(files)
-    n_other = sum(not name.name.startswith(".") for name in path.iterdir()) - len(files)
-    others = (f"other entries of the folder, left out: {n_other}",) if n_other else ()
-    return replace(properties, notes=(*others, *properties.notes))
+    kind = "folder" if path.is_dir() else "sequence"
+    family = family_of(picture_files(path)[0])
+    return ASSUMED_RATE, (f"a {kind} of {family} has no frame rate: {ASSUMED_RATE} assumed",)
 
 
 def _format(properties: SourceProperties, rate: Fraction, path: Path) -> VideoFormat:
-    width, height = properties.width, properties.height
+    width = properties.width
+    height = properties.height
+    name = shown(path)
     if not properties.n_frames:
-        raise VideoError(f"{path}: it has no frames")
+        raise VideoError(f"{name}: it has no frames")
     largest = Limits().side
     if max(width, height) > largest:
-        raise VideoError(f"{path}: frames are {width}x{height}; up to {largest} a side are read")
-    if not _is_rate(rate):
-        raise VideoError(f"{path}: the frame rate is {rate}; it must be {_RATES}")
-    ratio = properties.sample_aspect_ratio
+        raise VideoError(f"{name}: frames are {width}x{height}; up to {largest} a side are read")
+    if not is_rate(rate):
+        raise VideoError(f"{name}: the frame rate is {rate}; it must be {LEGAL_RATES}")
     return VideoFormat(
-        width, height, rate, properties.n_frames, properties.layout, properties.color, ratio
+        width,
+        height,
+        rate,
+        properties.n_frames,
+        properties.layout,
+        properties.color,
+        properties.sample_aspect_ratio,
     )
-
-
-def _is_rate(rate: Fraction) -> bool:
-    return rate > 0 and max(rate.numerator, rate.denominator) <= _LARGEST_TERM

@@ -1,4 +1,4 @@
-"""Sources -> frames: .y4m files, folders of PNG, and everything else through FFmpeg.
+"""Sources -> frames: .y4m files, sequences of pictures, and everything else through FFmpeg.
 
 probe() has read the source through once; read_groups() then hands out one group of frames at a
 time.
@@ -7,7 +7,6 @@ time.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import sys
@@ -15,113 +14,81 @@ import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO
 
 from nervcodec.errors import VideoError
-from nervcodec.format import container
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.util.files import os_errors
 from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.frames import Frames, Planes
+from nervcodec.video.pictures import picture_files
+from nervcodec.video.source import (
+    DEFAULT_OPTIONS,
+    SourceOptions,
+    forget,
+    show_as,
+    shown,
+    source_kind,
+)
 
-SourceKind = Literal["y4m", "folder", "container"]
 STANDARD = "-"  # in place of a name: standard input or output
+STANDARD_INPUT = "standard input"  # its name in messages
 _GROUP = 8
 
 
-def read_groups(path: str | Path, fmt: VideoFormat, lengths: Sequence[int]) -> Iterator[Frames]:
+def read_groups(
+    path: str | Path,
+    fmt: VideoFormat,
+    lengths: Sequence[int],
+    options: SourceOptions = DEFAULT_OPTIONS,
+) -> Iterator[Frames]:
     """Yield the frames from the first on in consecutive groups, each read when it is asked for.
 
     Args:
-        path, fmt: a source and its format from probe().
+        path, fmt, options: a source, its format from probe(), and the options of that.
         lengths: frames in each group; together at most fmt.n_frames.
 
     Raises:
         VideoError: damaged, or no longer what probe() saw.
     """
     path = Path(path)
-    with closing(_frames(path, fmt)) as frames:
+    with closing(_frames(path, fmt, options)) as frames:
         n_read = 0
         for length in lengths:
             group = Frames.empty(fmt.layout, length, fmt.width, fmt.height)
             for t in range(length):
-                _fill(group, t, next(frames, None), f"{path}: frame {n_read + t + 1}")
+                _fill(group, t, next(frames, None), f"{shown(path)}: frame {n_read + t + 1}")
             n_read += length
             yield group
             del group  # the consumer may be done with it while we read on
 
 
-def read_all(path: str | Path, fmt: VideoFormat) -> Iterator[Frames]:
+def read_all(
+    path: str | Path, fmt: VideoFormat, options: SourceOptions = DEFAULT_OPTIONS
+) -> Iterator[Frames]:
     """Yield all fmt.n_frames frames in order, some at a time; raises as read_groups."""
-    return read_groups(
-        path, fmt, [min(_GROUP, fmt.n_frames - start) for start in range(0, fmt.n_frames, _GROUP)]
-    )
-
-
-def source_kind(path: Path) -> SourceKind:
-    """Return what a source is, by what stands there, not by its name."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            return "folder"
-        if not stat.S_ISREG(
-            mode
-        ):  # a pipe could be read only once, and might keep us waiting for ever
-            raise VideoError(f"cannot read {path}: it is neither a file nor a folder")
-        with open(path, "rb") as file:
-            start = file.read(len(y4m.MAGIC))
-    except (FileNotFoundError, NotADirectoryError):
-        raise VideoError(f"cannot read {path}: there is no such file") from None
-    except OSError as error:
-        raise VideoError(f"cannot read {path}: {error.strerror or error}") from error
-    if not start:
-        raise VideoError(f"cannot read {path}: the file is empty")
-    if start.startswith(container.MAGIC):
-        raise VideoError(f"cannot read {path}: it is a .nvpp file; 'decode' makes a video of it")
-    # Cut or damaged behind the name of the format, it is still a y4m file, and better refused as
-    # one.
-    return "y4m" if y4m.MAGIC.startswith(start[: len(y4m.MAGIC) - 1]) else "container"
-
-
-def png_files(folder: Path) -> list[Path]:
-    """Return the PNG files of a folder in natural order (2.png before 10.png), but hidden ones."""
-    try:
-        files = [
-            f for f in folder.iterdir() if f.suffix.lower() == ".png" and not f.name.startswith(".")
-        ]
-    except OSError as error:
-        raise VideoError(f"cannot read {folder}: {error.strerror or error}") from error
-    for file in files:
-        if not os.path.isfile(file):  # Path.is_file may raise
-            raise VideoError(f"cannot read {file}: it is not a file")
-    return sorted(files, key=lambda file: (_natural(file.name), file.name))
+    lengths = [min(_GROUP, fmt.n_frames - start) for start in range(0, fmt.n_frames, _GROUP)]
+    return read_groups(path, fmt, lengths, options)
 
 
 def source_files(path: Path) -> list[Path]:
     """Return the files whose bytes a source's frames come from.
 
-    They are the source itself, or the PNG files of a folder.
+    They are the source itself, or the files of a sequence of pictures.
 
     Raises:
         VideoError: as probe.
     """
-    return png_files(path) if source_kind(path) == "folder" else [path]
+    return picture_files(path) if source_kind(path) == "pictures" else [path]
 
 
-def _natural(name: str) -> list[str | int]:
-    # re.split alternates text and digits, so that like is compared with like.
-    return [
-        int(part) if k % 2 else part.lower() for k, part in enumerate(re.split(r"([0-9]+)", name))
-    ]
-
-
-def _frames(path: Path, fmt: VideoFormat) -> Generator[Planes, None, None]:
+def _frames(path: Path, fmt: VideoFormat, options: SourceOptions) -> Generator[Planes, None, None]:
     kind = source_kind(path)
     if kind == "y4m":
-        return y4m.read_frames(path)
-    if kind == "folder":
-        return ffmpeg_decode.png_frames(png_files(path))
-    return ffmpeg_decode.container_frames(path, fmt.layout)
+        return y4m.read_frames(path, options)
+    if kind == "pictures":
+        return ffmpeg_decode.picture_frames(picture_files(path), fmt.layout, options)
+    return ffmpeg_decode.container_frames(path, fmt.layout, options)
 
 
 def _fill(group: Frames, t: int, planes: Planes | None, label: str) -> None:
@@ -137,21 +104,61 @@ def _fill(group: Frames, t: int, planes: Planes | None, label: str) -> None:
 
 @contextmanager
 def spooled(source: str) -> Iterator[str]:
-    """Yield the source itself, or for - a temporary file with what standard input gives.
+    """Yield the source itself, or for a pipe a temporary file with what it gives.
 
-    A video is read more than once, and a pipe can be read only once.
+    A video is read more than once, and a pipe can be read only once. Pipes are - and /dev/stdin,
+    named pipes, and what a shell makes of <(command). Messages call the temporary file by the name
+    of the pipe.
 
     Raises:
-        VideoError: standard input is a terminal.
+        VideoError: standard input is a terminal, or a pipe cannot be read.
         OutputError: the temporary file cannot be written.
     """
-    if source != STANDARD:
+    name = _pipe_name(source)
+    if name is None:
         yield source
         return
-    if sys.stdin.isatty():
-        raise VideoError("standard input is a terminal; pipe a video into it or name a file")
     with tempfile.TemporaryDirectory(prefix="nervcodec-") as folder:
-        path = Path(folder, "standard input")
-        with os_errors(path), open(path, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-        yield str(path)
+        path = Path(folder, STANDARD_INPUT)
+        show_as(path, name)
+        try:
+            with _pipe(source, name) as pipe, os_errors(path), open(path, "wb") as file:
+                shutil.copyfileobj(pipe, file, 1 << 20)
+            yield str(path)
+        finally:
+            forget(path)
+
+
+def _pipe_name(source: str) -> str | None:
+    """Return the name of a pipe for messages, None for what is none."""
+    if source == STANDARD:
+        return STANDARD_INPUT
+    try:
+        mode = os.stat(source).st_mode
+        is_pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        is_terminal = stat.S_ISCHR(mode) and os.path.samestat(os.stat(source), os.fstat(0))
+    except (OSError, ValueError):
+        return None
+    if not (is_pipe or is_terminal) or os.path.isdir(source):
+        return None
+    return STANDARD_INPUT if _is_standard_input(source) else source
+
+
+def _is_standard_input(source: str) -> bool:
+    return os.path.abspath(source) in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+
+
+@contextmanager
+def _pipe(source: str, name: str) -> Iterator[BinaryIO]:
+    """Yield what a pipe gives; a named one waits until somebody writes into it."""
+    if source == STANDARD or _is_standard_input(source):
+        if sys.stdin.isatty():
+            raise VideoError("standard input is a terminal; pipe a video into it or name a file")
+        yield sys.stdin.buffer
+        return
+    try:
+        file = open(source, "rb")
+    except OSError as error:
+        raise VideoError(f"cannot read {name}: {error.strerror or error}") from error
+    with file:
+        yield file

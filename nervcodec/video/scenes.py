@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.frames import Plane
 from nervcodec.video.reader import read_groups
+from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions
 
 _PICTURE = (18, 32)  # rows and columns, at most, of the small pictures that tell a cut from motion
 _MEASURED_FRAMES = 150  # from the first on, of which temporal information is measured
@@ -25,7 +26,9 @@ _RATIO = 2.0
 _LEAST = 4.0
 
 
-def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
+def changes(
+    source: Path, form: VideoFormat, options: SourceOptions = DEFAULT_OPTIONS
+) -> tuple[float, tuple[int, ...]]:
     """Return (temporal information, cuts) of a video, from its luma or, of RGB, green.
 
     The temporal information (ITU-T P.910, section 7.8), in sample values of 0 to 255, is that of
@@ -38,7 +41,8 @@ def changes(source: Path, form: VideoFormat) -> tuple[float, tuple[int, ...]]:
         VideoError: damaged, or no longer what probe() saw.
     """
     main = 0 if form.layout == "yuv420" else 1
-    planes = (group.planes[main][0] for group in read_groups(source, form, [1] * form.n_frames))
+    groups = read_groups(source, form, [1] * form.n_frames, options)
+    planes = (group.planes[main][0] for group in groups)
     deviations: list[float] = []
     changed: list[float] = []
     for (before, small_before), (after, small) in pairwise(

@@ -23,7 +23,9 @@ from shell import Result, Shell, write_clip
 from nervcodec.video.probe import probe
 
 OLD = b"an earlier encode"
-CHROMA = "C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, Cmono"
+CHROMA = (
+    "legal, 8 bits only: C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, C444alpha, C411, Cmono"
+)
 SENSELESS = "it is damaged, or no video that FFmpeg knows"
 
 
@@ -151,30 +153,32 @@ BAD_Y4M: dict[str, tuple[bytes, str]] = {
     ),
     "C444p16": (
         y4m("W8 H6 F25:1 C444p16"),
-        f"the chroma format C444p16 is not read; legal, 8 bits only: {CHROMA}",
+        f"the chroma format C444p16 is not read, the nearest that is: C444; {CHROMA}",
     ),
     "C420p10": (
         y4m("W8 H6 F25:1 C420p10"),
-        f"the chroma format C420p10 is not read; legal, 8 bits only: {CHROMA}",
+        f"the chroma format C420p10 is not read, the nearest that is: C420; {CHROMA}",
     ),
     "Cmono16": (
         y4m("W8 H6 F25:1 Cmono16"),
-        f"the chroma format Cmono16 is not read; legal, 8 bits only: {CHROMA}",
-    ),
-    "C444alpha": (
-        y4m("W8 H6 F25:1 C444alpha"),
-        f"the chroma format C444alpha is not read; legal, 8 bits only: {CHROMA}",
+        f"the chroma format Cmono16 is not read, the nearest that is: Cmono; {CHROMA}",
     ),
     "Cxyz": (
         y4m("W8 H6 F25:1 Cxyz"),
-        f"the chroma format Cxyz is not read; legal, 8 bits only: {CHROMA}",
+        f"the chroma format Cxyz is not read, the nearest that is: C420; {CHROMA}",
     ),
     "C with an escape sequence": (
         y4m("W8 H6 F25:1 C\x1b[31m"),
-        rf"the chroma format C\\x1b\[31m is not read; legal, 8 bits only: {CHROMA}",
+        rf"the chroma format C\\x1b\[31m is not read, the nearest that is: C420; {CHROMA}",
     ),
-    "It": (y4m("W8 H6 F25:1 It"), r"interlaced frames \(It, top field first\); only Ip is read"),
-    "Im": (y4m("W8 H6 F25:1 Im"), r"interlaced frames \(Im, mixed\); only Ip is read"),
+    "It": (
+        y4m("W8 H6 F25:1 It"),
+        r"interlaced frames \(It, top field first\); --force-progressive codes them as they are",
+    ),
+    "Im": (
+        y4m("W8 H6 F25:1 Im"),
+        r"interlaced frames \(Im, mixed\); --force-progressive codes them as they are",
+    ),
     "marker FRAM": (y4m(marker=b"FRAM\n"), "frame 1 does not begin with a FRAME line"),
     "marker frame": (y4m(marker=b"frame\n"), "frame 1 does not begin with a FRAME line"),
     "marker FRAMEX": (y4m(marker=b"FRAMEX\n"), "frame 1 does not begin with a FRAME line"),
@@ -259,6 +263,10 @@ def shade(t: int, pix_fmt: str, size: tuple[int, int]) -> av.VideoFrame:
         np.frombuffer(memoryview(plane), np.uint8)[:] = 20 + 30 * t
     frame.pts = t
     return frame
+
+
+def interlaced(path: Path) -> None:
+    add_frames(path, "libx264", size=(64, 64), n_frames=2, **{"x264-params": "tff=1"})
 
 
 def resized_mkv(path: Path) -> None:
@@ -376,6 +384,12 @@ def test_files_that_are_no_video_of_ours(bad: Shell, name: str) -> None:
     ("name", "make", "message"),
     [
         ("in.mkv", resized_mkv, "in.mkv: frame 3 is 32x32, the first is 64x48"),
+        (
+            "in.mkv",
+            interlaced,
+            "in.mkv: frame 1 is interlaced; --force-progressive codes interlaced frames as they"
+            " are",
+        ),
         ("in.ts", resized_ts, r"in.ts: frame \d is 32x16, the first is 16x16"),
         (
             "in.mp4",
@@ -397,6 +411,7 @@ def test_files_that_are_no_video_of_ours(bad: Shell, name: str) -> None:
     ],
     ids=[
         "mkv that changes size",
+        "interlaced",
         "transport stream that changes size",
         "cut mp4",
         "mkv cut in its first frame",
@@ -434,11 +449,12 @@ def png(width: int = 8, height: int = 6, bits: int = 8, lines: bytes | None = No
     )
 
 
+NO_PICTURES = r"in: there are no pictures \(PNG, JPEG, TIFF, BMP or WebP\) in this folder"
 BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "empty": (lambda folder: None, "in: there are no .png files in this folder"),
-    "no PNG": (
-        lambda folder: (folder / "a.jpg").write_bytes(b"x"),
-        "in: there are no .png files in this folder",
+    "empty": (lambda folder: None, NO_PICTURES),
+    "no picture": (
+        lambda folder: (folder / "a.txt").write_bytes(b"x"),
+        NO_PICTURES,
     ),
     "an empty PNG": (
         lambda folder: (folder / "b.png").write_bytes(b""),
@@ -493,7 +509,7 @@ def test_bad_folders(bad: Shell, name: str) -> None:
     make, message = BAD_FOLDERS[name]
     folder = bad.folder / "in"
     folder.mkdir()
-    if "no .png" not in message:
+    if message != NO_PICTURES:
         (folder / "a.png").write_bytes(png())
     make(folder)
     refused(bad, ["encode", "in", "out.nvpp", "-y", "--epochs", "1"], 3, message)
@@ -552,11 +568,10 @@ LONG = "x" * 300 + ".y4m"
             "cannot read https:/example.org/a.mp4: there is no such file",
         ),
         ("pipe:0", "cannot read pipe:0: there is no such file"),
-        ("", "the input has no name; name a file or a folder of PNG"),
+        ("", "the input has no name; name a file or a folder of pictures"),
         (LONG, f"cannot read {LONG}: File name too long"),
-        ("fifo", "cannot read fifo: it is neither a file nor a folder"),
         ("/dev/zero", "cannot read /dev/zero: it is neither a file nor a folder"),
-        ("folder.y4m", "folder.y4m: there are no .png files in this folder"),
+        ("folder.y4m", "folder.y4m: " + NO_PICTURES[4:]),
         ("link.y4m", "cannot read link.y4m: there is no such file"),
         ("loop.y4m", "cannot read loop.y4m: Too many levels of symbolic links"),
         ("\x1b[31mred\n.y4m", re.escape(r"cannot read \x1b[31mred\n.y4m: there is no such file")),
@@ -567,7 +582,6 @@ def test_bad_inputs_by_name(clip: Shell, source: str, message: str) -> None:
     """What does not exist, cannot exist or is no file is refused by its name, escaped, and never
     waited for.
     """
-    os.mkfifo(clip.folder / "fifo")
     (clip.folder / "folder.y4m").mkdir()
     (clip.folder / "link.y4m").symlink_to("nowhere")
     (clip.folder / "loop.y4m").symlink_to("loop.y4m")
@@ -1028,16 +1042,7 @@ def test_bad_decodes(
 # What is read all the same, with a note
 
 
-def interlaced(path: Path) -> None:
-    add_frames(path, "libx264", size=(64, 64), n_frames=2, **{"x264-params": "tff=1"})
-
-
 NOTED: dict[str, tuple[str, Callable[[Path], Any], list[str]]] = {
-    "interlaced": (
-        "in.mkv",
-        interlaced,
-        ["interlaced frames, coded as they are without deinterlacing: 2"],
-    ),
     "gray y4m": (
         "in.y4m",
         lambda path: path.write_bytes(y4m("W8 H6 F25:1 Cmono", 3, 48)),
@@ -1061,12 +1066,15 @@ NOTED: dict[str, tuple[str, Callable[[Path], Any], list[str]]] = {
     "alpha": (
         "in.nut",
         lambda path: add_frames(path, "ffv1", "yuva420p"),
-        ["yuva420p: alpha dropped"],
+        ["transparent pixels are laid over black; --background takes another colour"],
     ),
     "a palette": (
         "in.nut",
         lambda path: add_frames(path, "rawvideo", "pal8"),
-        ["pal8 converted to RGB"],
+        [
+            "transparent pixels are laid over black; --background takes another colour",
+            "pal8 converted to RGB",
+        ],
     ),
     "bits": (
         "in.nut",

@@ -20,9 +20,11 @@ from nervcodec.video.color import rgb_to_yuv420, yuv420_to_rgb
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
+from nervcodec.video.source import SourceOptions
 from nervcodec.video.writer import check_target, open_writer, output_kind
 
 NTSC = Fraction(30000, 1001)
+OVER_BLACK = "transparent pixels are laid over black; --background takes another colour"
 RED = ColorTags(matrix=1, primaries=1, transfer=1, full_range=True, chroma_location=1)
 
 
@@ -128,7 +130,7 @@ def test_containers_keep_rate_count_and_tags(tmp_path: Path, suffix: str) -> Non
     write(tmp_path / f"a{suffix}", frames, color=replace(RED, full_range=False))
     fmt, notes = probe(tmp_path / f"a{suffix}")
     assert (fmt.frame_rate, fmt.n_frames, fmt.width, fmt.height) == (NTSC, 5, 64, 48)
-    assert fmt.color == replace(RED, full_range=False, chroma_location=0)
+    assert fmt.color == replace(RED, full_range=False)
     assert notes == ()
 
 
@@ -154,8 +156,8 @@ def test_pixel_aspect_survives(tmp_path: Path, suffix: str) -> None:
     assert probe(tmp_path / f"a{suffix}")[0].sample_aspect_ratio == Fraction(16, 15)
 
 
-def test_interlaced_is_noted(tmp_path: Path) -> None:
-    """Interlaced frames are coded as they are, with a note."""
+def test_interlaced_is_refused_unless_forced(tmp_path: Path) -> None:
+    """Interlaced frames are refused by the option that codes them, which does so with a note."""
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"x264-params": "tff=1"})
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
@@ -164,10 +166,11 @@ def test_interlaced_is_noted(tmp_path: Path) -> None:
             frame.pts = t
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert (
-        "interlaced frames, coded as they are without deinterlacing: 2"
-        in probe(tmp_path / "a.mkv")[1]
-    )
+    with pytest.raises(VideoError, match="frame 1 is interlaced; --force-progressive codes"):
+        probe(tmp_path / "a.mkv")
+    fmt, notes = probe(tmp_path / "a.mkv", SourceOptions(force_progressive=True))
+    assert fmt.n_frames == 2
+    assert notes == ("interlaced frames, coded as they are without deinterlacing: 2",)
 
 
 def test_full_range_survives_mp4(tmp_path: Path) -> None:
@@ -348,8 +351,8 @@ def test_frame_rate_can_be_given(tmp_path: Path) -> None:
         ("W4 H2 F25:1 It", "interlaced frames .It, top field first"),
         ("W4 H2 F25:1 Im", "interlaced frames .Im, mixed"),
         ("W4 H2 F25:1 C420p10", "C420p10 is not read"),
-        ("W4 H2 F25:1 C411", "C411 is not read"),
-        ("W4 H2 F25:1 XYSCSS=422P12", "C422p12 is not read"),
+        ("W4 H2 F25:1 C440", "C440 is not read, the nearest that is: C420;"),
+        ("W4 H2 F25:1 XYSCSS=422P12", "C422P12 is not read, the nearest that is: C422;"),
         ("W4 H2 F9999999999:1", "32-bit"),
         ("W99999 H2 F25:1", "frame 1 is cut short"),
         ("W999999999 H999999999 F25:1", "frame 1 is cut short"),
@@ -423,17 +426,13 @@ def test_yuv444_chroma_is_the_mean(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "a.nut").planes[1][1], expected)
 
 
-@pytest.mark.parametrize(
-    "pix_fmt, order", [("rgb24", "rgb"), ("bgr24", "bgr"), ("rgba", "rgb"), ("gbrp", "rgb")]
-)
+@pytest.mark.parametrize("pix_fmt, order", [("rgb24", "rgb"), ("bgr24", "bgr"), ("gbrp", "rgb")])
 def test_rgb_sources_stay_rgb(tmp_path: Path, pix_fmt: str, order: str) -> None:
-    """RGB in any packing gives layout 'rgb' with exact samples and no matrix tag; alpha is dropped
-    with a note.
-    """
+    """RGB in any packing gives layout 'rgb' with exact samples and no matrix tag."""
     sent = raw(tmp_path / "a.nut", pix_fmt)
     fmt, notes = probe(tmp_path / "a.nut")
     assert (fmt.layout, fmt.color.matrix, fmt.color.full_range) == ("rgb", 2, None)
-    assert notes == (("rgba: alpha dropped",) if pix_fmt == "rgba" else ())
+    assert notes == ()
     pixels = sent[1].to_ndarray()
     got = read(tmp_path / "a.nut")
     for k, name in enumerate("rgb"):
@@ -613,6 +612,8 @@ def test_png_order_is_natural(tmp_path: Path) -> None:
     assert (fmt.layout, fmt.frame_rate, fmt.n_frames) == ("rgb", Fraction(25), 3)
     assert notes == (
         "other entries of the folder, left out: 1",
+        "missing from the sequence: shot3.png, shot4.png, shot5.png, shot6.png, shot7.png and 2"
+        " more",
         "a folder of PNG has no frame rate: 25 assumed",
     )
     assert read(tmp_path).planes[0][:, 0, 0].tolist() == [1, 2, 10]
@@ -626,20 +627,21 @@ def test_png_frame_rate_can_be_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pix_fmt, note", [("gray", "gray converted to RGB"), ("rgba", "rgba: alpha dropped")]
+    "pix_fmt, note, value",
+    [("gray", "gray converted to RGB", 77), ("rgba", OVER_BLACK, round(77 * 77 / 255))],
 )
-def test_png_of_other_kinds(tmp_path: Path, pix_fmt: str, note: str) -> None:
+def test_png_of_other_kinds(tmp_path: Path, pix_fmt: str, note: str, value: int) -> None:
     """Gray and RGBA pictures are read as RGB with a note."""
     png(tmp_path / "1.png", pix_fmt, value=77)
     assert note in probe(tmp_path)[1]
-    assert all((plane == 77).all() for plane in read(tmp_path).planes)
+    assert all((plane == value).all() for plane in read(tmp_path).planes)
 
 
 def test_png_of_mixed_kinds(tmp_path: Path) -> None:
     """A folder may mix gray, gray with alpha and RGB."""
     for number, pix_fmt in enumerate(("rgb24", "gray", "ya8"), 1):
-        png(tmp_path / f"{number}.png", pix_fmt, value=99)
-    assert all((plane == 99).all() for plane in read(tmp_path).planes)
+        png(tmp_path / f"{number}.png", pix_fmt, value=255)
+    assert all((plane == 255).all() for plane in read(tmp_path).planes)
 
 
 def test_png_of_16_bits_is_refused(tmp_path: Path) -> None:
@@ -669,10 +671,10 @@ def test_damaged_png_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]
         probe(tmp_path)
 
 
-def test_folder_without_png(tmp_path: Path) -> None:
-    """A folder without any PNG is refused."""
+def test_folder_without_pictures(tmp_path: Path) -> None:
+    """A folder without any picture is refused."""
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(VideoError, match="no .png files"):
+    with pytest.raises(VideoError, match="there are no pictures .PNG, JPEG, TIFF, BMP or WebP."):
         probe(tmp_path)
 
 
