@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -16,8 +17,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
-from nervcodec.format.video_format import Layout, VideoFormat
+from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
+from nervcodec.video import ffmpeg_decode, matroska
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import plane_view
 
@@ -33,17 +35,23 @@ _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
 # are not counted).
 ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
+# How encoders that keep RGB take it: the plane of each byte of a pixel.
+_RGB_FORMAT = "bgr0"
+_RGB_ORDER = (2, 1, 0, -1)
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
 
 
 class ContainerSink:
-    """Open container that takes 4:2:0 frames; made by encoding()."""
-
-    layout: Layout = "yuv420"
+    """Open container that takes 4:2:0 frames, or RGB ones; made by encoding()."""
 
     def __init__(
-        self, container: OutputContainer, stream: VideoStream, notes: tuple[str, ...]
+        self,
+        container: OutputContainer,
+        stream: VideoStream,
+        layout: Layout,
+        notes: tuple[str, ...],
     ) -> None:
+        self.layout: Layout = layout
         self.notes = notes
         self._container = container
         self._stream = stream
@@ -52,7 +60,10 @@ class ContainerSink:
     def write(self, frames: Frames) -> None:
         context = self._stream.codec_context
         for t in range(frames.n_frames):
-            frame = padded_frame(frames, t, context.width, context.height)
+            if self.layout == "rgb":
+                frame = _packed_frame(frames, t, _RGB_FORMAT, _RGB_ORDER)
+            else:
+                frame = padded_frame(frames, t, context.width, context.height)
             frame.pts = self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
@@ -78,14 +89,26 @@ class PngSink:
 
     def write(self, frames: Frames) -> None:
         for t in range(frames.n_frames):
-            frame = VideoFrame(frames.width, frames.height, "rgb24")
-            lines = plane_view(frame, 0, 3)  # [h, w * 3]
-            for k, plane in enumerate(frames.planes):
-                lines[:, k::3] = plane[t]
+            frame = _packed_frame(frames, t, "rgb24", (0, 1, 2))
             frame.pts = self._n_frames
             self._n_frames += 1
             (packet,) = self._context.encode(frame)
             (self._folder / FRAME_NAME.format(self._n_frames)).write_bytes(bytes(packet))
+
+
+def _packed_frame(frames: Frames, t: int, pix_fmt: str, order: tuple[int, ...]) -> VideoFrame:
+    """Return frame t as packed RGB; `order` has the plane of each byte of a pixel, -1 for none."""
+    frame = VideoFrame(frames.width, frames.height, pix_fmt)
+    n_bytes = len(order)
+    lines = plane_view(frame, 0, n_bytes)  # [h, w * n_bytes]
+    for at, plane in enumerate(order):
+        lines[:, at::n_bytes] = 0 if plane < 0 else frames.planes[plane][t]
+    return frame
+
+
+def keeps_rgb(codec: str) -> bool:
+    """Return whether an encoder keeps RGB frames without loss, which are else made 4:2:0."""
+    return codec == "ffv1"
 
 
 @contextmanager
@@ -110,9 +133,12 @@ def encoding(
     try:
         container = av.open(str(path), "w", format=muxer)
         stream = _add_stream(container, fmt, codec, width, height, options, name)
-        sink = ContainerSink(container, stream, notes)
+        sink = ContainerSink(container, stream, fmt.layout, notes)
         yield sink
         sink.finish()
+        if _needs_display_size(container, fmt):
+            matroska.write_pixel_aspect(path, width, height, fmt.sample_aspect_ratio)
+        sink.notes += _lost_properties(path, fmt, codec)
     except av.FFmpegError as error:
         raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
     finally:
@@ -121,6 +147,28 @@ def encoding(
                 av.FFmpegError
             ):  # after an error the trailer may be refused too; the first error counts
                 container.close()
+
+
+def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...]:
+    """Return a note on what of the colour and geometry a finished file does not say."""
+    color = fmt.color
+    if color == ColorTags() and fmt.sample_aspect_ratio == 1:
+        return ()
+    with ffmpeg_decode.open_video(path) as video:
+        context = video.stream.codec_context
+        lost = {
+            "matrix": color.matrix not in (2, context.colorspace),
+            "primaries": color.primaries not in (2, context.color_primaries),
+            "transfer": color.transfer not in (2, context.color_trc),
+            "full range": color.full_range is True and context.color_range != 2,
+            "chroma location": color.chroma_location
+            not in (0, ffmpeg_decode.chroma_location(video)),
+            "pixel aspect": (video.stream.sample_aspect_ratio or 1) != fmt.sample_aspect_ratio,
+        }
+    if fmt.layout == "rgb":
+        lost = {"pixel aspect": lost["pixel aspect"]}
+    names = ", ".join(name for name, is_lost in lost.items() if is_lost)
+    return (f"{path.suffix} with {codec} cannot say: {names}",) if names else ()
 
 
 def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
@@ -162,6 +210,8 @@ def _add_stream(
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
         stream.codec_context.open()
+        if _needs_display_size(container, fmt):
+            stream.metadata["title"] = matroska.PLACEHOLDER
     except (av.FFmpegError, ValueError) as error:
         raise ConfigError(f"{failure}: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -171,6 +221,10 @@ def _add_stream(
             raise
         raise ConfigError(f"{failure}: {error.strerror or error}") from error
     return stream
+
+
+def _needs_display_size(container: OutputContainer, fmt: VideoFormat) -> bool:
+    return container.format.name in ("matroska", "webm") and fmt.sample_aspect_ratio != 1
 
 
 def _silent(codec: str, options: Mapping[str, str]) -> dict[str, str]:
@@ -187,7 +241,7 @@ def _configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height:
     color = fmt.color
     context.width = width
     context.height = height
-    context.pix_fmt = "yuv420p"
+    context.pix_fmt = _RGB_FORMAT if fmt.layout == "rgb" else "yuv420p"
     context.framerate = fmt.frame_rate
     context.time_base = 1 / fmt.frame_rate
     context.sample_aspect_ratio = fmt.sample_aspect_ratio
@@ -241,6 +295,7 @@ def write_elementary(
     """
     check_encoder(codec, None)
     width, height = (n + n % 2 for n in (fmt.width, fmt.height))
+    fmt = replace(fmt, layout="yuv420")
     n_bytes = 0
     t = 0
     try:

@@ -33,31 +33,37 @@ class _Y4mSink:
 
     def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
         self._file = file
-        lost = fmt.layout == "yuv420" and (
-            fmt.color.matrix,
-            fmt.color.primaries,
-            fmt.color.transfer,
-        ) != (2, 2, 2)
-        self.notes: tuple[str, ...] = (
-            (".y4m cannot say matrix, primaries and transfer",) if lost else ()
-        )
+        self.notes: tuple[str, ...] = tuple(_y4m_notes(fmt))
         file.write(y4m.header_line(fmt))
 
     def write(self, frames: Frames) -> None:
         y4m.write_frames(self._file, frames)
 
 
+def _y4m_notes(fmt: VideoFormat) -> Iterator[str]:
+    color = fmt.color
+    if fmt.layout == "yuv420" and (color.matrix, color.primaries, color.transfer) != (2, 2, 2):
+        yield ".y4m cannot say matrix, primaries and transfer"
+    if color.chroma_location > 3:
+        yield ".y4m cannot say this chroma location (top or bottom): written as 420jpeg"
+
+
 class Writer:
     """Output that takes frames of either layout; made by open_writer().
 
     Attributes:
-        notes: what the output does differently from the frames written, for the user.
+        notes: what the output does differently from the frames written, for the user; complete
+            when the output is.
     """
 
     def __init__(self, sink: _Sink, fmt: VideoFormat) -> None:
-        self.notes = (*_conversion_note(sink, fmt), *sink.notes)
         self._sink = sink
         self._color = fmt.color
+        self._conversion = tuple(_conversion_note(sink, fmt))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self._conversion, *self._sink.notes)
 
     def write(self, frames: Frames) -> None:
         """Append frames.
@@ -162,8 +168,10 @@ def open_writer(
             return
         muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
         codec = codec or _default_codec(path)
+        is_rgb = fmt.layout == "rgb" and ffmpeg_encode.keeps_rgb(codec)
+        coded = fmt if is_rgb else replace(tagged, layout="yuv420")
         encoding = ffmpeg_encode.encoding(
-            part, tagged, muxer=muxer, codec=codec, quality=quality, name=str(path)
+            part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path)
         )
         yield Writer(stack.enter_context(encoding), fmt)
 
