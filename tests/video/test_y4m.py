@@ -1,0 +1,120 @@
+"""nervcodec.video.y4m: headers, frames and damage."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from videos import NTSC, read, y4m
+
+from nervcodec.errors import VideoError
+from nervcodec.format.video_format import VideoFormat
+from nervcodec.video.probe import probe
+
+
+@pytest.mark.parametrize(
+    "tag, location", [("C420jpeg ", 2), ("C420mpeg2 ", 1), ("C420paldv ", 3), ("C420 ", 2), ("", 0)]
+)
+def test_y4m_chroma_location(tmp_path: Path, tag: str, location: int) -> None:
+    """Each 4:2:0 tag says where chroma lies; no tag says nothing."""
+    path = y4m(tmp_path / "a.y4m", f"W4 H2 {tag}F25:1")
+    assert probe(path)[0].color.chroma_location == location
+
+
+@pytest.mark.parametrize(
+    "tag, full", [("XCOLORRANGE=FULL", True), ("XCOLORRANGE=LIMITED", False), ("XOTHER=1", None)]
+)
+def test_y4m_range(tmp_path: Path, tag: str, full: bool | None) -> None:
+    """XCOLORRANGE gives the range; other X tags are ignored."""
+    path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}")
+    assert probe(path)[0].color.full_range is full
+
+
+def test_y4m_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    """A y4m file is read as one whatever its name, with parameters after FRAME."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"YUV4MPEG2 H2 W4 F30:1 A0:0\nFRAME Xhello\n" + bytes(range(12)))
+    fmt, notes = probe(path)
+    assert (fmt, notes) == (VideoFormat(4, 2, Fraction(30), 1), ())
+    planes = read(path).planes
+    assert [plane.flatten().tolist() for plane in planes] == [list(range(8)), [8, 9], [10, 11]]
+
+
+@pytest.mark.parametrize(
+    "tag, frame_bytes, note, chroma",
+    [
+        ("C444", 24, "4:4:4 converted to 4:2:0 (mean of 2x2)", 1),
+        ("C422", 16, "4:2:2 converted to 4:2:0 (mean of two lines)", 1),
+        ("Cmono", 8, "gray converted to 4:2:0 (chroma 128)", 128),
+    ],
+)
+def test_y4m_other_sampling_is_converted(
+    tmp_path: Path, tag: str, frame_bytes: int, note: str, chroma: int
+) -> None:
+    """8-bit 4:4:4, 4:2:2 and gray become 4:2:0 with a note."""
+    path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}", frame_bytes=frame_bytes)
+    assert probe(path)[1] == (note,)
+    assert read(path).planes[1].tolist()[1] == [[chroma, chroma]]
+
+
+def test_frame_rate_can_be_given(tmp_path: Path) -> None:
+    """A rate given by the caller replaces a missing one, and one that stands there with a note."""
+    path = y4m(tmp_path / "a.y4m", "W4 H2 F0:0")
+    assert probe(path, frame_rate=NTSC)[0].frame_rate == NTSC
+    path = y4m(tmp_path / "b.y4m")
+    assert probe(path, frame_rate=NTSC)[1] == (
+        "frame rate 30000/1001 as asked, the source says 25",
+    )
+
+
+@pytest.mark.parametrize(
+    "header, message",
+    [
+        ("W4 H2 F0:0", "states no frame rate"),
+        ("W4 H2", "states no frame rate"),
+        ("W4 H2 F25", "must be a ratio"),
+        ("W4 F25:1", "tag H is missing; it must be a size of 1 to 999999999 pixels"),
+        ("W0 H2 F25:1", "tag W is W0;"),
+        ("W-4 H2 F25:1", "tag W is W-4;"),
+        ("W4 H2 F25:1 It", "interlaced frames .It, top field first"),
+        ("W4 H2 F25:1 Im", "interlaced frames .Im, mixed"),
+        ("W4 H2 F25:1 C420p10", "C420p10 is not read"),
+        ("W4 H2 F25:1 C440", "C440 is not read, the nearest that is: C420;"),
+        ("W4 H2 F25:1 XYSCSS=422P12", "C422P12 is not read, the nearest that is: C422;"),
+        ("W4 H2 F9999999999:1", "32-bit"),
+        ("W99999 H2 F25:1", "frame 1 is cut short"),
+        ("W999999999 H999999999 F25:1", "frame 1 is cut short"),
+    ],
+)
+def test_y4m_bad_header(tmp_path: Path, header: str, message: str) -> None:
+    """A header we cannot honour is refused with the tag's name."""
+    with pytest.raises(VideoError, match=message):
+        probe(y4m(tmp_path / "a.y4m", header))
+
+
+def test_y4m_too_large(tmp_path: Path) -> None:
+    """Frames over 16384 pixels a side are refused."""
+    with pytest.raises(VideoError, match="16386x2; up to 16384"):
+        probe(y4m(tmp_path / "a.y4m", "W16386 H2 F25:1", 1, 16386 * 3))
+
+
+@pytest.mark.parametrize("lost", [1, 11, 12, 13, 17])
+def test_y4m_cut_in_the_last_frame(tmp_path: Path, lost: int) -> None:
+    """A file cut anywhere in its last frame is refused with that frame's number."""
+    path = y4m(tmp_path / "a.y4m")
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(VideoError, match="frame 2 is cut short"):
+        probe(path)
+
+
+def test_y4m_with_a_damaged_marker(tmp_path: Path) -> None:
+    """A frame that does not begin with FRAME is refused with its number."""
+    path = y4m(tmp_path / "a.y4m")
+    path.write_bytes(path.read_bytes() + b"garbage\n")
+    with pytest.raises(VideoError, match="frame 3 does not begin with a FRAME line"):
+        probe(path)
+
+
+def test_y4m_without_frames(tmp_path: Path) -> None:
+    """A header alone is no video."""
+    with pytest.raises(VideoError, match="has no frames"):
+        probe(y4m(tmp_path / "a.y4m", n_frames=0))
