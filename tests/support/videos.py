@@ -104,12 +104,12 @@ def film(
     times: Sequence[int] | None = None,
     form: str | None = None,
     mux: dict[str, str] | None = None,
-    **options: str,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """A file of 64x48 noise that any encoder of FFmpeg's made; `times` are in milliseconds."""
     rng = np.random.default_rng(5)
     with av.open(str(path), "w", format=form, container_options=mux or {}) as container:
-        stream = container.add_stream(codec, rate=rate, options=options)
+        stream = container.add_stream(codec, rate=rate, options=options or {})
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
         context = stream.codec_context

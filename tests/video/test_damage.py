@@ -65,7 +65,7 @@ def test_frames_that_are_refused_are_counted_where_they_would_stand() -> None:
 def mp4(tmp_path: Path) -> Path:
     """Twelve frames of H.264, the first and the seventh keys."""
     options = {"bf": "0", "g": "6", "crf": "20", "sc_threshold": "0", "threads": "1"}
-    return film(tmp_path / "a.mp4", n_frames=12, mux={"movflags": "faststart"}, **options)
+    return film(tmp_path / "a.mp4", n_frames=12, mux={"movflags": "faststart"}, options=options)
 
 
 def zero(path: Path, frame: int, start: int, n_bytes: int) -> None:

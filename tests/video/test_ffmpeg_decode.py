@@ -6,10 +6,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from videos import clip, raw, read, write
+from videos import clip, film, raw, read, write
 
-from nervcodec.errors import VideoError
+from nervcodec.errors import ConfigError, VideoError
 from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.source import SourceOptions
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "gray", "nv12", "yuv444p", "yuv422p", "yuyv422"])
@@ -133,3 +135,120 @@ def test_cut_mkv_gives_the_frames_that_are_there(tmp_path: Path) -> None:
     assert notes == (
         f"the file promises 0.20 s, its frames end at {float(fmt.n_frames / fmt.frame_rate):.2f} s",
     )
+
+
+# Which stream, its times and tags
+
+
+def two_streams(path: Path, *, flags: tuple[int, int], n_first: int = 1) -> Path:
+    """One frame (unless told) of 32x32 and five of 64x48, streams of these dispositions."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for size, flag in zip(((32, 32), (64, 48)), flags, strict=True):
+            stream = container.add_stream("mpeg4" if flag != 1024 else "mjpeg", rate=25)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuv420p" if flag != 1024 else "yuvj420p"
+            stream.disposition = av.stream.Disposition(flag)
+            streams.append(stream)
+        for stream, n_frames in zip(streams, (n_first, 5), strict=True):
+            for t in range(n_frames):
+                frame = av.VideoFrame(stream.width, stream.height, "yuv420p")
+                frame.pts = t
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+CHOSEN = "video stream 1 of 0 to 1 is coded (mpeg4, 64x48); --video-stream N takes another one"
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "n_first"),
+    [("a.mkv", (0, 1), 1), ("a.mkv", (0, 1), 5), ("a.mkv", (1, 0), 1), ("a.mp4", (1, 1), 1)],
+)
+def test_the_default_track_is_coded(
+    tmp_path: Path, name: str, flags: tuple[int, int], n_first: int
+) -> None:
+    """The default track is coded, single pictures aside, and a note tells of the choice."""
+    path = two_streams(tmp_path / name, flags=flags, n_first=n_first)
+    fmt, notes = probe(path)
+    assert (fmt.width, fmt.n_frames, notes) == (64, 5, (CHOSEN,))
+
+
+def test_any_stream_can_be_chosen(tmp_path: Path) -> None:
+    """A stream named by its number is probed and read without a note; there must be one."""
+    path = two_streams(tmp_path / "a.mkv", flags=(0, 1))
+    options = SourceOptions(video_stream=0)
+    fmt, notes = probe(path, options)
+    assert (fmt.width, fmt.n_frames, notes) == (32, 1, ())
+    assert [group.width for group in read_groups(path, fmt, [1], options)] == [32]
+    with pytest.raises(ConfigError, match="video stream is 2; legal: 0 to 1 for .*a.mkv"):
+        probe(path, SourceOptions(video_stream=2))
+
+
+def test_cover_art_is_no_video_stream(tmp_path: Path) -> None:
+    """A cover picture is left out by that name, though it stands first."""
+    path = two_streams(tmp_path / "a.mp4", flags=(1024, 1))
+    fmt, notes = probe(path)
+    assert (fmt.width, fmt.n_frames, notes) == (64, 5, ("1 cover picture left out",))
+
+
+@pytest.mark.parametrize(
+    ("codec", "form", "pix_fmt", "rate", "expected", "notes"),
+    [
+        ("libx264", "h264", "yuv420p", 12, 12, ()),
+        ("libx265", "hevc", "yuv420p", 12, 12, ()),
+        ("mpeg2video", "mpeg2video", "yuv420p", 30, 30, ()),
+        (
+            "mjpeg",
+            "mjpeg",
+            "yuvj420p",
+            12,
+            25,
+            ("there are neither frame times nor a frame rate in it: 25 fps assumed",),
+        ),
+    ],
+)
+def test_streams_without_times_have_the_rate_of_their_headers(
+    tmp_path: Path,
+    codec: str,
+    form: str,
+    pix_fmt: str,
+    rate: int,
+    expected: int,
+    notes: tuple[str, ...],
+) -> None:
+    """A bare stream runs at the rate that it states itself; a rate that is assumed is named."""
+    options = {"x265-params": "log-level=none:info=0"} if codec == "libx265" else {}
+    path = film(tmp_path / "a.bin", codec, pix_fmt, rate=rate, form=form, options=options)
+    fmt, said = probe(path)
+    assert (fmt.n_frames, fmt.frame_rate, said) == (10, Fraction(expected), notes)
+
+
+def test_frame_times_count_before_a_stated_rate(tmp_path: Path) -> None:
+    """A recording that states 1000 frames a second, and has one each 33 ms, has 30."""
+    times = [0, 34, 66, 101, 133, 166, 201, 233, 268, 300, 333, 367]
+    mux = {"live": "1"}
+    path = film(
+        tmp_path / "a.webm", "libvpx", n_frames=12, rate=1000, times=times, form="webm", mux=mux
+    )
+    fmt, notes = probe(path)
+    assert (fmt.frame_rate, fmt.n_frames) == (Fraction(30), 12)
+    assert notes == ("the file states 1000 fps, its frame times say 30",)
+
+
+@pytest.mark.parametrize("location", range(6))
+def test_chroma_location_is_read(tmp_path: Path, location: int) -> None:
+    """Where chroma lies by an H.264 stream is where it lies in the format."""
+    path = film(tmp_path / "a.mkv", n_frames=2, options={"x264-params": f"chromaloc={location}"})
+    assert probe(path)[0].color.chroma_location == location + 1
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "location"), [("yuvj420p", 2), ("yuvj422p", 2), ("yuvj444p", 2)]
+)
+def test_means_of_chroma_lie_between(tmp_path: Path, pix_fmt: str, location: int) -> None:
+    """JPEG's chroma lies in the center before and after it is made 4:2:0."""
+    path = film(tmp_path / "a.avi", "mjpeg", pix_fmt, n_frames=2)
+    assert probe(path)[0].color.chroma_location == location

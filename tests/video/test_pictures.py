@@ -1,14 +1,20 @@
 """nervcodec.video.pictures: folders, patterns and files of a sequence."""
 
-from collections.abc import Callable
+import struct
+import zlib
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from videos import NTSC, OVER_BLACK, png, read
 
 from nervcodec.errors import VideoError
 from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.source import SourceOptions
 
 
 def test_png_order_is_natural(tmp_path: Path) -> None:
@@ -84,3 +90,125 @@ def test_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(VideoError, match="there are no pictures .PNG, JPEG, TIFF, BMP or WebP."):
         probe(tmp_path)
+
+
+# Sequences
+
+
+def numbered(folder: Path, pattern: str, numbers: Sequence[int]) -> Path:
+    """Pictures whose red is their number."""
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        png(folder / (pattern % number), "rgb24", value=number)
+    return folder
+
+
+NO_RATE = "a sequence of PNG has no frame rate: 25 assumed"
+
+
+def test_a_gap_is_said(tmp_path: Path) -> None:
+    """The pictures that a sequence lacks are named."""
+    folder = numbered(tmp_path / "a", "f_%03d.png", [1, 2, 4, 7])
+    assert probe(folder)[1][0] == "missing from the sequence: f_003.png, f_005.png, f_006.png"
+
+
+@pytest.mark.parametrize("name", ["f_%04d.png", "f_%d.png"])
+def test_a_pattern_is_a_sequence(tmp_path: Path, name: str) -> None:
+    """A pattern as printf has it names the pictures that fit it, in the order of their numbers."""
+    folder = numbered(tmp_path / "a", "f_%04d.png", [9, 10, 11])
+    numbered(folder, "other_%d.png", [50])
+    fmt, notes = probe(folder / name)
+    assert (fmt.n_frames, notes) == (3, (NO_RATE,))
+    assert read(folder / name).planes[0][:, 0, 0].tolist() == [9, 10, 11]
+
+
+def test_a_pattern_that_nothing_fits(tmp_path: Path) -> None:
+    """A pattern without pictures is refused by its name."""
+    with pytest.raises(VideoError, match="cannot read .*f_%02d.png: no file fits this pattern"):
+        probe(tmp_path / "f_%02d.png")
+
+
+def test_one_picture_of_many_is_the_sequence(tmp_path: Path) -> None:
+    """One file of a numbered sequence stands for all of it, with a note."""
+    folder = numbered(tmp_path / "a", "f_%d.png", [1, 2, 3])
+    fmt, notes = probe(folder / "f_2.png")
+    assert fmt.n_frames == 3
+    assert notes == ("f_2.png is one of a sequence: all of its 3 pictures are coded", NO_RATE)
+
+
+def test_two_sequences_are_said(tmp_path: Path) -> None:
+    """A folder with two sequences is coded with a note that names both."""
+    folder = numbered(tmp_path / "a", "a_%d.png", [1, 2])
+    numbered(folder, "b_%d.png", [1, 2, 3])
+    fmt, notes = probe(folder)
+    assert fmt.n_frames == 5
+    assert notes[0] == (
+        "2 sequences of pictures are coded one after the other (a_*.png: 2, b_*.png: 3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "pix_fmt", "layout", "family"),
+    [
+        ("mjpeg", ".jpg", "yuvj420p", "yuv420", "JPEG"),
+        ("mjpeg", ".JPEG", "yuvj420p", "yuv420", "JPEG"),
+        ("tiff", ".tif", "rgb24", "rgb", "TIFF"),
+        ("bmp", ".bmp", "bgr24", "rgb", "BMP"),
+        ("png", ".png", "rgb24", "rgb", "PNG"),
+    ],
+)
+def test_folders_of_other_pictures(
+    tmp_path: Path, codec: str, suffix: str, pix_fmt: str, layout: str, family: str
+) -> None:
+    """Pictures of each family are coded in their own layout, in natural order."""
+    for number in (10, 9, 2):
+        context = av.CodecContext.create(codec, "w")
+        assert isinstance(context, av.VideoCodecContext)
+        context.width, context.height, context.pix_fmt = 16, 16, pix_fmt
+        context.time_base, context.thread_count = Fraction(1, 25), 1
+        frame = av.VideoFrame(16, 16, pix_fmt)
+        for plane in frame.planes:
+            np.frombuffer(memoryview(plane), np.uint8)[:] = 10 * number
+        packets = [*context.encode(frame), *context.encode(None)]
+        data = b"".join(bytes(packet) for packet in packets)
+        (tmp_path / f"{number}{suffix}").write_bytes(data)
+    fmt, notes = probe(tmp_path)
+    assert (fmt.layout, fmt.n_frames) == (layout, 3)
+    assert notes[-1] == f"a folder of {family} has no frame rate: 25 assumed"
+    luma = read(tmp_path).planes[0][:, 8, 8].astype(int)
+    assert np.abs(luma - [20, 90, 100]).max() <= 2
+
+
+def test_the_family_of_most_files_is_coded(tmp_path: Path) -> None:
+    """Of a folder of two families that with more files is coded, the others are counted."""
+    folder = numbered(tmp_path / "a", "%d.png", [1, 2])
+    (folder / "cover.jpg").write_bytes(b"x")
+    fmt, notes = probe(folder)
+    assert (fmt.n_frames, notes[0]) == (2, "other entries of the folder, left out: 1")
+
+
+@pytest.mark.parametrize(
+    ("phys", "ratio"),
+    [((16, 11, 0), Fraction(16, 11)), ((2835, 5670, 1), Fraction(2)), ((0, 5, 0), Fraction(1))],
+)
+def test_pixel_aspect_of_png(tmp_path: Path, phys: tuple[int, int, int], ratio: Fraction) -> None:
+    """The pHYs chunk gives the aspect: itself without a unit, as pixels a metre with one."""
+    png(tmp_path / "1.png", "rgb24")
+    data = (tmp_path / "1.png").read_bytes()
+    at = data.index(b"IDAT") - 4
+    body = b"pHYs" + struct.pack(">IIB", *phys)
+    chunk = struct.pack(">I", 9) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "1.png").write_bytes(data[:at].replace(b"pHYs", b"pHYt") + chunk + data[at:])
+    assert probe(tmp_path)[0].sample_aspect_ratio == ratio
+
+
+def test_salvage_leaves_out_damaged_pictures(tmp_path: Path) -> None:
+    """With salvage a picture that does not decode is left out with a note, its others are read."""
+    folder = numbered(tmp_path / "a", "%d.png", [1, 2, 3])
+    (folder / "2.png").write_bytes(b"hello")
+    salvage = SourceOptions(salvage=True)
+    fmt, notes = probe(folder, salvage)
+    assert fmt.n_frames == 2
+    assert notes[0].startswith(f"left out: cannot read {folder}/2.png: ")
+    (group,) = read_groups(folder, fmt, [2], salvage)
+    assert group.planes[0][:, 0, 0].tolist() == [1, 3]

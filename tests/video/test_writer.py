@@ -256,3 +256,57 @@ def test_encoder_that_refuses_the_size(tmp_path: Path) -> None:
         ConfigError, match="libx265 cannot code 8x8 into .*a.mkv: Invalid argument$"
     ):
         write(tmp_path / "a.mkv", clip(2, 8, 8), codec="libx265")
+
+
+# What a container can say
+
+CODECS = {
+    ".mp4": ["libx264", "libx265", "libsvtav1", "libvpx-vp9"],
+    ".mov": ["libx264", "libx265"],
+    ".mkv": ["libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1"],
+    ".webm": ["libsvtav1", "libvpx-vp9"],
+}
+PAIRS = [(suffix, codec) for suffix, codecs in CODECS.items() for codec in codecs]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), PAIRS)
+def test_colour_and_geometry_are_kept_or_missed(tmp_path: Path, suffix: str, codec: str) -> None:
+    """Pixel aspect and all tags come back from every container, or a note names those lost."""
+    frames = clip(2, 64, 64)
+    color = ColorTags(matrix=9, primaries=9, transfer=16, full_range=True, chroma_location=3)
+    fmt = replace(format_of(frames, color=color), sample_aspect_ratio=Fraction(16, 11))
+    path = tmp_path / f"a{suffix}"
+    with open_writer(path, fmt, codec=codec) as writer:
+        writer.write(frames)
+    got, _ = probe(path)
+    assert got.sample_aspect_ratio == Fraction(16, 11)
+    if (suffix, codec) == (".mp4", "libvpx-vp9"):
+        assert writer.notes == (".mp4 with libvpx-vp9 cannot say: chroma location",)
+        color = replace(color, chroma_location=0)
+    else:
+        assert writer.notes == ()
+    assert got.color == color
+
+
+@pytest.mark.parametrize("location", [4, 5, 6])
+def test_y4m_cannot_say_every_chroma_location(tmp_path: Path, location: int) -> None:
+    """A chroma location that .y4m has no tag for is written as another one with a note."""
+    notes = write(tmp_path / "a.y4m", clip(2), color=ColorTags(chroma_location=location))
+    assert notes == (".y4m cannot say this chroma location (top or bottom): written as 420jpeg",)
+
+
+def test_png_keeps_the_pixel_aspect(tmp_path: Path) -> None:
+    """A folder of PNG gives back the shape of a pixel."""
+    frames = clip(2, 16, 16, "rgb")
+    fmt = replace(format_of(frames), sample_aspect_ratio=Fraction(16, 11))
+    with open_writer(tmp_path / "frames", fmt) as writer:
+        writer.write(frames)
+    assert probe(tmp_path / "frames")[0].sample_aspect_ratio == Fraction(16, 11)
+
+
+@pytest.mark.parametrize("width, height", [(32, 32), (7, 5)])
+def test_rgb_goes_into_ffv1_without_loss(tmp_path: Path, width: int, height: int) -> None:
+    """A lossless encoder keeps RGB as RGB."""
+    frames = clip(3, width, height, "rgb")
+    assert write(tmp_path / "a.mkv", frames, codec="ffv1") == ()
+    assert same(read(tmp_path / "a.mkv"), frames)

@@ -4,11 +4,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from videos import NTSC, read, y4m
+from videos import NTSC, OVER_BLACK, read, y4m
 
 from nervcodec.errors import VideoError
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video.probe import probe
+from nervcodec.video.source import SourceOptions
+
+CENTER = ColorTags(chroma_location=2)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +121,63 @@ def test_y4m_without_frames(tmp_path: Path) -> None:
     """A header alone is no video."""
     with pytest.raises(VideoError, match="has no frames"):
         probe(y4m(tmp_path / "a.y4m", n_frames=0))
+
+
+# Spellings, interlacing, damage
+
+
+@pytest.mark.parametrize("tag", ["C420JPEG", "C420Jpeg", "XYSCSS=420JPEG"])
+def test_tags_are_read_in_capitals_too(tmp_path: Path, tag: str) -> None:
+    """C420JPEG is C420jpeg, and so is the older XYSCSS tag."""
+    fmt, notes = probe(y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}"))
+    assert (fmt.color.chroma_location, notes) == (2, ())
+
+
+def test_c411_is_read(tmp_path: Path) -> None:
+    """Of 4:1:1 chroma lines are averaged by pairs, and columns repeated."""
+    path = tmp_path / "a.y4m"
+    chroma = bytes([10, 20, 30, 60])  # two lines of two samples for six columns
+    path.write_bytes(b"YUV4MPEG2 W6 H2 F25:1 C411\nFRAME\n" + bytes(range(12)) + 2 * chroma)
+    fmt, notes = probe(path)
+    assert notes == ("4:1:1 converted to 4:2:0 (mean of two lines, columns repeated)",)
+    planes = read(path).planes
+    assert planes[0].flatten().tolist() == list(range(12))
+    assert planes[1].tolist() == planes[2].tolist() == [[[20, 20, 40]]]
+
+
+@pytest.mark.parametrize(("alpha", "luma"), [(255, 100), (0, 16)])
+def test_c444alpha_is_laid_over_the_background(tmp_path: Path, alpha: int, luma: int) -> None:
+    """The fourth plane is opacity; only where it shows is a word said of it."""
+    path = tmp_path / "a.y4m"
+    frame = bytes([100]) * 8 + bytes([50]) * 16 + bytes([alpha]) * 8
+    path.write_bytes(b"YUV4MPEG2 W4 H2 F25:1 C444alpha\n" + 2 * (b"FRAME\n" + frame))
+    notes = probe(path)[1]
+    assert notes == (
+        "4:4:4 converted to 4:2:0 (mean of 2x2)",
+        *([OVER_BLACK] if alpha == 0 else []),
+    )
+    planes = read(path).planes
+    assert (planes[0] == luma).all() and (planes[1] == (50 if alpha else 128)).all()
+
+
+@pytest.mark.parametrize(
+    ("tag", "order"), [("It", "top field first"), ("Ib", "bottom field first"), ("Im", "mixed")]
+)
+def test_interlaced_frames_can_be_forced(tmp_path: Path, tag: str, order: str) -> None:
+    """Interlaced frames are coded as they are where asked, with a note of their order."""
+    path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}")
+    fmt, notes = probe(path, SourceOptions(force_progressive=True))
+    assert fmt.n_frames == 2
+    assert notes == (f"interlaced frames ({order}), coded as they are without deinterlacing",)
+
+
+def test_whole_frames_before_a_cut(tmp_path: Path) -> None:
+    """Frames before the cut are coded where no more are asked for, and with salvage."""
+    path = y4m(tmp_path / "a.y4m", n_frames=4)
+    path.write_bytes(path.read_bytes()[:-3])
+    assert probe(path, n_frames=3) == (VideoFormat(4, 2, Fraction(25), 3, color=CENTER), ())
+    with pytest.raises(VideoError, match="frame 4 is cut short"):
+        probe(path, n_frames=4)
+    fmt, notes = probe(path, SourceOptions(salvage=True))
+    assert fmt.n_frames == 3
+    assert notes == (f"left out: {path}: frame 4 is cut short; the file is incomplete",)
