@@ -82,12 +82,22 @@ def to_layout(frames: Frames, layout: str, color: ColorTags) -> Frames:
     return rgb_to_yuv420(frames, color) if layout == "yuv420" else yuv420_to_rgb(frames, color)
 
 
-def shrink_plane(plane: Plane, across: int, down: int) -> Plane:
+def shrink_plane(plane: Plane, across: int, down: int, *, by_fields: bool = False) -> Plane:
     """Return the means of blocks of `down` x `across` samples (1 or 2 each), edges replicated.
 
-    A plane [h, w] becomes [ceil(h / down), ceil(w / across)].
+    A plane [h, w] becomes [ceil(h / down), ceil(w / across)]. `by_fields` keeps the two fields of
+    an interlaced picture apart: lines are averaged with the next one of their own field.
     """
-    return plane if across == down == 1 else _round(_shrink(plane.astype(np.float32), across, down))
+    if across == down == 1:
+        return plane
+    if not by_fields or down == 1 or plane.shape[0] < 2:
+        return _round(_shrink(plane.astype(np.float32), across, down))
+    height, width = (-(-size // by) for size, by in zip(plane.shape, (down, across)))
+    shrunk = np.empty((height, width), np.uint8)
+    for field in range(2):
+        lines = shrink_plane(plane[field::2], across, down)
+        shrunk[field::2] = lines[: len(shrunk[field::2])]
+    return shrunk
 
 
 def blend(plane: Plane, alpha: Plane, under: int) -> Plane:

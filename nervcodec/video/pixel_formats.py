@@ -28,6 +28,10 @@ PLANAR_8BIT = {
     for family in ("yuv", "yuvj", "yuva")
     for sampling, shrink in _SAMPLINGS.items()
 }
+# Packed formats that swscale only unpacks, into these.
+_UNPACKED = {"yuyv422": "yuv422p", "uyvy422": "yuv422p"}
+# Formats with a chroma sample for four columns, which are repeated to two of them.
+_QUARTER = ("yuv411p", "yuvj411p")
 # RGB formats whose 8-bit samples are only reordered.
 SAME_RGB = frozenset("rgb24 bgr24 gbrp rgb0 bgr0 0rgb 0bgr rgba bgra argb abgr gbrap".split())
 
@@ -53,6 +57,13 @@ def planes_of(frame: VideoFrame, layout: Layout, background: Color = BLACK) -> P
         r, g, b = (blend(plane, alpha, value) for plane, value in zip(planes, background))
         return r, g, b
     return _yuv_planes(frame, alpha, background)
+
+
+def chroma_shrink(pixel_format: str) -> tuple[int, int] | None:
+    """Return how chroma shrinks to 4:2:0, across and down; None where swscale does it."""
+    if pixel_format in _QUARTER or pixel_format in _UNPACKED:
+        return 1, 2
+    return (1, 1) if pixel_format in ("nv12", "nv21") else PLANAR_8BIT.get(pixel_format)
 
 
 def has_alpha(frame: VideoFrame) -> bool:
@@ -115,21 +126,27 @@ def _rgb_planes(frame: VideoFrame) -> Planes:
 
 def _yuv_planes(frame: VideoFrame, alpha: Plane | None, background: Color) -> Planes:
     name = frame.format.name
+    is_interlaced = bool(frame.interlaced_frame)
     if name in ("gray", "ya8"):
         gray = frame if name == "gray" else frame.reformat(format="gray")
         small = np.full(chroma_size(frame.width, frame.height)[::-1], 128, np.uint8)
         planes = (plane_view(gray, 0), small, small)
     else:
-        if name not in PLANAR_8BIT:
+        if name not in PLANAR_8BIT and name not in _QUARTER:
             # The same range on both sides, so that only the sampling changes.
             full = 2 if frame.color_range == 2 else 1
-            frame = frame.reformat(format="yuv420p", src_color_range=full, dst_color_range=full)
+            target = _UNPACKED.get(name, "yuv420p")
+            frame = frame.reformat(format=target, src_color_range=full, dst_color_range=full)
         planes = (plane_view(frame, 0), plane_view(frame, 1), plane_view(frame, 2))
     if alpha is not None:
         tags = color_tags(frame, "yuv420")
         planes = lay_over(planes, alpha, background_yuv(background, tags, frame.height))
-    across, down = PLANAR_8BIT.get(name, (1, 1))
-    u, v = (shrink_plane(plane, across, down) for plane in planes[1:])
+    across, down = chroma_shrink(name) or (1, 1)
+    u, v = planes[1:]
+    if name in _QUARTER:
+        width = chroma_size(frame.width, frame.height)[0]
+        u, v = (plane.repeat(2, axis=1)[:, :width] for plane in (u, v))
+    u, v = (shrink_plane(plane, across, down, by_fields=is_interlaced) for plane in (u, v))
     return planes[0], u, v
 
 

@@ -22,9 +22,9 @@ from nervcodec.video.damage import DamageLog, ranges
 from nervcodec.video.ffmpeg_decode import OpenVideo, VideoFrame
 from nervcodec.video.pictures import family_of, picture_files, sequence_notes
 from nervcodec.video.pixel_formats import (
-    PLANAR_8BIT,
     SAME_RGB,
     alpha_plane,
+    chroma_shrink,
     color_tags,
     has_alpha,
     layout_of,
@@ -192,12 +192,12 @@ def _coded_location(location: int, pixel_format: str) -> int:
     """Return where chroma lies once it is 4:2:0, of a stream that says this (ColorTags)."""
     if location == 0:
         return 0
-    across, down = PLANAR_8BIT.get(pixel_format, (0, 0))
-    if (across, down) == (1, 1) or pixel_format in ("nv12", "nv21"):
+    shrink = chroma_shrink(pixel_format)
+    if shrink == (1, 1):
         return location
-    if (across, down) == (1, 2):  # the mean of two lines lies between them
+    if shrink == (1, 2):  # the mean of two lines lies between them
         return 1 if location in (1, 3, 5) else 2
-    return 2 if (across, down) == (2, 2) else 0
+    return 2 if shrink == (2, 2) else 0
 
 
 def _stream_rate(video: OpenVideo, log: DamageLog) -> tuple[Fraction | None, tuple[str, ...]]:
@@ -322,7 +322,7 @@ def _frame_notes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> I
             yield f"{name} converted to RGB"
     elif name == "gray":
         yield "gray converted to 4:2:0 (chroma 128)"
-    elif PLANAR_8BIT.get(name) != (1, 1) and name not in ("nv12", "nv21"):
+    elif chroma_shrink(name) != (1, 1):
         yield f"{name} converted to 4:2:0"
 
 

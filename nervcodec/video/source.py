@@ -32,7 +32,7 @@ class SourceOptions:
         background: R, G and B, 0 to 255, that lie under transparent pixels.
         force_progressive: code interlaced frames as if they were progressive, else they are
             refused.
-        strict: refuse a source in which anything is damaged or missing.
+        strict: refuse a source that is damaged or shorter than it promises.
         salvage: leave out frames that cannot be decoded, and take a source that is cut short.
     """
 

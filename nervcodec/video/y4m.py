@@ -275,7 +275,9 @@ def _read_planes(
     if kind.across == 4:
         width = chroma_size(header.width, header.height)[0]
         planes = [planes[0], *(plane.repeat(2, axis=1)[:, :width] for plane in planes[1:])]
-    u, v = (shrink_plane(plane, 2 // min(kind.across, 2), 2 // kind.down) for plane in planes[1:])
+    across, down = 2 // min(kind.across, 2), 2 // kind.down
+    by_fields = header.interlacing in _FIELD_ORDERS
+    u, v = (shrink_plane(plane, across, down, by_fields=by_fields) for plane in planes[1:])
     return planes[0], u, v
 
 

@@ -175,6 +175,24 @@ def test_to_layout_leaves_its_own_layout_alone() -> None:
     assert to_layout(frames, "rgb", BT601).layout == "rgb"
 
 
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 6, 7, 8])
+def test_fields_are_not_averaged_together(height: int) -> None:
+    """Of interlaced lines, 0 in the one field and 200 in the other, both values stay."""
+    plane = np.zeros((height, 4), np.uint8)
+    plane[1::2] = 200
+    shrunk = shrink_plane(plane, 1, 2, by_fields=True)
+    expected = np.zeros(((height + 1) // 2, 4), np.uint8)
+    expected[1::2] = 200
+    assert np.array_equal(shrunk, expected)
+    assert shrink_plane(plane, 2, 2, by_fields=True).shape == ((height + 1) // 2, 2)
+
+
+def test_lines_of_a_field_are_averaged() -> None:
+    """The mean of two lines is that of neighbours in their field."""
+    plane = np.array([[10], [100], [30], [110], [50], [0], [70], [20]], np.uint8)
+    assert shrink_plane(plane, 1, 2, by_fields=True).flatten().tolist() == [20, 105, 60, 10]
+
+
 def test_shrink_plane_rounds_ties_to_even() -> None:
     """Means are rounded to the nearest integer, ties to even."""
     plane = np.array([[0, 1, 2], [0, 1, 3]], np.uint8)

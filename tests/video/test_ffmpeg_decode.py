@@ -9,6 +9,7 @@ import pytest
 from videos import clip, film, raw, read, write
 
 from nervcodec.errors import ConfigError, VideoError
+from nervcodec.video.ffmpeg_decode import open_video
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
 from nervcodec.video.source import SourceOptions
@@ -34,6 +35,34 @@ def test_other_sampling_is_noted(tmp_path: Path, pix_fmt: str) -> None:
     """Every 8-bit format that is not 4:2:0 is converted with a note of its name."""
     raw(tmp_path / "a.nut", pix_fmt)
     assert probe(tmp_path / "a.nut")[1] == (f"{pix_fmt} converted to 4:2:0",)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "columns"), [("yuv422p", [0, 1, 2, 3]), ("yuyv422", [1, 5, 9, 13])]
+)
+def test_yuv422_chroma_is_the_mean_of_two_lines(
+    tmp_path: Path, pix_fmt: str, columns: list[int]
+) -> None:
+    """4:2:2 chroma, planar or packed, is averaged over two lines and rounded once."""
+    sent = raw(tmp_path / "a.nut", pix_fmt)
+    plane = sent[1].planes[0 if pix_fmt == "yuyv422" else 1]
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(6, -1)[:, columns].astype(float)
+    expected = np.rint((lines[::2] + lines[1::2]) / 2)
+    assert np.array_equal(read(tmp_path / "a.nut").planes[1][1], expected)
+
+
+def test_yuv411_chroma_is_repeated(tmp_path: Path) -> None:
+    """4:1:1 chroma is averaged over two lines, and its columns are repeated."""
+    sent = raw(tmp_path / "a.nut", "yuv411p")
+    u = np.frombuffer(memoryview(sent[1].planes[1]), np.uint8).reshape(6, -1)[:, :2].astype(float)
+    expected = np.rint((u[::2] + u[1::2]) / 2).repeat(2, axis=1)
+    assert np.array_equal(read(tmp_path / "a.nut").planes[1][1], expected)
+
+
+def test_decoders_have_no_threads_of_their_own(tmp_path: Path) -> None:
+    """Damaged frames come out alike on every machine, for one thread decodes them in order."""
+    with open_video(film(tmp_path / "a.mp4")) as video:
+        assert video.stream.codec_context.thread_count == 1
 
 
 def test_yuv444_chroma_is_the_mean(tmp_path: Path) -> None:
