@@ -23,6 +23,7 @@ from nervcodec.video.damage import DamageLog, has_forbidden_bytes
 from nervcodec.video.frames import Frames, Planes
 from nervcodec.video.pictures import family_of
 from nervcodec.video.pixel_formats import planes_of
+from nervcodec.video.rotation import turn, wished_turns
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown
 
 # PyAV is silent from the start, but only until somebody has asked for its log.
@@ -287,7 +288,7 @@ def container_frames(
     """
     with open_video(path, options.video_stream) as video:
         for frame in decoded_frames(video, path, salvage=options.salvage):
-            yield planes_of(frame, layout, options.background)
+            yield _planes(frame, layout, options)
 
 
 def picture_frames(
@@ -301,7 +302,12 @@ def picture_frames(
             if not options.salvage:
                 raise
             continue
-        yield planes_of(frame, layout, options.background)
+        yield _planes(frame, layout, options)
+
+
+def _planes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> Planes:
+    planes = planes_of(frame, layout, options.background)
+    return turn(planes, wished_turns(frame.rotation, autorotate=options.autorotate))
 
 
 def decode_picture(file: Path) -> VideoFrame:

@@ -30,6 +30,7 @@ from nervcodec.video.pixel_formats import (
     layout_of,
 )
 from nervcodec.video.rates import ASSUMED_RATE, LEGAL_RATES, StatedRates, is_rate, rate_of_times
+from nervcodec.video.rotation import turned_location, wished_turns
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown, source_kind
 from nervcodec.video.y4m import transparency_note
 
@@ -132,7 +133,10 @@ def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) ->
     notes = (*sequence_notes(path, files), *inspection.result().notes)
     ratio = ffmpeg_decode.pixel_aspect(files[0])
     return replace(
-        inspection.result(), sample_aspect_ratio=ratio, notes=notes, damage=tuple(damage)
+        inspection.result(),
+        sample_aspect_ratio=1 / ratio if inspection.turns % 2 else ratio,
+        notes=notes,
+        damage=tuple(damage),
     )
 
 
@@ -156,17 +160,18 @@ def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -
             properties.color,
             primaries=context.color_primaries,
             transfer=context.color_trc,
-            chroma_location=_coded_location(location, inspection.first.format.name),
+            chroma_location=turned_location(
+                _coded_location(location, inspection.first.format.name), inspection.turns
+            ),
         )
         rate, rate_notes = _stream_rate(video, log)
+        ratio = video.stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
         is_whole = n_wanted is None
         return replace(
             properties,
             color=color,
             frame_rate=rate,
-            sample_aspect_ratio=video.stream.sample_aspect_ratio
-            or context.sample_aspect_ratio
-            or Fraction(1),
+            sample_aspect_ratio=1 / ratio if inspection.turns % 2 else ratio,
             notes=(*video.notes, *properties.notes, *rate_notes),
             damage=(
                 *_damage_notes(log),
@@ -256,6 +261,19 @@ class _Inspection:
         self._n_interlaced = 0
 
     @property
+    def turns(self) -> int:
+        """Quarter turns that the first frame is given."""
+        return self._turns(self.first)
+
+    def _turns(self, frame: VideoFrame) -> int:
+        return wished_turns(frame.rotation, autorotate=self._options.autorotate)
+
+    def _size(self, frame: VideoFrame) -> tuple[int, int]:
+        """Return width and height of a frame as it is coded."""
+        size = (frame.width, frame.height)
+        return size[::-1] if self._turns(frame) % 2 else size
+
+    @property
     def first(self) -> VideoFrame:
         assert self._first is not None
         return self._first
@@ -269,7 +287,7 @@ class _Inspection:
         self.n_frames += 1
         label = f"{self._name}: frame {self.n_frames}"
         self._first = first = frame if self._first is None else self._first
-        _check_frame(frame, first, label)
+        _check_frame(frame, self._size(frame), self._size(first), label)
         if not self._layout and layout_of(frame) != layout_of(first):
             raise VideoError(f"{label} is {frame.format.name}, the first is {first.format.name}")
         if frame.interlaced_frame and not self._options.force_progressive:
@@ -290,8 +308,7 @@ class _Inspection:
                 f"interlaced frames, coded as they are without deinterlacing: {self._n_interlaced}"
             )
         return SourceProperties(
-            first.width,
-            first.height,
+            *self._size(first),
             self.n_frames,
             layout,
             color_tags(first, layout),
@@ -299,10 +316,12 @@ class _Inspection:
         )
 
 
-def _check_frame(frame: VideoFrame, first: VideoFrame, label: str) -> None:
-    if (frame.width, frame.height) != (first.width, first.height):
+def _check_frame(
+    frame: VideoFrame, size: tuple[int, int], first_size: tuple[int, int], label: str
+) -> None:
+    if size != first_size:
         raise VideoError(
-            f"{label} is {frame.width}x{frame.height}, the first is {first.width}x{first.height}"
+            f"{label} is {size[0]}x{size[1]}, the first is {first_size[0]}x{first_size[1]}"
         )
     bits = max(component.bits for component in frame.format.components)
     if bits > 8:
@@ -315,8 +334,13 @@ def _frame_notes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> I
     name = frame.format.name
     if has_alpha(frame) and alpha_plane(frame) is not None:
         yield transparency_note(options)
-    if frame.rotation:
-        yield f"the display rotation of {frame.rotation} degrees is not applied"
+    if wished_turns(frame.rotation, autorotate=options.autorotate):
+        yield f"frames are turned by their display rotation of {frame.rotation} degrees"
+    elif frame.rotation:
+        yield (
+            f"the display rotation of {frame.rotation} degrees is not applied; --autorotate turns"
+            " the frames"
+        )
     if layout == "rgb":
         if name not in SAME_RGB:
             yield f"{name} converted to RGB"

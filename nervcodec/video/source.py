@@ -32,6 +32,7 @@ class SourceOptions:
         background: R, G and B, 0 to 255, that lie under transparent pixels.
         force_progressive: code interlaced frames as if they were progressive, else they are
             refused.
+        autorotate: turn frames as their display rotation says, else they are coded as they lie.
         strict: refuse a source that is damaged or shorter than it promises.
         salvage: leave out frames that cannot be decoded, and take a source that is cut short.
     """
@@ -40,6 +41,7 @@ class SourceOptions:
     video_stream: int | None = None
     background: Color = BLACK
     force_progressive: bool = False
+    autorotate: bool = False
     strict: bool = False
     salvage: bool = False
 
