@@ -264,7 +264,7 @@ def from_toml(path: Path, n_points: int) -> Adapter:
             that makes no sense.
     """
     try:
-        table = _load_toml(path)
+        table = load_toml(path)
         commands = {
             name: tuple(shlex.split(str(table.get(name, ""))))
             for name in ("encode", "decode", "version")
@@ -305,7 +305,12 @@ def from_toml(path: Path, n_points: int) -> Adapter:
     )
 
 
-def _load_toml(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no TOML.
+    """
     if sys.version_info >= (3, 11):
         import tomllib
     else:

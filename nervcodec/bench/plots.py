@@ -110,7 +110,7 @@ def growth(points: Sequence[Mapping[str, Any]]) -> str:
     """Seconds of a step against pixels, frames and width, side by side, a curve for each network.
 
     Args:
-        points: bin/growth.py's, with part, network, x and seconds.
+        points: each with part, network, x and seconds.
     """
     networks = list(dict.fromkeys(str(point["network"]) for point in points))
     parts = list(dict.fromkeys(str(point["part"]) for point in points))

@@ -34,7 +34,7 @@ from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.util.text import aligned
 
-SCHEMA = "nervcodec.floor/1"
+SCHEMA = "nervcodec.roofline/1"
 CASES = ("paper-xs@1280x720", "medium@640x360")
 _N_FRAMES = 132  # what networks are sized for, as long as bunny
 _LEAST_COPY, _MOST_COPY = 1 << 20, 256 << 20  # bytes of the buffer that is copied
@@ -154,14 +154,14 @@ def parsed_case(text: str) -> tuple[str, VideoFormat]:
     return preset, VideoFormat(int(width), int(height), Fraction(25), _N_FRAMES)
 
 
-def measure_floor(
+def measure_roofline(
     cases: tuple[str, ...] = CASES,
     device: str = "cpu",
     precision: str = "auto",
     command: str = "",
     on_progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> dict[str, Any]:
-    """Least and measured time of steps and frames; schema nervcodec.floor/1 (docs/performance.md).
+    """Return least and measured time of steps and frames; schema nervcodec.roofline/1.
 
     Args:
         cases: networks, PRESET@WIDTHxHEIGHT each, sized for 132 frames.

@@ -14,7 +14,7 @@ from shell import Shell, write_clip
 
 from nervcodec.bench import roofline as floor
 from nervcodec.bench import speed
-from nervcodec.bench.roofline import Work, floor_text, measure_floor, parsed_case
+from nervcodec.bench.roofline import Work, floor_text, measure_roofline, parsed_case
 from nervcodec.bench.speed import Settings, compare_speed, speed_text
 from nervcodec.bench.stepping import RECIPES
 from nervcodec.errors import ConfigError, FitError, VideoError
@@ -252,9 +252,9 @@ def test_a_floor_has_steps_and_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for name, value in {"_MEASURE_S": 0, "_STEPS_S": 0, "_SIDES": {"cpu": (16,)}}.items():
         monkeypatch.setattr(floor, name, value)
-    results = measure_floor(("medium@16x12", "small-nervpp@16x12"), precision="float32")
+    results = measure_roofline(("medium@16x12", "small-nervpp@16x12"), precision="float32")
     works = results["works"]
-    assert results["schema"] == "nervcodec.floor/1"
+    assert results["schema"] == "nervcodec.roofline/1"
     assert list(results["ceilings"]) == ["float32", "bfloat16"]
     assert [(work["case"], work["what"], work["batch"]) for work in works] == [
         (case, what, batch)
