@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from nervcodec.bench.datasets import write_pattern
 from nervcodec.bench.derived import Row
+from nervcodec.bench.place import Options, Place
 from nervcodec.bench.process import Run, run_timed
 from nervcodec.bench.scaling import parse_size, preset_of
 from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
@@ -65,21 +64,21 @@ def _random_symbols(model: ModelConfig, n_frames: int) -> list[Coded]:
     return coded
 
 
-def measure_decode(options: Mapping[str, Any], stem: Path, device: str, n_threads: int) -> Row:
+def measure_decode(options: Options, place: Place, stem: Path) -> list[Row]:
     """Decode a file of random parameters three times; times are medians, memory is the most."""
     size = options.get("size", "640x360")
     form = VideoFormat(*parse_size(size), _RATE, options["frames"])
     path = stem.with_suffix(".nvpp")
     model = random_file(path, options["preset"], options.get("crf"), form)
-    command = ["decode", "--json", "--max-memory", "16", "--device", device]
+    command = ["decode", "--json", "--max-memory", "16", "--device", place.device]
     runs = [
-        _quiet([*_OURS, *command, "--threads", str(n_threads), str(path), "-"])
+        _quiet([*_OURS, *command, "--threads", str(place.n_threads), str(path), "-"])
         for _ in range(_N_RUNS)
     ]
     path.unlink()
     peak = max(run.peak_bytes for run in runs)
     estimate = tensors.decode_memory_bytes(model, (form.n_frames,))
-    return {
+    facts: Row = {
         "kmac_per_pixel": tensors.kmac_per_pixel(model),
         "frames_per_s": form.n_frames / statistics.median(run.said["seconds"] for run in runs),
         "process_s": statistics.median(run.seconds for run in runs),
@@ -87,9 +86,10 @@ def measure_decode(options: Mapping[str, Any], stem: Path, device: str, n_thread
         "estimate_mib": estimate / 2**20,
         "peak_of_estimate": peak / estimate,
     }
+    return [facts]
 
 
-def measure_startup(options: Mapping[str, Any], stem: Path, device: str, n_threads: int) -> Row:
+def measure_startup(options: Options, place: Place, stem: Path) -> list[Row]:
     """Time a short command, `FILE` in its arguments being a small file; medians of `repeats`."""
     path = stem.with_suffix(".nvpp")
     random_file(path, "medium", 30.0, VideoFormat(64, 48, _RATE, 1))
@@ -104,22 +104,22 @@ def measure_startup(options: Mapping[str, Any], stem: Path, device: str, n_threa
         over_torch = seconds - torch_s
     path.unlink()
     shown = " ".join(["nervcodec", *options["arguments"]])
-    return {"command": f"`{shown}`", "seconds": seconds, "over_torch_s": over_torch}
+    return [{"command": f"`{shown}`", "seconds": seconds, "over_torch_s": over_torch}]
 
 
-def measure_memory(options: Mapping[str, Any], stem: Path, device: str, n_threads: int) -> Row:
+def measure_memory(options: Options, place: Place, stem: Path) -> list[Row]:
     """Return the peak memory of encoding and decoding a made-up clip, fitted for one epoch."""
     clip = stem.with_suffix(".y4m")
     coded = stem.with_suffix(".nvpp")
     size = parse_size(options.get("size", "1280x720"))
     write_pattern(clip, VideoFormat(*size, _RATE, options["frames"]))
     segment_frames = str(options.get("segment_frames", 5))
-    threads = ["--device", device, "--threads", str(n_threads)]
+    threads = ["--device", place.device, "--threads", str(place.n_threads)]
     fit = ["--segment-frames", segment_frames, "--epochs", "1", "--restart"]
     encoding = _quiet([*_OURS, "encode", "-y", *fit, *threads, str(clip), str(coded)])
     decoding = _quiet([*_OURS, "decode", *threads, str(coded), "-"])
     clip.unlink()
-    return {"encode_mib": encoding.peak_bytes / 2**20, "decode_mib": decoding.peak_bytes / 2**20}
+    return [{"encode_mib": encoding.peak_bytes / 2**20, "decode_mib": decoding.peak_bytes / 2**20}]
 
 
 def _quiet(command: list[str]) -> Run:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nervcodec.bench.bdrate import Delta, Point, choose_anchor, deltas
+from nervcodec.bench.bdrate import Delta, Method, Point, choose_anchor, deltas
 from nervcodec.bench.plots import Results, overview, psnr_by_frame, rate_distortion, rate_time
 from nervcodec.bench.runner import SCHEMA
 from nervcodec.errors import BackendError, ConfigError
@@ -136,7 +136,9 @@ def _deltas_table(differences: Sequence[Delta]) -> Table:
     ], rows
 
 
-def _both(by_method: Mapping[str, float] | None, reason: str | None, form: str, unit: str) -> str:
+def _both(
+    by_method: Mapping[Method, float] | None, reason: str | None, form: str, unit: str
+) -> str:
     if by_method is None:
         return str(reason)
     return f"{by_method['pchip']:{form}} {unit} ({by_method['akima']:{form}} {unit})"

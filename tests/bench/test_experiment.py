@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
-from nervcodec.bench import experiment, measurements
+from nervcodec.bench import experiment
 from nervcodec.bench.datasets import write_pattern
-from nervcodec.bench.experiment import Case, Experiment, load_experiment, main, run
-from nervcodec.bench.measurements import MEASUREMENTS, Measurement, Options, Place
+from nervcodec.bench.encodes import measure_encode
+from nervcodec.bench.experiment import main, run
+from nervcodec.bench.experiment_file import Case, Experiment, load_experiment
+from nervcodec.bench.measurements import MEASUREMENTS, Measurement
+from nervcodec.bench.place import Options, Place
 from nervcodec.bench.result_tables import FIELDS, render
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
@@ -299,7 +302,7 @@ def test_changes_of_the_network(tmp_path: Path) -> None:
         ({"fit": {"colour": 1}}, "network or fit: .*colour.*; legal: fields that they have"),
     ):
         with pytest.raises(ConfigError, match=message):
-            measurements.measure_encode({"clip": "a.y4m", **options}, place, tmp_path / "x")
+            measure_encode({"clip": "a.y4m", **options}, place, tmp_path / "x")
 
 
 @pytest.mark.slow
