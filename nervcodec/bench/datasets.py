@@ -162,7 +162,7 @@ def make_video(path: Path, recipe: Mapping[str, Any], source: Callable[[str], Pa
             the size of the first one (top left); and perhaps `crop`, width and height.
         source: gives the path of a clip.
     Raises:
-        ConfigError: there are no scenes.
+        ConfigError: there are no scenes, or a clip is shorter than its scene.
     """
     scenes: Sequence[tuple[str, int, int]] = recipe.get("scenes", ())
     if not scenes:
@@ -174,6 +174,10 @@ def make_video(path: Path, recipe: Mapping[str, Any], source: Callable[[str], Pa
     with open_writer(path, form, overwrite=True) as writer:
         for clip, first, length in scenes:
             whole, _ = probe(source(clip))
+            if first + length > whole.n_frames:
+                raise ConfigError(
+                    f"scene is {clip!r}, {first}, {length}; legal: frames up to {whole.n_frames}"
+                )
             frames = next(read_groups(source(clip), whole, [first + length]))[first:]
             writer.write(_top_left(frames, width, height))
 

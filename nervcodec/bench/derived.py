@@ -77,10 +77,10 @@ def spread(rows: Sequence[Row], group: Sequence[str], keys: Sequence[str]) -> li
     for row in rows:
         lines.setdefault(tuple(row.get(key) for key in group), []).append(row)
     spreads = []
-    for names, own in lines.items():
+    for names, members in lines.items():
         line: Row = dict(zip(group, names, strict=True))
         for key in keys:
-            values = [_number(row[key]) for row in own]
+            values = [_number(row[key]) for row in members]
             line[f"least {key}"] = min(values)
             line[f"greatest {key}"] = max(values)
             line[f"mean {key}"] = statistics.fmean(values)
@@ -132,12 +132,12 @@ def beside_recipe(rows: Sequence[Row], within_db: float = 1.0) -> list[Row]:
     """
     lines: list[Row] = []
     for recipe in (row for row in rows if row["role"] == "recipe"):
-        own = [row for row in rows if row["clip"] == recipe["clip"]]
+        of_clip = [row for row in rows if row["clip"] == recipe["clip"]]
         db = _number(recipe["rgb_db"])
-        curve = [_point(row, "bytes", "rgb_db") for row in own if row["role"] == "curve"]
+        curve = [_point(row, "bytes", "rgb_db") for row in of_clip if row["role"] == "curve"]
         at_db = bytes_at([point for point in curve if point], db)
         ours: list[Row] = [] if at_db is None else [{"ours": "between two crf", "at_db": at_db}]
-        for row in own:
+        for row in of_clip:
             point = _point(row, "bytes", "rgb_db")
             if row["role"] == "point" and point and abs(db - point[1]) <= within_db:
                 same = {"ours": row["options"], "bytes": row["bytes"], "rgb_db": row["rgb_db"]}

@@ -71,7 +71,7 @@ def _changed(plan: EncodePlan, options: Options) -> EncodePlan:
         ConfigError: there is no such change, way with shots, or field.
     """
     change = options.get("change", "none")
-    shots = options.get("shots", "found")
+    shots = options.get("shots", "cuts")
     for name, value, legal in (("change", change, CHANGES), ("shots", shots, SHOTS)):
         if value not in legal:
             raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
@@ -119,7 +119,7 @@ CHANGES: Mapping[str, Callable[[ModelConfig], ModelConfig]] = {
 }
 # What an encode makes of the scene cuts that it finds.
 SHOTS: Mapping[str, Callable[[EncodePlan], EncodePlan]] = {
-    "found": lambda plan: plan,
+    "cuts": lambda plan: plan,
     "one": lambda plan: replace(plan, segments=((plan.format.n_frames,),)),
     "segments": lambda plan: replace(plan, segments=tuple((n,) for n in plan.segments[0])),
 }
@@ -179,6 +179,8 @@ def encode_facts(report: EncodeReport, options: Options) -> Row:
 def _as_options(options: Options) -> str:
     """Return the options as the command line would have them."""
     shown = {k: v for k, v in options.items() if k not in ("clip", "name", "role")}
+    if "time_budget_s" in shown:
+        shown["time_budget"] = f"{shown.pop('time_budget_s')}s"
     return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in shown.items())
 
 

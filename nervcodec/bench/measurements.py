@@ -97,8 +97,15 @@ def measure_bench(options: Options, place: Place, stem: Path) -> list[Row]:
     by_stem = {clip.name: name for clip, name in zip(clips, names, strict=True)}
     return [
         *({**flat(point), "kind": "point", "clip": by_stem[point["clip"]]} for point in points),
-        *({**flat(delta), "kind": "delta", "clip": by_stem[delta["clip"]]} for delta in deltas),
+        *({**_delta_facts(delta), "clip": by_stem[delta["clip"]]} for delta in deltas),
     ]
+
+
+def _delta_facts(delta: Mapping[str, Any]) -> Row:
+    """Return what separates a curve from the anchor's, bytes at equal PSNR in % of its."""
+    ratio = delta["bytes_ratio"]
+    percent = None if ratio is None else 100 * ratio
+    return {**flat(delta), "kind": "delta", "bytes_percent": percent}
 
 
 def flat(entry: Mapping[str, Any], prefix: str = "") -> Row:

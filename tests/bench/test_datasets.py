@@ -158,6 +158,16 @@ def test_a_video_of_nothing(tmp_path: Path) -> None:
         make_video(tmp_path / "out.y4m", {"crop": [1, 1]}, Path)
 
 
+def test_a_scene_longer_than_its_clip(tmp_path: Path) -> None:
+    """A scene that goes beyond the end of its clip is refused, and nothing is written."""
+    pattern(tmp_path / "one.y4m", 32, 24, 3)
+    with pytest.raises(ConfigError, match="scene is 'one', 1, 3; legal: frames up to 3"):
+        make_video(
+            tmp_path / "out.y4m", {"scenes": [["one", 1, 3]]}, lambda _: tmp_path / "one.y4m"
+        )
+    assert not (tmp_path / "out.y4m").exists()
+
+
 def test_bunny_is_made_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sample is the mean of its square, rounded half up."""
     large = pattern(tmp_path / "large.y4m", 32, 24, 2)

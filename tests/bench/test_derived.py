@@ -38,16 +38,16 @@ def test_pivot() -> None:
 
 def test_shares() -> None:
     """Half the bytes at the same PSNR are 50 %; a decibel less makes them dearer by the slope."""
-    rows = [point("a", 1000, 30, shots="one"), point("a", 500, 30, shots="found")]
-    assert shares(rows, ["clip"], "shots", "found")[0]["one share"] == pytest.approx(50)
+    rows = [point("a", 1000, 30, shots="one"), point("a", 500, 30, shots="cuts")]
+    assert shares(rows, ["clip"], "shots", "cuts")[0]["one share"] == pytest.approx(50)
     rows[1]["rgb_db"] = 29
-    share = shares(rows, ["clip"], "shots", "found")[0]["one share"]
+    share = shares(rows, ["clip"], "shots", "cuts")[0]["one share"]
     assert share == pytest.approx(50 * math.exp(NATS_PER_DB))
 
 
 def test_shares_of_a_case_alone() -> None:
     """A case without the others has no share of their bytes."""
-    (row,) = shares([point("a", 1000, 30, shots="one")], ["clip"], "shots", "found")
+    (row,) = shares([point("a", 1000, 30, shots="one")], ["clip"], "shots", "cuts")
     assert "one share" not in row
 
 

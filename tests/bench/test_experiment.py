@@ -298,7 +298,7 @@ def test_changes_of_the_network(tmp_path: Path) -> None:
     place = Place(tmp_path, tmp_path)
     for options, message in (
         ({"change": "more"}, "change is 'more'; legal: none, still grids"),
-        ({"shots": "many"}, "shots is 'many'; legal: found, one, segments"),
+        ({"shots": "many"}, "shots is 'many'; legal: cuts, one, segments"),
         ({"fit": {"colour": 1}}, "network or fit: .*colour.*; legal: fields that they have"),
     ):
         with pytest.raises(ConfigError, match=message):
