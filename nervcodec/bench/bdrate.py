@@ -124,12 +124,14 @@ def deltas(points: Sequence[Point], anchor: str, planes: Sequence[Plane] = PLANE
 
 
 def _curve(points: Sequence[Point], plane: Plane) -> _Curve:
+    """Return the curve of points that are in rising order of bytes."""
     return _Curve(
         tuple(point["bytes"] for point in points), tuple(point["psnr"][plane] for point in points)
     )
 
 
 def _delta(names: tuple[str, str, str, Plane], curve: _Curve, anchor: _Curve) -> Delta:
+    """Return a curve's distance from the anchor's, named by clip, label, anchor and plane."""
     package = bjontegaard()
     rate_reason = _why_undefined(curve, anchor, curve.psnr, anchor.psnr)
     psnr_reason = _why_undefined(curve, anchor, curve.log_bytes, anchor.log_bytes)

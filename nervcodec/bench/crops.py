@@ -53,43 +53,54 @@ def make_crops(
         "worst": int(by_frame.argmin()),
         "median": int(by_frame.argsort(kind="stable")[len(by_frame) // 2]),
     }
-    pictures = [_rgb_frames(source, form, form.color, list(numbers.values()))]
+    frames = [_rgb_frames(source, form, form.color, list(numbers.values()))]
     for point in chosen:
         with TemporaryDirectory(dir=folder, prefix="bench-") as temporary:
             decoded = decode(point, Path(temporary))
             decoded_form = replace(probe(decoded)[0], n_frames=form.n_frames)
-            pictures.append(_rgb_frames(decoded, decoded_form, form.color, list(numbers.values())))
-    crops = []
-    for k, (which, number) in enumerate(numbers.items()):
-        box = worst_box(pictures[0][k], pictures[1][k])
-        images = [
-            _image(folder, f"{name}-{which}-source", pictures[0][k], box, {"label": "source"})
-        ]
-        for point, frames in zip(chosen, pictures[1:], strict=True):
-            facts = {
-                "label": point["label"],
-                "setting": point["setting"],
-                "bytes": point["bytes"],
-                "psnr_rgb": point["per_frame"]["psnr_rgb"][number],
-            }
-            images.append(
-                _image(folder, f"{name}-{which}-{_slug(point['label'])}", frames[k], box, facts)
-            )
-        note = (
-            f"{which} frame of {chosen[0]['label']}, {chosen[0]['setting']}; the others at the"
+            frames.append(_rgb_frames(decoded, decoded_form, form.color, list(numbers.values())))
+    return [
+        _crop(folder, name, which, number, chosen, [each[k] for each in frames])
+        for k, (which, number) in enumerate(numbers.items())
+    ]
+
+
+def _crop(
+    folder: Path,
+    clip: str,
+    which: str,
+    number: int,
+    points: Sequence[Point],
+    frames: Sequence[Frames],
+) -> dict[str, Any]:
+    """Write the pictures of one cut-out; return its entry for the report.
+
+    Args:
+        which: what the frame of this number is, 'worst' or 'median'.
+        frames: RGB, the source's and each point's.
+    """
+    box = worst_box(frames[0], frames[1])
+    images = [_image(folder, f"{clip}-{which}-source", frames[0], box, {"label": "source"})]
+    for point, frame in zip(points, frames[1:], strict=True):
+        facts = {
+            "label": point["label"],
+            "setting": point["setting"],
+            "bytes": point["bytes"],
+            "psnr_rgb": point["per_frame"]["psnr_rgb"][number],
+        }
+        file = f"{clip}-{which}-{_slug(point['label'])}"
+        images.append(_image(folder, file, frame, box, facts))
+    return {
+        "clip": clip,
+        "which": which,
+        "frame": number,
+        "box": list(box),
+        "note": (
+            f"{which} frame of {points[0]['label']}, {points[0]['setting']}; the others at the"
             " nearest size"
-        )
-        crops.append(
-            {
-                "clip": name,
-                "which": which,
-                "frame": number,
-                "box": list(box),
-                "note": note,
-                "images": images,
-            }
-        )
-    return crops
+        ),
+        "images": images,
+    }
 
 
 def nearest_points(points: Sequence[Point]) -> list[Point]:

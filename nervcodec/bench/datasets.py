@@ -101,6 +101,7 @@ def suite_clips(name: str, folder: Path | None) -> list[Path]:
 
 
 def _first(name: str, files_there: Sequence[Path]) -> Path | None:
+    """Return the first of the files whose name begins with a clip's."""
     # UVG's page says ReadySteadyGo, its files ReadySetGo.
     names = (name.lower(), name.lower().replace("steady", "set"))
     return next((path for path in files_there if path.name.lower().startswith(names)), None)

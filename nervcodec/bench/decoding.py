@@ -51,6 +51,7 @@ def random_file(path: Path, preset: str, crf: float | None, form: VideoFormat) -
 
 
 def _random_symbols(model: ModelConfig, n_frames: int) -> list[Coded]:
+    """Return the symbols of random parameters, coded as a fit's are."""
     network = Network(model, (n_frames,), torch.device("cpu"))
     values = initial_parameters(network, torch.Generator().manual_seed(0)).numpy()
     code = code_from_step(_STEP)

@@ -175,6 +175,7 @@ def _point(row: Row, n_bytes: str, db: str) -> tuple[float, float] | None:
 
 
 def _number(value: Cell) -> float:
+    """Return a cell that is a number."""
     assert isinstance(value, int | float), value
     return float(value)
 

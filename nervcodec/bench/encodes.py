@@ -107,6 +107,7 @@ def _slow_stem_grids(model: ModelConfig) -> ModelConfig:
 
 
 def _without(part: str) -> Callable[[ModelConfig], ModelConfig]:
+    """Return a change that leaves a part of all blocks out."""
     return lambda model: replace(model, parts=tuple(p for p in model.parts if p != part))
 
 

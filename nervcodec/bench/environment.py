@@ -57,6 +57,7 @@ def machine() -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
+    """Return the processor's name, as far as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -68,6 +69,7 @@ def _cpu_name() -> str:
 
 
 def _gpu_name() -> str | None:
+    """Return the name of the GPU that torch sees, if it sees one."""
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None

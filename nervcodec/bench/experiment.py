@@ -187,11 +187,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list_experiments(folder: Path) -> None:
+    """Print names and titles of a folder's experiments."""
     for path in sorted(folder.glob("*.toml")):
         print(f"{path.stem:<12} {load_experiment(path).title}")
 
 
 def _main(options: argparse.Namespace) -> None:
+    """List or run the experiment that the command line names."""
     experiment = load_experiment(options.folder / f"{options.name}.toml")
     if options.only:
         experiment = experiment.only(options.only.split(","))

@@ -105,6 +105,7 @@ class Experiment:
 
 
 def _matches(name: str, pattern: str) -> bool:
+    """Return whether a pattern stands for a case, or for what its name begins with."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}/*")
 
 
@@ -136,6 +137,7 @@ def load_experiment(path: Path) -> Experiment:
 
 
 def _tables(entries: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """Yield the tables, in their order."""
     cases: dict[str, tuple[Case, ...]] = {}
     for entry in entries:
         _check_keys("keys of a table", entry, _TABLE_KEYS, {"name", "title", "columns"})

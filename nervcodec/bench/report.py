@@ -47,6 +47,7 @@ def write_report(folder: Path, anchor: str | None = None) -> Path:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    """Return results; raise ConfigError for what is none."""
     try:
         results = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -70,10 +71,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _anchor(results: Results, anchor: str | None) -> str:
+    """Return the label that others are compared with."""
     return choose_anchor({point["label"]: point["codec"] for point in results["points"]}, anchor)
 
 
 def _of(clip: Mapping[str, Any], points: Sequence[Point]) -> list[Point]:
+    """Return the points of a clip."""
     return [point for point in points if point["clip"] == clip["name"]]
 
 
@@ -112,10 +115,12 @@ def _points_table(points: Sequence[Point]) -> Table:
 
 
 def _figure(value: Any, form: str) -> str:
+    """Return a figure as text, a dash where there is none."""
     return _NONE if value is None else format(value, form)
 
 
 def _deltas_table(differences: Sequence[Delta]) -> Table:
+    """Return a row for each curve and plane."""
     names = {"rgb": "RGB", "y": "Y"}
     rows = [
         [
@@ -145,6 +150,7 @@ def _both(
 
 
 def _ratio(delta: Delta) -> str:
+    """Return bytes at equal PSNR, or why there are none."""
     if delta.bytes_ratio is None:
         return str(delta.bytes_ratio_reason)
     return f"{100 * delta.bytes_ratio:.1f} % at {delta.equal_psnr:.2f} dB"
@@ -221,6 +227,7 @@ def _caption(image: Mapping[str, Any]) -> str:
 
 
 def _base64(path: Path) -> str:
+    """Return a picture as base64; raise ConfigError where it cannot be read."""
     try:
         return base64.b64encode(path.read_bytes()).decode("ascii")
     except OSError as error:

@@ -268,6 +268,8 @@ class Bench:
         return {**figures, **quality, "machine": machine(), "file": coded.name}
 
     def _crops(self, clip: Clip, points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the cut-outs of a clip, whose points are decoded once more."""
+
         def decode(point: Mapping[str, Any], folder: Path) -> Path:
             adapter, setting = next(
                 (adapter, setting)
