@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -22,7 +23,8 @@ from nervcodec.bench.result_tables import FIELDS, render
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
 
-EXPERIMENTS = sorted((Path(__file__).parents[2] / "bin" / "experiments").glob("*.toml"))
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted((ROOT / "bin" / "experiments").glob("*.toml"))
 SMALL = """
 title = "Small"
 
@@ -111,8 +113,19 @@ def test_all_that_was_measured_is_there() -> None:
     """The experiments of the older scripts are there."""
     names = {path.stem for path in EXPERIMENTS}
     assert names == {
-        "ablation", "beside", "cuts", "decoding", "figures", "goals", "growth", "rd",
+        "ablation", "beside", "cuts", "decoding", "figures", "goals", "gpu", "growth", "rd",
     }  # fmt: skip
+
+
+def test_results_name_experiments_that_exist() -> None:
+    """Every experiment that a table of docs/results gives as its command is there, and its table."""
+    for path in (ROOT / "docs" / "results" / "data").glob("*.json"):
+        content = json.loads(path.read_text("utf-8"))
+        named = re.match(r"bin/experiment (\w+)", content["command"])
+        if named:
+            loaded = load_experiment(ROOT / "bin" / "experiments" / f"{named[1]}.toml")
+            tables = {table.name for table in loaded.tables}
+            assert set(re.findall(r"Table: ([\w-]+)", " ".join(content["notes"]))) <= tables
 
 
 def test_every_combination_is_a_case(tmp_path: Path) -> None:
