@@ -1,10 +1,9 @@
-"""What the benchmark can run: an encode and a decode command with the settings that make its rates
-(docs/usage.md).
+"""What the benchmark can run: an encode and a decode command with the settings that make its rates.
 
-nervcodec's own presets and FFmpeg's encoders are built in; others come from TOML files. A command
-is a list of arguments with placeholders: {input} the clip, {output} the coded file, {decoded} what
-decoding must write (.y4m, or a folder of PNG where its name ends in /), {setting}, {frames},
-{width}, {height}, {rate} and {threads}.
+nervcodec's own presets and FFmpeg's encoders are built in; others come from TOML files
+(docs/guide/benchmarking.md). A command is a list of arguments with placeholders: {input} the clip,
+{output} the coded file, {decoded} what decoding must write (.y4m, or a folder of PNG where its name
+ends in /), {setting}, {frames}, {width}, {height}, {rate} and {threads}.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nervcodec import __version__
 from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL
@@ -27,6 +26,8 @@ from nervcodec.errors import ConfigError
 from nervcodec.video.ffmpeg_decode import FFMPEG_VERSION
 
 BUILT_IN = ("nervcodec", *CONVENTIONAL)
+Counted = Literal["whole file", "elementary stream"]
+_PAPER = "paper"  # the variant whose settings are the presets paper-xs to paper-l
 _PAPER_SIZES = ("xs", "s", "m", "l")
 _CRF = (36, 24)
 _BITS = (8, 4)
@@ -34,7 +35,7 @@ _BITS = (8, 4)
 
 @dataclass(frozen=True)
 class Adapter:
-    """One codec with one preset: a curve of the plot.
+    """A codec with one preset: a curve of the plot.
 
     Attributes:
         codec, variant: 'x265', 'medium'; together the label.
@@ -57,21 +58,23 @@ class Adapter:
     setting_name: str
     suffix: str
     version: str
-    counted: str = "whole file"
+    counted: Counted = "whole file"
     decoded: str = "decoded.y4m"
     decoded_rgb: str = "decoded.y4m"
     foreign: bool = False
 
     @property
     def label(self) -> str:
+        """Return the name of its curve."""
         return f"{self.codec} {self.variant}".rstrip()
 
     def describe(self, setting: str) -> str:
+        """Return a setting as a table shows it, such as 'crf 29'."""
         return f"{self.setting_name} {setting}".lstrip()
 
 
 def evenly(ends: tuple[float, float], n_points: int) -> list[float]:
-    """n_points values from one end to the other, both included; the middle if there is but one."""
+    """Return n_points values from one end to the other; the middle if there is but one."""
     if n_points == 1:
         return [(ends[0] + ends[1]) / 2]
     return [ends[0] + (ends[1] - ends[0]) * i / (n_points - 1) for i in range(n_points)]
@@ -85,7 +88,7 @@ def chosen_adapters(
     options: Sequence[str],
     settings: Mapping[str, Sequence[str]],
 ) -> list[Adapter]:
-    """What a benchmark's options ask for.
+    """Return the adapters that a benchmark's options ask for.
 
     Args:
         codecs: built-in codecs or names of adapters from `tomls`; none: all of both.
@@ -95,20 +98,20 @@ def chosen_adapters(
     Raises:
         ConfigError: a name that stands for nothing.
     """
-    extra = [from_toml(path, n_points) for path in tomls]
-    known = list(dict.fromkeys([*BUILT_IN, *(adapter.codec for adapter in extra)]))
+    foreign = [from_toml(path, n_points) for path in tomls]
+    known = list(dict.fromkeys([*BUILT_IN, *(adapter.codec for adapter in foreign)]))
     chosen = list(dict.fromkeys(codecs or known))
     _check_names("codec is", chosen, known)
     _check_names("presets for", presets, [codec for codec in chosen if codec in BUILT_IN])
     adapters: list[Adapter] = []
     for codec in chosen:
-        own = [adapter for adapter in extra if adapter.codec == codec]
-        adapters += own or built_in(codec, presets.get(codec, ()), n_points, options)
+        from_files = [adapter for adapter in foreign if adapter.codec == codec]
+        adapters += from_files or built_in(codec, presets.get(codec, ()), n_points, options)
     return _with_settings(adapters, settings)
 
 
 def _with_settings(adapters: list[Adapter], settings: Mapping[str, Sequence[str]]) -> list[Adapter]:
-    """The adapters with the settings asked for by codec or by label."""
+    """Return the adapters with the settings asked for by codec or by label."""
     _check_names(
         "settings for",
         settings,
@@ -122,6 +125,7 @@ def _with_settings(adapters: list[Adapter], settings: Mapping[str, Sequence[str]
 
 
 def _check_names(what: str, names: Iterable[str], legal: Collection[str]) -> None:
+    """Raise ConfigError for a name that is not legal."""
     for name in names:
         if name not in legal:
             raise ConfigError(
@@ -130,13 +134,14 @@ def _check_names(what: str, names: Iterable[str], legal: Collection[str]) -> Non
 
 
 def _once(settings: Iterable[str]) -> tuple[str, ...]:
+    """Return the settings in their order, each once."""
     return tuple(dict.fromkeys(settings))
 
 
 def built_in(
     codec: str, variants: Sequence[str], n_points: int, options: Sequence[str] = ()
 ) -> list[Adapter]:
-    """The adapters of one built-in codec.
+    """Return the adapters of one built-in codec.
 
     Args:
         codec: 'nervcodec', 'x264', 'x265', 'svtav1' or 'vp9'.
@@ -149,19 +154,20 @@ def built_in(
     """
     _check_names("codec is", [codec], BUILT_IN)
     if codec == "nervcodec":
-        return [_ours(variant, n_points, options) for variant in variants or ("medium",)]
-    theirs = CONVENTIONAL[codec]
-    wanted = variants or [f"{theirs.default_preset}/{tune}" for tune in theirs.tunes]
-    return [_conventional(codec, variant, n_points) for variant in wanted]
+        return [_nervcodec(variant, n_points, options) for variant in variants or ("medium",)]
+    encoder = CONVENTIONAL[codec]
+    tuned = [f"{encoder.default_preset}/{tune}" for tune in encoder.tunes]
+    return [_conventional(codec, variant, n_points) for variant in variants or tuned]
 
 
 def _conventional(codec: str, variant: str, n_points: int) -> Adapter:
-    theirs = CONVENTIONAL[codec]
+    """Return the adapter of an encoder of FFmpeg's, over its usual range of crf."""
+    encoder = CONVENTIONAL[codec]
     preset, _, tune = variant.partition("/")
     tune = tune or "default"
-    _check_names(f"preset of {codec} is", [preset], theirs.presets)
-    _check_names(f"tuning of {codec} is", [tune], theirs.tunes)
-    options = [f"{name}={value}" for name, value in theirs.options(preset, tune).items()]
+    _check_names(f"preset of {codec} is", [preset], encoder.presets)
+    _check_names(f"tuning of {codec} is", [tune], encoder.tunes)
+    options = [f"{name}={value}" for name, value in encoder.options(preset, tune).items()]
     worker = (sys.executable, "-m", "nervcodec.bench.ffmpeg_codecs")
     return Adapter(
         codec,
@@ -178,30 +184,39 @@ def _conventional(codec: str, variant: str, n_points: int) -> Adapter:
             "{frames}",
         ),
         (*worker, "decode", "{input}", "{output}", "{decoded}", "--frames", "{frames}"),
-        _once(str(round(crf)) for crf in evenly(theirs.crf, n_points)),
+        _once(str(round(crf)) for crf in evenly(encoder.crf, n_points)),
         "crf",
-        theirs.suffix,
+        encoder.suffix,
         FFMPEG_VERSION,
         "elementary stream",
     )
 
 
-def _ours(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
-    """A preset at rising prices of a bit, or bits where it has no rate term; 'paper' and 'nerv':
-    their four sizes.
-    """
-    _check_names("preset of nervcodec is", [variant], [*PRESETS, "paper", "nerv"])
-    if variant not in PRESETS:
-        preset, name, values = variant + "-{setting}", "size", list(_PAPER_SIZES[:n_points])
-        extra: tuple[str, ...] = ()
-    elif PRESETS[variant].fit.rate_weight:
-        preset, name, extra = variant, "crf", ("--crf", "{setting}")
+@dataclass(frozen=True)
+class _Sweep:
+    """What makes the rates of a curve of ours: what the setting is, its values, the arguments."""
+
+    setting_name: str
+    values: Sequence[str]
+    arguments: tuple[str, ...]
+
+
+def _sweep(variant: str, n_points: int) -> _Sweep:
+    """Return a preset's crf, its bits where it has no rate term, or the four sizes of 'paper'."""
+    if variant == _PAPER:
+        return _Sweep("size", _PAPER_SIZES[:n_points], ("--preset", "paper-{setting}"))
+    if PRESETS[variant].fit.rate_weight:
         values = [str(round(crf)) for crf in evenly(_CRF, n_points)]
-    else:
-        preset, name, extra = variant, "bits", ("--bits", "{setting}")
-        values = [
-            str(round(bits)) for bits in (evenly(_BITS, n_points) if n_points > 1 else _BITS[:1])
-        ]
+        return _Sweep("crf", values, ("--preset", variant, "--crf", "{setting}"))
+    bits = evenly(_BITS, n_points) if n_points > 1 else _BITS[:1]
+    values = [str(round(value)) for value in bits]
+    return _Sweep("bits", values, ("--preset", variant, "--bits", "{setting}"))
+
+
+def _nervcodec(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
+    """Return the adapter of a preset of ours, or of 'paper'."""
+    _check_names("preset of nervcodec is", [variant], [*PRESETS, _PAPER])
+    sweep = _sweep(variant, n_points)
     colorspace = _colorspace(variant, options)
     command = (sys.executable, "-m", "nervcodec")
     return Adapter(
@@ -216,16 +231,14 @@ def _ours(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
             "{frames}",
             "--threads",
             "{threads}",
-            "--preset",
-            preset,
-            *extra,
+            *sweep.arguments,
             *options,
             "{input}",
             "{output}",
         ),
         (*command, "decode", "-y", "--json", "--threads", "{threads}", "{output}", "{decoded}"),
-        _once(values),
-        name,
+        _once(sweep.values),
+        sweep.setting_name,
         ".nvpp",
         f"{__version__} ({coding_digest()[:12]}), torch {version('torch')}",
         decoded="decoded/" if colorspace == "rgb" else "decoded.y4m",
@@ -234,7 +247,7 @@ def _ours(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
 
 
 def _colorspace(variant: str, options: Sequence[str]) -> str:
-    """'rgb' or 'yuv', in which the network gives the frames; 'auto': as the clip."""
+    """Return 'rgb' or 'yuv', in which the network gives the frames; 'auto': as the clip."""
     words = " ".join(options).replace("=", " ").split()
     asked = dict(zip(words, words[1:])).get("--colorspace", "auto")
     usual = "rgb" if variant not in PRESETS else PRESETS[variant].colorspace
@@ -256,15 +269,16 @@ _PLACEHOLDERS = {
 
 
 def from_toml(path: Path, n_points: int) -> Adapter:
-    """An adapter from a TOML file: name, encode, decode, settings, and perhaps variant, suffix,
-    version, setting_name.
+    """Return an adapter from a TOML file.
+
+    It has name, encode, decode, settings, and perhaps variant, suffix, version, setting_name.
 
     Raises:
         ConfigError: unreadable, a key that is missing, unknown or of the wrong type, or a command
             that makes no sense.
     """
     try:
-        table = _load_toml(path)
+        table = load_toml(path)
         commands = {
             name: tuple(shlex.split(str(table.get(name, ""))))
             for name in ("encode", "decode", "version")
@@ -305,7 +319,12 @@ def from_toml(path: Path, n_points: int) -> Adapter:
     )
 
 
-def _load_toml(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no TOML.
+    """
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -314,14 +333,14 @@ def _load_toml(path: Path) -> dict[str, Any]:
 
 
 def _spread(settings: tuple[str, ...], n_points: int) -> tuple[str, ...]:
-    """At most n_points of the settings, evenly spread."""
+    """Return at most n_points of the settings, evenly spread."""
     if len(settings) <= n_points:
         return settings
     return tuple(settings[round(i)] for i in evenly((0, len(settings) - 1), n_points))
 
 
 def _first_line(command: Sequence[str]) -> str:
-    """What a command prints first; nothing if there is no command."""
+    """Return what a command prints first; nothing if there is no command."""
     if not command:
         return ""
     try:
@@ -334,7 +353,7 @@ def _first_line(command: Sequence[str]) -> str:
 
 
 def filled(command: Iterable[str], values: Mapping[str, object]) -> list[str]:
-    """The command with its placeholders replaced, argument by argument: no shell ever sees them.
+    """Return the command with its placeholders replaced, argument by argument and without a shell.
 
     Raises:
         ConfigError: a placeholder that stands for nothing.

@@ -1,6 +1,6 @@
-"""Bjontegaard figures of a benchmark: what separates two rate-distortion curves; the only import of
-bjontegaard.
+"""Bjontegaard figures of a benchmark: what separates two rate-distortion curves.
 
+This is the only import of bjontegaard.
 A curve is the points of one label on one clip. BD-rate and BD-PSNR are means over the range that
 both curves cover. They are given only where that means something: four points a curve, bytes and
 PSNR rising together, and a common range of half the shorter curve's or more. (Half of the union of
@@ -13,13 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from nervcodec.errors import BackendError, ConfigError
 
-OURS = "nervcodec"
-METHODS = ("pchip", "akima")
-PLANES = ("y", "rgb")
+Method = Literal["pchip", "akima"]
+Plane = Literal["y", "u", "v", "yuv611", "rgb"]
+OURS = "nervcodec"  # the codec's name in results
+METHODS: tuple[Method, ...] = ("pchip", "akima")
+PLANES: tuple[Plane, ...] = ("y", "rgb")
 _USUAL_ANCHOR = "x265 medium"
 _MIN_POINTS = 4
 _MIN_OVERLAP = 0.5
@@ -27,22 +29,23 @@ Point = Mapping[str, Any]
 
 
 class _Curve(NamedTuple):
-    """Bytes in rising order, each with its PSNR."""
+    """A curve: bytes in rising order, each with its PSNR."""
 
     n_bytes: tuple[float, ...]
     psnr: tuple[float, ...]
 
     @property
     def log_bytes(self) -> tuple[float, ...]:
+        """Return log10 of the bytes."""
         return tuple(map(math.log10, self.n_bytes))
 
 
 @dataclass(frozen=True)
 class Delta:
-    """What separates a curve from the anchor on one clip.
+    """The distance of a curve from the anchor's on one clip.
 
     Attributes:
-        plane: whose PSNR the curves are of, 'y', 'u', 'v', 'yuv611' or 'rgb'.
+        plane: whose PSNR the curves are of.
         bd_rate: by METHODS, how many per cent more bytes at equal PSNR; None with the reason.
         bd_psnr: by METHODS, how many dB more at equal bytes; None with the reason.
         equal_psnr: the highest PSNR in dB that both curves reach; None if they have none in common.
@@ -52,34 +55,36 @@ class Delta:
     clip: str
     label: str
     anchor: str
-    plane: str
-    bd_rate: dict[str, float] | None
+    plane: Plane
+    bd_rate: dict[Method, float] | None
     bd_rate_reason: str | None
-    bd_psnr: dict[str, float] | None
+    bd_psnr: dict[Method, float] | None
     bd_psnr_reason: str | None
     equal_psnr: float | None
     bytes_ratio: float | None
     bytes_ratio_reason: str | None
 
     def as_json(self) -> dict[str, Any]:
+        """Return its entry in bd.json."""
         return asdict(self)
 
 
 def by_label(points: Sequence[Point], clip: str) -> dict[str, list[Point]]:
-    """The curves of a clip, each with its points by rising bytes."""
-    found: dict[str, list[Point]] = {}
+    """Return the curves of a clip, each with its points by rising bytes."""
+    curves: dict[str, list[Point]] = {}
     for point in points:
         if point["clip"] == clip:
-            found.setdefault(point["label"], []).append(point)
+            curves.setdefault(point["label"], []).append(point)
     return {
         label: sorted(curve, key=lambda point: int(point["bytes"]))
-        for label, curve in found.items()
+        for label, curve in curves.items()
     }
 
 
 def choose_anchor(codecs: Mapping[str, str], anchor: str | None = None) -> str:
-    """The label that others are compared with: the one asked for, else x265 medium, the first
-    foreign one, the first.
+    """Return the label that others are compared with.
+
+    It is the one asked for, else x265 medium, else the first foreign one, else the first.
 
     Args:
         codecs: label -> codec, in the order of the benchmark.
@@ -96,19 +101,18 @@ def choose_anchor(codecs: Mapping[str, str], anchor: str | None = None) -> str:
     )
 
 
-def deltas(points: Sequence[Point], anchor: str, planes: Sequence[str] = PLANES) -> list[Delta]:
-    """Every curve against the anchor's of its clip, by the PSNR of each plane; the anchor itself is
-    left out.
+def deltas(points: Sequence[Point], anchor: str, planes: Sequence[Plane] = PLANES) -> list[Delta]:
+    """Return every curve's distance from the anchor's of its clip, by the PSNR of each plane.
 
     Raises:
         BackendError: bjontegaard is not installed.
     """
-    found = []
+    distances = []
     for clip in dict.fromkeys(point["clip"] for point in points):
         curves = by_label(points, clip)
         for label in curves:
             if label != anchor:
-                found += [
+                distances += [
                     _delta(
                         (clip, label, anchor, plane),
                         _curve(curves[label], plane),
@@ -116,16 +120,18 @@ def deltas(points: Sequence[Point], anchor: str, planes: Sequence[str] = PLANES)
                     )
                     for plane in planes
                 ]
-    return found
+    return distances
 
 
-def _curve(points: Sequence[Point], plane: str) -> _Curve:
+def _curve(points: Sequence[Point], plane: Plane) -> _Curve:
+    """Return the curve of points that are in rising order of bytes."""
     return _Curve(
         tuple(point["bytes"] for point in points), tuple(point["psnr"][plane] for point in points)
     )
 
 
-def _delta(names: tuple[str, str, str, str], curve: _Curve, anchor: _Curve) -> Delta:
+def _delta(names: tuple[str, str, str, Plane], curve: _Curve, anchor: _Curve) -> Delta:
+    """Return a curve's distance from the anchor's, named by clip, label, anchor and plane."""
     package = bjontegaard()
     rate_reason = _why_undefined(curve, anchor, curve.psnr, anchor.psnr)
     psnr_reason = _why_undefined(curve, anchor, curve.log_bytes, anchor.log_bytes)
@@ -140,7 +146,7 @@ def _delta(names: tuple[str, str, str, str], curve: _Curve, anchor: _Curve) -> D
 
 
 def bjontegaard() -> Any:
-    """The package.
+    """Return the package.
 
     Raises:
         BackendError: it is not installed, with the line that installs it.
@@ -155,20 +161,23 @@ def bjontegaard() -> Any:
 
 
 def _why_undefined(
-    curve: _Curve, anchor: _Curve, ours: Sequence[float], theirs: Sequence[float]
+    curve: _Curve, anchor: _Curve, axis: Sequence[float], anchor_axis: Sequence[float]
 ) -> str | None:
-    """Why there is no mean over the range that both curves cover, of PSNR or of log bytes; None if
-    there is one.
+    """Return why there is no mean over the range that both curves cover; None if there is one.
+
+    Args:
+        axis, anchor_axis: what the range is of, the curves' PSNR or log bytes.
     """
     for one, whose in ((curve, ""), (anchor, " (anchor)")):
         if fault := _fault(one):
             return f"undefined: {fault}{whose}"
-    common = min(ours[-1], theirs[-1]) - max(ours[0], theirs[0])
-    share = max(common, 0) / min(ours[-1] - ours[0], theirs[-1] - theirs[0])
+    common = min(axis[-1], anchor_axis[-1]) - max(axis[0], anchor_axis[0])
+    share = max(common, 0) / min(axis[-1] - axis[0], anchor_axis[-1] - anchor_axis[0])
     return f"undefined: overlap of {int(100 * share)} %" if share < _MIN_OVERLAP else None
 
 
 def _fault(curve: _Curve) -> str | None:
+    """Return what forbids to interpolate a curve; None if nothing does."""
     n = len(curve.psnr)
     if n < _MIN_POINTS:
         return f"{n} point{'s' * (n != 1)}"
@@ -176,7 +185,8 @@ def _fault(curve: _Curve) -> str | None:
     return None if rises else "not monotone"
 
 
-def _means(measure: Callable[..., float], curve: _Curve, anchor: _Curve) -> dict[str, float]:
+def _means(measure: Callable[..., float], curve: _Curve, anchor: _Curve) -> dict[Method, float]:
+    """Return a mean difference by each method of interpolation."""
     return {
         method: float(
             measure(*anchor, *curve, method=method, require_matching_points=False, min_overlap=0)
@@ -186,7 +196,7 @@ def _means(measure: Callable[..., float], curve: _Curve, anchor: _Curve) -> dict
 
 
 def _front(curve: _Curve) -> _Curve:
-    """The curve without points that another reaches or beats with as few bytes."""
+    """Return the curve without points that another reaches or beats with as few bytes."""
     kept: list[tuple[float, float]] = []
     for n_bytes, psnr in sorted(zip(*curve), key=lambda pair: (pair[0], -pair[1])):
         if not kept or psnr > kept[-1][1]:
@@ -195,7 +205,7 @@ def _front(curve: _Curve) -> _Curve:
 
 
 def _at_equal_psnr(curve: _Curve, anchor: _Curve) -> tuple[float | None, float | None, str | None]:
-    """(the highest PSNR of both, bytes over the anchor's there, why there is none)."""
+    """Return (the highest PSNR of both, bytes over the anchor's there, why there is none)."""
     if not anchor.psnr:
         return None, None, "undefined: 0 points (anchor)"
     highest = min(curve.psnr[-1], anchor.psnr[-1])
@@ -205,8 +215,9 @@ def _at_equal_psnr(curve: _Curve, anchor: _Curve) -> tuple[float | None, float |
 
 
 def _log_bytes(curve: _Curve, psnr: float) -> float:
-    """Log bytes at a PSNR between the ends of a rising curve, by PCHIP, which is linear between two
-    points.
+    """Return log bytes at a PSNR between the ends of a rising curve, by PCHIP.
+
+    Between two points it is linear.
     """
     if len(curve.psnr) == 1:
         return curve.log_bytes[0]

@@ -1,6 +1,4 @@
-"""Pictures for the benchmark's report: one cut-out of a frame, from the source and from each codec
-at equal bytes.
-"""
+"""Pictures for the benchmark's report: a cut-out of a frame, of the source and of each codec."""
 
 from __future__ import annotations
 
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nervcodec.bench.bdrate import OURS, Point
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video.color import to_layout
@@ -24,8 +23,6 @@ from nervcodec.video.writer import open_writer
 
 _WIDTH, _HEIGHT = 160, 120
 _ANY_RATE = Fraction(25)
-_OURS = "nervcodec"
-Point = Mapping[str, Any]
 
 
 def make_crops(
@@ -36,7 +33,7 @@ def make_crops(
     decode: Callable[[Point, Path], Path],
     folder: Path,
 ) -> list[dict[str, Any]]:
-    """Writes PNG pictures into folder/crops and says what they show, as the report takes it.
+    """Write PNG pictures into folder/crops; return what they show, as the report takes it.
 
     The frames are the worst and the median one, by RGB PSNR, of the middle point (by bytes) of our
     first curve, or of the first curve if none is ours; of each other curve the point with the
@@ -56,57 +53,69 @@ def make_crops(
         "worst": int(by_frame.argmin()),
         "median": int(by_frame.argsort(kind="stable")[len(by_frame) // 2]),
     }
-    pictures = [_rgb_frames(source, form, form.color, list(numbers.values()))]
+    frames = [_rgb_frames(source, form, form.color, list(numbers.values()))]
     for point in chosen:
         with TemporaryDirectory(dir=folder, prefix="bench-") as temporary:
             decoded = decode(point, Path(temporary))
-            theirs = replace(probe(decoded)[0], n_frames=form.n_frames)
-            pictures.append(_rgb_frames(decoded, theirs, form.color, list(numbers.values())))
-    found = []
-    for k, (which, number) in enumerate(numbers.items()):
-        box = worst_box(pictures[0][k], pictures[1][k])
-        images = [
-            _image(folder, f"{name}-{which}-source", pictures[0][k], box, {"label": "source"})
-        ]
-        for point, frames in zip(chosen, pictures[1:], strict=True):
-            facts = {
-                "label": point["label"],
-                "setting": point["setting"],
-                "bytes": point["bytes"],
-                "psnr_rgb": point["per_frame"]["psnr_rgb"][number],
-            }
-            images.append(
-                _image(folder, f"{name}-{which}-{_slug(point['label'])}", frames[k], box, facts)
-            )
-        note = (
-            f"{which} frame of {chosen[0]['label']}, {chosen[0]['setting']}; the others at the"
+            decoded_form = replace(probe(decoded)[0], n_frames=form.n_frames)
+            frames.append(_rgb_frames(decoded, decoded_form, form.color, list(numbers.values())))
+    return [
+        _crop(folder, name, which, number, chosen, [each[k] for each in frames])
+        for k, (which, number) in enumerate(numbers.items())
+    ]
+
+
+def _crop(
+    folder: Path,
+    clip: str,
+    which: str,
+    number: int,
+    points: Sequence[Point],
+    frames: Sequence[Frames],
+) -> dict[str, Any]:
+    """Write the pictures of one cut-out; return its entry for the report.
+
+    Args:
+        which: what the frame of this number is, 'worst' or 'median'.
+        frames: RGB, the source's and each point's.
+    """
+    box = worst_box(frames[0], frames[1])
+    images = [_image(folder, f"{clip}-{which}-source", frames[0], box, {"label": "source"})]
+    for point, frame in zip(points, frames[1:], strict=True):
+        facts = {
+            "label": point["label"],
+            "setting": point["setting"],
+            "bytes": point["bytes"],
+            "psnr_rgb": point["per_frame"]["psnr_rgb"][number],
+        }
+        file = f"{clip}-{which}-{_slug(point['label'])}"
+        images.append(_image(folder, file, frame, box, facts))
+    return {
+        "clip": clip,
+        "which": which,
+        "frame": number,
+        "box": list(box),
+        "note": (
+            f"{which} frame of {points[0]['label']}, {points[0]['setting']}; the others at the"
             " nearest size"
-        )
-        found.append(
-            {
-                "clip": name,
-                "which": which,
-                "frame": number,
-                "box": list(box),
-                "note": note,
-                "images": images,
-            }
-        )
-    return found
+        ),
+        "images": images,
+    }
 
 
 def nearest_points(points: Sequence[Point]) -> list[Point]:
-    """The middle point of our first curve, then of each other curve the one whose size is nearest
-    to it.
+    """Return the middle point of our first curve, and of each other curve the nearest in bytes.
+
+    Where no curve is ours, the first one stands for it.
     """
     if not points:
         return []
     labels = list(dict.fromkeys(point["label"] for point in points))
-    first = next((point["label"] for point in points if point["codec"] == _OURS), labels[0])
-    ours = sorted(
+    first = next((point["label"] for point in points if point["codec"] == OURS), labels[0])
+    curve = sorted(
         (point for point in points if point["label"] == first), key=lambda point: point["bytes"]
     )
-    middle = ours[len(ours) // 2]
+    middle = curve[len(curve) // 2]
     return [
         middle,
         *(
@@ -121,8 +130,9 @@ def nearest_points(points: Sequence[Point]) -> list[Point]:
 
 
 def worst_box(source: Frames, decoded: Frames) -> tuple[int, int, int, int]:
-    """(x, y, width, height) of the 160x120 pixels (or fewer) with the largest squared error between
-    two RGB frames.
+    """Return the box (x, y, width, height) with the largest squared error between two RGB frames.
+
+    It has 160x120 pixels, or as many as the frame has.
     """
     error = sum(
         np.square(a[0].astype(np.float64) - b[0])
@@ -143,17 +153,18 @@ def worst_box(source: Frames, decoded: Frames) -> tuple[int, int, int, int]:
 def _rgb_frames(
     path: Path, form: VideoFormat, color: ColorTags, numbers: Sequence[int]
 ) -> list[Frames]:
-    wanted: dict[int, Frames] = {}
+    """Return the frames of these numbers as RGB, by the colour tags of the source."""
+    frames: dict[int, Frames] = {}
     for t, frame in enumerate(read_groups(path, form, [1] * (max(numbers) + 1))):
         if t in numbers:
-            wanted[t] = to_layout(frame, "rgb", color)
-    return [wanted[number] for number in numbers]
+            frames[t] = to_layout(frame, "rgb", color)
+    return [frames[number] for number in numbers]
 
 
 def _image(
     folder: Path, name: str, frame: Frames, box: tuple[int, int, int, int], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Writes the cut-out of an RGB frame; returns its entry for the report."""
+    """Write the cut-out of an RGB frame; return its entry for the report."""
     x, y, width, height = box
     red, green, blue = (
         np.ascontiguousarray(plane[:, y : y + height, x : x + width]) for plane in frame.planes
@@ -168,4 +179,5 @@ def _image(
 
 
 def _slug(label: str) -> str:
+    """Return a label as a part of a file's name."""
     return "".join(c if c.isalnum() or c in ".-" else "-" for c in label)

@@ -1,10 +1,11 @@
-"""x264, x265, SVT-AV1 and VP9 through FFmpeg, to compare with: a clip <-> a file that holds an
-elementary stream.
+"""x264, x265, SVT-AV1 and VP9 through FFmpeg: a clip <-> a file that holds an elementary stream.
 
 The benchmark runs it as a program, so that its time and memory are those of a process of its own:
-    python -m nervcodec.bench.ffmpeg_codecs encode x265 SOURCE OUTPUT preset=medium crf=29 [--frames
-    N] python -m nervcodec.bench.ffmpeg_codecs decode SOURCE CODED OUTPUT.y4m [--frames N]
-Both print one JSON object.
+
+    python -m nervcodec.bench.ffmpeg_codecs encode x265 SOURCE OUTPUT preset=medium crf=29
+    python -m nervcodec.bench.ffmpeg_codecs decode SOURCE CODED OUTPUT.y4m
+
+Both take --frames N and print one JSON object.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ class Conventional:
 
     @property
     def suffix(self) -> str:
+        """Return the suffix of its files."""
         return f".{ELEMENTARY[self.encoder]}"
 
     def options(self, preset: str, tune: str) -> dict[str, str]:
-        """FFmpeg's options for all but the quality."""
+        """Return FFmpeg's options for all but the quality."""
         return {self.preset_option: preset, **dict(self.always), **self.tunes[tune]}
 
 
@@ -71,9 +73,8 @@ _X26X_PRESETS = (
     "placebo",
 )
 _PSNR: Mapping[str, Mapping[str, str]] = {"default": {}, "psnr": {"tune": "psnr"}}
-_UNTUNED: Mapping[str, Mapping[str, str]] = {
-    "default": {}
-}  # PSNR is what these are tuned for unasked
+# SVT-AV1 and VP9 are tuned for PSNR unasked.
+_UNTUNED: Mapping[str, Mapping[str, str]] = {"default": {}}
 CONVENTIONAL = {
     "x264": Conventional("libx264", "preset", _X26X_PRESETS, "medium", _PSNR, (26, 35)),
     "x265": Conventional("libx265", "preset", _X26X_PRESETS, "medium", _PSNR, (26, 35)),
@@ -95,14 +96,16 @@ CONVENTIONAL = {
 def encode(
     name: str, source: Path, coded: Path, options: Mapping[str, str], n_frames: int | None = None
 ) -> tuple[int, float]:
-    """Codes the first n_frames of a source (default: all); returns (bytes of the stream, seconds
-    with reading).
+    """Encode the first n_frames of a source (None: all); return (bytes, seconds with reading).
+
+    The bytes are those of the stream.
 
     Raises:
         ConfigError: an unknown codec or option.
         VideoError: a source that cannot be read.
     """
-    codec, form = _codec(name), _format(source, n_frames)
+    codec = _codec(name)
+    form = _format(source, n_frames)
     started = time.monotonic()
     groups = (to_layout(frames, "yuv420", form.color) for frames in read_all(source, form))
     n_bytes = write_elementary(coded, groups, _as_420(form), codec.encoder, options)
@@ -110,9 +113,7 @@ def encode(
 
 
 def decode(source: Path, coded: Path, decoded: Path, n_frames: int | None = None) -> float:
-    """Decodes a file of encode() into .y4m with the size and rate of its source; returns seconds
-    with writing.
-    """
+    """Decode a file of encode() into .y4m as its source has it; return seconds with writing."""
     form = _as_420(_format(source, n_frames))
     started = time.monotonic()
     with open_writer(decoded, form, overwrite=True) as writer:
@@ -122,12 +123,14 @@ def decode(source: Path, coded: Path, decoded: Path, n_frames: int | None = None
 
 
 def _codec(name: str) -> Conventional:
+    """Return an encoder; raise ConfigError where there is none of this name."""
     if name not in CONVENTIONAL:
         raise ConfigError(f"codec is {name!r}; legal: {', '.join(CONVENTIONAL)}")
     return CONVENTIONAL[name]
 
 
 def _format(source: Path, n_frames: int | None) -> VideoFormat:
+    """Return the format of the first n_frames of a source."""
     form, _ = probe(source)
     if n_frames is not None and not 1 <= n_frames <= form.n_frames:
         raise ConfigError(
@@ -137,10 +140,12 @@ def _format(source: Path, n_frames: int | None) -> VideoFormat:
 
 
 def _as_420(form: VideoFormat) -> VideoFormat:
+    """Return the format as 4:2:0."""
     return replace(form, layout="yuv420", color=tags_420(form))
 
 
 def _options(texts: Sequence[str]) -> dict[str, str]:
+    """Return the options of texts NAME=VALUE."""
     for text in texts:
         if "=" not in text:
             raise ConfigError(f"option is {text!r}; legal: NAME=VALUE")
@@ -148,10 +153,11 @@ def _options(texts: Sequence[str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """The program; errors are one line and the exit code of docs/usage.md."""
+    """Run the program; an error is one line and its exit code (docs/reference/exit-codes.md)."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    encoder, decoder = commands.add_parser("encode"), commands.add_parser("decode")
+    encoder = commands.add_parser("encode")
+    decoder = commands.add_parser("decode")
     encoder.add_argument("codec")
     for command in (encoder, decoder):
         command.add_argument("source", type=Path)
@@ -159,22 +165,22 @@ def main() -> None:
         command.add_argument("--frames", type=int)
     encoder.add_argument("options", nargs="*", metavar="NAME=VALUE")
     decoder.add_argument("decoded", type=Path)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        if given.command == "encode":
-            n_bytes, seconds = encode(
-                given.codec, given.source, given.coded, _options(given.options), given.frames
-            )
-            print(json.dumps({"bytes": n_bytes, "encode_s": seconds}))
-        else:
-            print(
-                json.dumps(
-                    {"seconds": decode(given.source, given.coded, given.decoded, given.frames)}
-                )
-            )
+        print(json.dumps(_run(arguments)))
     except NervCodecError as error:
         print(f"nervcodec: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, float]:
+    """Encode or decode as the command line says; return what is to be printed."""
+    source, coded, n_frames = arguments.source, arguments.coded, arguments.frames
+    if arguments.command == "decode":
+        return {"seconds": decode(source, coded, arguments.decoded, n_frames)}
+    options = _options(arguments.options)
+    n_bytes, seconds = encode(arguments.codec, source, coded, options, n_frames)
+    return {"bytes": n_bytes, "encode_s": seconds}
 
 
 if __name__ == "__main__":

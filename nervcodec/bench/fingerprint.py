@@ -16,14 +16,12 @@ _NOT_CODING = ("bench", "cli")  # packages that no encode or decode runs anythin
 
 
 def coding_digest(package: Path = _PACKAGE) -> str:
-    """A hash of all our source that an encode or a decode may run: whole packages, not a list of
-    modules.
-    """
+    """Return a hash of all our source that an encode or a decode may run: whole packages."""
     return source_digest(package, _NOT_CODING)
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    """Return the SHA-256 of a file, or of the names and contents of a folder's files."""
     digest = hashlib.sha256()
     for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
         if path.is_dir():
@@ -36,16 +34,19 @@ def content_hash(path: Path) -> str:
 
 @cache
 def measuring_digest() -> str:
-    """A hash of all that figures come from but the codecs: our source, SSIM's package, the tools
-    for XPSNR and VMAF.
+    """Return a hash of all that figures come from but the codecs.
+
+    That is our source, the package of SSIM, the tools for XPSNR and VMAF.
     """
     others = [source_digest(_PACKAGE), FFMPEG_VERSION, version("pytorch-msssim"), *tools_here()]
     return hashlib.sha256(repr(others).encode()).hexdigest()
 
 
 def source_digest(folder: Path, without: Collection[str] = ()) -> str:
-    """A hash of all Python files in a folder and below it, with their names, but of some packages
-    in it.
+    """Return a hash of all Python files in a folder and below it, with their names.
+
+    Args:
+        without: packages in it that are left out.
     """
     files = sorted(
         path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in without

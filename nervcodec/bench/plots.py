@@ -1,5 +1,4 @@
-"""Plots of measurements as SVG text; the only import of matplotlib, and never of its global state
-(pyplot).
+"""Plots of measurements as SVG text: the only import of matplotlib, without its global state.
 
 Equal results give equal text: no date, fixed hashes, matplotlib's own defaults. Every id begins
 with a prefix of the plot's own, so that several of them can stand in one HTML file. A codec has a
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
 
 from nervcodec.bench.bdrate import OURS, Point, by_label
@@ -49,8 +48,9 @@ Style = dict[str, Any]
 
 
 def rate_distortion(results: Results, number: int) -> str:
-    """bpp against PSNR of RGB and of Y of the clip of this number, side by side."""
-    clip, styles = results["clips"][number], _styles(results["points"])
+    """Return bpp against PSNR of RGB and of Y of the clip of this number, side by side."""
+    clip = results["clips"][number]
+    styles = _styles(results["points"])
     return _svg(
         f"rd{number}-",
         [_rate_distortion(results, clip, styles, plane, name) for plane, name in _PLANES],
@@ -58,7 +58,7 @@ def rate_distortion(results: Results, number: int) -> str:
 
 
 def overview(results: Results) -> str:
-    """bpp against PSNR of RGB, the clips side by side."""
+    """Return bpp against PSNR of RGB, the clips side by side."""
     styles = _styles(results["points"])
     return _svg(
         "rd-",
@@ -70,8 +70,9 @@ def overview(results: Results) -> str:
 
 
 def rate_time(results: Results, number: int) -> str:
-    """Encode seconds against bpp of the clip of this number."""
-    clip, styles = results["clips"][number], _styles(results["points"])
+    """Return encode seconds against bpp of the clip of this number."""
+    clip = results["clips"][number]
+    styles = _styles(results["points"])
 
     def draw(axes: Axes) -> None:
         _label(axes, "rate and time", "encode time (s)", "bpp")
@@ -88,10 +89,9 @@ def rate_time(results: Results, number: int) -> str:
 
 
 def psnr_by_frame(results: Results, number: int) -> str:
-    """RGB PSNR of every frame of the middle point of our first curve, and of the points that are
-    nearest in bytes.
-    """
-    clip, styles = results["clips"][number], _styles(results["points"])
+    """Return RGB PSNR by frame, of the points that crops.nearest_points gives for a clip."""
+    clip = results["clips"][number]
+    styles = _styles(results["points"])
     points = nearest_points([point for point in results["points"] if point["clip"] == clip["name"]])
 
     def draw(axes: Axes) -> None:
@@ -107,10 +107,10 @@ def psnr_by_frame(results: Results, number: int) -> str:
 
 
 def growth(points: Sequence[Mapping[str, Any]]) -> str:
-    """Seconds of a step against pixels, frames and width, side by side, a curve for each network.
+    """Return seconds of a step against what grows, a curve for each network, parts side by side.
 
     Args:
-        points: bin/growth.py's, with part, network, x and seconds.
+        points: each with part, network, x and seconds.
     """
     networks = list(dict.fromkeys(str(point["network"]) for point in points))
     parts = list(dict.fromkeys(str(point["part"]) for point in points))
@@ -126,15 +126,17 @@ def growth(points: Sequence[Mapping[str, Any]]) -> str:
 def _growth(
     points: Sequence[Mapping[str, Any]], part: str, networks: Sequence[str]
 ) -> Callable[[Axes], None]:
+    """Return what draws one part."""
+
     def draw(axes: Axes) -> None:
         _label(axes, f"seconds a step and {part}", part, "s")
         _log(axes, "x")
         _log(axes, "y")
         for number, network in enumerate(networks):
-            own = [point for point in points if point["network"] == network]
+            curve = [point for point in points if point["network"] == network]
             axes.plot(
-                [point["x"] for point in own],
-                [point["seconds"] for point in own],
+                [point["x"] for point in curve],
+                [point["seconds"] for point in curve],
                 color=_COLORS[number],
                 marker=_MARKERS[number],
                 label=printable(network),
@@ -145,7 +147,7 @@ def _growth(
 
 
 def _styles(points: Sequence[Point]) -> dict[str, Style]:
-    """How to draw each label's line, whatever the clip."""
+    """Return how to draw each label's line, whatever the clip."""
     codecs: dict[str, list[str]] = {}
     for point in points:
         variants = codecs.setdefault(point["codec"], [])
@@ -154,14 +156,15 @@ def _styles(points: Sequence[Point]) -> dict[str, Style]:
     styles: dict[str, Style] = {}
     for color, (codec, labels) in enumerate(codecs.items()):
         for dash, label in enumerate(labels):
-            number, ours = len(styles), codec == OURS
+            number = len(styles)
+            is_ours = codec == OURS
             styles[label] = {
                 "color": _COLORS[color % len(_COLORS)],
                 "linestyle": _DASHES[dash % len(_DASHES)],
                 "marker": _MARKERS[number % len(_MARKERS)],
-                "markersize": 7 if ours else 5,
-                "linewidth": 3 if ours else 1.3,
-                "zorder": 3 if ours else 2,
+                "markersize": 7 if is_ours else 5,
+                "linewidth": 3 if is_ours else 1.3,
+                "zorder": 3 if is_ours else 2,
                 "label": printable(label),
                 "gid": f"curve{number}",
             }
@@ -171,6 +174,8 @@ def _styles(points: Sequence[Point]) -> dict[str, Style]:
 def _rate_distortion(
     results: Results, clip: Mapping[str, Any], styles: Mapping[str, Style], plane: str, title: str
 ) -> Callable[[Axes], None]:
+    """Return what draws the curves of a clip by the PSNR of a plane."""
+
     def draw(axes: Axes) -> None:
         _label(axes, title, "bpp", f"PSNR {'RGB' if plane == 'rgb' else plane.upper()} (dB)")
         _log(axes, "x")
@@ -187,6 +192,7 @@ def _rate_distortion(
 
 
 def _ceiling(axes: Axes, bpp: float) -> None:
+    """Draw the rate of the stream that the source was decoded from."""
     axes.axvline(bpp, color="#666666", linestyle="--", linewidth=1, gid=_CEILING)
     axes.text(
         bpp,
@@ -202,12 +208,14 @@ def _ceiling(axes: Axes, bpp: float) -> None:
 
 
 def _label(axes: Axes, title: str, x: str, y: str) -> None:
+    """Write title and axes."""
     axes.set_title(title, fontsize=10)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 
 
-def _log(axes: Axes, which: str) -> None:
+def _log(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain numbers at 1, 2 and 5."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set(**{f"{which}scale": "log"})
@@ -218,7 +226,7 @@ def _log(axes: Axes, which: str) -> None:
 
 
 def _svg(prefix: str, drawings: Sequence[Callable[[Axes], None]], width: float = _WIDTH) -> str:
-    """Axes in rows, each made by its own function, above one legend.
+    """Return axes in rows, each made by its own function, above one legend, as SVG.
 
     Raises:
         BackendError: matplotlib is not installed.
@@ -245,7 +253,7 @@ def _svg(prefix: str, drawings: Sequence[Callable[[Axes], None]], width: float =
 
 
 def _legend(figure: Figure) -> None:
-    """One entry for each label, below all axes."""
+    """Draw one entry for each label, below all axes."""
     curves: dict[str, Line2D] = {}
     for k, axes in enumerate(figure.axes):
         for line in axes.get_lines():
@@ -264,9 +272,7 @@ def _legend(figure: Figure) -> None:
 
 
 def _for_inlining(svg: str, prefix: str) -> str:
-    """The drawing alone: no declarations, no metadata, and a prefix before every id and every
-    reference to one.
-    """
+    """Return the drawing alone, with a prefix before every id and every reference to one."""
     root = ElementTree.fromstring(svg)
     for metadata in root.findall("metadata", _NAMESPACES):
         root.remove(metadata)

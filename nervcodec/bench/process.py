@@ -1,4 +1,4 @@
-"""A command in a process of its own, with its wall seconds and peak memory."""
+"""Commands in processes of their own, with their wall seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from nervcodec.errors import CommandFailed
 
 @dataclass(frozen=True)
 class Run:
-    """A finished process: wall seconds, peak resident memory, and the JSON object it printed last,
-    if any.
+    """A finished process.
+
+    Attributes:
+        seconds: wall time.
+        peak_bytes: the most resident memory.
+        said: the JSON object that it printed last; empty if it printed none.
     """
 
     seconds: float
@@ -51,7 +55,7 @@ os.write(report, json.dumps([seconds, peak, os.waitstatus_to_exitcode(status)]).
 
 
 def run_timed(command: Sequence[str], n_cpus: int, failure: str) -> Run:
-    """Runs a command to its end on so many CPUs and takes its time and peak memory.
+    """Run a command to its end on so many CPUs; return its time and peak memory.
 
     Raises:
         CommandFailed: it cannot be started or exits with another code than 0.
@@ -96,6 +100,7 @@ def run_timed(command: Sequence[str], n_cpus: int, failure: str) -> Run:
 
 
 def _last_line(file: Any) -> str:
+    """Return the last line of what a process wrote; empty if it wrote none."""
     file.seek(0)
     lines: list[str] = file.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

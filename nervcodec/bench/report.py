@@ -1,135 +1,53 @@
-"""The benchmark's report: results.json -> report.html, one file that needs no other; rd.svg and
-bd.json beside it.
+"""Write a benchmark's report: results.json -> report.html, rd.svg and bd.json beside it.
 
-report.html has for each clip the plots, the points, the Bjontegaard figures and the cut-outs, and
-at the end how all of it was measured. rd.svg is the plot of all clips for a README, bd.json the
-list of curves.Delta, and markdown() the two tables for the docs.
+report.html needs no other file: for each clip it has the plots, the points, the Bjontegaard figures
+and the cut-outs, and at the end how all of it was measured. Its text stands in report.html.j2, here
+are the data that it shows. rd.svg is the plot of all clips, bd.json the list of bdrate.Delta.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nervcodec.bench.bdrate import Delta, Point, choose_anchor, deltas
+from nervcodec.bench.bdrate import Delta, Method, Point, choose_anchor, deltas
 from nervcodec.bench.plots import Results, overview, psnr_by_frame, rate_distortion, rate_time
 from nervcodec.bench.runner import SCHEMA
-from nervcodec.errors import ConfigError
+from nervcodec.errors import BackendError, ConfigError
 from nervcodec.util.files import whole_file
 from nervcodec.util.text import printable
 
-Table = tuple[
-    Sequence[str], Sequence[Sequence[str]]
-]  # headings and rows of plain text, escaped where it is shown
+# Headings and rows of plain text, escaped where it is shown.
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 _NONE = "\N{EN DASH}"
 _MAY_BE_MISSING = ("ssim", "ms_ssim", "xpsnr", "vmaf")
-_CSS = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 0 auto; padding: 1rem; }
-h1, h2, h3 { line-height: 1.2; margin: 1.5em 0 .5em; }
-h2 { border-top: 1px solid var(--line); padding-top: 1em; }
-p, li, figcaption { overflow-wrap: anywhere; }
-.wide { overflow-x: auto; margin: 1em 0; }
-.wide svg { display: block; max-width: max(100%, 40rem); height: auto; background: #fff;
-  border-radius: 6px; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25em .6em; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--line); }
-th { vertical-align: bottom; }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
-tbody tr:hover { background: var(--soft); }
-.crops { display: flex; flex-wrap: wrap; gap: 1rem; }
-.crops figure { margin: 0; width: 20rem; max-width: 100%; }
-.crops img { width: 100%; image-rendering: pixelated; border-radius: 4px; }
-figcaption, .note { font-size: .85rem; opacity: .85; }
-"""
-# How it was measured, whatever the results.
-_METHOD = (
-    "bpp = 8 bytes / (frames x width x height); kbit/s is of 1000 bits.",
-    (
-        "Whole file: all bytes of the coded file, headers and checksums too. Elementary stream:"
-        " what a conventional encoder puts out, without a container."
-    ),
-    (
-        "PSNR, SSIM and MS-SSIM are of the decoded planes against the clip's own, and means over"
-        " frames: of each frame's decibels, an error-free frame counting as 100 dB. 6:1:1 is (6 Y +"
-        " U + V) / 8 of each frame. SSIM and MS-SSIM are of luma."
-    ),
-    (
-        "RGB: both sides go through nervcodec's own conversion, with the matrix and range that the"
-        " clip is tagged with and each chroma sample serving its 2x2 pixels; the PSNR is of a"
-        " frame's mean squared error over R, G and B."
-    ),
-    "XPSNR is the average that FFmpeg's filter of that name gives.",
-    (
-        "Encoder and decoder run as processes of their own, one after the other. Seconds are those"
-        " that the codec reports of itself, else those of the process; MiB is the peak resident"
-        " memory of the process."
-    ),
-    (
-        "BD-rate: mean difference of log bytes over the PSNR that both curves cover, by PCHIP (in"
-        " brackets by Akima) interpolation; negative is fewer bytes than the anchor. BD-PSNR: mean"
-        " difference of PSNR over the log bytes that both cover. Both are defined for four points"
-        " or more a curve, bytes and PSNR rising together, and a common range of at least half the"
-        " shorter curve's."
-    ),
-    (
-        "Bytes at equal PSNR: share of the anchor's bytes at the highest PSNR that both curves"
-        " reach, interpolated between points and never beyond them."
-    ),
-)
 
 
 def write_report(folder: Path, anchor: str | None = None) -> Path:
-    """Reads FOLDER/results.json and writes report.html, rd.svg and bd.json beside it; returns the
-    path of the report.
+    """Write report.html, rd.svg and bd.json beside FOLDER/results.json; return the report's path.
 
     Args:
-        anchor: label of the curve that the others are compared with, see curves.choose_anchor.
+        anchor: label of the curve that the others are compared with, see bdrate.choose_anchor.
     Raises:
-        ConfigError: no results that we can read, or no such anchor.
-        BackendError: matplotlib or bjontegaard is not installed.
+        ConfigError: the results cannot be read, or there is no such anchor.
+        BackendError: jinja2, matplotlib or bjontegaard is not installed.
     """
     results = _load(folder / "results.json")
     anchor = _anchor(results, anchor)
-    found = deltas(results["points"], anchor)
-    page, plot = _page(results, found, anchor, folder), overview(results)
-    _write(folder / "bd.json", json.dumps([delta.as_json() for delta in found], indent=1))
+    differences = deltas(results["points"], anchor)
+    page = _page(results, differences, anchor, folder)
+    plot = overview(results)
+    _write(folder / "bd.json", json.dumps([delta.as_json() for delta in differences], indent=1))
     _write(folder / "rd.svg", plot)
     _write(folder / "report.html", page)
     return folder / "report.html"
 
 
-def markdown(results: Results, anchor: str | None = None) -> str:
-    """The most important columns of the points, and the Bjontegaard figures if there are any, as
-    Markdown.
-
-    Raises:
-        ConfigError: there is no such anchor.
-        BackendError: bjontegaard is not installed.
-    """
-    anchor = _anchor(results, anchor)
-    found = deltas(results["points"], anchor)
-    parts = []
-    for clip in results["clips"]:
-        points, ours = (
-            _of(clip, results["points"]),
-            [delta for delta in found if delta.clip == clip["name"]],
-        )
-        parts += [
-            f"### {_cell(clip['name'])}",
-            _markdown_table(_points_table(points, compact=True)),
-        ]
-        if any(delta.bd_rate or delta.bd_psnr or delta.bytes_ratio for delta in ours):
-            parts += [f"Against {_cell(anchor)}:", _markdown_table(_deltas_table(ours))]
-    return "\n\n".join(parts) + "\n"
-
-
 def _load(path: Path) -> dict[str, Any]:
+    """Return results; raise ConfigError for what is none."""
     try:
         results = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -143,8 +61,8 @@ def _load(path: Path) -> dict[str, Any]:
     schema = results.get("schema") if isinstance(results, dict) else None
     if schema != SCHEMA:
         raise ConfigError(f"schema of {path} is {schema!r}; legal: {SCHEMA!r}")
-    found: dict[str, Any] = results
-    return found
+    checked: dict[str, Any] = results
+    return checked
 
 
 def _write(path: Path, text: str) -> None:
@@ -153,10 +71,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _anchor(results: Results, anchor: str | None) -> str:
+    """Return the label that others are compared with."""
     return choose_anchor({point["label"]: point["codec"] for point in results["points"]}, anchor)
 
 
 def _of(clip: Mapping[str, Any], points: Sequence[Point]) -> list[Point]:
+    """Return the points of a clip."""
     return [point for point in points if point["clip"] == clip["name"]]
 
 
@@ -183,37 +103,24 @@ _COLUMNS: tuple[tuple[str, Callable[[Point], Any], str], ...] = (
     ("parameters", lambda p: p["parameters"], ","),
     ("kMAC/pixel", lambda p: p["kmac_per_pixel"], ".2f"),
 )
-_COMPACT = {
-    "curve",
-    "setting",
-    "bytes",
-    "bpp",
-    "PSNR Y",
-    "PSNR RGB",
-    "MS-SSIM",
-    "encode s",
-    "decode s",
-    "parameters",
-    "kMAC/pixel",
-}
 
 
-def _points_table(points: Sequence[Point], compact: bool = False) -> Table:
-    """A row for each point; columns that no point has a figure for are left out."""
+def _points_table(points: Sequence[Point]) -> Table:
+    """Return a row for each point, without columns that no point has a figure for."""
     columns = [
-        (name, [_figure(value(point), form) for point in points])
-        for name, value, form in _COLUMNS
-        if name in _COMPACT or not compact
+        (name, [_figure(value(point), form) for point in points]) for name, value, form in _COLUMNS
     ]
     kept = [(name, cells) for name, cells in columns if set(cells) != {_NONE}]
     return [name for name, _ in kept], list(zip(*(cells for _, cells in kept)))
 
 
 def _figure(value: Any, form: str) -> str:
+    """Return a figure as text, a dash where there is none."""
     return _NONE if value is None else format(value, form)
 
 
-def _deltas_table(found: Sequence[Delta]) -> Table:
+def _deltas_table(differences: Sequence[Delta]) -> Table:
+    """Return a row for each curve and plane."""
     names = {"rgb": "RGB", "y": "Y"}
     rows = [
         [
@@ -223,7 +130,7 @@ def _deltas_table(found: Sequence[Delta]) -> Table:
             _both(delta.bd_psnr, delta.bd_psnr_reason, "+.2f", "dB"),
             _ratio(delta),
         ]
-        for delta in found
+        for delta in differences
     ]
     return [
         "curve",
@@ -234,122 +141,83 @@ def _deltas_table(found: Sequence[Delta]) -> Table:
     ], rows
 
 
-def _both(by_method: Mapping[str, float] | None, reason: str | None, form: str, unit: str) -> str:
+def _both(
+    by_method: Mapping[Method, float] | None, reason: str | None, form: str, unit: str
+) -> str:
     if by_method is None:
         return str(reason)
     return f"{by_method['pchip']:{form}} {unit} ({by_method['akima']:{form}} {unit})"
 
 
 def _ratio(delta: Delta) -> str:
+    """Return bytes at equal PSNR, or why there are none."""
     if delta.bytes_ratio is None:
         return str(delta.bytes_ratio_reason)
     return f"{100 * delta.bytes_ratio:.1f} % at {delta.equal_psnr:.2f} dB"
 
 
-def _markdown_table(table: Table) -> str:
-    headings, rows = table
-    lines = [headings, ["---", "---", *["--:"] * (len(headings) - 2)], *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+def _page(results: Results, differences: Sequence[Delta], anchor: str, folder: Path) -> str:
+    """Return the HTML page, every text in it escaped.
 
+    Raises:
+        BackendError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        raise BackendError(
+            "reports need jinja2; install it with: pip install 'nervcodec[bench]'"
+        ) from None
 
-def _cell(text: str) -> str:
-    return escape(printable(text), quote=False).replace("|", "\\|")
+    def shown(value: Any) -> Any:
+        is_text = isinstance(value, str) and not isinstance(value, Markup)
+        return printable(value) if is_text else value
 
-
-def _text(value: object) -> str:
-    return escape(printable(str(value)))
-
-
-def _html_table(table: Table) -> str:
-    headings, rows = table
-    head = "".join(f"<th>{_text(heading)}</th>" for heading in headings)
-    body = "\n".join(
-        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
     )
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n'
-        "</tbody></table></div>"
-    )
-
-
-def _page(results: Results, found: Sequence[Delta], anchor: str, folder: Path) -> str:
-    clips = [
-        part
-        for number in range(len(results["clips"]))
-        for part in _clip(results, number, found, anchor, folder)
-    ]
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            "<title>nervcodec bench</title>",
-            f"<style>{_CSS}</style>",
-            "</head>",
-            "<body>",
-            "<h1>nervcodec bench</h1>",
-            *clips,
-            *_method(results),
-            "</body>",
-            "</html>",
-            "",
-        ]
+    clips = [_clip(results, number, differences, folder) for number in range(len(results["clips"]))]
+    for clip in clips:
+        clip["plots"] = [Markup(svg) for svg in clip["plots"]]
+    return pages.get_template("report.html.j2").render(
+        clips=clips, anchor=anchor, command=results["command"], facts=_facts(results)
     )
 
 
 def _clip(
-    results: Results, number: int, found: Sequence[Delta], anchor: str, folder: Path
-) -> Iterable[str]:
-    """The lines of one clip's part."""
+    results: Results, number: int, differences: Sequence[Delta], folder: Path
+) -> dict[str, Any]:
+    """Return what the page shows of the clip of this number."""
     clip = results["clips"][number]
-    points, ours = (
-        _of(clip, results["points"]),
-        [delta for delta in found if delta.clip == clip["name"]],
-    )
-    yield f"<h2>{_text(clip['name'])}</h2>"
-    yield (
-        f"<p>{clip['width']}x{clip['height']}, {clip['frames']} frames, {_text(clip['frame_rate'])}"
-        " frames/s</p>"
-    )
-    if clip["note"]:
-        yield f'<p class="note">Note: {_text(clip["note"])} ({clip["ceiling_bpp"]:.4f} bpp).</p>'
-    for plot in (rate_distortion, rate_time, psnr_by_frame):
-        yield f'<div class="wide">{plot(results, number)}</div>'
-    yield "<h3>Points</h3>"
-    yield _html_table(_points_table(points))
+    points = _of(clip, results["points"])
+    own_deltas = [delta for delta in differences if delta.clip == clip["name"]]
     reasons = dict.fromkeys(point[f"{name}_reason"] for name in _MAY_BE_MISSING for point in points)
-    yield from (
-        f'<p class="note">Not measured: {_text(reason)}.</p>' for reason in reasons if reason
-    )
-    if ours:
-        yield f"<h3>Against {_text(anchor)}</h3>"
-        yield _html_table(_deltas_table(ours))
-    for crop in results["crops"]:
-        if crop["clip"] == clip["name"]:
-            yield from _crop(crop, folder)
+    return {
+        **clip,
+        "plots": [plot(results, number) for plot in (rate_distortion, rate_time, psnr_by_frame)],
+        "points": _points_table(points),
+        "reasons": [reason for reason in reasons if reason],
+        "deltas": _deltas_table(own_deltas) if own_deltas else None,
+        "crops": [_crop(crop, folder) for crop in results["crops"] if crop["clip"] == clip["name"]],
+    }
 
 
-def _crop(crop: Mapping[str, Any], folder: Path) -> Iterable[str]:
-    yield f"<h3>Frame {crop['frame']} ({_text(crop['which'])})</h3>"
-    x, y, width, height = crop["box"]
-    yield (
-        f'<p class="note">{_text(crop["note"])}. {width}x{height} pixels from ({x}, {y}),'
-        " enlarged.</p>"
-    )
-    yield '<div class="crops">'
-    for image in crop["images"]:
-        caption, source = _text(_caption(image)), _data_uri(folder / image["file"])
-        yield (
-            f'<figure><img alt="{caption}"'
-            f' src="{source}"><figcaption>{caption}</figcaption></figure>'
-        )
-    yield "</div>"
+def _crop(crop: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a cut-out with its pictures as base64."""
+    images = [
+        {"caption": _caption(image), "base64": _base64(folder / image["file"])}
+        for image in crop["images"]
+    ]
+    return {**crop, "images": images}
 
 
 def _caption(image: Mapping[str, Any]) -> str:
-    """Label, setting, bytes and the frame's PSNR; the source has a label alone."""
+    """Return label, setting, bytes and the frame's PSNR; the source has a label alone."""
     if image["bytes"] is None:
         return str(image["label"])
     return (
@@ -358,32 +226,29 @@ def _caption(image: Mapping[str, Any]) -> str:
     )
 
 
-def _data_uri(path: Path) -> str:
+def _base64(path: Path) -> str:
+    """Return a picture as base64; raise ConfigError where it cannot be read."""
     try:
-        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+        return base64.b64encode(path.read_bytes()).decode("ascii")
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}; legal: the pictures of results.json"
         ) from None
 
 
-def _method(results: Results) -> Iterable[str]:
-    """The lines that say how it was measured."""
+def _facts(results: Results) -> list[str]:
+    """Return the lines that say where and with what these results were measured."""
     machine = results["machine"]
     versions = {f"{name} {version}" for name, version in results["versions"].items()}
     codecs = dict.fromkeys(
         f"{point['codec']}: {point['version']}" for point in results["points"] if point["version"]
     )
-    facts = (
-        (
-            f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
-            f" {machine['gpu'] or 'no GPU'}, {machine['system']}"
-        ),
+    facts = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
+        f" {machine['gpu'] or 'no GPU'}, {machine['system']}",
         ", ".join(sorted(versions)),
         "; ".join(codecs),
         f"nervcodec's fits: {results['threads']} threads, seed {results['seed']}",
         f"Written {results['created']}",
-    )
-    yield "<h2>How it was measured</h2>"
-    yield f"<p><code>{_text(results['command'])}</code></p>"
-    yield f"<ul>{''.join(f'<li>{_text(fact)}</li>' for fact in (*facts, *_METHOD) if fact)}</ul>"
+    ]
+    return [fact for fact in facts if fact]

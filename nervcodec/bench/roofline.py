@@ -1,11 +1,11 @@
-"""How far a training step and a decoded frame are from what the machine could do at best.
+"""The roofline: how far a training step and a decoded frame are from the machine's best.
 
 The least time of a piece of work is that of its multiply-adds at the speed of a matrix product, or
-that of the bytes that it must move (traffic.py) at the speed of a copy, whichever is longer; both
-speeds are measured here, on the same threads. A copy is timed with a buffer as large as the largest
-map of a batch, so that what would stay in a cache is counted at the cache's speed. What is measured
-is the product itself: fit.Fitter's step before it rounds, by the preset's own recipe and by our
-default one without a rate term, and segment.reconstruct past its first batch.
+that of the bytes that it must move (format.traffic) at the speed of a copy, whichever is longer;
+both speeds are measured here, on the same threads. A copy is timed with a buffer as large as the
+largest map of a batch, so that what would stay in a cache is counted at the cache's speed. What is
+measured is the product itself: the trainer's step before it rounds, by the preset's own recipe and
+by our default one without a rate term, and decoder.reconstruct past its first batch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.util.text import aligned
 
-SCHEMA = "nervcodec.floor/1"
+SCHEMA = "nervcodec.roofline/1"
 CASES = ("paper-xs@1280x720", "medium@640x360")
 _N_FRAMES = 132  # what networks are sized for, as long as bunny
 _LEAST_COPY, _MOST_COPY = 1 << 20, 256 << 20  # bytes of the buffer that is copied
@@ -43,12 +43,13 @@ _SIDES = {"cpu": (256, 512, 1024, 2048), "cuda": (4096, 8192)}  # of matrices
 _DECODED_BATCHES, _DECODED_S = 8, 10.0  # timed past the first one, at most
 
 
-# --- what the machine does ---
+# --- the machine ---
 
 
 def _per_second(work: Callable[[], object], amount: float, device: str) -> float:
-    """The most of `amount` a second that a repetition within half a second reached."""
-    best, end = math.inf, time.perf_counter() + _MEASURE_S
+    """Return the most of `amount` a second that a repetition within half a second reached."""
+    best = math.inf
+    end = time.perf_counter() + _MEASURE_S
     work()
     while time.perf_counter() < end or best == math.inf:
         _wait(device)
@@ -60,14 +61,15 @@ def _per_second(work: Callable[[], object], amount: float, device: str) -> float
 
 
 def _wait(device: str) -> None:
+    """Wait for the end of what a GPU has been told to do."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
 
 
 def product_flops(precision: str, device: str) -> float:
-    """Floating-point operations a second, two for a multiply-add, of a product of square matrices.
+    """Return floating-point operations a second of a product of square matrices.
 
-    Of several sizes the fastest counts.
+    A multiply-add is two of them. Of several sizes the fastest counts.
     """
 
     def speed(side: int) -> float:
@@ -80,7 +82,7 @@ def product_flops(precision: str, device: str) -> float:
 
 
 def copy_bytes(precision: str, device: str, n_bytes: int = _MOST_COPY) -> float:
-    """Bytes a second, read and written ones counted, of copies of n_bytes (1 to 256 MiB)."""
+    """Return bytes a second, read and written ones counted, of copies of n_bytes (1 to 256 MiB)."""
     n_bytes = min(max(n_bytes, _LEAST_COPY), _MOST_COPY)
     source = torch.ones(
         n_bytes // ITEM_BYTES[precision], dtype=getattr(torch, precision), device=device
@@ -93,7 +95,7 @@ def copy_bytes(precision: str, device: str, n_bytes: int = _MOST_COPY) -> float:
 
 
 @dataclass(frozen=True)
-class Work:
+class RooflinePoint:
     """A step or a frame of a network, what it must take and what it takes.
 
     Attributes:
@@ -116,22 +118,26 @@ class Work:
 
     @property
     def compute_s(self) -> float:
+        """Return the seconds of its multiply-adds at the machine's speed."""
         return 2 * self.macs / self.flops
 
     @property
     def memory_s(self) -> float:
+        """Return the seconds of its bytes at the machine's speed."""
         return self.n_bytes / self.bytes_per_s
 
     @property
     def least_s(self) -> float:
+        """Return the longer of the two."""
         return max(self.compute_s, self.memory_s)
 
     @property
     def ratio(self) -> float:
-        """Measured over least."""
+        """Return measured over least time."""
         return self.seconds / self.least_s
 
     def as_json(self) -> dict[str, Any]:
+        """Return its entry in the results' `works`."""
         return {
             **asdict(self),
             "compute_s": self.compute_s,
@@ -141,8 +147,8 @@ class Work:
         }
 
 
-def parsed_case(text: str) -> tuple[str, VideoFormat]:
-    """'medium@640x360' -> preset and format.
+def parse_case(text: str) -> tuple[str, VideoFormat]:
+    """Return preset and format of a text such as 'medium@640x360'.
 
     Raises:
         ConfigError: anything else.
@@ -154,14 +160,14 @@ def parsed_case(text: str) -> tuple[str, VideoFormat]:
     return preset, VideoFormat(int(width), int(height), Fraction(25), _N_FRAMES)
 
 
-def measure_floor(
+def measure_roofline(
     cases: tuple[str, ...] = CASES,
     device: str = "cpu",
     precision: str = "auto",
     command: str = "",
     on_progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> dict[str, Any]:
-    """Least and measured time of steps and frames; schema nervcodec.floor/1 (docs/performance.md).
+    """Return least and measured time of steps and frames; schema nervcodec.roofline/1.
 
     Args:
         cases: networks, PRESET@WIDTHxHEIGHT each, sized for 132 frames.
@@ -171,17 +177,17 @@ def measure_floor(
     Raises:
         ConfigError: no such case.
     """
-    found = [(case, *parsed_case(case)) for case in cases]
+    parsed = [(case, *parse_case(case)) for case in cases]
     on_progress(0, len(cases), "the machine itself")
     flops = {name: product_flops(name, device) for name in ITEM_BYTES}
     ceilings = {
         name: {"flops": flops[name], "copy_bytes_per_s": copy_bytes(name, device)}
         for name in ITEM_BYTES
     }
-    works: list[Work] = []
-    for number, (case, preset, form) in enumerate(found):
+    points: list[RooflinePoint] = []
+    for number, (case, preset, form) in enumerate(parsed):
         on_progress(number, len(cases), case)
-        works += _works(case, preset, form, flops, device, choose_precision(precision, device))
+        points += _points(case, preset, form, flops, device, choose_precision(precision, device))
     return {
         "schema": SCHEMA,
         "command": command,
@@ -192,24 +198,25 @@ def measure_floor(
         "device_name": device_label(device),
         "threads": torch.get_num_threads(),
         "ceilings": ceilings,
-        "works": [work.as_json() for work in works],
+        "works": [point.as_json() for point in points],
     }
 
 
-def _works(
+def _points(
     case: str,
     preset: str,
     form: VideoFormat,
     flops: Mapping[str, float],
     device: str,
     precision: str,
-) -> Iterator[Work]:
+) -> Iterator[RooflinePoint]:
+    """Yield the steps of a case by two recipes, and its decoded frame."""
     chosen = PRESETS[preset]
     model = chosen.model(form, chosen.colorspace or "yuv", (form.n_frames,))
     for recipe in ("preset", "ours"):
         fit = recipe_fit(recipe, chosen.fit, precision)
-        yield _step(
-            Work(
+        yield _timed(
+            RooflinePoint(
                 case,
                 f"step, recipe {recipe}",
                 precision,
@@ -228,7 +235,7 @@ def _works(
             device,
         )
     batch = decode_batch(model)
-    yield Work(
+    yield RooflinePoint(
         case,
         "decoded frame",
         "float32",
@@ -241,18 +248,21 @@ def _works(
     )
 
 
-def _step(work: Work, model: ModelConfig, fit: FitConfig, n_frames: int, device: str) -> Work:
-    """The work with its time: noise stands for frames, and there are more epochs than steps."""
+def _timed(
+    point: RooflinePoint, model: ModelConfig, fit: FitConfig, n_frames: int, device: str
+) -> RooflinePoint:
+    """Return the point with its time: noise stands for frames, and epochs are more than enough."""
     target = synthetic_target(model, n_frames, device)
     return replace(
-        work,
+        point,
         seconds=settled_seconds(OurFit(model, replace(fit, epochs=200), target), device, _STEPS_S),
     )
 
 
 def seconds_per_frame(model: ModelConfig, device: str) -> float:
-    """Seconds to decode a frame from parameters, those of a random start; symbols, which come once,
-    are not counted.
+    """Return the seconds to decode a frame from parameters, those of a random start.
+
+    Symbols, which are decoded once, are not counted.
     """
     batch = decode_batch(model)
     n_frames = (1 + _DECODED_BATCHES) * batch
@@ -260,7 +270,8 @@ def seconds_per_frame(model: ModelConfig, device: str) -> float:
     start = initial_parameters(network, torch.Generator().manual_seed(0))
     decoded = reconstruct(start.numpy(), model, range(n_frames), (n_frames,), device)
     next(decoded)
-    n_done, started = 0, time.perf_counter()
+    n_done = 0
+    started = time.perf_counter()
     for frames in decoded:
         n_done += frames.n_frames
         if time.perf_counter() - started > _DECODED_S:

@@ -1,9 +1,8 @@
-"""The benchmark: every clip with every codec at several rates, coded, decoded and measured again;
-resumable.
+"""The benchmark: every clip with every codec at several rates, coded, decoded and measured again.
 
 A point is one clip x adapter x setting. Encoder and decoder run as processes of their own, all on
 as many CPUs, whose peak memory is taken; what is measured are the decoded planes against the clip's
-own (compare.py). Each point stands in FOLDER/cache under a hash of all that it depends on: a
+own (quality.compare). Each point stands in FOLDER/cache under a hash of all that it depends on: a
 benchmark that was killed goes on where it was, and nothing stale is used.
 """
 
@@ -36,13 +35,21 @@ from nervcodec.video.writer import open_writer
 SCHEMA = "nervcodec.bench/1"
 _POINT_SCHEMA = "nervcodec.bench-point/1"
 _RATE_NOTE = "the source itself is a stream of this rate: points above it say nothing about codecs"
+# What a point has of a comparison's JSON.
+_QUALITY = (
+    "psnr", "psnr_of_mean_mse", "ssim", "ssim_reason", "ms_ssim", "ms_ssim_reason", "xpsnr",
+    "xpsnr_reason", "vmaf", "vmaf_reason", "per_frame",
+)  # fmt: skip
 OnProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A source. ceiling_bpp: the rate of the lossy stream that it was decoded from, where it is
-    one.
+    """A source.
+
+    Attributes:
+        sha256: of the file, or of a folder's pictures.
+        ceiling_bpp: rate of the lossy stream that it was decoded from; None where there is none.
     """
 
     path: Path
@@ -52,6 +59,7 @@ class Clip:
     ceiling_bpp: float | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """Return its entry in results.json."""
         form = self.form
         return {
             "name": self.name,
@@ -66,9 +74,10 @@ class Clip:
 
 
 def open_clip(path: Path, n_frames: int | None = None) -> Clip:
-    """Looks at a source and hashes it; n_frames: take the first so many frames, or all if it has
-    fewer.
+    """Look at a source and hash it.
 
+    Args:
+        n_frames: take the first so many frames, or all if it has fewer.
     Raises:
         VideoError: it cannot be read.
     """
@@ -82,7 +91,7 @@ def open_clip(path: Path, n_frames: int | None = None) -> Clip:
 
 @dataclass(frozen=True)
 class Bench:
-    """What to run.
+    """A benchmark to run.
 
     Attributes:
         folder: where results, coded files and the cache go.
@@ -99,11 +108,11 @@ class Bench:
 
     @property
     def n_points(self) -> int:
+        """Return how many points it has."""
         return len(self.clips) * sum(len(adapter.settings) for adapter in self.adapters)
 
     def run(self, on_progress: OnProgress) -> dict[str, Any]:
-        """Measures all points that are not in the cache and writes FOLDER/results.json; returns its
-        content.
+        """Measure all points that are not in the cache; write and return FOLDER/results.json.
 
         Args:
             on_progress: called before each point with (points done, points in all, what comes
@@ -116,12 +125,12 @@ class Bench:
         points: list[dict[str, Any]] = []
         crops: list[dict[str, Any]] = []
         for clip in self.clips:
-            found = [
+            own_points = [
                 self._point(clip, adapter, setting, on_progress, len(points) + i)
                 for i, (adapter, setting) in enumerate(self._settings())
             ]
-            crops += self._crops(clip, found)
-            points += found
+            crops += self._crops(clip, own_points)
+            points += own_points
         on_progress(len(points), self.n_points, "report")
         results = {
             "schema": SCHEMA,
@@ -139,6 +148,7 @@ class Bench:
         return results
 
     def _settings(self) -> Iterator[tuple[Adapter, str]]:
+        """Yield every adapter with each of its settings."""
         for adapter in self.adapters:
             for setting in adapter.settings:
                 yield adapter, setting
@@ -146,11 +156,14 @@ class Bench:
     def _point(
         self, clip: Clip, adapter: Adapter, setting: str, on_progress: OnProgress, n_done: int
     ) -> dict[str, Any]:
+        """Return a point, measured now or in the cache.
+
+        Args:
+            n_done: points before it, as on_progress is told.
+        """
         key = self._key(clip, adapter, setting)
-        kept, coded = (
-            self.folder / "cache" / f"{key}.json",
-            self.folder / "cache" / f"{key}{adapter.suffix}",
-        )
+        kept = self.folder / "cache" / f"{key}.json"
+        coded = self.folder / "cache" / f"{key}{adapter.suffix}"
         names = {
             "clip": clip.name,
             "codec": adapter.codec,
@@ -168,16 +181,17 @@ class Bench:
         return names | measured
 
     def _key(self, clip: Clip, adapter: Adapter, setting: str) -> str:
+        """Return a hash of all that a point depends on."""
         form = clip.form
-        own = 0 if adapter.foreign else 1  # the interpreter's path says nothing
+        first = 0 if adapter.foreign else 1  # the interpreter's path says nothing
         parts = [
             _POINT_SCHEMA,
             clip.sha256,
             form.n_frames,
             str(form.frame_rate),
             adapter.version,
-            adapter.encode[own:],
-            adapter.decode[own:],
+            adapter.encode[first:],
+            adapter.decode[first:],
             setting,
             self.threads,
             measuring_digest(),
@@ -185,6 +199,7 @@ class Bench:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
     def _encode(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> Run:
+        """Encode into `coded`; return what it took."""
         with TemporaryDirectory(dir=self.folder, prefix="bench-") as temporary:
             files = {
                 "input": _handed_over(clip, adapter, Path(temporary)),
@@ -202,7 +217,7 @@ class Bench:
     def _decode(
         self, clip: Clip, adapter: Adapter, setting: str, coded: Path, folder: Path
     ) -> tuple[Run, Path]:
-        """Decodes into the folder; returns the video with what it took."""
+        """Decode into the folder; return what it took, and the video."""
         name = adapter.decoded_rgb if clip.form.layout == "rgb" else adapter.decoded
         files = {"input": clip.path, "output": coded, "decoded": os.path.join(folder, name)}
         run = self._run(
@@ -231,6 +246,7 @@ class Bench:
         return run_timed(filled(command, values), self.threads, failure)
 
     def _measure(self, clip: Clip, adapter: Adapter, setting: str, coded: Path) -> dict[str, Any]:
+        """Encode, decode and compare; return the point's figures, its coded file at `coded`."""
         with TemporaryDirectory(dir=self.folder, prefix="bench-") as temporary:
             part = Path(temporary) / f"coded{adapter.suffix}"
             encoding = self._encode(clip, adapter, setting, part)
@@ -247,43 +263,13 @@ class Bench:
                 ) from None
             n_bytes = part.stat().st_size
             os.replace(part, coded)
-        # What a foreign program prints may be JSON of any meaning.
-        encoder, decoder = ({}, {}) if adapter.foreign else (encoding.said, decoding.said)
-        n_bytes = encoder["bytes"] if adapter.counted == "elementary stream" else n_bytes
-        form = clip.form
-        same = (
-            "psnr",
-            "psnr_of_mean_mse",
-            "ssim",
-            "ssim_reason",
-            "ms_ssim",
-            "ms_ssim_reason",
-            "xpsnr",
-            "xpsnr_reason",
-            "vmaf",
-            "vmaf_reason",
-            "per_frame",
-        )
-        return {
-            "bytes": n_bytes,
-            "counted": adapter.counted,
-            "bpp": form.bpp(n_bytes),
-            "kbit_per_s": form.kbit_per_s(n_bytes),
-            **{name: measured[name] for name in same},
-            "encode_s": encoder.get("encode_s", encoding.seconds),
-            "encode_process_s": encoding.seconds,
-            "decode_s": decoder.get("seconds", decoding.seconds),
-            "decode_process_s": decoding.seconds,
-            "encode_peak_bytes": encoding.peak_bytes,
-            "decode_peak_bytes": decoding.peak_bytes,
-            "parameters": encoder.get("parameters"),
-            "kmac_per_pixel": encoder.get("kmac_per_pixel"),
-            "version": adapter.version,
-            "machine": machine(),
-            "file": coded.name,
-        }
+        figures = _figures(clip.form, adapter, n_bytes, encoding, decoding)
+        quality = {name: measured[name] for name in _QUALITY}
+        return {**figures, **quality, "machine": machine(), "file": coded.name}
 
     def _crops(self, clip: Clip, points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the cut-outs of a clip, whose points are decoded once more."""
+
         def decode(point: Mapping[str, Any], folder: Path) -> Path:
             adapter, setting = next(
                 (adapter, setting)
@@ -297,13 +283,44 @@ class Bench:
         return make_crops(clip.path, clip.name, clip.form, points, decode, self.folder)
 
 
+def _figures(
+    form: VideoFormat, adapter: Adapter, n_bytes: int, encoding: Run, decoding: Run
+) -> dict[str, Any]:
+    """Return bytes, times and memory of a point, by its processes and what they said.
+
+    Args:
+        n_bytes: of the coded file.
+    """
+    # What a foreign program prints may be JSON of any meaning.
+    encoder = {} if adapter.foreign else encoding.said
+    decoder = {} if adapter.foreign else decoding.said
+    if adapter.counted == "elementary stream":
+        n_bytes = encoder["bytes"]
+    return {
+        "bytes": n_bytes,
+        "counted": adapter.counted,
+        "bpp": form.bpp(n_bytes),
+        "kbit_per_s": form.kbit_per_s(n_bytes),
+        "encode_s": encoder.get("encode_s", encoding.seconds),
+        "encode_process_s": encoding.seconds,
+        "decode_s": decoder.get("seconds", decoding.seconds),
+        "decode_process_s": decoding.seconds,
+        "encode_peak_bytes": encoding.peak_bytes,
+        "decode_peak_bytes": decoding.peak_bytes,
+        "parameters": encoder.get("parameters"),
+        "kmac_per_pixel": encoder.get("kmac_per_pixel"),
+        "version": adapter.version,
+    }
+
+
 def _check_once(what: str, names: Sequence[str]) -> None:
+    """Raise ConfigError where a name comes twice."""
     if len(set(names)) < len(names):
         raise ConfigError(f"{what} are {', '.join(names)}; legal: each name once")
 
 
 def _handed_over(clip: Clip, adapter: Adapter, folder: Path) -> Path:
-    """The clip as the adapter takes it: itself, or its frames as .y4m."""
+    """Return the clip as the adapter takes it: itself, or its frames as .y4m."""
     if not adapter.foreign:
         return clip.path
     path = folder / "source.y4m"
@@ -319,7 +336,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_csv(results: Mapping[str, Any], path: Path) -> None:
-    """One row a point, nested figures as columns such as psnr_y; series by frame are left out."""
+    """Write a row a point, nested figures as columns such as psnr_y, without series by frame."""
     import csv
 
     rows = [dict(_flat(point)) for point in results["points"]]
@@ -334,6 +351,7 @@ def write_csv(results: Mapping[str, Any], path: Path) -> None:
 
 
 def _flat(point: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a point."""
     for name, value in point.items():
         if name == "per_frame":
             continue
@@ -344,7 +362,7 @@ def _flat(point: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def check_folder(folder: Path) -> None:
-    """Makes the folder for results.
+    """Make the folder for results.
 
     Raises:
         ConfigError: something else stands there.

@@ -1,5 +1,4 @@
-"""Our training beside the reference path (plain.py): same network, batch and number of steps, in
-one run.
+"""Our training beside the reference path (reference.py): same network, batch and steps, in turns.
 
 The two take turns, a round each, so that a machine that slows down shows in the spread of their
 ratio. Each has a process of its own, as it has where it is used: ours keeps freed memory, as
@@ -61,11 +60,11 @@ OnProgress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What to compare and for how long.
+    """A comparison: of what, and for how long.
 
     Attributes:
         preset: whose network, batch and rates are used.
-        variants: which of stepping.RECIPES stand beside the reference.
+        variants: which of stepping.RECIPES are compared with the reference.
         n_steps: of each, rounded up to whole passes over the frames.
         n_frames: the first so many of the clip, or all if it has fewer.
         n_rounds: in so many turns.
@@ -85,8 +84,10 @@ class Settings:
 
 @dataclass
 class _Contestant:
-    """One training, in the process at the other end of the pipe. rounds: seconds of a step in
-    each.
+    """A training in the process at the other end of the pipe.
+
+    Attributes:
+        rounds: seconds of a step in each round so far.
     """
 
     name: str
@@ -96,19 +97,25 @@ class _Contestant:
     rounds: list[float] = field(default_factory=list)
 
     def run_round(self, n_steps: int) -> None:
-        """Makes the next steps; all but the first few of them are timed."""
+        """Make the next steps; all but the first few of them are timed."""
         self.rounds.append(self._answer(n_steps))
 
     def parameters(self) -> NDArray[np.float32]:
-        """The parameters so far, not quantized, float32 [n_parameters]."""
-        found: NDArray[np.float32] = self._answer(None)
-        return found
+        """Return the parameters so far, not quantized, float32 [n_parameters]."""
+        parameters: NDArray[np.float32] = self._answer(None)
+        return parameters
 
     def close(self) -> None:
+        """End the process."""
         self.process.terminate()
         self.process.join()
 
     def _answer(self, question: int | None) -> Any:
+        """Return what the process answers to a number of steps, or to None for its parameters.
+
+        Raises:
+            NervCodecError: the process failed.
+        """
         with suppress(OSError):  # it may have ended with an error, which is still to be read
             self.pipe.send(question)
         try:
@@ -121,9 +128,7 @@ class _Contestant:
 
 
 def _train(pipe: Connection, plan: EncodePlan, name: str, device: str, n_threads: int) -> None:
-    """What a contestant's process does: so many more steps, or parameters, as often as it is
-    asked.
-    """
+    """Make steps or tell parameters, as often as the other end of the pipe asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
     set_threads(n_threads)
     try:
@@ -142,6 +147,7 @@ def _train(pipe: Connection, plan: EncodePlan, name: str, device: str, n_threads
 
 
 def _steps(plan: EncodePlan, name: str, device: str) -> Steps:
+    """Return a contestant's training, at its start."""
     host = torch.from_numpy(pack(next(source_frames(plan, plan.lengths)), plan.model))
     if name == REFERENCE:
         return PlainFit(plan.model, plan.fit, host, device)
@@ -155,7 +161,7 @@ def compare_speed(
     command: str = "",
     on_progress: OnProgress = lambda *_: None,
 ) -> dict[str, Any]:
-    """Runs the comparison on each clip; schema nervcodec.speed/1 (docs/performance.md).
+    """Run the comparison on each clip; return it by schema nervcodec.speed/1.
 
     Args:
         command: as the result states it.
@@ -195,6 +201,7 @@ def compare_speed(
 def _run(
     path: Path, settings: Settings, names: Sequence[str], tell: Callable[[int, str], None]
 ) -> dict[str, Any]:
+    """Return the results of one clip."""
     plan = _plan(path, settings)
     n_steps = plan.fit.epochs * -(-plan.format.n_frames // plan.fit.batch_size)
     ends = [n_steps * (i + 1) // settings.n_rounds for i in range(settings.n_rounds)]
@@ -223,7 +230,7 @@ def _run(
         "frames": plan.format.n_frames,
         "preset": settings.preset,
         "parameters": n_parameters(plan.model, (plan.format.n_frames,)),
-        "gmac_per_frame": _gmac(plan),
+        "gmac_per_frame": macs_per_frame(plan.model) / 1e9,
         "batch": plan.fit.batch_size,
         "steps": n_steps,
         "variants": variants,
@@ -231,9 +238,7 @@ def _run(
 
 
 def _plan(path: Path, settings: Settings) -> EncodePlan:
-    """Network, frames and fit as the preset has them, for the wished number of steps in one
-    segment.
-    """
+    """Return network, frames and fit as the preset has them, for n_steps in one segment."""
     form, _ = probe(path)
     n_frames = min(settings.n_frames, form.n_frames)
     plan = plan_encode(path, preset=settings.preset, n_frames=n_frames, segment_frames=n_frames)
@@ -242,8 +247,9 @@ def _plan(path: Path, settings: Settings) -> EncodePlan:
 
 
 def _contestant(plan: EncodePlan, settings: Settings, name: str) -> _Contestant:
-    """A contestant whose process has begun; forked from one that has imported this module and
-    nothing else.
+    """Return a contestant whose process has begun.
+
+    It is forked from one that has imported this module and nothing else.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -259,13 +265,10 @@ def _contestant(plan: EncodePlan, settings: Settings, name: str) -> _Contestant:
     return _Contestant(name, fit, process, here)
 
 
-def _gmac(plan: EncodePlan) -> float:
-    return macs_per_frame(plan.model) / 1e9
-
-
 def _variants(
     plan: EncodePlan, contestants: Sequence[_Contestant], device: str
 ) -> list[dict[str, Any]]:
+    """Return what each contestant took and reached."""
     source = Frames.concatenate(list(read_all(plan.source, plan.format)))
     reference = contestants[0]
     reached = [
@@ -277,7 +280,7 @@ def _variants(
             "seconds_per_step": contestant.rounds,
             "steps_per_s": _spread([1 / seconds for seconds in contestant.rounds]),
             "ratio": _spread(
-                [theirs / own for theirs, own in zip(reference.rounds, contestant.rounds)]
+                [base / taken for base, taken in zip(reference.rounds, contestant.rounds)]
             ),
             "psnr_y": quality.y_db,
             "psnr_rgb": quality.rgb_db,
@@ -288,8 +291,9 @@ def _variants(
 
 
 def _description(contestant: _Contestant) -> dict[str, Any]:
-    """What a contestant used, in full."""
-    fit, is_plain = contestant.fit, contestant.name == REFERENCE
+    """Return what a contestant used, in full."""
+    fit = contestant.fit
+    is_plain = contestant.name == REFERENCE
     return {
         "name": contestant.name,
         "summary": RECIPES[contestant.name].summary,
@@ -313,14 +317,14 @@ def _description(contestant: _Contestant) -> dict[str, Any]:
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the least, the median and the greatest of some values."""
     return {"min": min(values), "median": median(values), "max": max(values)}
 
 
 def _quality(plan: EncodePlan, source: Frames, flat: NDArray[np.float32], device: str) -> Quality:
-    """Of float32 planes from parameters as they are, not quantized, against the source's own
-    planes.
-    """
-    meter, start = QualityMeter(plan.format.color), 0
+    """Return the quality of frames decoded from parameters as they are, not quantized."""
+    meter = QualityMeter(plan.format.color)
+    start = 0
     for frames in reconstruct(flat, plan.model, range(source.n_frames), (source.n_frames,), device):
         meter.add(source[start : start + frames.n_frames], frames)
         start += frames.n_frames

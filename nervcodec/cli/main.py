@@ -657,7 +657,7 @@ def _bench_speed(
     """Prints our training beside plain PyTorch's, or our times beside the least that they could
     be.
     """
-    from nervcodec.bench.roofline import CASES, floor_text, measure_floor
+    from nervcodec.bench.roofline import CASES, floor_text, measure_roofline
     from nervcodec.bench.speed import Settings, compare_speed, speed_text
     from nervcodec.nn.device import choose_device, set_threads
     from nervcodec.util.memory import keep_freed_memory
@@ -672,7 +672,7 @@ def _bench_speed(
         on_progress = line.benching if line else lambda *_: None
         if floor:
             keep_freed_memory()  # as encode and decode do
-            results = measure_floor(
+            results = measure_roofline(
                 tuple(cases) or CASES, device, settings["precision"], command, on_progress
             )
         else:

@@ -144,6 +144,7 @@ def test_the_decoder_stands_by_itself() -> None:
         ("rich", {"cli/console"}),
         ("bjontegaard", {"bench/bdrate"}),
         ("matplotlib", {"bench/plots"}),
+        ("jinja2", {"bench/report"}),
         ("pytorch_msssim", {"training/losses", "quality/metrics"}),
     ],
 )

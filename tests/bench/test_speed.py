@@ -14,7 +14,7 @@ from shell import Shell, write_clip
 
 from nervcodec.bench import roofline as floor
 from nervcodec.bench import speed
-from nervcodec.bench.roofline import Work, floor_text, measure_floor, parsed_case
+from nervcodec.bench.roofline import RooflinePoint, floor_text, measure_roofline, parse_case
 from nervcodec.bench.speed import Settings, compare_speed, speed_text
 from nervcodec.bench.stepping import RECIPES
 from nervcodec.errors import ConfigError, FitError, VideoError
@@ -240,7 +240,7 @@ def test_least_time_is_the_longer_one() -> None:
     """10 multiply-adds at 5 operations a second take 4 s, 30 bytes at 3 a second 10 s; 20 s are
     twice that.
     """
-    work = Work(
+    work = RooflinePoint(
         "case", "step", "float32", 1, macs=10, n_bytes=30, flops=5, bytes_per_s=3, seconds=20
     )
     assert (work.compute_s, work.memory_s, work.least_s, work.ratio) == (4, 10, 10, 2)
@@ -252,9 +252,9 @@ def test_a_floor_has_steps_and_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for name, value in {"_MEASURE_S": 0, "_STEPS_S": 0, "_SIDES": {"cpu": (16,)}}.items():
         monkeypatch.setattr(floor, name, value)
-    results = measure_floor(("medium@16x12", "small-nervpp@16x12"), precision="float32")
+    results = measure_roofline(("medium@16x12", "small-nervpp@16x12"), precision="float32")
     works = results["works"]
-    assert results["schema"] == "nervcodec.floor/1"
+    assert results["schema"] == "nervcodec.roofline/1"
     assert list(results["ceilings"]) == ["float32", "bfloat16"]
     assert [(work["case"], work["what"], work["batch"]) for work in works] == [
         (case, what, batch)
@@ -287,4 +287,4 @@ def test_a_floor_has_steps_and_frames(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_cases_are_refused(text: str) -> None:
     """Whatever is not PRESET@WIDTHxHEIGHT is named in the error."""
     with pytest.raises(ConfigError, match="case is "):
-        parsed_case(text)
+        parse_case(text)
