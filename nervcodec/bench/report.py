@@ -92,7 +92,7 @@ def write_report(folder: Path, anchor: str | None = None) -> Path:
         anchor: label of the curve that the others are compared with, see curves.choose_anchor.
     Raises:
         ConfigError: no results that we can read, or no such anchor.
-        BackendError: matplotlib or bjontegaard is not installed.
+        DependencyError: matplotlib or bjontegaard is not installed.
     """
     results = _load(folder / "results.json")
     anchor = _anchor(results, anchor)
@@ -110,7 +110,7 @@ def markdown(results: Results, anchor: str | None = None) -> str:
 
     Raises:
         ConfigError: there is no such anchor.
-        BackendError: bjontegaard is not installed.
+        DependencyError: bjontegaard is not installed.
     """
     anchor = _anchor(results, anchor)
     found = deltas(results["points"], anchor)

