@@ -21,10 +21,9 @@ from pathlib import Path
 from goals import CLIPS, ROOT, THREE, table
 from rd import arguments_of, replace_block
 
-from nervcodec import Goal, encode, plan_encode
-from nervcodec.encoder.plan import EncodePlan
+from nervcodec import Crf, EncodeOptions, EncodePlan, encode, plan
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.nn.device import choose_precision, set_threads
+from nervcodec.nn.device import set_threads
 from nervcodec.training.rate_model import rate_weight_of
 
 CRF = (24, 30, 36)
@@ -108,16 +107,20 @@ class Cell:
         )
         if not kept.exists():
             set_threads(1)
-            plan = VARIANTS[self.variant](
-                plan_encode(
+            varied = VARIANTS[self.variant](
+                plan(
                     self.clips / CLIPS[self.clip],
-                    preset="ultrafast",
-                    goal=Goal(crf=self.crf),
-                    n_frames=FRAMES,
-                    precision=choose_precision("auto", "cpu"),
+                    kept.with_suffix(".nvpp"),
+                    EncodeOptions(
+                        preset="ultrafast",
+                        target=Crf(self.crf),
+                        n_frames=FRAMES,
+                        device="cpu",
+                        overwrite=True,
+                    ),
                 )
             )
-            report = encode(plan, kept.with_suffix(".nvpp"), overwrite=True)
+            report = encode(varied)
             print(
                 f"{self.clip} crf {self.crf} {self.variant}: {report.n_bytes:,} bytes, "
                 f"{report.quality.rgb_db:.2f} dB",

@@ -20,9 +20,8 @@ from pathlib import Path
 from goals import CLIPS, ROOT, table
 from rd import arguments_of, replace_block
 
-from nervcodec import Goal, encode, plan_encode
-from nervcodec.encoder.plan import EncodePlan
-from nervcodec.nn.device import choose_precision, set_threads
+from nervcodec import Crf, EncodeOptions, EncodePlan, encode, plan
+from nervcodec.nn.device import set_threads
 from nervcodec.training.rate_model import DEFAULT_CRF, NATS_PER_DB
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
@@ -88,17 +87,21 @@ class Cell:
         kept = self.out / f"{self.video}_{self.preset}_{self.variant}.json".replace(" ", "_")
         if not kept.exists():
             set_threads(1)
-            plan = VARIANTS[self.variant](
-                plan_encode(
+            varied = VARIANTS[self.variant](
+                plan(
                     self.out / f"{self.video.replace(' ', '_')}.y4m",
-                    preset=self.preset,
-                    goal=Goal(crf=DEFAULT_CRF),
-                    precision=choose_precision("auto", "cpu"),
+                    kept.with_suffix(".nvpp"),
+                    EncodeOptions(
+                        preset=self.preset,
+                        target=Crf(DEFAULT_CRF),
+                        device="cpu",
+                        overwrite=True,
+                    ),
                 )
             )
-            report = encode(plan, kept.with_suffix(".nvpp"), overwrite=True)
+            report = encode(varied)
             print(
-                f"{kept.stem}, {plan.segments}: {report.n_bytes:,} bytes,"
+                f"{kept.stem}, {varied.segments}: {report.n_bytes:,} bytes,"
                 f" {report.quality.rgb_db:.2f} dB",
                 flush=True,
             )

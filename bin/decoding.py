@@ -105,7 +105,7 @@ def decode_row(preset: str, crf: float | None, size: tuple[int, int], out: Path)
         random_file(path, preset, crf, size, n_frames)
         runs = [run("decode", "--json", "--max-memory", "16", str(path), "-") for _ in range(3)]
         seconds = [json.loads(errors)["seconds"] for _, _, errors in runs]
-        about = info(path)
+        about = info(path).as_json()
         kept.write_text(
             json.dumps(
                 {

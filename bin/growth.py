@@ -27,9 +27,8 @@ from rd import replace_block
 
 from nervcodec.bench.environment import machine, versions
 from nervcodec.bench.plots import growth
-from nervcodec.bench.roofline import floor_text
-from nervcodec.bench.speed import speed_text
 from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
+from nervcodec.cli.tables import roofline_text, speed_text
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.tensors import macs_per_frame, n_parameters
@@ -318,7 +317,7 @@ class Measurements:
     def floor(self) -> str:
         cases = ["--cases", TRY_CASES] if self.given.tiny else []
         return (
-            floor_text(kept(self.out / "floor.json", partial(self.bench, ["--floor", *cases])))
+            roofline_text(kept(self.out / "floor.json", partial(self.bench, ["--floor", *cases])))
             + "\n"
         )
 
