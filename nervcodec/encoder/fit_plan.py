@@ -86,7 +86,7 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
         VideoError: the source cannot be read, or is none that this version supports.
     """
     preset = preset_named(options.preset)
-    form, notes = probe(Path(source), frame_rate=options.frame_rate)
+    form, notes = probe(os.fspath(source), frame_rate=options.frame_rate)
     form = _first_frames(form, options.n_frames)
     _check_steerable(preset, options)
     lengths = segment_lengths(form.n_frames, options.segment_frames)

@@ -23,7 +23,7 @@ from nervcodec.util.validation import check_range
 
 # Loss of a tuning, and by how much it is worth more than the mean squared error.
 TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}
-_MAX_RATE_WEIGHT = 1000.0
+_MAX_RATE_WEIGHT = 1000
 # For a low PSNR a network is not as much smaller: the video may be a hard one.
 _LOW_PSNR_CAUTION = 0.6
 
