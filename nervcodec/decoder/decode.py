@@ -18,14 +18,14 @@ from nervcodec.format import tensors
 from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
-from nervcodec.util.prefetch import ahead
+from nervcodec.util.prefetch import prefetch
 from nervcodec.util.validation import check_device_name, check_threads
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import check_target, open_writer
 
 SCHEMA = "nervcodec.decode/1"
-_NETWORKS_AHEAD = 1
-_BATCHES_AHEAD = 2
+_PREFETCHED_NETWORKS = 1
+_PREFETCHED_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,14 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
         if numbers:
             parts.append((segment, numbers))
         start += segment.n_frames
-    networks = ahead((decode_parameters(segment, model) for segment, _ in parts), _NETWORKS_AHEAD)
+    networks = prefetch(
+        (decode_parameters(segment, model) for segment, _ in parts), _PREFETCHED_NETWORKS
+    )
     batches = (
         reconstruct(parameters, model, numbers, segment.shots, device)
         for parameters, (segment, numbers) in zip(networks, parts, strict=True)
     )
-    return ahead(itertools.chain.from_iterable(batches), _BATCHES_AHEAD)
+    return prefetch(itertools.chain.from_iterable(batches), _PREFETCHED_BATCHES)
 
 
 def decode(

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.format.container import FrameSums, load
 from nervcodec.format.limits import Limits
-from nervcodec.util.prefetch import ahead
+from nervcodec.util.prefetch import prefetch
 
 SCHEMA = "nervcodec.verify/1"
 # Levels by which a plane's samples may be off in the mean: another order of summation moves a few
@@ -20,7 +20,7 @@ SCHEMA = "nervcodec.verify/1"
 # exact.
 MAX_DRIFT = 0.02
 Verdict = Literal["exact", "near", "unknown", "differs"]  # from the best to the worst
-_BATCHES_AHEAD = 2
+_PREFETCHED_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def verify(
         first = n_done
         summer = FrameSummer()
         batches = decode_segment(segment, file.header.model, device)
-        for frames in ahead(batches, _BATCHES_AHEAD):
+        for frames in prefetch(batches, _PREFETCHED_BATCHES):
             summer.add(frames)
             n_done += frames.n_frames
             if on_progress:

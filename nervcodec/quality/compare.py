@@ -102,32 +102,31 @@ def compare(
     distorted_form = replace(distorted_form, n_frames=form.n_frames)
     meter = QualityMeter(form.color, with_ssim=True)
     with TemporaryDirectory(prefix="nervcodec-") as folder:
-        tools = open_tools(Path(folder), form)
+        xpsnr_tool, vmaf_tool = open_tools(Path(folder), form)
         n_done = 0
         for first, second in zip(
             read_all(reference, form), read_all(distorted, distorted_form), strict=True
         ):
             meter.add(first, second)
             pair = [to_layout(frames, "yuv420", form.color) for frames in (first, second)]
-            for tool in tools:
+            for tool in (xpsnr_tool, vmaf_tool):
                 tool.add(*pair)
             n_done += first.n_frames
             if on_progress:
                 on_progress(n_done, form.n_frames)
-        (xpsnr, xpsnr_reason, xpsnr_series), (vmaf, vmaf_reason, vmaf_series) = (
-            tool.result() for tool in tools
-        )
+        xpsnr = xpsnr_tool.result()
+        vmaf = vmaf_tool.result()
     return Comparison(
         reference,
         distorted,
         form,
         meter.result(),
         meter.pooled_db(),
-        xpsnr,
-        xpsnr_reason,
-        vmaf,
-        vmaf_reason,
-        meter.series() | xpsnr_series | vmaf_series,
+        xpsnr.mean,
+        xpsnr.reason,
+        vmaf.mean,
+        vmaf.reason,
+        meter.series() | xpsnr.per_frame | vmaf.per_frame,
         _notes(reference_form, distorted_form),
     )
 
