@@ -28,13 +28,13 @@ from rd import replace_block
 from nervcodec.bench.environment import machine, versions
 from nervcodec.bench.plots import growth
 from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
+from nervcodec.cli.console import table
 from nervcodec.cli.tables import roofline_text, speed_text
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.device import choose_device, choose_precision, device_label, set_threads
-from nervcodec.util.text import aligned
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 NETWORKS = ("paper-xs", "medium")
@@ -190,7 +190,7 @@ def growth_table(part: str, found: Sequence[dict[str, Any]]) -> str:
                 *exponents,
             ]
         )
-    return aligned(
+    return table(
         [
             "network",
             part,
@@ -298,7 +298,7 @@ class Measurements:
             if variants == "ours" and run["variants"][1]["psnr_rgb"] >= base["db"]:
                 break
         return (
-            aligned(
+            table(
                 [
                     "training",
                     "optimizer",
@@ -310,6 +310,7 @@ class Measurements:
                 ],
                 rows,
                 n_texts=3,
+                is_markdown=True,
             )
             + "\n"
         )

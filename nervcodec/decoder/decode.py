@@ -123,9 +123,8 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
         if numbers:
             parts.append((segment, numbers))
         start += segment.n_frames
-    networks = prefetch(
-        (decode_parameters(segment, model) for segment, _ in parts), _PREFETCHED_NETWORKS
-    )
+    vectors = (decode_parameters(segment, model) for segment, _ in parts)
+    networks = prefetch(vectors, _PREFETCHED_NETWORKS)
     batches = (
         reconstruct(parameters, model, numbers, segment.shots, device)
         for parameters, (segment, numbers) in zip(networks, parts, strict=True)

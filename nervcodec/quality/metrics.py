@@ -2,8 +2,8 @@
 luma.
 
 The reference is always the source's own planes. RGB is our own conversion of both sides
-(video.color). Means over frames are means of the frames' decibels, as is usual for video; the PSNR of the mean
-error comes out lower or equal and goes by a name of its own.
+(video.color). Means over frames are means of the frames' decibels, as is usual for video; the PSNR
+of the mean error comes out lower or equal and goes by a name of its own.
 """
 
 from __future__ import annotations
