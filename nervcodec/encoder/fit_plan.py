@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, Preset, preset_named
@@ -76,6 +76,9 @@ class FitPlan:
         if not self.fit.target_bpp:
             return None
         return round(self.fit.target_bpp * self.format.n_pixels / 8) + container_bytes(self)
+
+
+AnyPlan = TypeVar("AnyPlan", bound=FitPlan)
 
 
 def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOptions()) -> FitPlan:
@@ -238,12 +241,12 @@ def tuned(fit: FitConfig, tune: str) -> FitConfig:
     return fit if fit.loss == loss else replace(fit, loss=loss, rate_weight=fit.rate_weight * worth)
 
 
-def with_epochs(plan: FitPlan, n_epochs: int, n_finetune: int) -> FitPlan:
+def with_epochs(plan: AnyPlan, n_epochs: int, n_finetune: int) -> AnyPlan:
     """Return the plan with other numbers of epochs."""
     return replace(plan, fit=replace(plan.fit, epochs=n_epochs, finetune_epochs=n_finetune))
 
 
-def with_time_budget(plan: FitPlan, seconds: float, seconds_per_epoch: float) -> FitPlan:
+def with_time_budget(plan: AnyPlan, seconds: float, seconds_per_epoch: float) -> AnyPlan:
     """Return the plan with as many epochs, in their proportion, as fit into so many seconds.
 
     Raises:
