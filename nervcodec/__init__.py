@@ -1,28 +1,83 @@
 """nervcodec, a standalone neural video codec: a small network fitted to a video, in a file that
 decodes by itself.
 
-Public functions (loaded when first used, so that importing the package costs nothing):
-    plan_encode: see nervcodec.encoder.plan; Goal: see nervcodec.encoder.target.
-    encode: see nervcodec.encoder.encode; decode: see nervcodec.decoder.decode.
-    info: see nervcodec.format.info.
+Everything in __all__ is loaded when it is first used, so that importing the package costs nothing;
+docs/guide/python-api.md shows how it is used.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nervcodec import errors
+    from nervcodec.decoder.decode import DecodeOptions, DecodeReport, decode
+    from nervcodec.decoder.verify import SegmentVerdict, Verification, verify
+    from nervcodec.encoder.encode import encode
+    from nervcodec.encoder.options import EncodeOptions
+    from nervcodec.encoder.plan import EncodePlan, plan
+    from nervcodec.encoder.report import EncodeReport
+    from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
+    from nervcodec.format.info import FileInfo, info
+    from nervcodec.format.limits import Limits
+    from nervcodec.quality.compare import Comparison, compare
+    from nervcodec.quality.metrics import Quality
 
 __version__ = "0.1.0"
-_HOMES = {
-    "decode": "decoder.decode",
-    "encode": "encoder.encode",
-    "info": "format.info",
-    "plan_encode": "encoder.plan",
-    "Goal": "encoder.target",
+__all__ = [
+    "Bitrate",
+    "BitsPerPixel",
+    "Comparison",
+    "Crf",
+    "DecodeOptions",
+    "DecodeReport",
+    "EncodeOptions",
+    "EncodePlan",
+    "EncodeReport",
+    "FileInfo",
+    "Lambda",
+    "Limits",
+    "Psnr",
+    "Quality",
+    "SegmentVerdict",
+    "Size",
+    "Target",
+    "Verification",
+    "__version__",
+    "compare",
+    "decode",
+    "encode",
+    "errors",
+    "info",
+    "plan",
+    "verify",
+]
+_MODULES = {
+    "decoder.decode": ("DecodeOptions", "DecodeReport", "decode"),
+    "decoder.verify": ("SegmentVerdict", "Verification", "verify"),
+    "encoder.encode": ("encode",),
+    "encoder.options": ("EncodeOptions",),
+    "encoder.plan": ("EncodePlan", "plan"),
+    "encoder.report": ("EncodeReport",),
+    "encoder.target": ("Bitrate", "BitsPerPixel", "Crf", "Lambda", "Psnr", "Size", "Target"),
+    "format.info": ("FileInfo", "info"),
+    "format.limits": ("Limits",),
+    "quality.compare": ("Comparison", "compare"),
+    "quality.metrics": ("Quality",),
 }
-__all__ = ["Goal", "__version__", "decode", "encode", "info", "plan_encode"]
 
+if not TYPE_CHECKING:  # a checker would take every name for an export
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    def __getattr__(name: str) -> Any:
+        """Load the module of an exported name when that is first used."""
+        from importlib import import_module
+
+        if name == "errors":
+            return import_module(".errors", __name__)
+        for module, names in _MODULES.items():
+            if name in names:
+                return getattr(import_module(f".{module}", __name__), name)
         raise AttributeError(f"module 'nervcodec' has no attribute {name!r}")
-    from importlib import import_module
 
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+def __dir__() -> list[str]:
+    """Return the exported names besides those that are loaded."""
+    return sorted({*globals(), *__all__})

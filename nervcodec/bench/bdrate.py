@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 
 Method = Literal["pchip", "akima"]
 Plane = Literal["y", "u", "v", "yuv611", "rgb"]
@@ -105,7 +105,7 @@ def deltas(points: Sequence[Point], anchor: str, planes: Sequence[Plane] = PLANE
     """Return every curve's distance from the anchor's of its clip, by the PSNR of each plane.
 
     Raises:
-        BackendError: bjontegaard is not installed.
+        DependencyError: bjontegaard is not installed.
     """
     distances = []
     for clip in dict.fromkeys(point["clip"] for point in points):
@@ -149,12 +149,12 @@ def bjontegaard() -> Any:
     """Return the package.
 
     Raises:
-        BackendError: it is not installed, with the line that installs it.
+        DependencyError: it is not installed, with the line that installs it.
     """
     try:
         import bjontegaard as package
     except ImportError:
-        raise BackendError(
+        raise DependencyError(
             "BD-rates need bjontegaard; install it with: pip install 'nervcodec[bench]'"
         ) from None
     return package

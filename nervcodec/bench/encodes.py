@@ -19,49 +19,52 @@ from typing import Any
 from nervcodec.bench.derived import Row
 from nervcodec.bench.place import Options, Place
 from nervcodec.bench.process import Run, run_timed
-from nervcodec.encoder.encode import EncodeReport, encode
-from nervcodec.encoder.plan import (
-    EncodePlan,
-    plan_encode,
-    seconds_an_epoch,
-    with_precision,
-    with_time_budget,
-)
-from nervcodec.encoder.target import Goal
+from nervcodec.encoder.encode import encode
+from nervcodec.encoder.fit_plan import seconds_per_epoch, with_time_budget
+from nervcodec.encoder.options import EncodeOptions
+from nervcodec.encoder.plan import EncodePlan, plan
+from nervcodec.encoder.report import EncodeReport
+from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.nn.device import choose_device, choose_precision, set_threads
 from nervcodec.quality.compare import compare
 from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
 from nervcodec.util.memory import keep_freed_memory
 
-_TARGETS = ("crf", "size", "bitrate", "bpp", "target_psnr", "lambda")
-_PLAN = ("tune", "colorspace", "bits", "segment_frames", "epochs", "finetune_epochs", "prune")
+_TARGETS: Mapping[str, Callable[[float], Target]] = {
+    "crf": Crf,
+    "size": Size,
+    "bitrate": Bitrate,
+    "bpp": BitsPerPixel,
+    "target_psnr": Psnr,
+    "lambda": Lambda,
+}
+# Options of a case that are those of an encode by the same name.
+_SAME = ("preset", "tune", "colorspace", "bits", "segment_frames", "epochs", "prune", "seed")
 ENCODE_OPTIONS = frozenset(
-    ("clip", "frames", "preset", "seed", "time_budget_s", "precision", "device", "role")
+    ("clip", "frames", "finetune_epochs", "time_budget_s", "precision", "device", "role")
     + ("change", "network", "fit", "shots")
-    + (*_TARGETS, *_PLAN)
+    + (*_TARGETS, *_SAME)
 )
 
 
 def encode_case(options: Options, source: Path, destination: Path, place: Place) -> EncodeReport:
     """Encode as a case's options say; an encode that was interrupted goes on."""
-    device = choose_device(options.get("device", place.device))
-    set_threads(place.n_threads)
-    target = {name.replace("lambda", "rate_weight"): options.get(name) for name in _TARGETS}
-    plan = plan_encode(
-        source,
-        preset=options.get("preset", "medium"),
-        goal=Goal(**target),
+    targets = [make(options[name]) for name, make in _TARGETS.items() if name in options]
+    request = EncodeOptions(
+        target=targets[0] if targets else None,
         n_frames=options.get("frames"),
-        seed=options.get("seed", 0),
-        **{name: options[name] for name in _PLAN if name in options},
+        device=options.get("device", place.device),
+        precision=options.get("precision", "auto"),
+        n_threads=place.n_threads,
+        overwrite=True,
+        **{name: options[name] for name in _SAME if name in options},
     )
-    plan = with_precision(plan, choose_precision(options.get("precision", "auto"), device))
-    plan = _changed(plan, options)
+    decided = _changed(plan(source, destination, request), options)
     if "time_budget_s" in options:
-        plan = with_time_budget(plan, options["time_budget_s"], seconds_an_epoch(plan, device))
-    return encode(plan, destination, device=device, overwrite=True)
+        each = seconds_per_epoch(decided, decided.device)
+        decided = with_time_budget(decided, options["time_budget_s"], each)
+    return encode(decided)
 
 
 def _changed(plan: EncodePlan, options: Options) -> EncodePlan:
@@ -77,7 +80,9 @@ def _changed(plan: EncodePlan, options: Options) -> EncodePlan:
             raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
     try:
         model = replace(CHANGES[change](plan.model), **options.get("network", {}))
-        changes = options.get("fit", {})
+        changes = dict(options.get("fit", {}))
+        if "finetune_epochs" in options:
+            changes["finetune_epochs"] = options["finetune_epochs"]
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()
         }

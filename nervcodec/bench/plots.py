@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from nervcodec.bench.bdrate import OURS, Point, by_label
 from nervcodec.bench.crops import nearest_points
-from nervcodec.errors import BackendError
+from nervcodec.errors import DependencyError
 from nervcodec.util.text import printable
 
 if TYPE_CHECKING:
@@ -229,13 +229,13 @@ def _svg(prefix: str, drawings: Sequence[Callable[[Axes], None]], width: float =
     """Return axes in rows, each made by its own function, above one legend, as SVG.
 
     Raises:
-        BackendError: matplotlib is not installed.
+        DependencyError: matplotlib is not installed.
     """
     try:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise BackendError(
+        raise DependencyError(
             "plots need matplotlib; install it with: pip install 'nervcodec[bench]'"
         ) from None
     with matplotlib.rc_context():

@@ -16,7 +16,7 @@ from typing import Any
 from nervcodec.bench.bdrate import Delta, Method, Point, choose_anchor, deltas
 from nervcodec.bench.plots import Results, overview, psnr_by_frame, rate_distortion, rate_time
 from nervcodec.bench.runner import SCHEMA
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 from nervcodec.util.files import whole_file
 from nervcodec.util.text import printable
 
@@ -33,7 +33,7 @@ def write_report(folder: Path, anchor: str | None = None) -> Path:
         anchor: label of the curve that the others are compared with, see bdrate.choose_anchor.
     Raises:
         ConfigError: the results cannot be read, or there is no such anchor.
-        BackendError: jinja2, matplotlib or bjontegaard is not installed.
+        DependencyError: jinja2, matplotlib or bjontegaard is not installed.
     """
     results = _load(folder / "results.json")
     anchor = _anchor(results, anchor)
@@ -160,13 +160,13 @@ def _page(results: Results, differences: Sequence[Delta], anchor: str, folder: P
     """Return the HTML page, every text in it escaped.
 
     Raises:
-        BackendError: jinja2 is not installed.
+        DependencyError: jinja2 is not installed.
     """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError:
-        raise BackendError(
+        raise DependencyError(
             "reports need jinja2; install it with: pip install 'nervcodec[bench]'"
         ) from None
 

@@ -32,7 +32,6 @@ from nervcodec.nn.device import choose_precision, device_label
 from nervcodec.nn.network import Network
 from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters
-from nervcodec.util.text import aligned
 
 SCHEMA = "nervcodec.roofline/1"
 CASES = ("paper-xs@1280x720", "medium@640x360")
@@ -277,52 +276,3 @@ def seconds_per_frame(model: ModelConfig, device: str) -> float:
         if time.perf_counter() - started > _DECODED_S:
             break
     return (time.perf_counter() - started) / n_done
-
-
-# --- for people ---
-
-
-def floor_text(results: Mapping[str, Any]) -> str:
-    """The results as Markdown: the machine's speeds, then every piece of work."""
-    threads = f"{results['threads']} thread{'s' * (results['threads'] > 1)}"
-    title = f"{results['device_name']}, {threads}, torch {results['versions']['torch']}"
-    ceilings = [
-        [name, f"{found['flops'] / 1e9:,.0f}", f"{found['copy_bytes_per_s'] / 1e9:.1f}"]
-        for name, found in results["ceilings"].items()
-    ]
-    heads = [
-        "network",
-        "work",
-        "arithmetic",
-        "batch",
-        "GMAC",
-        "MB",
-        "copy GB/s",
-        "compute ms",
-        "memory ms",
-        "least ms",
-        "measured ms",
-        "measured / least",
-    ]
-    return "\n\n".join(
-        [
-            title,
-            aligned(["arithmetic", "product GFLOP/s", "copy GB/s"], ceilings),
-            aligned(heads, [_cells(work) for work in results["works"]], n_texts=3),
-        ]
-    )
-
-
-def _cells(work: Mapping[str, Any]) -> list[str]:
-    times = (1000 * work[name] for name in ("compute_s", "memory_s", "least_s", "seconds"))
-    return [
-        work["case"],
-        work["what"],
-        work["precision"],
-        str(work["batch"]),
-        f"{work['macs'] / 1e9:.3g}",
-        f"{work['n_bytes'] / 1e6:.1f}",
-        f"{work['bytes_per_s'] / 1e9:.1f}",
-        *(f"{time:.1f}" for time in times),
-        f"{work['ratio']:.1f}",
-    ]

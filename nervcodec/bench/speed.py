@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,7 +35,8 @@ from nervcodec.bench.stepping import (
     seconds_per_step,
 )
 from nervcodec.decoder.reconstruct import reconstruct
-from nervcodec.encoder.plan import EncodePlan, plan_encode, source_frames
+from nervcodec.encoder.fit_plan import FitPlan, plan_fit, source_frames
+from nervcodec.encoder.options import EncodeOptions
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.tensors import macs_per_frame, n_parameters
 from nervcodec.nn.device import choose_precision, device_label, set_threads
@@ -43,7 +44,6 @@ from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.training.config import FitConfig
 from nervcodec.util.memory import keep_freed_memory
-from nervcodec.util.text import aligned
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
@@ -127,7 +127,7 @@ class _Contestant:
         return answer
 
 
-def _train(pipe: Connection, plan: EncodePlan, name: str, device: str, n_threads: int) -> None:
+def _train(pipe: Connection, plan: FitPlan, name: str, device: str, n_threads: int) -> None:
     """Make steps or tell parameters, as often as the other end of the pipe asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
     set_threads(n_threads)
@@ -146,7 +146,7 @@ def _train(pipe: Connection, plan: EncodePlan, name: str, device: str, n_threads
         pass
 
 
-def _steps(plan: EncodePlan, name: str, device: str) -> Steps:
+def _steps(plan: FitPlan, name: str, device: str) -> Steps:
     """Return a contestant's training, at its start."""
     host = torch.from_numpy(pack(next(source_frames(plan, plan.lengths)), plan.model))
     if name == REFERENCE:
@@ -237,16 +237,19 @@ def _run(
     }
 
 
-def _plan(path: Path, settings: Settings) -> EncodePlan:
+def _plan(path: Path, settings: Settings) -> FitPlan:
     """Return network, frames and fit as the preset has them, for n_steps in one segment."""
     form, _ = probe(path)
     n_frames = min(settings.n_frames, form.n_frames)
-    plan = plan_encode(path, preset=settings.preset, n_frames=n_frames, segment_frames=n_frames)
+    options = EncodeOptions(
+        preset=settings.preset, n_frames=n_frames, segment_frames=n_frames, seed=settings.seed
+    )
+    plan = plan_fit(path, options)
     epochs = -(-settings.n_steps // -(-n_frames // plan.fit.batch_size))
-    return replace(plan, fit=replace(plan.fit, epochs=epochs, seed=settings.seed))
+    return replace(plan, fit=replace(plan.fit, epochs=epochs))
 
 
-def _contestant(plan: EncodePlan, settings: Settings, name: str) -> _Contestant:
+def _contestant(plan: FitPlan, settings: Settings, name: str) -> _Contestant:
     """Return a contestant whose process has begun.
 
     It is forked from one that has imported this module and nothing else.
@@ -266,7 +269,7 @@ def _contestant(plan: EncodePlan, settings: Settings, name: str) -> _Contestant:
 
 
 def _variants(
-    plan: EncodePlan, contestants: Sequence[_Contestant], device: str
+    plan: FitPlan, contestants: Sequence[_Contestant], device: str
 ) -> list[dict[str, Any]]:
     """Return what each contestant took and reached."""
     source = Frames.concatenate(list(read_all(plan.source, plan.format)))
@@ -321,7 +324,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"min": min(values), "median": median(values), "max": max(values)}
 
 
-def _quality(plan: EncodePlan, source: Frames, flat: NDArray[np.float32], device: str) -> Quality:
+def _quality(plan: FitPlan, source: Frames, flat: NDArray[np.float32], device: str) -> Quality:
     """Return the quality of frames decoded from parameters as they are, not quantized."""
     meter = QualityMeter(plan.format.color)
     start = 0
@@ -329,59 +332,3 @@ def _quality(plan: EncodePlan, source: Frames, flat: NDArray[np.float32], device
         meter.add(source[start : start + frames.n_frames], frames)
         start += frames.n_frames
     return meter.result()
-
-
-# --- for people ---
-
-
-def speed_text(results: Mapping[str, Any]) -> str:
-    """The results as Markdown, a table for each clip under a line that says what was run."""
-    heads = [
-        "variant",
-        "arithmetic",
-        "maps",
-        "optimizer",
-        "loss",
-        "rate term",
-        "steps/s (min to max)",
-        "ratio (min to max)",
-        "Y dB",
-        "RGB dB",
-        "as good",
-    ]
-    threads = f"{results['threads']} thread{'s' * (results['threads'] > 1)}"
-    parts = []
-    for run in results["runs"]:
-        title = (
-            f"{run['clip']}, {run['width']}x{run['height']}, {run['frames']} frames:"
-            f" {run['preset']}, {run['parameters']:,} parameters, {run['gmac_per_frame']:.2f} GMAC"
-            f" a frame; batch {run['batch']}, {run['steps']} steps in {results['rounds']} rounds;"
-            f" {results['device_name']}, {threads}, torch {results['versions']['torch']}"
-        )
-        parts += [
-            title,
-            aligned(heads, [_cells(variant) for variant in run["variants"]], n_texts=6),
-        ]
-    return "\n\n".join(parts)
-
-
-def _cells(variant: Mapping[str, Any]) -> list[str]:
-    return [
-        variant["name"],
-        variant["precision"],
-        variant["layout"],
-        variant["optimizer"],
-        variant["loss"],
-        "yes" if variant["rate_weight"] else "no",
-        _range(variant["steps_per_s"]),
-        _range(variant["ratio"]),
-        f"{variant['psnr_y']:.2f}",
-        f"{variant['psnr_rgb']:.2f}",
-        "yes" if variant["is_as_good"] else "no",
-    ]
-
-
-def _range(spread: Mapping[str, float]) -> str:
-    if spread["min"] == spread["max"]:
-        return f"{spread['median']:.3g}"
-    return f"{spread['median']:.3g} ({spread['min']:.3g} to {spread['max']:.3g})"

@@ -1,24 +1,85 @@
-"""Options of the command line: how their values are read, and those that several commands share."""
+"""Options of the command line: how their values are read, how help shows them, and those that
+several commands share.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from nervcodec import __version__
-from nervcodec.encoder.presets import PRESETS
 from nervcodec.format import limits
+
+AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+HELP_WIDTH = 100  # columns, where the terminal has as many
+
+
+# --- help ---
+
+
+class Option(click.Option):
+    """An option that stands in a section of its command's help.
+
+    Args:
+        section: its heading; None puts it at the end.
+    """
+
+    def __init__(self, *names: Any, section: str | None = None, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.section = section
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return what help says in brackets: the default, but not what an error says of a range."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
+
+class Command(click.Command):
+    """A command whose help has examples before its options, and these in sections.
+
+    Args:
+        examples: (arguments after the command's name, what they do), a line each.
+    """
+
+    def __init__(
+        self, *arguments: Any, examples: Sequence[tuple[str, str]] = (), **settings: Any
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.examples = examples
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, then the options section by section."""
+        if self.examples:
+            lines = [(f"{ctx.command_path} {words}", what) for words, what in self.examples]
+            with formatter.section("Examples"):
+                formatter.write_dl(lines, col_max=formatter.width)
+        sections: dict[str | None, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            row = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and row is not None:
+                sections.setdefault(getattr(parameter, "section", None), []).append(row)
+        others = sections.pop(None, [])
+        sections["Other" if sections else "Options"] = others
+        for title, rows in sections.items():
+            with formatter.section(str(title)):
+                formatter.write_dl(rows)
+
+
+# --- values ---
 
 
 class Rational(click.ParamType[Fraction]):
     """A rate above 0: a number or a fraction."""
 
-    name = "rate"
+    name = "RATE"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -77,10 +138,10 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value))
-        if not found or not any(found.groups()):
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value))
+        if not match or not any(match.groups()):
             self.fail(f"{value!r} is not a time; legal: seconds, or such as 90s, 10m, 1h30m")
-        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
         total = 3600 * hours + 60 * minutes + seconds
         if total > 1e9:
             self.fail(f"{value!r} is not a time; legal: up to a billion seconds")
@@ -102,28 +163,36 @@ class FrameRange(click.ParamType[tuple[int, int | None]]):
 
 
 def names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[str]:
-    """'a,b' 'c' -> a, b, c."""
+    """Return the names of all values: 'a,b' 'c' -> a, b, c."""
     return [name for part in value for name in part.split(",") if name]
 
 
 def by_codec(
     _: click.Context, parameter: click.Parameter, value: Sequence[str]
 ) -> dict[str, list[str]]:
-    """'x265=medium,slow' -> {'x265': ['medium', 'slow']}."""
-    found: dict[str, list[str]] = {}
+    """Return the names of each codec: 'x265=medium,slow' -> {'x265': ['medium', 'slow']}.
+
+    Raises:
+        click.BadParameter: a value of another form.
+    """
+    chosen: dict[str, list[str]] = {}
     for part in value:
         codec, equals, names = part.partition("=")
         if not equals or not names.strip(","):
             raise click.BadParameter(f"{part!r}; legal: CODEC=VALUE,VALUE ...", param=parameter)
-        found.setdefault(codec, []).extend(name for name in names.split(",") if name)
-    return found
+        chosen.setdefault(codec, []).extend(name for name in names.split(",") if name)
+    return chosen
 
 
 def _raised_limits(
     _: click.Context, parameter: click.Parameter, value: Sequence[str]
 ) -> dict[str, int]:
-    """'side=20000' -> {'side': 20000}."""
-    found = {}
+    """Return the limits by name: 'side=20000' -> {'side': 20000}.
+
+    Raises:
+        click.BadParameter: a value of another form, or no such limit.
+    """
+    raised = {}
     for part in value:
         name, number = (part.split("=", 1) + [""])[:2]
         if name not in limits.NAMES or not re.fullmatch("[0-9]{1,18}", number) or not int(number):
@@ -131,149 +200,107 @@ def _raised_limits(
                 f"{part!r}; legal: NAME=N, a whole number above 0 for {', '.join(limits.NAMES)}",
                 param=parameter,
             )
-        found[name] = int(number)
-    return found
+        raised[name] = int(number)
+    return raised
 
 
-def version_option(command: Any) -> Any:
-    """--version."""
-    return click.version_option(__version__, prog_name="nervcodec", message="%(prog)s %(version)s")(
-        command
+# --- options that commands share ---
+
+
+def option(*names: str, **settings: Any) -> Callable[[AnyCommand], AnyCommand]:
+    """Return a decorator that adds an Option."""
+    return click.option(*names, cls=Option, **settings)
+
+
+def options(
+    *decorators: Callable[[AnyCommand], AnyCommand],
+) -> Callable[[AnyCommand], AnyCommand]:
+    """Return a decorator that adds several options, in their order."""
+
+    def decorated(command: AnyCommand) -> AnyCommand:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorated
+
+
+version_option = click.version_option(
+    __version__, prog_name="nervcodec", message="%(prog)s %(version)s"
+)
+
+
+def json_option(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --json."""
+    text = "print one JSON object on stdout, and no progress"
+    return option("--json", "as_json", is_flag=True, section=section, help=text)
+
+
+def overwrite_option(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --overwrite."""
+    return option(
+        "-y", "--overwrite", is_flag=True, section=section, help="replace an existing output"
     )
 
 
-def limited(command: Any) -> Any:
-    """Options of commands that decode strangers' files."""
-    for option in reversed(
-        (
-            click.option(
-                "--max-memory",
-                type=Measure(0, min_open=True),
-                default=4.0,
-                show_default=True,
-                metavar="GIB",
-                help="refuse a file whose decoding would take more memory",
-            ),
-            click.option(
-                "--limit",
-                "raised",
-                multiple=True,
-                callback=_raised_limits,
-                metavar="NAME=N",
-                help=f"allow a file more than usual: {', '.join(limits.NAMES)} (docs/usage.md)",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --device and --threads."""
+    return options(
+        option(
+            "--device",
+            default="auto",
+            show_default=True,
+            metavar="NAME",
+            section=section,
+            help="auto, cpu, cuda or cuda:N",
+        ),
+        option(
+            "--threads",
+            "n_threads",
+            type=int,
+            metavar="N",
+            section=section,
+            help="CPU threads; the same number repeats an encode",
+        ),
+    )
+
+
+def limit_options(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --max-memory and --limit, of commands that decode strangers' files."""
+    return options(
+        option(
+            "--max-memory",
+            "max_memory_gib",
+            type=Measure(0, min_open=True),
+            default=4.0,
+            show_default=True,
+            metavar="GIB",
+            section=section,
+            help="refuse a file whose decoding takes more",
+        ),
+        option(
+            "--limit",
+            "raised",
+            multiple=True,
+            callback=_raised_limits,
+            metavar="NAME=N",
+            section=section,
+            help=f"raise a limit: {', '.join(limits.NAMES)}",
+        ),
+    )
 
 
 def limits_of(raised: dict[str, int], max_memory_gib: float) -> limits.Limits:
-    """The limits that the options of `limited` ask for."""
+    """Return the limits that the options of limit_options ask for."""
     return limits.Limits(**raised, memory=int(max_memory_gib * 2**30))
 
 
-def device_options(command: Any) -> Any:
-    """Where to compute, and on how many threads."""
-    for option in reversed(
-        (
-            click.option(
-                "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"
-            ),
-            click.option(
-                "--threads", type=int, help="CPU threads; part of what makes an encode repeatable"
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def speed_options(command: Any) -> Any:
-    """Options of bench for measuring speed in place of codecs."""
-    for option in reversed(
-        (
-            click.option(
-                "--speed",
-                is_flag=True,
-                help="instead: our training beside plain PyTorch's (docs/performance.md)",
-            ),
-            click.option(
-                "--speed-preset",
-                "preset",
-                type=click.Choice(list(PRESETS)),
-                metavar="NAME",
-                default="paper-xs",
-                show_default=True,
-                help="whose network, batch and rates --speed takes",
-            ),
-            click.option(
-                "--variants",
-                multiple=True,
-                callback=names,
-                metavar="NAME,...",
-                help=(
-                    "of our training: same-recipe, mse, ours, ours-ssim, preset (default: the first"
-                    " three)"
-                ),
-            ),
-            click.option(
-                "--steps",
-                "n_steps",
-                type=click.IntRange(1),
-                default=60,
-                show_default=True,
-                help="of each",
-            ),
-            click.option(
-                "--rounds",
-                "n_rounds",
-                type=click.IntRange(1),
-                default=3,
-                show_default=True,
-                help="in so many turns",
-            ),
-            click.option(
-                "--floor",
-                is_flag=True,
-                help="instead: our times beside the least they could be; takes no CLIP",
-            ),
-            click.option(
-                "--cases",
-                multiple=True,
-                callback=names,
-                metavar="PRESET@WxH,...",
-                help="networks for --floor (default: paper-xs@1280x720,medium@640x360)",
-            ),
-            click.option(
-                "--device", default="auto", show_default=True, help="of --speed and --floor"
-            ),
-            click.option(
-                "--precision",
-                type=click.Choice(["auto", "float32", "bfloat16"]),
-                default="auto",
-                show_default=True,
-                help="of our training in --speed and --floor",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def common_options(command: Any) -> Any:
-    """Options that encode and decode share."""
-    for option in reversed(
-        (
-            device_options,
-            click.option("-y", "--overwrite", is_flag=True, help="replace an existing output"),
-            click.option(
-                "--json",
-                "as_json",
-                is_flag=True,
-                help="print figures as JSON on stdout, no progress",
-            ),
-        )
-    ):
-        command = option(command)
-    return version_option(command)
+def may_overwrite(destination: str, overwrite: bool) -> bool:
+    """Return whether an existing output may go; unless -y says so, ask at a terminal, and take a
+    silent one for a no.
+    """
+    if overwrite or not os.path.exists(destination):
+        return overwrite
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm(f"{destination} exists already; replace it?", err=True)

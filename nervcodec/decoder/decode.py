@@ -1,7 +1,7 @@
 """A .nvpp file -> frames in a video file.
 
-read -> decode the segments that are needed -> write. torch is imported inside the functions that
-use it: bad input needs no torch.
+Read, decode the segments that are needed, write. torch is imported inside the functions that use
+it: bad input needs no torch.
 """
 
 from __future__ import annotations
@@ -11,30 +11,92 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nervcodec.errors import ConfigError
 from nervcodec.format import tensors
 from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
-from nervcodec.util.prefetch import ahead
+from nervcodec.util.prefetch import prefetch
+from nervcodec.util.validation import check_device_name, check_threads
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import check_target, open_writer
+
+SCHEMA = "nervcodec.decode/1"
+_PREFETCHED_NETWORKS = 1
+_PREFETCHED_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """Every option of `nervcodec decode`, checked when it is made.
+
+    Attributes:
+        frames: (A, B), the frames A to B - 1 counted from 0; B None goes to the end.
+        codec: FFmpeg's encoder of .mp4, .mkv, .mov and .webm; None takes libx264 or libvpx-vp9.
+        quality: its crf; None takes 12.
+        salvage: whether to decode what is whole of a damaged file; frames then count without what
+            is lost.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
+        n_threads: CPU threads; None leaves torch's number.
+        limits: a file that asks for more is refused before anything is allocated.
+        overwrite: whether to replace an existing output.
+    Raises:
+        ConfigError: a value that cannot be, with what would be legal.
+    """
+
+    frames: tuple[int, int | None] = (0, None)
+    codec: str | None = None
+    quality: int | None = None
+    salvage: bool = False
+    device: str = "auto"
+    n_threads: int | None = None
+    limits: Limits = Limits()
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        first, stop = self.frames
+        if first < 0 or (stop is not None and stop <= first):
+            raise ConfigError(
+                f"frames are {first}:{'' if stop is None else stop}; legal: A:B with 0 <= A < B"
+            )
+        check_device_name(self.device)
+        check_threads(self.n_threads)
 
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """What a decode gave. seconds: from the first stream to the last frame written, without
-    Python's and torch's start.
+    """What a decode gave.
+
+    Attributes:
+        source, destination: as they were given.
+        n_frames: frames written.
+        seconds: from the first stream to the last frame written, without the start of Python and
+            torch.
+        notes: what a user should know: conversions, padding, frames that are lost.
     """
 
+    source: str
+    destination: str
     n_frames: int
     seconds: float
     notes: tuple[str, ...]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of `nervcodec decode --json` (docs/reference/json.md)."""
+        return {
+            "schema": SCHEMA,
+            "input": self.source,
+            "output": self.destination,
+            "frames": self.n_frames,
+            "seconds": self.seconds,
+            "notes": self.notes,
+        }
+
 
 def batch_lengths(file: File) -> list[int]:
-    """Frames of each batch that decoded_frames yields for a whole file."""
+    """Return the frames of each batch that decoded_frames yields for a whole file."""
     size = tensors.decode_batch(file.header.model)
     return [
         min(size, segment.n_frames - start)
@@ -44,8 +106,8 @@ def batch_lengths(file: File) -> list[int]:
 
 
 def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
-    """Frames first..stop-1 in the colorspace of the model, a batch at a time; other segments are
-    not touched.
+    """Yield the frames first..stop-1 in the colorspace of the model, a batch at a time; other
+    segments are not touched.
 
     The next segment's streams are decoded while this one's frames are made, and these while others
     are used.
@@ -53,70 +115,68 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
     from nervcodec.coding.streams import decode_parameters
     from nervcodec.decoder.reconstruct import reconstruct
 
-    model, parts, start = file.header.model, [], 0
+    model = file.header.model
+    parts = []
+    start = 0
     for segment in file.segments:
-        wanted = range(max(first - start, 0), min(stop - start, segment.n_frames))
-        if wanted:
-            parts.append((segment, wanted))
+        numbers = range(max(first - start, 0), min(stop - start, segment.n_frames))
+        if numbers:
+            parts.append((segment, numbers))
         start += segment.n_frames
-    networks = ahead((decode_parameters(segment, model) for segment, _ in parts), 1)
+    vectors = (decode_parameters(segment, model) for segment, _ in parts)
+    networks = prefetch(vectors, _PREFETCHED_NETWORKS)
     batches = (
-        reconstruct(parameters, model, wanted, segment.shots, device)
-        for parameters, (segment, wanted) in zip(networks, parts, strict=True)
+        reconstruct(parameters, model, numbers, segment.shots, device)
+        for parameters, (segment, numbers) in zip(networks, parts, strict=True)
     )
-    return ahead(itertools.chain.from_iterable(batches), 2)
+    return prefetch(itertools.chain.from_iterable(batches), _PREFETCHED_BATCHES)
 
 
 def decode(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
+    options: DecodeOptions = DecodeOptions(),
     *,
-    first: int = 0,
-    stop: int | None = None,
-    codec: str | None = None,
-    quality: int | None = None,
-    device: str = "cpu",
-    n_threads: int | None = None,
-    overwrite: bool = False,
-    limits: Limits = Limits(),
-    whole_segments_only: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DecodeReport:
-    """Decodes frames first..stop-1 of a .nvpp file into .y4m, .mp4, .mkv ... or a folder of PNG.
+    """Decode a .nvpp file into .y4m, .mp4, .mkv, .mov, .webm or a folder of PNG.
 
     Args:
-        codec, quality: of a lossy target, as video.open_writer has them.
-        n_threads: CPU threads; None leaves them.
-        limits: a file that asks for more is refused, before torch is loaded.
-        whole_segments_only: of a damaged file, leave out what is damaged; frames count without it.
+        destination: its suffix chooses the format; none is a folder, '-' .y4m on standard output.
         on_progress: called with (frames written, frames in all).
     Raises:
-        NervCodecError: see errors.py; the destination is then as it was before.
+        ConfigError: an option that does not go with this file or output.
+        VideoError: the source cannot be read.
+        BitstreamError: the source is damaged, or no .nvpp file.
+        LimitExceeded: it asks for more than the options' limits.
+        OutputError: the output cannot be written; it is then as it was before.
     """
+    source = os.fspath(source)
+    destination = os.fspath(destination)
     data = read_bytes(source)
-    file, lost = salvage(data) if whole_segments_only else (read_file(data), ())
+    file, lost = salvage(data) if options.salvage else (read_file(data), ())
     check_target(
-        os.fspath(destination),
-        codec=codec,
-        quality=quality,
-        overwrite=overwrite,
-        source=os.fspath(source),
+        destination,
+        codec=options.codec,
+        quality=options.quality,
+        overwrite=options.overwrite,
+        source=source,
     )
-    limits.check(file)
+    options.limits.check(file)
     form = file.header.format
-    stop = form.n_frames if stop is None else stop
-    if not 0 <= first < stop <= form.n_frames:
-        raise ConfigError(
-            f"frames are {first}:{stop}; legal: A:B with 0 <= A < B <= {form.n_frames}"
-        )
+    first, stop = _frame_range(options.frames, form.n_frames)
     from nervcodec.nn.device import choose_device, set_threads
 
-    device = choose_device(device)
-    set_threads(n_threads)
+    device = choose_device(options.device)
+    set_threads(options.n_threads)
     started = time.monotonic()
-    target, n_done = replace(form, n_frames=stop - first), 0
+    n_done = 0
     with open_writer(
-        os.fspath(destination), target, codec=codec, quality=quality, overwrite=overwrite
+        destination,
+        replace(form, n_frames=stop - first),
+        codec=options.codec,
+        quality=options.quality,
+        overwrite=options.overwrite,
     ) as writer:
         for frames in decoded_frames(file, first, stop, device):
             writer.write(frames)
@@ -124,4 +184,18 @@ def decode(
             if on_progress:
                 on_progress(n_done, stop - first)
     notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
-    return DecodeReport(n_done, time.monotonic() - started, (*notes, *writer.notes))
+    seconds = time.monotonic() - started
+    return DecodeReport(source, destination, n_done, seconds, (*notes, *writer.notes))
+
+
+def _frame_range(frames: tuple[int, int | None], n_frames: int) -> tuple[int, int]:
+    """Return the first frame and the one after the last.
+
+    Raises:
+        ConfigError: the file has fewer frames.
+    """
+    first, stop = frames
+    stop = n_frames if stop is None else stop
+    if not first < stop <= n_frames:
+        raise ConfigError(f"frames are {first}:{stop}; legal: A:B with 0 <= A < B <= {n_frames}")
+    return first, stop

@@ -1,5 +1,5 @@
-"""What tells decoded frames from others in sixteen bytes (docs/bitstream.md, 'Segment'): a checksum
-and three sums.
+"""What tells decoded frames from others in sixteen bytes, a checksum and three sums
+(nvpp-format.md section 6.2).
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ class FrameSummer:
     """Adds up the decoded frames of one segment, in order."""
 
     def __init__(self) -> None:
-        self._crc, self._sums, self._n_samples = 0, np.zeros(3, np.uint64), np.zeros(3, np.int64)
+        self._crc = 0
+        self._sums = np.zeros(3, np.uint64)
+        self._n_samples = np.zeros(3, np.int64)
 
     def add(self, frames: Frames) -> None:
-        """Frames in the colorspace of the model: each one's planes one after the other, row by
+        """Add frames in the colorspace of the model: each one's planes one after the other, row by
         row.
         """
         for planes in zip(*frames.planes, strict=True):
@@ -29,16 +31,17 @@ class FrameSummer:
         self._n_samples += [plane.size for plane in frames.planes]
 
     def result(self) -> FrameSums:
+        """Return checksum and sums of all frames so far."""
         first, second, third = (int(total) % 2**32 for total in self._sums)
         return FrameSums(self._crc, (first, second, third))
 
     def drifts(self, stored: FrameSums) -> tuple[float, ...]:
-        """By how many levels each plane's samples lie above the stored ones, in the mean."""
-        found = self.result().planes
-        off = [
-            (ours - theirs + 2**31) % 2**32 - 2**31
-            for ours, theirs in zip(found, stored.planes, strict=True)
+        """Return by how many levels each plane's samples lie above the stored ones, in the mean."""
+        decoded = self.result().planes
+        differences = [
+            (total - stored_total + 2**31) % 2**32 - 2**31
+            for total, stored_total in zip(decoded, stored.planes, strict=True)
         ]
         return tuple(
-            difference / int(n) for difference, n in zip(off, self._n_samples, strict=True)
+            difference / int(n) for difference, n in zip(differences, self._n_samples, strict=True)
         )

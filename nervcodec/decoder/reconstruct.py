@@ -24,7 +24,7 @@ from nervcodec.video.frames import Frames
 
 
 def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") -> Iterator[Frames]:
-    """All frames of a segment, in the model's colorspace, a batch at a time.
+    """Yield all frames of a segment, in the model's colorspace, a batch at a time.
 
     Raises:
         BitstreamError: streams that no encoder writes.
@@ -37,24 +37,30 @@ def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") ->
 def reconstruct(
     parameters: NDArray[np.float32],
     model: ModelConfig,
-    wanted: range,
+    numbers: range,
     shots: Shots,
     device: str = "cpu",
 ) -> Iterator[Frames]:
-    """The wanted ones of a segment's frames, in the model's colorspace, a batch at a time.
+    """Yield the numbered frames of a segment, in the model's colorspace, a batch at a time.
 
     Batches always start at multiples of the batch size, so a frame does not depend on which others
     are asked for.
+
+    Args:
+        parameters: float32 [n_parameters], of the segment.
+        numbers: of the frames, counted within the segment.
+        shots: frames of each of the segment's shots.
     """
-    network, recorder = Network(model, shots, torch.device(device)), Recorder(torch.device(device))
+    network = Network(model, shots, torch.device(device))
+    recorder = Recorder(torch.device(device))
     named = network.split(torch.from_numpy(parameters).to(device))
 
-    def planes_of(numbers: torch.Tensor) -> torch.Tensor:
-        return to_uint8(network(named, numbers))
+    def planes_of(batch: torch.Tensor) -> torch.Tensor:
+        return to_uint8(network(named, batch))
 
     size = tensors.decode_batch(model)
-    for start in range(wanted.start - wanted.start % size, wanted.stop, size):
-        numbers = torch.arange(start, min(start + size, sum(shots)), device=device)
+    for start in range(numbers.start - numbers.start % size, numbers.stop, size):
+        batch = torch.arange(start, min(start + size, sum(shots)), device=device)
         with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):
-            planes = recorder.call(len(numbers), planes_of, numbers)
-        yield unpack(planes[max(wanted.start - start, 0) : wanted.stop - start], model)
+            planes = recorder.call(len(batch), planes_of, batch)
+        yield unpack(planes[max(numbers.start - start, 0) : numbers.stop - start], model)

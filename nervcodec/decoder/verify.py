@@ -6,18 +6,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.format.container import FrameSums, load
 from nervcodec.format.limits import Limits
-from nervcodec.util.prefetch import ahead
+from nervcodec.util.prefetch import prefetch
 
+SCHEMA = "nervcodec.verify/1"
 # Levels by which a plane's samples may be off in the mean: another order of summation moves a few
 # samples in a million by one, so that this leaves room for arithmetic some thousand times less
 # exact.
 MAX_DRIFT = 0.02
-EXACT, NEAR, DIFFERS, UNKNOWN = "exact", "near", "differs", "unknown"
+Verdict = Literal["exact", "near", "unknown", "differs"]  # from the best to the worst
+_PREFETCHED_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -33,23 +36,30 @@ class SegmentVerdict:
 
     first: int
     n_frames: int
-    verdict: str
+    verdict: Verdict
     drifts: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
 class Verification:
+    """How a file compares with what its encoder stored of its frames.
+
+    Attributes:
+        source: the file, as it was given.
+        n_bytes: its size.
+        device: where it was decoded.
+        segments: the verdict of each segment.
+    """
+
+    source: str
     n_bytes: int
     device: str
     segments: tuple[SegmentVerdict, ...]
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """The worst of the segments'."""
-        return max(
-            (segment.verdict for segment in self.segments),
-            key=(EXACT, NEAR, UNKNOWN, DIFFERS).index,
-        )
+        return max((segment.verdict for segment in self.segments), key=get_args(Verdict).index)
 
     @property
     def worst_drift(self) -> float:
@@ -61,31 +71,50 @@ class Verification:
     @property
     def complaint(self) -> str | None:
         """What is wrong, where something is."""
-        wrong = [segment for segment in self.segments if segment.verdict == DIFFERS]
+        wrong = [segment for segment in self.segments if segment.verdict == "differs"]
         if not wrong:
             return None
-        drifts = ", ".join(f"{drift:+.3f}" for drift in wrong[0].drifts or ())
-        return (
-            f"frames {wrong[0].first} to {wrong[0].first + wrong[0].n_frames - 1} differ from what"
-            f" was encoded: their planes are off by {drifts} levels in the mean; legal: within"
-            f" {MAX_DRIFT:g}"
-            + (f" ({len(wrong)} segments of {len(self.segments)} differ)" if len(wrong) > 1 else "")
+        first = wrong[0]
+        drifts = ", ".join(f"{drift:+.3f}" for drift in first.drifts or ())
+        others = (
+            f" ({len(wrong)} segments of {len(self.segments)} differ)" if len(wrong) > 1 else ""
         )
+        return (
+            f"frames {first.first} to {first.first + first.n_frames - 1} differ from what"
+            f" was encoded: their planes are off by {drifts} levels in the mean; legal: within"
+            f" {MAX_DRIFT:g}{others}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of `nervcodec verify --json` (docs/reference/json.md)."""
+        return {
+            "schema": SCHEMA,
+            "input": self.source,
+            "bytes": self.n_bytes,
+            "device": self.device,
+            "verdict": self.verdict,
+            "worst_drift": self.worst_drift,
+            "segments": [asdict(segment) for segment in self.segments],
+        }
 
 
 def verify(
     source: str | os.PathLike[str],
     *,
     limits: Limits = Limits(),
-    device: str = "cpu",
+    device: str = "auto",
     n_threads: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Checks the container, decodes every frame and compares with the sums that the encoder stored.
+    """Check the container, decode every frame and compare with the sums that the encoder stored.
 
     Args:
+        limits: a file that asks for more is refused before anything is allocated.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        n_threads: CPU threads; None leaves torch's number.
         on_progress: called with (frames decoded, frames in all).
     Raises:
+        ConfigError: no such device or number of threads.
         VideoError: the file cannot be read.
         BitstreamError: it is damaged, or its streams are none that an encoder writes.
         LimitExceeded: it asks for more than `limits`.
@@ -97,26 +126,29 @@ def verify(
 
     device = choose_device(device)
     set_threads(n_threads)
-    verdicts, n_done = [], 0
+    verdicts = []
+    n_done = 0
     for segment in file.segments:
-        first, summer = n_done, FrameSummer()
-        for frames in ahead(decode_segment(segment, file.header.model, device), 2):
+        first = n_done
+        summer = FrameSummer()
+        batches = decode_segment(segment, file.header.model, device)
+        for frames in prefetch(batches, _PREFETCHED_BATCHES):
             summer.add(frames)
             n_done += frames.n_frames
             if on_progress:
                 on_progress(n_done, file.header.format.n_frames)
         verdicts.append(_verdict(first, segment.n_frames, summer, segment.sums))
-    return Verification(file.n_bytes, device, tuple(verdicts))
+    return Verification(os.fspath(source), file.n_bytes, device, tuple(verdicts))
 
 
 def _verdict(
     first: int, n_frames: int, summer: FrameSummer, stored: FrameSums | None
 ) -> SegmentVerdict:
+    """Return the verdict on one segment's decoded frames."""
     if stored is None:
-        return SegmentVerdict(first, n_frames, UNKNOWN, None)
+        return SegmentVerdict(first, n_frames, "unknown", None)
     drifts = summer.drifts(stored)
     if summer.result() == stored:
-        return SegmentVerdict(first, n_frames, EXACT, drifts)
-    return SegmentVerdict(
-        first, n_frames, NEAR if max(map(abs, drifts)) <= MAX_DRIFT else DIFFERS, drifts
-    )
+        return SegmentVerdict(first, n_frames, "exact", drifts)
+    is_near = max(map(abs, drifts)) <= MAX_DRIFT
+    return SegmentVerdict(first, n_frames, "near" if is_near else "differs", drifts)

@@ -1,8 +1,6 @@
-"""Encode a whole file: probe -> fit each segment -> write -> decode that very file -> report what
-came out of it.
+"""Encode a whole file: fit each segment, write, decode that very file, report what came out of it.
 
-Modules that need torch are imported inside the functions that use them: planning and bad input need
-no torch.
+Modules that need torch are imported inside the functions that use them.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from nervcodec import __version__
 from nervcodec.decoder.decode import batch_lengths
 from nervcodec.decoder.digest import FrameSummer
-from nervcodec.encoder.plan import EncodePlan, source_frames
+from nervcodec.encoder.fit_plan import FitPlan, source_frames
+from nervcodec.encoder.plan import EncodePlan
+from nervcodec.encoder.report import EncodeReport
 from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.errors import Interrupted, OutputError, VideoError
 from nervcodec.format import tensors
@@ -45,105 +45,43 @@ if TYPE_CHECKING:
     from nervcodec.encoder.segment import FitSummary
     from nervcodec.training.state import Checkpoint, Progress
 
-_SIZE_PROMISE, _PSNR_PROMISE_DB = 0.02, 0.2
-
-
-@dataclass(frozen=True)
-class EncodeReport:
-    """What an encode gave. Quality is that of the written file's decoded frames, n_bytes its size
-    on disk.
-
-    peak_memory: by the end of the phases 'fit' and 'measure', the bytes of
-    backends.peak_memory_bytes.
-    """
-
-    plan: EncodePlan
-    n_bytes: int
-    container_bytes: int
-    entropy_bytes: float
-    sparsity: float
-    quality: Quality
-    encode_s: float
-    measure_s: float
-    n_rollbacks: int
-    device: str
-    n_threads: int
-    peak_memory: Mapping[str, Mapping[str, int]]
-
-    @property
-    def bpp(self) -> float:
-        return self.plan.format.bpp(self.n_bytes)
-
-    @property
-    def kbit_per_s(self) -> float:
-        return self.plan.format.kbit_per_s(self.n_bytes)
-
-    @property
-    def paper_bpp(self) -> float:
-        """The paper's formula, parameters * (1 - sparsity) * bits / pixels: no positions, steps,
-        tables, container.
-        """
-        plan = self.plan
-        return plan.n_parameters * (1 - self.sparsity) * plan.model.bits / plan.format.n_pixels
-
-    @property
-    def missed(self) -> str | None:
-        """What was asked for and what came of it, where a target was missed by more than is
-        promised.
-        """
-        wished, goal, reached = (
-            self.plan.target_bytes,
-            self.plan.fit.target_psnr,
-            self.quality.rgb_db,
-        )
-        if wished and abs(self.n_bytes / wished - 1) > _SIZE_PROMISE:
-            return f"{wished:,} bytes were asked for, {self.n_bytes:,} is as near as this fit came"
-        if goal and abs(reached - goal) > _PSNR_PROMISE_DB:
-            return (
-                f"{goal:g} dB RGB were asked for, {reached:.2f} dB is as near as this fit came"
-                + ("; a slower preset or more epochs reach further" if reached < goal else "")
-            )
-        return None
-
 
 def encode(
     plan: EncodePlan,
-    destination: str | os.PathLike[str],
     *,
-    device: str = "cpu",
-    overwrite: bool = False,
     on_progress: Callable[[int, Progress], None] | None = None,
     on_measure: Callable[[int], None] | None = None,
     on_note: Callable[[str], None] = lambda _: None,
-    restart: bool = False,
     pace: Pace | None = None,
-    map_segments: Callable[..., Iterable[Any]] = map,
 ) -> EncodeReport:
-    """Encodes plan.source into a .nvpp file, then decodes that file and reports what is in it.
+    """Encode plan.source into plan.destination, then decode that file and report what is in it.
 
-    What is reached is kept beside the destination (journal.py): the same call goes on from there.
+    What is reached is kept beside the destination (encoder.resume): the same call goes on from
+    there. Sets torch's number of threads to the plan's.
 
     Args:
         on_progress: called with (segment number, Progress) while fitting.
         on_measure: called with the number of frames decoded and measured so far.
         on_note: called with what a user should know.
-        restart: begin anew, whatever was reached before.
-        pace: when checkpoints are taken; None: every minute.
-        map_segments: any ordered, lazy map, as map(function, frames, shots); with another than
-            `map` only whole segments are kept.
+        pace: when checkpoints are taken, and how another thread or a signal handler ends the fit;
+            None takes one every options.checkpoint_every_s seconds.
     Raises:
+        Interrupted: pace.end() was called, or Ctrl-C came; what was reached is kept.
         NervCodecError: see errors.py; the destination is then as it was before.
     """
-    from nervcodec.nn.device import device_label, peak_memory_bytes
+    from nervcodec.nn.device import device_label, peak_memory_bytes, set_threads
 
-    destination = Path(destination)
-    check_output(destination, overwrite=overwrite, source=plan.source)
+    options = plan.options
+    destination = plan.destination
+    device = plan.device
+    check_output(destination, overwrite=options.overwrite, source=plan.source)
+    set_threads(plan.n_threads)
     started = time.monotonic()
-    with Journal(destination, _identity(plan, device), restart=restart) as journal:
-        pace = pace or Pace()
+    with Journal(destination, _identity(plan), restart=options.restart) as journal:
+        pace = pace or Pace(options.checkpoint_every_s)
         work = _Work(plan, device, journal, pace, on_progress, on_note)
         try:
-            found = list(work.segments(map_segments))
+            fitted = list(work.segments(map))
         except KeyboardInterrupt:
             if not journal.has_progress:
                 raise
@@ -152,27 +90,15 @@ def encode(
                 " on from there"
             ) from None
         pace.is_fitting = False
-        encoded_s, peaks = time.monotonic() - started, {"fit": peak_memory_bytes(device)}
-        segments, summaries = zip(*found)
-        header = Header(plan.format, plan.model)
-        with whole_file(destination, overwrite=overwrite) as path:
-            path.write_bytes(write_file(header, segments, StoredQuality()))
-            quality, sums = measure(path, plan, device, on_measure)
-            segments = tuple(
-                replace(segment, sums=own) for segment, own in zip(segments, sums, strict=True)
-            )
-            data = write_file(header, segments, stored_quality(quality, plan.fit.total_epochs))
-            path.write_bytes(data)
-        with os_errors(destination):
-            found_data = destination.read_bytes()
-        if found_data != data:
-            raise OutputError(
-                f"{destination} reads back as something else; what was reached is in"
-                f" {journal.folder}"
-            )
+        encoded_s = time.monotonic() - started
+        peaks = {"fit": peak_memory_bytes(device)}
+        segments, summaries = zip(*fitted)
+        data, quality = _write(plan, segments, journal.folder, on_measure)
         journal.remove()
     peaks["measure"] = peak_memory_bytes(device)
-    shares = [tensors.n_parameters(plan.model, own) / plan.n_parameters for own in plan.segments]
+    shares = [
+        tensors.n_parameters(plan.model, shots) / plan.n_parameters for shots in plan.segments
+    ]
     return EncodeReport(
         plan,
         destination.stat().st_size,
@@ -184,9 +110,44 @@ def encode(
         time.monotonic() - started - encoded_s,
         sum(summary.n_rollbacks for summary in summaries),
         device_label(device),
-        _n_threads(),
+        plan.n_threads,
         peaks,
     )
+
+
+def _write(
+    plan: EncodePlan,
+    segments: Sequence[Segment],
+    kept_in: Path,
+    on_measure: Callable[[int], None] | None,
+) -> tuple[bytes, Quality]:
+    """Write the file, measure it, and write it again with what was measured.
+
+    Args:
+        kept_in: folder of what was reached, for the message of an error.
+    Returns:
+        The bytes of the file, and the quality of its decoded frames.
+    Raises:
+        OutputError: it cannot be written, or reads back as something else.
+    """
+    header = Header(plan.format, plan.model)
+    destination = plan.destination
+    with whole_file(destination, overwrite=plan.options.overwrite) as path:
+        path.write_bytes(write_file(header, segments, StoredQuality()))
+        quality, sums = measure(path, plan, plan.device, on_measure)
+        summed = [
+            replace(segment, sums=of_frames)
+            for segment, of_frames in zip(segments, sums, strict=True)
+        ]
+        data = write_file(header, summed, stored_quality(quality, plan.fit.total_epochs))
+        path.write_bytes(data)
+    with os_errors(destination):
+        written = destination.read_bytes()
+    if written != data:
+        raise OutputError(
+            f"{destination} reads back as something else; what was reached is in {kept_in}"
+        )
+    return data, quality
 
 
 @dataclass
@@ -316,8 +277,8 @@ class _Work:
             raise KeyboardInterrupt
 
 
-def _identity(plan: EncodePlan, device: str) -> dict[str, Any]:
-    """All that the bytes of an encode depend on."""
+def _identity(plan: EncodePlan) -> dict[str, Any]:
+    """Return all that the bytes of an encode depend on."""
     import torch
 
     return {
@@ -326,40 +287,34 @@ def _identity(plan: EncodePlan, device: str) -> dict[str, Any]:
         "segments": plan.segments,
         "model": asdict(plan.model),
         "fit": asdict(plan.fit),
-        "device": device,
-        "number of threads": _n_threads(),
+        "device": plan.device,
+        "number of threads": plan.n_threads,
         "version of nervcodec": __version__,
         "version of torch": torch.__version__,
     }
 
 
 def _digest(source: Path) -> str:
-    """SHA-256 of a file, or of the names and the bytes of a folder's PNG files.
+    """Return the SHA-256 of a file, or of the names and the bytes of a folder's PNG files.
 
     Raises:
         VideoError: they cannot be read any more.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     try:
         for path in source_files(source):
-            found.update(os.fsencode(path.name) + b"\0" if path != source else b"")
+            digest.update(os.fsencode(path.name) + b"\0" if path != source else b"")
             with open(path, "rb") as file:
                 while chunk := file.read(1 << 20):
-                    found.update(chunk)
+                    digest.update(chunk)
     except OSError as error:
         raise VideoError(f"cannot read {source}: {error.strerror or error}") from error
-    return found.hexdigest()
-
-
-def _n_threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
+    return digest.hexdigest()
 
 
 def stored_quality(quality: Quality, epochs: int) -> StoredQuality:
-    """As the file stores it; nothing that differs from one run to the next, so that equal encodes
-    give equal files.
+    """Return the quality as the file stores it; nothing that differs from one run to the next, so
+    that equal encodes give equal files.
     """
     return StoredQuality(
         psnr_y=quality.y_db,
@@ -375,20 +330,20 @@ def stored_quality(quality: Quality, epochs: int) -> StoredQuality:
 
 def measure(
     path: Path,
-    plan: EncodePlan,
+    plan: FitPlan,
     device: str = "cpu",
     on_measure: Callable[[int], None] | None = None,
 ) -> tuple[Quality, list[FrameSums]]:
-    """Quality of a .nvpp file's decoded frames against plan.source, whose own planes are the
-    reference; their sums.
-
-    The sums are one for each segment.
+    """Return the quality of a .nvpp file's decoded frames against plan.source, whose own planes are
+    the reference, and the frames' sums, one for each segment.
     """
     from nervcodec.decoder.reconstruct import decode_segment
 
     file = load(path)
     sources = read_groups(plan.source, plan.format, batch_lengths(file))
-    meter, sums, n_done = QualityMeter(plan.format.color), [], 0
+    meter = QualityMeter(plan.format.color)
+    sums = []
+    n_done = 0
     for segment in file.segments:
         summer = FrameSummer()
         for decoded in decode_segment(segment, file.header.model, device):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from nervcodec.encoder.paper_models import nerv_model, paper_model, small_model
 from nervcodec.encoder.sizing import Nature, Network, grid_model
+from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import PARTS, ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
@@ -111,3 +112,14 @@ PRESETS = {
         for name, parts in _SMALL.items()
     },
 }
+
+
+def preset_named(name: str) -> Preset:
+    """Return the recipe of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset is {name!r}; legal: {', '.join(PRESETS)}")
+    return PRESETS[name]

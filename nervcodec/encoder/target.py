@@ -1,8 +1,13 @@
-"""The rate or quality that is asked for."""
+"""What is asked of a file: a quality, a size, or the weight of a bit itself.
+
+Each target turns into the lambda (rate weight) that a fit starts from; a size and a PSNR are then
+steered to while it runs.
+"""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from nervcodec.errors import ConfigError
@@ -14,68 +19,158 @@ from nervcodec.training.rate_model import (
     usual_bpp,
     usual_db,
 )
+from nervcodec.util.validation import check_range
 
-TUNES = {
-    "psnr": ("mse", 1.0),
-    "ssim": ("l1+ssim", 16.0),
-}  # loss, and by how much it is worth more than the mse
+# Loss of a tuning, and by how much it is worth more than the mean squared error.
+TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}
+_MAX_RATE_WEIGHT = 1000
+# For a low PSNR a network is not as much smaller: the video may be a hard one.
+_LOW_PSNR_CAUTION = 0.6
+
+
+class Target(ABC):
+    """What is asked of a file; one of the classes below."""
+
+    def file_bpp(self, form: VideoFormat) -> float | None:
+        """Return the bits a luma pixel of the whole file, None where no size is asked for."""
+        return None
+
+    @property
+    def psnr_db(self) -> float | None:
+        """The RGB PSNR in dB that is asked for, if one is."""
+        return None
+
+    @abstractmethod
+    def start_lambda(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float:
+        """Return the lambda of this target, or the one to start from towards it.
+
+        Args:
+            form: of the whole video.
+            n_pixels: luma pixels of the longest segment.
+            temporal_information: how much changes from frame to frame (video.scenes).
+        """
 
 
 @dataclass(frozen=True)
-class Goal:
-    """What is asked for: at most one of these is not None.
-
-    Attributes:
-        crf: constant rate factor, 0 (best) to 63 (smallest).
-        size: bytes of the file; bitrate: bits a second; bpp: bits a pixel; all count the whole
-            file.
-        target_psnr: RGB PSNR in dB, mean over frames.
-        rate_weight: FitConfig's.
+class Crf(Target):
+    """A constant rate factor, 0 (best) to 63 (smallest); lambda doubles every 3.
 
     Raises:
-        ConfigError: more than one of them, or one outside its range.
+        ConfigError: it is outside its range.
     """
 
-    crf: float | None = None
-    size: float | None = None
-    bitrate: float | None = None
-    bpp: float | None = None
-    target_psnr: float | None = None
-    rate_weight: float | None = None
+    value: float
 
     def __post_init__(self) -> None:
-        given = [name.replace("_", " ") for name, value in vars(self).items() if value is not None]
-        if len(given) > 1:
-            raise ConfigError(f"{' and '.join(given)} are given; legal: one of them")
-        for name in ("size", "bitrate", "bpp", "target_psnr"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"{name.replace('_', ' ')} is {value:g}; legal: above 0")
-        if self.crf is not None:
-            rate_weight_of(self.crf)
-        if self.target_psnr is not None and self.target_psnr > 100:
-            raise ConfigError(f"target PSNR is {self.target_psnr:g}; legal: above 0, up to 100")
+        rate_weight_of(self.value)
 
-    def file_bpp(self, form: VideoFormat) -> float | None:
-        """Bits a pixel of the file that size, bitrate or bpp ask for."""
-        if self.size is not None:
-            return 8 * self.size / form.n_pixels
-        return (
-            self.bitrate * form.duration_s / form.n_pixels if self.bitrate is not None else self.bpp
-        )
+    def start_lambda(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float:
+        return rate_weight_of(self.value)
 
-    def start(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float | None:
-        """The rate weight of this goal, or the one to start from towards it; None: the preset's.
 
-        Args:
-            n_pixels: luma pixels of the longest segment.
-            temporal_information: how much changes from frame to frame (motion.py).
-        """
-        if self.crf is not None:
-            return rate_weight_of(self.crf)
-        bpp = self.file_bpp(form)
-        if self.target_psnr is not None:
-            more_db = self.target_psnr - usual_db(temporal_information)
-            # For a low PSNR a network that is not as much smaller: the video may be a hard one.
-            bpp = usual_bpp(n_pixels) * math.exp(NATS_PER_DB * max(more_db, 0.6 * more_db))
-        return self.rate_weight if bpp is None else expected_rate_weight(bpp, n_pixels)
+@dataclass(frozen=True)
+class Lambda(Target):
+    """The weight of a bit in the loss, 0 to 1000; crf 30 is 0.01.
+
+    Raises:
+        ConfigError: it is outside its range.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        check_range("rate weight", self.value, 0, _MAX_RATE_WEIGHT)
+
+    def start_lambda(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float:
+        return self.value
+
+
+class _SizeTarget(Target):
+    """A target that fixes the size of the file."""
+
+    @abstractmethod
+    def file_bpp(self, form: VideoFormat) -> float:
+        """Return the bits a luma pixel of the whole file."""
+
+    def start_lambda(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float:
+        return expected_rate_weight(self.file_bpp(form), n_pixels)
+
+
+@dataclass(frozen=True)
+class Size(_SizeTarget):
+    """Bytes of the whole file, met within 2 %.
+
+    Raises:
+        ConfigError: they are not above 0 and finite.
+    """
+
+    n_bytes: float
+
+    def __post_init__(self) -> None:
+        _check_positive("size", self.n_bytes)
+
+    def file_bpp(self, form: VideoFormat) -> float:
+        return 8 * self.n_bytes / form.n_pixels
+
+
+@dataclass(frozen=True)
+class Bitrate(_SizeTarget):
+    """Bits a second of the whole file, met within 2 %.
+
+    Raises:
+        ConfigError: they are not above 0 and finite.
+    """
+
+    bits_per_s: float
+
+    def __post_init__(self) -> None:
+        _check_positive("bitrate", self.bits_per_s)
+
+    def file_bpp(self, form: VideoFormat) -> float:
+        return self.bits_per_s * form.duration_s / form.n_pixels
+
+
+@dataclass(frozen=True)
+class BitsPerPixel(_SizeTarget):
+    """Bits a luma pixel of the whole file, met within 2 %.
+
+    Raises:
+        ConfigError: they are not above 0 and finite.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        _check_positive("bpp", self.value)
+
+    def file_bpp(self, form: VideoFormat) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Psnr(Target):
+    """RGB PSNR in dB, mean over frames, met within 0.2 dB.
+
+    Raises:
+        ConfigError: it is not above 0 and up to 100.
+    """
+
+    db: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.db <= 100:
+            raise ConfigError(f"target PSNR is {self.db:g}; legal: above 0, up to 100")
+
+    @property
+    def psnr_db(self) -> float:
+        return self.db
+
+    def start_lambda(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float:
+        more_db = self.db - usual_db(temporal_information)
+        nats = NATS_PER_DB * max(more_db, _LOW_PSNR_CAUTION * more_db)
+        return expected_rate_weight(usual_bpp(n_pixels) * math.exp(nats), n_pixels)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{name} is {value:g}; legal: above 0")

@@ -1,53 +1,130 @@
-"""What a .nvpp file says of itself. Reads the container only: no torch, no numpy, so that it
-answers at once.
+"""What a .nvpp file says of itself.
+
+Reads the container only, without torch and numpy, so that it answers at once.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nervcodec.format import tensors
-from nervcodec.format.container import load
+from nervcodec.format.container import File, StoredQuality, load
 from nervcodec.format.limits import memory_bytes
+from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.video_format import VideoFormat
+
+SCHEMA = "nervcodec.info/1"
 
 
-def info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a .nvpp file says of itself, as a JSON-ready dict (docs/usage.md, 'info --json');
-    without torch.
+@dataclass(frozen=True)
+class FileInfo:
+    """What a .nvpp file says of itself.
+
+    Attributes:
+        path: the file's name as it was given.
+        n_bytes: its size.
+        format: of the video.
+        model: the network of every segment.
+        segments: the shots of each segment, in frames.
+        n_parameters: of all segments together.
+        kmac_per_pixel: thousand multiply-adds a luma pixel.
+        decode_memory_bytes: about the peak memory of decoding it.
+        module_bytes: of the streams of 'stem', 'block1' ..., 'head', and of the 'container'.
+        quality: what the encoder measured and stored.
+    """
+
+    path: str
+    n_bytes: int
+    format: VideoFormat
+    model: ModelConfig
+    segments: tuple[Shots, ...]
+    n_parameters: int
+    kmac_per_pixel: float
+    decode_memory_bytes: int
+    module_bytes: dict[str, int]
+    quality: StoredQuality
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Frames of each segment."""
+        return tuple(map(sum, self.segments))
+
+    @property
+    def bpp(self) -> float:
+        """Bits a luma pixel of the whole file."""
+        return self.format.bpp(self.n_bytes)
+
+    @property
+    def kbit_per_s(self) -> float:
+        """Thousand bits a second of the whole file."""
+        return self.format.kbit_per_s(self.n_bytes)
+
+    @property
+    def bits_per_parameter(self) -> float:
+        """Bits of the streams over the parameters."""
+        streams = sum(self.module_bytes.values()) - self.module_bytes["container"]
+        return 8 * streams / self.n_parameters
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of `nervcodec info --json` (docs/reference/json.md)."""
+        form = self.format
+        return {
+            "schema": SCHEMA,
+            "file": self.path,
+            "bytes": self.n_bytes,
+            "bpp": self.bpp,
+            "kbit_per_s": self.kbit_per_s,
+            "width": form.width,
+            "height": form.height,
+            "frames": form.n_frames,
+            "frame_rate": str(form.frame_rate),
+            "duration_s": form.duration_s,
+            "sample_aspect_ratio": str(form.sample_aspect_ratio),
+            "layout": form.layout,
+            "color": asdict(form.color),
+            "segments": self.lengths,
+            "shots": self.segments,
+            "model": asdict(self.model),
+            "parameters": self.n_parameters,
+            "kmac_per_pixel": self.kmac_per_pixel,
+            "bits_per_parameter": self.bits_per_parameter,
+            "decode_memory": self.decode_memory_bytes,
+            "bytes_by_module": self.module_bytes,
+            "quality": asdict(self.quality),
+        }
+
+
+def info(path: str | os.PathLike[str]) -> FileInfo:
+    """Return what a .nvpp file says of itself; nothing is decoded.
+
+    Raises:
+        VideoError: the file cannot be read.
+        BitstreamError: it is damaged, or no .nvpp file.
     """
     file = load(path)
-    form, model = file.header.format, file.header.model
+    model = file.header.model
     segments = Counter(segment.shots for segment in file.segments)
-    n_parameters = sum(n * tensors.n_parameters(model, shots) for shots, n in segments.items())
-    names = tensors.module_names(model)
+    return FileInfo(
+        path=os.fspath(path),
+        n_bytes=file.n_bytes,
+        format=file.header.format,
+        model=model,
+        segments=tuple(segment.shots for segment in file.segments),
+        n_parameters=sum(n * tensors.n_parameters(model, shots) for shots, n in segments.items()),
+        kmac_per_pixel=tensors.kmac_per_pixel(model),
+        decode_memory_bytes=memory_bytes(model, segments, file.n_bytes),
+        module_bytes=_module_bytes(file),
+        quality=file.quality,
+    )
+
+
+def _module_bytes(file: File) -> dict[str, int]:
+    """Return the bytes of each module's streams, over all segments, and the container's."""
     streams = {
         name: sum(len(segment.streams[i]) for segment in file.segments)
-        for i, name in enumerate(names)
+        for i, name in enumerate(tensors.module_names(file.header.model))
     }
-    return {
-        "schema": "nervcodec.info/1",
-        "file": os.fspath(path),
-        "bytes": file.n_bytes,
-        "bpp": form.bpp(file.n_bytes),
-        "kbit_per_s": form.kbit_per_s(file.n_bytes),
-        "width": form.width,
-        "height": form.height,
-        "frames": form.n_frames,
-        "frame_rate": str(form.frame_rate),
-        "duration_s": form.duration_s,
-        "sample_aspect_ratio": str(form.sample_aspect_ratio),
-        "layout": form.layout,
-        "color": asdict(form.color),
-        "segments": [segment.n_frames for segment in file.segments],
-        "shots": [segment.shots for segment in file.segments],
-        "model": asdict(model),
-        "parameters": n_parameters,
-        "kmac_per_pixel": tensors.kmac_per_pixel(model),
-        "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,
-        "decode_memory": memory_bytes(model, segments, file.n_bytes),
-        "bytes_by_module": {**streams, "container": file.container_bytes},
-        "quality": asdict(file.quality),
-    }
+    return {**streams, "container": file.container_bytes}

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 import torch.utils.deterministic
 
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import DeviceError
 from nervcodec.util.memory import available_bytes, peak_bytes
+from nervcodec.util.validation import check_device_name, check_threads
 
 
 def choose_device(name: str) -> str:
@@ -18,15 +19,14 @@ def choose_device(name: str) -> str:
 
     Raises:
         ConfigError: not auto, cpu, cuda or cuda:N.
-        BackendError: a CUDA device that is not there.
+        DeviceError: a CUDA device that is not there.
     """
+    check_device_name(name)
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
-    if name != "cpu" and (kind != "cuda" or (number or "0").isdecimal() is False):
-        raise ConfigError(f"device is {name!r}; legal: auto, cpu, cuda, cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise BackendError(
+        raise DeviceError(
             f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; "
             "for one, install a CUDA build of torch (https://pytorch.org) and its driver"
         )
@@ -90,9 +90,8 @@ def peak_memory_bytes(device: str) -> dict[str, int]:
 
 def set_threads(n_threads: int | None) -> int:
     """Sets torch's threads within an operation, if a number is given; returns the number in use."""
+    check_threads(n_threads)
     if n_threads is not None:
-        if not 1 <= n_threads <= 1024:
-            raise ConfigError(f"threads is {n_threads}; legal: 1 to 1024")
         torch.set_num_threads(n_threads)
     return torch.get_num_threads()
 

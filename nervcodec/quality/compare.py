@@ -1,10 +1,11 @@
-"""All metrics of two videos: PSNR, SSIM and MS-SSIM (metrics.py), XPSNR by FFmpeg's filter, VMAF
-where it is there.
+"""All metrics of two videos: PSNR, SSIM and MS-SSIM, XPSNR by FFmpeg's filter, VMAF where it is
+there.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -51,7 +52,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON object of `nervcodec compare --json` (docs/usage.md)."""
+        """Return the object of `nervcodec compare --json` (docs/reference/json.md)."""
         quality = asdict(self.quality)
         psnr = {name: quality[f"{name}_db"] for name in ("y", "u", "v", "yuv611", "rgb")}
         same = ("ssim", "ssim_reason", "ms_ssim", "ms_ssim_reason")
@@ -76,13 +77,13 @@ class Comparison:
 
 
 def compare(
-    reference: Path,
-    distorted: Path,
+    reference: str | os.PathLike[str],
+    distorted: str | os.PathLike[str],
     *,
     n_frames: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Measures one video against another, whose planes, size and colour tags count.
+    """Measure the distorted video against the reference, whose planes, size and colour tags count.
 
     Args:
         n_frames: compare the first so many frames; None: all, of which both must have as many.
@@ -91,53 +92,56 @@ def compare(
         VideoError: a video that cannot be read.
         ConfigError: different sizes or numbers of frames.
     """
-    (ours, _), (theirs, _) = probe(reference), probe(distorted)
-    form = replace(ours, n_frames=_common_frames(ours, theirs, n_frames))
-    theirs = replace(theirs, n_frames=form.n_frames)
-    notes = (
-        ()
-        if ours.frame_rate == theirs.frame_rate
-        else (
-            (
-                f"frame rates are {ours.frame_rate} and {theirs.frame_rate}; frames are compared"
-                " one by one all the same"
-            ),
-        )
+    reference = Path(reference)
+    distorted = Path(distorted)
+    reference_form, _ = probe(reference)
+    distorted_form, _ = probe(distorted)
+    form = replace(
+        reference_form, n_frames=_common_frames(reference_form, distorted_form, n_frames)
     )
+    distorted_form = replace(distorted_form, n_frames=form.n_frames)
     meter = QualityMeter(form.color, with_ssim=True)
     with TemporaryDirectory(prefix="nervcodec-") as folder:
-        tools = open_tools(Path(folder), form)
+        xpsnr_tool, vmaf_tool = open_tools(Path(folder), form)
         n_done = 0
         for first, second in zip(
-            read_all(reference, form), read_all(distorted, theirs), strict=True
+            read_all(reference, form), read_all(distorted, distorted_form), strict=True
         ):
             meter.add(first, second)
             pair = [to_layout(frames, "yuv420", form.color) for frames in (first, second)]
-            for tool in tools:
+            for tool in (xpsnr_tool, vmaf_tool):
                 tool.add(*pair)
             n_done += first.n_frames
             if on_progress:
                 on_progress(n_done, form.n_frames)
-        (xpsnr, xpsnr_reason, by_frame), (vmaf, vmaf_reason, more) = (
-            tool.result() for tool in tools
-        )
+        xpsnr = xpsnr_tool.result()
+        vmaf = vmaf_tool.result()
     return Comparison(
         reference,
         distorted,
         form,
         meter.result(),
         meter.pooled_db(),
-        xpsnr,
-        xpsnr_reason,
-        vmaf,
-        vmaf_reason,
-        meter.series() | by_frame | more,
-        notes,
+        xpsnr.mean,
+        xpsnr.reason,
+        vmaf.mean,
+        vmaf.reason,
+        meter.series() | xpsnr.per_frame | vmaf.per_frame,
+        _notes(reference_form, distorted_form),
     )
 
 
-def write_csv(found: Comparison, path: Path, *, overwrite: bool = False) -> None:
-    """One row a frame, numbered from 0, one column a figure.
+def _notes(reference: VideoFormat, distorted: VideoFormat) -> tuple[str, ...]:
+    if reference.frame_rate == distorted.frame_rate:
+        return ()
+    return (
+        f"frame rates are {reference.frame_rate} and {distorted.frame_rate}; frames are compared"
+        " one by one all the same",
+    )
+
+
+def write_csv(comparison: Comparison, path: Path, *, overwrite: bool = False) -> None:
+    """Write one row a frame, numbered from 0, one column a figure.
 
     Raises:
         OutputError: it cannot be written; nothing half written stays.
@@ -147,24 +151,29 @@ def write_csv(found: Comparison, path: Path, *, overwrite: bool = False) -> None
         open(part, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["frame", *found.per_frame])
+        writer.writerow(["frame", *comparison.per_frame])
         writer.writerows(
             [number, *values]
-            for number, values in enumerate(zip(*found.per_frame.values(), strict=True))
+            for number, values in enumerate(zip(*comparison.per_frame.values(), strict=True))
         )
 
 
-def _common_frames(ours: VideoFormat, theirs: VideoFormat, n_frames: int | None) -> int:
-    if (ours.width, ours.height) != (theirs.width, theirs.height):
+def _common_frames(reference: VideoFormat, distorted: VideoFormat, n_frames: int | None) -> int:
+    """Return how many frames are compared.
+
+    Raises:
+        ConfigError: different sizes or numbers of frames, or fewer than n_frames.
+    """
+    if (reference.width, reference.height) != (distorted.width, distorted.height):
         raise ConfigError(
-            f"sizes are {ours.width}x{ours.height} and {theirs.width}x{theirs.height}; legal: equal"
-            " ones"
+            f"sizes are {reference.width}x{reference.height} and"
+            f" {distorted.width}x{distorted.height}; legal: equal ones"
         )
-    fewest = min(ours.n_frames, theirs.n_frames)
-    if n_frames is None and ours.n_frames != theirs.n_frames:
+    fewest = min(reference.n_frames, distorted.n_frames)
+    if n_frames is None and reference.n_frames != distorted.n_frames:
         raise ConfigError(
-            f"there are {ours.n_frames} and {theirs.n_frames} frames; legal: equal numbers, or "
-            f"--frames N to compare the first N, up to {fewest}"
+            f"there are {reference.n_frames} and {distorted.n_frames} frames; legal: equal numbers,"
+            f" or --frames N to compare the first N, up to {fewest}"
         )
     if n_frames is not None and not 1 <= n_frames <= fewest:
         raise ConfigError(f"frames is {n_frames}; legal: 1 to {fewest}, which both videos have")

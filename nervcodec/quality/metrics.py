@@ -1,9 +1,9 @@
 """How close decoded frames are to the source's: PSNR by plane, 6:1:1 and RGB, SSIM and MS-SSIM of
 luma.
 
-The reference is always the source's own planes. RGB is our own conversion of both sides (color.py).
-Means over frames are means of the frames' decibels, as is usual for video; the PSNR of the mean
-error comes out lower or equal and goes by a name of its own.
+The reference is always the source's own planes. RGB is our own conversion of both sides
+(video.color). Means over frames are means of the frames' decibels, as is usual for video; the PSNR
+of the mean error comes out lower or equal and goes by a name of its own.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Quality:
 
 
 def frame_mse(ref: Frames, dist: Frames) -> dict[str, Float64]:
-    """Mean squared error of every frame, by plane: 'y', 'u', 'v' or 'r', 'g', 'b' -> float64 [T].
+    """Return the mean squared error of every frame by plane, 'y', 'u', 'v' or 'r', 'g', 'b', each
+    float64 [T].
 
     Both sides must have the same layout and size. Squares are summed as integers, so the result is
     exact.
@@ -78,14 +79,16 @@ def frame_mse(ref: Frames, dist: Frames) -> dict[str, Float64]:
 
 
 def psnr_db(mse: ArrayLike, peak: float = 255) -> Float64:
-    """PSNR in dB of mean squared errors of any shape; infinite where the error is 0."""
+    """Return the PSNR in dB of mean squared errors of any shape; infinite where the error is 0."""
     error = np.asarray(mse, np.float64)
     with np.errstate(divide="ignore"):
         return np.asarray(10 * np.log10(peak * peak / error))
 
 
 def frame_rgb_db(ref: Frames, dist: Frames, color: ColorTags) -> Float64:
-    """PSNR of every frame's mean squared error over R, G and B, capped at 100 dB; float64 [T]."""
+    """Return the PSNR of every frame's mean squared error over R, G and B, capped at 100 dB, as
+    float64 [T].
+    """
     rgb = [to_layout(frames, "rgb", color) for frames in (ref, dist)]
     return np.minimum(psnr_db(np.mean(list(frame_mse(*rgb).values()), axis=0)), CAP_DB)
 
@@ -99,7 +102,8 @@ class QualityMeter:
     """
 
     def __init__(self, color: ColorTags, *, with_ssim: bool = False) -> None:
-        self._color, self._with_ssim = color, with_ssim
+        self._color = color
+        self._with_ssim = with_ssim
         self._mse: dict[str, list[float]] = {name: [] for name in ("y", "u", "v", "rgb")}
         self._ssim: list[float] = []
         self._ms_ssim: list[float] = []
@@ -115,9 +119,10 @@ class QualityMeter:
             self._add_frame(ref[t : t + 1], dist[t : t + 1])
 
     def result(self) -> Quality:
-        """The quality of all frames added so far, at least one."""
+        """Return the quality of all frames added so far, at least one."""
         db = self._db()
-        rgb, yuv611 = db["rgb"], db["yuv611"]
+        rgb = db["rgb"]
+        yuv611 = db["yuv611"]
         assert rgb.size, "no frames were added"
         means = {f"{name}_db": float(values.mean()) for name, values in db.items()}
         return Quality(
@@ -133,18 +138,18 @@ class QualityMeter:
         )
 
     def pooled_db(self) -> dict[str, float]:
-        """PSNR of the mean over frames of the squared error of 'y', 'u', 'v' and 'rgb', capped at
-        100 dB.
+        """Return the PSNR of the mean over frames of the squared error of 'y', 'u', 'v' and 'rgb',
+        capped at 100 dB.
         """
         return {name: min(float(psnr_db(np.mean(mse))), CAP_DB) for name, mse in self._mse.items()}
 
     def series(self) -> dict[str, list[float]]:
-        """Every frame's figures: 'psnr_y' .. 'psnr_rgb' in dB, 'ssim' and 'ms_ssim' where they were
-        measured.
+        """Return every frame's figures: 'psnr_y' .. 'psnr_rgb' in dB, 'ssim' and 'ms_ssim' where
+        they were measured.
         """
-        found = {f"psnr_{name}": values.tolist() for name, values in self._db().items()}
+        psnr = {f"psnr_{name}": values.tolist() for name, values in self._db().items()}
         similarity = {"ssim": self._ssim, "ms_ssim": self._ms_ssim}
-        return found | {name: list(values) for name, values in similarity.items() if values}
+        return psnr | {name: list(values) for name, values in similarity.items() if values}
 
     def _db(self) -> dict[str, Float64]:
         db = {name: np.minimum(psnr_db(mse), CAP_DB) for name, mse in self._mse.items()}
@@ -174,8 +179,8 @@ class QualityMeter:
 
 
 def ssim(ref: Plane, dist: Plane) -> float:
-    """SSIM of two planes [h, w] of 11 samples a side or more (Wang et al. 2004, as pytorch-msssim
-    has it).
+    """Return the SSIM of two planes [h, w] of 11 samples a side or more (Wang et al. 2004, as
+    pytorch-msssim has it).
     """
     from pytorch_msssim import ssim as measure
 
@@ -183,7 +188,7 @@ def ssim(ref: Plane, dist: Plane) -> float:
 
 
 def ms_ssim(ref: Plane, dist: Plane) -> float:
-    """MS-SSIM of two planes [h, w] of more than 160 samples a side (Wang et al. 2003, as
+    """Return the MS-SSIM of two planes [h, w] of more than 160 samples a side (Wang et al. 2003, as
     pytorch-msssim has it).
     """
     from pytorch_msssim import ms_ssim as measure
@@ -192,15 +197,15 @@ def ms_ssim(ref: Plane, dist: Plane) -> float:
 
 
 def _batches(*planes: Plane) -> tuple[Tensor, ...]:
-    """Planes [h, w] as float32 [1, 1, h, w]."""
+    """Return planes [h, w] as float32 [1, 1, h, w]."""
     import torch
 
     return tuple(torch.from_numpy(plane.astype(np.float32))[None, None] for plane in planes)
 
 
 def _plane_mse(ref: Plane, dist: Plane) -> float:
-    """The mean squared error of two planes [h, w]; the sum of 2**28 squares of up to 255 fits 64
-    bits easily.
+    """Return the mean squared error of two planes [h, w]; the sum of 2**28 squares of up to 255
+    fits 64 bits easily.
     """
     difference = np.subtract(ref, dist, dtype=np.int32)
     return float(np.sum(difference * difference, dtype=np.int64) / difference.size)

@@ -7,9 +7,9 @@ import re
 import shutil
 import subprocess
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.quality.metrics import CAP_DB
@@ -21,16 +21,39 @@ from nervcodec.video.writer import open_writer
 # below this.
 _XPSNR_PIXELS = 2025
 _VMAF = "vmaf"  # Netflix's program
-Result = tuple[
-    Any, str | None, dict[str, list[float]]
-]  # the mean or None, why it is None, each frame's figures
 _XPSNR_FRAME = re.compile(r"XPSNR y: *(\S+) +XPSNR u: *(\S+) +XPSNR v: *(\S+)")
 _XPSNR_MEAN = re.compile(r"XPSNR average.* y: *(\S+) +u: *(\S+) +v: *(\S+)")
+Value = TypeVar("Value")
 
 
-def open_tools(folder: Path, form: VideoFormat) -> tuple[_Tool, _Tool]:
-    """What measures XPSNR and what measures VMAF; their files go into the folder."""
-    xpsnr: _Tool = _Missing("this FFmpeg has no filter xpsnr")
+@dataclass(frozen=True)
+class Measured(Generic[Value]):
+    """What a tool has measured.
+
+    Attributes:
+        mean: over frames; None where it cannot be measured.
+        reason: why it cannot.
+        per_frame: each frame's figures, by name.
+    """
+
+    mean: Value | None
+    reason: str | None
+    per_frame: dict[str, list[float]]
+
+
+class Tool(Protocol[Value]):
+    """What measures a video frame by frame."""
+
+    def add(self, reference: Frames, distorted: Frames) -> None:
+        """Add the next frames, in 4:2:0."""
+
+    def result(self) -> Measured[Value]:
+        """Return what was measured of all frames so far; ends the measurement."""
+
+
+def open_tools(folder: Path, form: VideoFormat) -> tuple[Tool[dict[str, float]], Tool[float]]:
+    """Return what measures XPSNR and what measures VMAF; their files go into the folder."""
+    xpsnr: Tool[dict[str, float]] = _Missing("this FFmpeg has no filter xpsnr")
     if form.width * form.height < _XPSNR_PIXELS:
         xpsnr = _Missing(
             f"XPSNR needs {_XPSNR_PIXELS} pixels a frame or more, not {form.width}x{form.height}"
@@ -46,20 +69,14 @@ def open_tools(folder: Path, form: VideoFormat) -> tuple[_Tool, _Tool]:
 
 
 def tools_here() -> list[str]:
-    """Names of what measures XPSNR and VMAF here."""
+    """Return the names of what measures XPSNR and VMAF here."""
     return [name for name in ("xpsnr", "libvmaf") if has_filter(name)] + (
         [_VMAF] if shutil.which(_VMAF) else []
     )
 
 
-class _Tool(Protocol):
-    def add(self, reference: Frames, distorted: Frames) -> None: ...
-
-    def result(self) -> Result: ...
-
-
-class _Missing:
-    """Stands in for a metric that cannot be measured here."""
+class _Missing(Generic[Value]):
+    """A stand-in for a metric that cannot be measured here."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
@@ -67,8 +84,8 @@ class _Missing:
     def add(self, reference: Frames, distorted: Frames) -> None:
         pass
 
-    def result(self) -> Result:
-        return None, self._reason, {}
+    def result(self) -> Measured[Value]:
+        return Measured(None, self._reason, {})
 
 
 class _Xpsnr:
@@ -81,18 +98,18 @@ class _Xpsnr:
     def add(self, reference: Frames, distorted: Frames) -> None:
         self._stats.add(reference, distorted)
 
-    def result(self) -> Result:
+    def result(self) -> Measured[dict[str, float]]:
         self._stats.finish()
         text = self._log.read_text("utf-8")
         mean = _XPSNR_MEAN.search(text)
         assert mean, "FFmpeg's xpsnr wrote no average"
-        frames = [[_capped(value) for value in found] for found in _XPSNR_FRAME.findall(text)]
+        frames = [[_capped(value) for value in values] for values in _XPSNR_FRAME.findall(text)]
         series = {f"xpsnr_{plane}": [frame[k] for frame in frames] for k, plane in enumerate("yuv")}
-        return dict(zip("yuv", map(_capped, mean.groups()))), None, series
+        return Measured(dict(zip("yuv", map(_capped, mean.groups()))), None, series)
 
 
 def _capped(text: str) -> float:
-    """Decibels as FFmpeg prints them; equal frames are 'inf', which counts as 100."""
+    """Return decibels as FFmpeg prints them; equal frames are 'inf', which counts as 100."""
     return min(float(text), CAP_DB)
 
 
@@ -106,7 +123,7 @@ class _VmafFilter:
     def add(self, reference: Frames, distorted: Frames) -> None:
         self._stats.add(distorted, reference)  # it takes the distorted video first
 
-    def result(self) -> Result:
+    def result(self) -> Measured[float]:
         self._stats.finish()
         return _vmaf_result(self._log)
 
@@ -115,7 +132,8 @@ class _VmafProgram:
     """Netflix's program 'vmaf', which is given both videos as .y4m."""
 
     def __init__(self, folder: Path, form: VideoFormat, program: str) -> None:
-        self._program, self._log = program, folder / "vmaf.json"
+        self._program = program
+        self._log = folder / "vmaf.json"
         self._paths = [folder / "reference.y4m", folder / "distorted.y4m"]
         self._open = ExitStack()
         self._writers = [
@@ -129,7 +147,7 @@ class _VmafProgram:
         for writer, frames in zip(self._writers, (reference, distorted)):
             writer.write(frames)
 
-    def result(self) -> Result:
+    def result(self) -> Measured[float]:
         self._open.close()
         reference, distorted = map(str, self._paths)
         command = [self._program, "-r", reference, "-d", distorted, "--json", "-o", str(self._log)]
@@ -137,10 +155,10 @@ class _VmafProgram:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         if done.returncode:
-            return None, f"{self._program} failed with exit {done.returncode}", {}
+            return Measured(None, f"{self._program} failed with exit {done.returncode}", {})
         return _vmaf_result(self._log)
 
 
-def _vmaf_result(log: Path) -> Result:
+def _vmaf_result(log: Path) -> Measured[float]:
     scores = [frame["metrics"]["vmaf"] for frame in json.loads(log.read_text("utf-8"))["frames"]]
-    return sum(scores) / len(scores), None, {"vmaf": scores}
+    return Measured(sum(scores) / len(scores), None, {"vmaf": scores})

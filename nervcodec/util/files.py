@@ -1,7 +1,7 @@
 """Outputs that are written whole or not at all: a temporary neighbour, fsync, rename.
 
 Whatever goes wrong meanwhile (an exception, a full disk, Ctrl-C), the name asked for holds either
-what it held before or the complete new content. stdlib only.
+what it held before or the complete new content.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nervcodec.errors import OutputError, OutputExists
 
-# The names we give to the frames in a folder; a folder that holds anything else is never replaced.
+# The names of the frames in a folder; a folder that holds anything else is never replaced.
 FRAME_NAME = "{:08d}.png"
 _FRAME_PATTERN = re.compile(r"[0-9]{8}\.png")
 
@@ -108,7 +108,7 @@ def whole_folder(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def os_errors(path: str | Path) -> Iterator[None]:
-    """An OSError within it becomes an OutputError about `path`."""
+    """Turn an OSError within it into an OutputError about `path`."""
     try:
         yield
     except OSError as error:
@@ -194,7 +194,7 @@ def _swap_in(part: Path, target: Path) -> None:
 
 @contextmanager
 def gone_on_error(part: Path) -> Iterator[None]:
-    """Whatever is raised within it, no half-written file stays."""
+    """Remove the half-written file, whatever is raised within it."""
     try:
         yield
     except BaseException:
@@ -204,7 +204,7 @@ def gone_on_error(part: Path) -> Iterator[None]:
 
 
 def sync(file: Path) -> None:
-    """Waits until a file's bytes are on the disk."""
+    """Wait until a file's bytes are on the disk."""
     handle = os.open(file, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -213,7 +213,7 @@ def sync(file: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Waits until a folder's entries are on the disk."""
+    """Wait until a folder's entries are on the disk."""
     # Some file systems cannot sync a folder; the rename itself has succeeded by then.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -13,14 +13,14 @@ Item = TypeVar("Item")
 _END: Any = object()
 
 
-def ahead(items: Iterator[Item], n: int) -> Generator[Item, None, None]:
-    """The items in their order, of which up to n are made on another thread before they are asked
-    for.
+def prefetch(items: Iterator[Item], n: int) -> Generator[Item, None, None]:
+    """Yield the items in their order, of which up to n are made on another thread before they are
+    asked for.
 
     What making one raises is raised when that one is asked for. Whoever stops early waits for the
     item in the making.
     """
-    with ThreadPoolExecutor(1, "ahead") as thread:
+    with ThreadPoolExecutor(1, "prefetch") as thread:
         coming: deque[Future[Item]] = deque(thread.submit(next, items, _END) for _ in range(n))
         try:
             while (item := coming.popleft().result()) is not _END:

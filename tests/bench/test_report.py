@@ -19,7 +19,7 @@ from fake_results import CLIPS, LABELS
 
 from nervcodec.bench.bdrate import deltas
 from nervcodec.bench.report import write_report
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DependencyError
 
 VOID = {"meta", "img", "br"}
 HOSTILE = '<script>alert("1")</script>'
@@ -283,7 +283,7 @@ def test_without_jinja2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """Where jinja2 is not installed, one line says what installs it, and no report is written."""
     fake_results.write(tmp_path, fake_results.results())
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(BackendError, match="reports need jinja2; install it with: pip install"):
+    with pytest.raises(DependencyError, match="reports need jinja2; install it with: pip install"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

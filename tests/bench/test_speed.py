@@ -14,9 +14,10 @@ from shell import Shell, write_clip
 
 from nervcodec.bench import roofline as floor
 from nervcodec.bench import speed
-from nervcodec.bench.roofline import RooflinePoint, floor_text, measure_roofline, parse_case
-from nervcodec.bench.speed import Settings, compare_speed, speed_text
+from nervcodec.bench.roofline import RooflinePoint, measure_roofline, parse_case
+from nervcodec.bench.speed import Settings, compare_speed
 from nervcodec.bench.stepping import RECIPES
+from nervcodec.cli.tables import roofline_text, speed_text
 from nervcodec.errors import ConfigError, FitError, VideoError
 
 SETTINGS = Settings(
@@ -126,12 +127,12 @@ def test_what_was_used_is_stated(clip: Shell) -> None:
 
 
 def test_speed_prints_a_row_a_variant(clip: Shell) -> None:
-    """bench --speed prints what was run, then a table; progress goes to stderr."""
+    """bench speed prints what was run, then a table; progress goes to stderr."""
     arguments = [
         "bench",
-        "--speed",
+        "speed",
         "in.y4m",
-        "--speed-preset",
+        "--preset",
         "small-nervpp",
         "--steps",
         "6",
@@ -154,12 +155,12 @@ def test_speed_prints_a_row_a_variant(clip: Shell) -> None:
 
 
 def test_speed_as_json_is_the_table(clip: Shell) -> None:
-    """bench --speed --json prints one object, which gives the same text."""
+    """bench speed --json prints one object, which gives the same text."""
     result = clip(
         "bench",
-        "--speed",
+        "speed",
         "in.y4m",
-        "--speed-preset",
+        "--preset",
         "small-nervpp",
         "--steps",
         "4",
@@ -183,7 +184,7 @@ def test_speed_as_json_is_the_table(clip: Shell) -> None:
         1,
         "cpu",
     )
-    assert found["command"].startswith("nervcodec bench --speed in.y4m")
+    assert found["command"].startswith("nervcodec bench speed in.y4m")
     assert f"{by_name(found['runs'][0])['mse']['psnr_rgb']:.2f}" in speed_text(found)
 
 
@@ -215,15 +216,15 @@ def test_a_contestant_ends_when_it_is_closed(clip: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--speed"], "0 clips are given; legal: --speed with clips, or --floor without"),
-        (["--floor", "in.y4m"], "1 clips are given"),
-        (["--speed", "--floor"], "legal: --speed with clips"),
-        (["--speed", "in.y4m", "--variants", "fast"], "variant is 'fast'; legal: same-recipe, "),
+        (["speed"], "Missing argument 'CLIP...'"),
+        (["roofline", "in.y4m"], "Got unexpected extra argument (in.y4m)"),
+        (["speed", "--cases", "medium@16x12"], "No such option"),
+        (["speed", "in.y4m", "--variants", "fast"], "variant is 'fast'; legal: same-recipe, "),
         (
-            ["--speed", "in.y4m", "--steps", "6", "--frames", "2"],
+            ["speed", "in.y4m", "--steps", "6", "--frames", "2"],
             "steps are 6 in 3 rounds; legal: rounds of more than 2",
         ),
-        (["--floor", "--cases", "medium"], "case is 'medium'; legal: PRESET@WIDTHxHEIGHT"),
+        (["roofline", "--cases", "medium"], "case is 'medium'; legal: PRESET@WIDTHxHEIGHT"),
     ],
 )
 def test_what_cannot_be_timed_is_an_error(clip: Shell, arguments: list[str], said: str) -> None:
@@ -267,7 +268,7 @@ def test_a_floor_has_steps_and_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     for work in works:
         assert work["ratio"] == work["seconds"] / max(work["compute_s"], work["memory_s"]) > 0
-    text = floor_text(results)
+    text = roofline_text(results)
     assert text.count("| medium@16x12 ") == text.count("| small-nervpp@16x12 ") == 3
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from shell import Shell
 
-from nervcodec.decoder.verify import MAX_DRIFT, Verification, verify
+from nervcodec.decoder.verify import (
+    MAX_DRIFT,
+    SegmentVerdict,
+    Verdict,
+    Verification,
+    verify,
+)
 from nervcodec.format.container import File, FrameSums, Segment, load, write_file
 
 LUMA = 3 * 24 * 18  # samples of the second segment of `coded`
@@ -96,12 +102,10 @@ def test_json_comes_before_the_error(coded: Shell) -> None:
 
 def test_the_worst_segment_decides() -> None:
     """One verdict for all segments: the worst of them."""
-    from nervcodec.decoder.verify import SegmentVerdict
-
-    order = ("exact", "near", "unknown", "differs")
+    order: tuple[Verdict, ...] = ("exact", "near", "unknown", "differs")
     for worst in range(4):
         segments = tuple(SegmentVerdict(0, 1, order[i], None) for i in (0, worst, 0))
-        assert Verification(1, "cpu", segments).verdict == order[worst]
+        assert Verification("a.nvpp", 1, "cpu", segments).verdict == order[worst]
 
 
 def test_damage_is_found_first(coded: Shell) -> None:

@@ -1,4 +1,4 @@
-"""nervcodec.encoder.plan: what is decided before a fit starts."""
+"""nervcodec.encoder.fit_plan and plan: what is decided before a fit starts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from nervcodec.encoder import plan as plan_module
-from nervcodec.encoder.plan import EncodePlan, memory_bytes, plan_encode, with_time_budget
-from nervcodec.encoder.target import Goal
-from nervcodec.errors import ConfigError
+from nervcodec.encoder import fit_plan as fit_plan_module
+from nervcodec.encoder.fit_plan import (
+    FitPlan,
+    memory_bytes,
+    plan_fit,
+    seconds_per_epoch,
+    with_time_budget,
+)
+from nervcodec.encoder.options import EncodeOptions
+from nervcodec.encoder.plan import plan
+from nervcodec.encoder.resume import Journal
+from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Psnr, Size, Target
+from nervcodec.errors import ConfigError, OutputExists, ResourceError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.tensors import groups
 from nervcodec.training.config import FitConfig
@@ -27,48 +36,53 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_without_a_goal_it_is_the_preset(source: Path) -> None:
-    """Without a goal nothing is steered, and the price is the preset's, that of crf 30."""
-    plan = plan_encode(source)
-    assert (plan.fit.target_bpp, plan.fit.target_psnr, plan.target_bytes) == (0, 0, None)
-    assert plan.fit.rate_weight == pytest.approx(rate_weight_of(30))
-    assert plan == plan_encode(source, goal=Goal(crf=30))
+def test_without_a_target_it_is_the_preset(source: Path) -> None:
+    """Without a target nothing is steered, and lambda is the preset's, that of crf 30."""
+    decided = plan_fit(source)
+    assert (decided.fit.target_bpp, decided.fit.target_psnr, decided.target_bytes) == (0, 0, None)
+    assert decided.fit.rate_weight == pytest.approx(rate_weight_of(30))
+    assert decided == plan_fit(source, EncodeOptions(target=Crf(30)))
 
 
 @pytest.mark.parametrize("segment_frames", [None, 7])
-@pytest.mark.parametrize("goal", [Goal(size=3000), Goal(bitrate=30_000), Goal(bpp=0.390625)])
-def test_a_size_counts_the_whole_file(source: Path, goal: Goal, segment_frames: int | None) -> None:
+@pytest.mark.parametrize("target", [Size(3000), Bitrate(30_000), BitsPerPixel(0.390625)])
+def test_a_size_counts_the_whole_file(
+    source: Path, target: Target, segment_frames: int | None
+) -> None:
     """Streams of the bits a pixel that the fit is steered to, with all around them, make a file of
     this size.
     """
-    plan = plan_encode(source, goal=goal, segment_frames=segment_frames)
-    streams = plan.fit.target_bpp * plan.format.n_pixels / 8
-    n_modules = 2 + len(plan.model.blocks)
-    segments = [Segment((length,), (b"\0" * 10,) * n_modules) for length in plan.lengths]
-    data = write_file(Header(plan.format, plan.model), segments, StoredQuality())
+    decided = plan_fit(source, EncodeOptions(target=target, segment_frames=segment_frames))
+    streams = decided.fit.target_bpp * decided.format.n_pixels / 8
+    n_modules = 2 + len(decided.model.blocks)
+    segments = [Segment((length,), (b"\0" * 10,) * n_modules) for length in decided.lengths]
+    data = write_file(Header(decided.format, decided.model), segments, StoredQuality())
     assert streams + len(data) - 10 * n_modules * len(segments) == pytest.approx(3000, abs=0.1)
-    assert plan.target_bytes == 3000
+    assert decided.target_bytes == 3000
 
 
 def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
     """Each cut stands in its segment, one between two segments in none, and the paper's networks
     know of none.
     """
-    monkeypatch.setattr(plan_module, "changes", lambda *_: (1.0, (3, 10, 11)))
-    assert plan_encode(source).segments == ((3, 7, 1, 9),)
-    assert plan_encode(source, segment_frames=10).segments == ((3, 7), (1, 9))
-    assert plan_encode(source, segment_frames=10, n_frames=11).segments == ((3, 2), (5, 1))
-    assert plan_encode(source, preset="paper-xs").segments == ((20,),)
+    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: (1.0, (3, 10, 11)))
+    assert plan_fit(source).segments == ((3, 7, 1, 9),)
+    assert plan_fit(source, EncodeOptions(segment_frames=10)).segments == ((3, 7), (1, 9))
+    assert plan_fit(source, EncodeOptions(segment_frames=10, n_frames=11)).segments == (
+        (3, 2),
+        (5, 1),
+    )
+    assert plan_fit(source, EncodeOptions(preset="paper-xs")).segments == ((20,),)
 
 
 def test_larger_files_get_larger_networks(source: Path) -> None:
     """Networks grow with the rate, however it is asked for."""
-    for goals in (
-        [Goal(size=size) for size in (1000, 4000, 16_000)],
-        [Goal(crf=crf) for crf in (45, 30, 15)],
-        [Goal(target_psnr=psnr) for psnr in (30, 33, 36)],
+    for targets in (
+        [Size(size) for size in (1000, 4000, 16_000)],
+        [Crf(crf) for crf in (45, 30, 15)],
+        [Psnr(psnr) for psnr in (30, 33, 36)],
     ):
-        sizes = [plan_encode(source, goal=goal).n_parameters for goal in goals]
+        sizes = [plan_fit(source, EncodeOptions(target=target)).n_parameters for target in targets]
         assert sizes == sorted(sizes) and len(set(sizes)) == 3
 
 
@@ -77,14 +91,14 @@ def test_larger_files_get_larger_networks(source: Path) -> None:
 def test_a_size_gets_the_network_of_its_crf(
     monkeypatch: pytest.MonkeyPatch, source: Path, crf: float, information: float, share: float
 ) -> None:
-    """Short still video takes fewer bits than the rule says of a crf: so many get its network, as
-    many a larger one.
+    """Short low-motion video takes fewer bits than the rule says of a crf: so many get its network,
+    as many a larger one.
     """
-    monkeypatch.setattr(plan_module, "changes", lambda *_: (information, ()))
+    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: (information, ()))
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
     by_crf, by_share, by_rule = (
-        plan_encode(source, goal=goal).n_parameters
-        for goal in (Goal(crf=crf), Goal(bpp=share * bpp), Goal(bpp=bpp))
+        plan_fit(source, EncodeOptions(target=target)).n_parameters
+        for target in (Crf(crf), BitsPerPixel(share * bpp), BitsPerPixel(bpp))
     )
     assert by_crf == by_share and (by_rule > by_crf) == (share < 1)
 
@@ -97,69 +111,175 @@ def test_absurd_sizes_are_refused(source: Path, size: float) -> None:
     with pytest.raises(
         ConfigError, match=f"size is {size:,.0f} bytes; legal: [0-9]+ to [0-9,]+ for this video"
     ):
-        plan_encode(source, goal=Goal(size=size))
+        plan_fit(source, EncodeOptions(target=Size(size)))
 
 
 def test_the_least_size_is_legal(source: Path) -> None:
     """The bounds in the message are themselves legal."""
     with pytest.raises(ConfigError) as refusal:
-        plan_encode(source, goal=Goal(size=1))
+        plan_fit(source, EncodeOptions(target=Size(1)))
     least = int(str(refusal.value).split("legal: ")[1].split(" ")[0])
-    plan = plan_encode(source, goal=Goal(size=least))
-    assert plan.fit.target_bpp * plan.format.n_pixels / 8 == pytest.approx(
-        len(groups(plan.model, (20,)))
+    decided = plan_fit(source, EncodeOptions(target=Size(least)))
+    assert decided.fit.target_bpp * decided.format.n_pixels / 8 == pytest.approx(
+        len(groups(decided.model, (20,)))
     )
 
 
-def test_recipes_without_a_rate_have_no_goal(source: Path) -> None:
-    """The paper's recipe has no price of a bit, so there is nothing to steer."""
+def test_recipes_without_a_rate_have_no_target(source: Path) -> None:
+    """The paper's recipe has no lambda, so there is nothing to steer."""
     with pytest.raises(
         ConfigError, match="preset is 'paper-xs', which has no rate to steer; legal .*: ultrafast, "
     ):
-        plan_encode(source, preset="paper-xs", goal=Goal(size=5000))
+        plan_fit(source, EncodeOptions(preset="paper-xs", target=Size(5000)))
 
 
 @pytest.fixture
-def plan(source: Path) -> EncodePlan:
-    return plan_encode(source)
+def fit_plan(source: Path) -> FitPlan:
+    return plan_fit(source)
 
 
-def test_a_time_budget_is_not_exceeded(plan: EncodePlan) -> None:
+def test_a_time_budget_is_not_exceeded(fit_plan: FitPlan) -> None:
     """As many epochs as fit into the time, with a tenth to spare."""
-    assert with_time_budget(plan, 100, seconds_an_epoch=2).fit.epochs == 45
+    assert with_time_budget(fit_plan, 100, seconds_per_epoch=2).fit.epochs == 45
 
 
-def test_a_time_budget_leaves_time_to_refine(plan: EncodePlan) -> None:
+def test_a_time_budget_leaves_time_to_refine(fit_plan: FitPlan) -> None:
     """Long fits are refined with as many passes as there are epochs left for."""
-    fit = with_time_budget(plan, 1000, seconds_an_epoch=1).fit
+    fit = with_time_budget(fit_plan, 1000, seconds_per_epoch=1).fit
     assert fit.n_refinements > 50 and 850 < fit.epochs + fit.n_refinements <= 900
 
 
-def test_a_time_budget_keeps_the_stages_proportion(plan: EncodePlan) -> None:
+def test_a_time_budget_keeps_the_stages_proportion(fit_plan: FitPlan) -> None:
     """Fine-tuning keeps its share of the epochs."""
-    two_stages = replace(plan, fit=replace(plan.fit, epochs=30, finetune_epochs=10))
-    fit = with_time_budget(two_stages, 80, seconds_an_epoch=1).fit
+    two_stages = replace(fit_plan, fit=replace(fit_plan.fit, epochs=30, finetune_epochs=10))
+    fit = with_time_budget(two_stages, 80, seconds_per_epoch=1).fit
     assert (fit.epochs, fit.finetune_epochs) == (54, 18)
 
 
 @pytest.mark.parametrize("fit", [FitConfig(), FitConfig(epochs=30, finetune_epochs=10)])
-def test_too_short_a_time_is_refused(plan: EncodePlan, fit: FitConfig) -> None:
+def test_too_short_a_time_is_refused(fit_plan: FitPlan, fit: FitConfig) -> None:
     """Less time than one epoch a stage takes is refused with the least that would do, which then
     does.
     """
-    longer = replace(plan, fit=fit)
+    longer = replace(fit_plan, fit=fit)
     with pytest.raises(ConfigError, match=r"time budget is 1 s; legal: at least \d+ s") as refusal:
-        with_time_budget(longer, 1, seconds_an_epoch=1)
+        with_time_budget(longer, 1, seconds_per_epoch=1)
     least = float(str(refusal.value).split("at least ")[1].split(" ")[0])
-    assert with_time_budget(longer, least, seconds_an_epoch=1).fit.epochs >= 1
+    assert with_time_budget(longer, least, seconds_per_epoch=1).fit.epochs >= 1
 
 
-def test_time_and_memory_of_a_plan(plan: EncodePlan) -> None:
+def test_time_and_memory_of_a_plan(fit_plan: FitPlan) -> None:
     """An epoch over two segments takes as many steps as both have; memory is at least that of the
     interpreter.
     """
-    halves = replace(plan, segments=((10,), (4, 5)))
+    halves = replace(fit_plan, segments=((10,), (4, 5)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nervcodec.encoder.cost.seconds_per_step", lambda *_: 0.5)
-        assert plan_module.seconds_an_epoch(halves) == 5.0
-    assert memory_bytes(plan) > 300 << 20
+        assert seconds_per_epoch(halves, "cpu") == 5.0
+    assert memory_bytes(fit_plan) > 300 << 20
+
+
+# --- on this machine ---
+
+
+def test_a_plan_writes_nothing(source: Path, tmp_path: Path) -> None:
+    """It knows source, destination, device and threads, and leaves no file."""
+    made = plan(source, tmp_path / "out.nvpp", EncodeOptions(device="cpu", n_threads=1))
+    assert (made.source, made.destination) == (source, tmp_path / "out.nvpp")
+    assert (made.device, made.n_threads, made.is_resumed) == ("cpu", 1, False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_takes_strings(source: Path, tmp_path: Path) -> None:
+    """Paths may be strings."""
+    made = plan(str(source), str(tmp_path / "out.nvpp"), EncodeOptions(device="cpu"))
+    assert made.destination == tmp_path / "out.nvpp"
+
+
+def test_precision_is_the_machines_unless_it_is_asked_for(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """'auto' takes what the hardware has, others are taken as they are."""
+    monkeypatch.setattr(
+        "nervcodec.nn.device.choose_precision",
+        lambda name, _: "bfloat16" if name == "auto" else name,
+    )
+    chosen = [
+        plan(source, tmp_path / "a", EncodeOptions(device="cpu", precision=precision)).fit.precision
+        for precision in ("auto", "float32")
+    ]
+    assert chosen == ["bfloat16", "float32"]
+
+
+def test_too_little_memory_is_no_error_of_a_file(source: Path, tmp_path: Path) -> None:
+    """A fit that would take more than is allowed is a ResourceError, exit code 5, with both."""
+    with pytest.raises(ResourceError, match="about [0-9,]+ MiB .* more than the 10 MiB") as error:
+        plan(source, tmp_path / "a", EncodeOptions(device="cpu", max_memory_bytes=10 << 20))
+    assert error.value.exit_code == 5
+
+
+def test_an_existing_destination_is_known_before_the_source_is_read(tmp_path: Path) -> None:
+    """The destination comes first: it is the cheapest to check."""
+    (tmp_path / "out.nvpp").write_bytes(b"mine")
+    with pytest.raises(OutputExists):
+        plan(tmp_path / "none.y4m", tmp_path / "out.nvpp")
+
+
+def test_seconds_are_measured_once(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The estimate times steps when it is first asked for, and keeps what it found."""
+    calls: list[object] = []
+
+    def timed(*arguments: object) -> float:
+        calls.append(arguments)
+        return 0.25
+
+    monkeypatch.setattr("nervcodec.encoder.cost.seconds_per_step", timed)
+    made = plan(source, tmp_path / "a", EncodeOptions(device="cpu", epochs=10))
+    assert not calls
+    assert made.estimate_seconds() == made.estimate_seconds() == 10 * 10 * 0.25
+    assert len(calls) == 1
+
+
+def test_a_time_budget_is_measured_when_it_is_planned(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget becomes epochs, and the estimate takes no second measurement."""
+    monkeypatch.setattr("nervcodec.encoder.cost.seconds_per_step", lambda *_: 0.25)
+    options = EncodeOptions(device="cpu", time_budget_s=100)
+    made = plan(source, tmp_path / "a", options)
+    assert made.fit.epochs == 36
+    monkeypatch.undo()
+    assert made.estimate_seconds() == 90
+
+
+def test_an_interrupted_encode_keeps_the_epochs_of_its_time_budget(
+    source: Path, tmp_path: Path
+) -> None:
+    """What is left of a time budget is as many epochs as it was begun with; restart forgets
+    them.
+    """
+    destination = tmp_path / "out.nvpp"
+    identity = {"fit": {"epochs": 7, "finetune_epochs": 0}}
+    with Journal(destination, identity) as journal:
+        journal.add_checkpoint({"epoch": 1}, {})
+        options = EncodeOptions(device="cpu", time_budget_s=1e6)
+        resumed = plan(source, destination, options)
+        assert (resumed.fit.epochs, resumed.is_resumed) == (7, True)
+        anew = plan(source, destination, replace(options, restart=True))
+        assert anew.fit.epochs > 7 and not anew.is_resumed
+
+
+def test_a_plan_as_json(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The object of a dry run has the description, the seconds and the memory."""
+    monkeypatch.setattr("nervcodec.encoder.cost.seconds_per_step", lambda *_: 0.25)
+    made = plan(source, tmp_path / "a", EncodeOptions(device="cpu", epochs=10))
+    estimate = made.as_json()
+    assert estimate == {
+        "schema": "nervcodec.estimate/1",
+        **made.description(),
+        "seconds": 25.0,
+        "memory": made.memory_bytes,
+    }
+    assert (estimate["frames"], estimate["segments"]) == (20, (20,))

@@ -1,6 +1,7 @@
 """nervcodec.format.info: a file's description, from its container alone."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 import nervcodec
-from nervcodec.cli.console import info_rows
+from nervcodec.cli.tables import info_rows
 from nervcodec.errors import BadMagic, VideoError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.info import info
@@ -32,8 +33,8 @@ def path(tmp_path: Path, grid_model: ModelConfig) -> Path:
 
 @pytest.fixture
 def found(path: Path) -> dict[str, Any]:
-    """What info says of it."""
-    return info(path)
+    """What info says of it, as JSON has it."""
+    return info(path).as_json()
 
 
 @pytest.mark.parametrize(
@@ -46,8 +47,8 @@ def found(path: Path) -> dict[str, Any]:
         ("frame_rate", "30000/1001"),
         ("sample_aspect_ratio", "4/3"),
         ("layout", "yuv420"),
-        ("segments", [4, 3]),
-        ("shots", [(1, 3), (3,)]),
+        ("segments", (4, 3)),
+        ("shots", ((1, 3), (3,))),
         (
             "color",
             {"matrix": 1, "primaries": 1, "transfer": 1, "full_range": False, "chroma_location": 1},
@@ -59,10 +60,11 @@ def test_info_repeats_the_header(found: dict[str, Any], key: str, value: object)
     assert found[key] == value
 
 
-def test_cuts_are_told(found: dict[str, Any]) -> None:
+def test_cuts_are_told(path: Path) -> None:
     """People read how many shots there are, where a segment is cut, and nothing of it elsewhere."""
-    assert dict(info_rows(found))["shots"] == "3 of 1 to 3 frames"
-    assert "shots" not in dict(info_rows({**found, "shots": [(4,), (3,)]}))
+    contents = info(path)
+    assert dict(info_rows(contents))["shots"] == "3 of 1 to 3 frames"
+    assert "shots" not in dict(info_rows(replace(contents, segments=((4,), (3,)))))
 
 
 def test_info_gives_the_rate(found: dict[str, Any], path: Path) -> None:
@@ -134,4 +136,12 @@ def test_info_of_a_missing_file(tmp_path: Path) -> None:
 
 def test_info_is_a_function_of_the_package(path: Path, found: dict[str, Any]) -> None:
     """nervcodec.info is the function, the second time as well."""
-    assert nervcodec.info(path) == nervcodec.info(path) == found
+    contents = nervcodec.info(path)
+    assert nervcodec.info(path) == contents and contents.as_json() == found
+
+
+def test_info_has_types(path: Path) -> None:
+    """Attributes are those of the header, with the file's size and its segments' lengths."""
+    contents = info(str(path))
+    assert contents.format == FORM and contents.path == str(path)
+    assert (contents.lengths, contents.n_bytes) == ((4, 3), path.stat().st_size)

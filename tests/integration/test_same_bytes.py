@@ -10,15 +10,14 @@ import hashlib
 import json
 import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from shell import write_clip
 
-from nervcodec.encoder.encode import encode
-from nervcodec.encoder.plan import plan_encode
-from nervcodec.encoder.target import Goal
+from nervcodec import EncodeOptions, Size, encode, plan
 
 RECORD = Path(__file__).parents[1] / "data" / "encodes.json"
 CASES = ("grid", "size", "paper")
@@ -42,17 +41,15 @@ def machine() -> str:
 
 def digest(case: str, folder: Path) -> str:
     """SHA-256 of the case's file, encoded in a folder on one thread."""
-    torch.set_num_threads(1)
     source = folder / "in.y4m"
     write_clip(source, 40, 34, 12)
-    plan = {
-        "grid": lambda: plan_encode(source, preset="ultrafast", epochs=100),
-        "size": lambda: plan_encode(
-            source, preset="ultrafast", epochs=40, goal=Goal(size=1200), segment_frames=6
-        ),
-        "paper": lambda: plan_encode(source, preset="paper-xs", epochs=2, n_frames=2),
-    }[case]()
-    encode(plan, folder / f"{case}.nvpp")
+    options = {
+        "grid": EncodeOptions(preset="ultrafast", epochs=100),
+        "size": EncodeOptions(preset="ultrafast", epochs=40, target=Size(1200), segment_frames=6),
+        "paper": EncodeOptions(preset="paper-xs", epochs=2, n_frames=2),
+    }[case]
+    options = replace(options, device="cpu", precision="float32", n_threads=1)
+    encode(plan(source, folder / f"{case}.nvpp", options))
     return hashlib.sha256((folder / f"{case}.nvpp").read_bytes()).hexdigest()
 
 

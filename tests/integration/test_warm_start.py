@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from shell import write_clip
 
 from nervcodec.encoder import segment as segment_module
 from nervcodec.encoder.encode import encode
-from nervcodec.encoder.plan import EncodePlan, plan_encode
+from nervcodec.encoder.options import EncodeOptions
+from nervcodec.encoder.plan import EncodePlan, plan
 from nervcodec.encoder.segment import encode_segment, shared_weights
+from nervcodec.errors import Interrupted
 from nervcodec.format.container import load
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import KEYED, tensors
@@ -26,11 +29,12 @@ from nervcodec.video.frames import Frames
 QUICK = FitConfig(epochs=2)
 
 
-@pytest.fixture
-def plan(tmp_path: Path) -> EncodePlan:
+@pytest.fixture(name="plan")
+def plan_fixture(tmp_path: Path) -> EncodePlan:
     """Three segments of 3, 3 and 3 frames."""
     write_clip(tmp_path / "in.y4m", n_frames=9)
-    return plan_encode(tmp_path / "in.y4m", segment_frames=3, epochs=2)
+    options = EncodeOptions(segment_frames=3, epochs=2, device="cpu", precision="float32")
+    return plan(tmp_path / "in.y4m", tmp_path / "out.nvpp", options)
 
 
 def test_a_fit_starts_from_the_weights(clip: Frames, grid_model: ModelConfig) -> None:
@@ -65,20 +69,12 @@ def test_the_papers_recipe_starts_at_random(
     assert shared_weights(segment, mlp_model) is None
 
 
-@pytest.mark.parametrize(
-    "work_map",
-    [map, lambda work, *items: (work(*each) for each in zip(*items))],
-    ids=["map", "another"],
-)
 def test_all_but_the_first_segment_get_its_weights(
     plan: EncodePlan,
     tmp_path: Path,
-    work_map: Callable[..., Iterable[Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing for the first, what was coded of it for the others; the file is the same with any
-    ordered map.
-    """
+    """Nothing for the first, what was coded of it for the others."""
     given: list[Any] = []
 
     def noted(*arguments: Any, **named: Any) -> Any:
@@ -86,13 +82,11 @@ def test_all_but_the_first_segment_get_its_weights(
         return encode_segment(*arguments, **named)
 
     monkeypatch.setattr(segment_module, "encode_segment", noted)
-    encode(plan, tmp_path / "out.nvpp", map_segments=work_map)
+    encode(plan)
     monkeypatch.undo()
     expected = shared_weights(load(tmp_path / "out.nvpp").segments[0], plan.model)
     assert given[0] is None and len(given) == 3 and expected is not None
     assert all(np.array_equal(weights, expected) for weights in given[1:])
-    encode(plan, tmp_path / "plain.nvpp")
-    assert (tmp_path / "out.nvpp").read_bytes() == (tmp_path / "plain.nvpp").read_bytes()
 
 
 def test_warm_segments_are_better(
@@ -114,22 +108,25 @@ def test_warm_segments_are_better(
     assert error(shared_weights(first, grid_model), fit) < 0.9 * error(None, fit)
 
 
-def test_frames_of_kept_segments_are_passed_over(plan: EncodePlan, tmp_path: Path) -> None:
+def test_frames_of_kept_segments_are_passed_over(
+    plan: EncodePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An encode that stops after its second segment goes on with the third one's frames and
     weights.
     """
-    whole, part = tmp_path / "whole.nvpp", tmp_path / "part.nvpp"
-    encode(plan, whole)
+    whole, part = tmp_path / "whole.nvpp", tmp_path / "out.nvpp"
+    encode(replace(plan, destination=whole))
+    n_fits = [0]
 
-    def two(
-        work: Callable[[Frames, Any], Any], items: Iterable[Frames], shots: Iterable[Any]
-    ) -> Iterator[Any]:
-        for number, each in enumerate(zip(items, shots)):
-            if number == 1:
-                raise KeyboardInterrupt
-            yield work(*each)
+    def two(*arguments: Any, **named: Any) -> Any:
+        n_fits[0] += 1
+        if n_fits[0] == 3:
+            raise KeyboardInterrupt
+        return encode_segment(*arguments, **named)
 
-    with pytest.raises(Exception, match="interrupted"):
-        encode(plan, part, map_segments=two)
-    encode(plan, part)
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_module, "encode_segment", two)
+        with pytest.raises(Interrupted):
+            encode(plan)
+    encode(plan)
     assert part.read_bytes() == whole.read_bytes()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from nervcodec.errors import BackendError, ConfigError
+from nervcodec.errors import ConfigError, DeviceError
 from nervcodec.nn import device
 
 
@@ -36,7 +36,7 @@ def test_a_missing_gpu_is_a_backend_error(monkeypatch: pytest.MonkeyPatch) -> No
     """The second GPU of a machine with one is refused with the number there."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert device.choose_device("cuda:0") == "cuda:0"
-    with pytest.raises(BackendError, match="torch sees 1 CUDA devices"):
+    with pytest.raises(DeviceError, match="torch sees 1 CUDA devices"):
         device.choose_device("cuda:1")
 
 

@@ -736,12 +736,8 @@ BAD_OPTIONS: list[tuple[str, str]] = [
         "Invalid value for '--size': 'k' is not an amount; legal: a number, with k, M or G for .*",
     ),
     *(
-        (f"--target-psnr {value}", f"target psnr is {value}; legal: above 0")
-        for value in ("0", "-1", "nan", "inf")
-    ),
-    *(
         (f"--target-psnr {value}", f"target PSNR is {value}; legal: above 0, up to 100")
-        for value in ("101", "100000")
+        for value in ("0", "-1", "nan", "inf", "101", "100000")
     ),
     *(
         (f"--{name} {value}", f"size is 0 bytes; {LEGAL_SIZE}")
@@ -759,7 +755,7 @@ BAD_OPTIONS: list[tuple[str, str]] = [
     ),
     (
         "--preset paper-xs --crf 30",
-        "preset is 'paper-xs', which has no rate to steer; legal with a goal: .*",
+        "preset is 'paper-xs', which has no rate to steer; legal with a target: .*",
     ),
     *(
         (f"--seed {value}", f"seed is {value}; legal: 0 to 9223372036854775807")
@@ -778,9 +774,10 @@ BAD_OPTIONS: list[tuple[str, str]] = [
         (f"--segment-frames {value}", f"segment frames is {value}; legal: 1 or more")
         for value in ("0", "-1")
     ),
+    *((f"--frames {value}", f"frames is {value}; legal: 1 or more") for value in ("0", "-1")),
     *(
         (f"--frames {value}", f"frames is {value}; legal: 1 to 3, the frames of the input")
-        for value in ("0", "-1", "4", "1000000000000000")
+        for value in ("4", "1000000000000000")
     ),
     *(
         (
@@ -854,12 +851,12 @@ def test_bad_options_of_encode(clip: Shell, options: str, message: str) -> None:
 @pytest.fixture(scope="module")
 def coded_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A whole .nvpp file of 3 frames of 8 x 6."""
-    from nervcodec.encoder.encode import encode
-    from nervcodec.encoder.plan import plan_encode
+    from nervcodec import EncodeOptions, encode, plan
 
     folder = tmp_path_factory.mktemp("coded")
     write_clip(folder / "in.y4m", 8, 6, 3)
-    encode(plan_encode(folder / "in.y4m", epochs=1), folder / "out.nvpp")
+    options = EncodeOptions(epochs=1, device="cpu", precision="float32")
+    encode(plan(folder / "in.y4m", folder / "out.nvpp", options))
     return (folder / "out.nvpp").read_bytes()
 
 
@@ -869,9 +866,9 @@ BAD_DECODES: list[tuple[list[str], int, str]] = [
         (
             ["decode", "in.nvpp", "a.y4m", "--frames", asked],
             2,
-            rf"frames are {asked}; legal: A:B with 0 <= A < B <= 3",
+            rf"frames are {asked}; legal: A:B with 0 <= A < B{most}",
         )
-        for asked in ("5:3", "1:1", "0:99", "0:0")
+        for asked, most in (("5:3", ""), ("1:1", ""), ("0:99", " <= 3"), ("0:0", ""))
     ),
     *(
         (

@@ -19,7 +19,7 @@ import pytest
 from fresh import assert_refused, assert_refused_cheaply
 from shell import Shell
 
-from nervcodec.cli.console import info_rows
+from nervcodec.cli.tables import info_rows
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.errors import BadMagic, BitstreamError, InvalidField, LimitExceeded, Truncated

@@ -21,7 +21,7 @@ from unittest import mock
 import numpy as np
 from hostile import CASES, GOOD, MLP, file_of, header, segment
 
-from nervcodec.cli.console import info_rows
+from nervcodec.cli.tables import info_rows
 from nervcodec.coding.range_coder import Coded, Form, decode_symbols, encode_symbols
 from nervcodec.errors import BitstreamError
 from nervcodec.format import info, tensors
@@ -118,7 +118,7 @@ def describe(file: File) -> None:
     """
     with mock.patch.object(fileinfo, "load", lambda _: file):
         found = info.info("a.nvpp")
-    assert json.loads(json.dumps(found))["bytes"] == file.n_bytes and info_rows(found)
+    assert json.loads(json.dumps(found.as_json()))["bytes"] == file.n_bytes and info_rows(found)
     again = read_file(write_file(file.header, file.segments, file.quality))
     assert (again.header, again.segments, again.quality) == (
         file.header,

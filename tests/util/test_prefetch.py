@@ -9,19 +9,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from nervcodec.util.prefetch import ahead
+from nervcodec.util.prefetch import prefetch
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 50])
 @pytest.mark.parametrize("length", [0, 1, 2, 20])
 def test_order_is_kept(n: int, length: int) -> None:
     """All items come, in their order, however many are made before they are asked for."""
-    assert list(ahead(iter(range(length)), n)) == list(range(length))
+    assert list(prefetch(iter(range(length)), n)) == list(range(length))
 
 
 def test_items_are_made_on_another_thread() -> None:
     """One thread other than the caller's makes every item."""
-    names = set(ahead((threading.current_thread().name for _ in range(9)), 2))
+    names = set(prefetch((threading.current_thread().name for _ in range(9)), 2))
     assert len(names) == 1 and threading.current_thread().name not in names
 
 
@@ -36,7 +36,7 @@ def test_no_more_than_n_are_made_beforehand(n: int) -> None:
             n_begun += 1
             yield number
 
-    for number in ahead(items(), n):
+    for number in prefetch(items(), n):
         assert n_begun <= number + 1 + n
 
 
@@ -50,7 +50,7 @@ def test_an_error_comes_in_its_place() -> None:
 
     got = []
     with pytest.raises(ValueError, match="^three$"):
-        for item in ahead(items(), 3):
+        for item in prefetch(items(), 3):
             got.append(item)
     assert got == [1, 2]
 
@@ -58,7 +58,7 @@ def test_an_error_comes_in_its_place() -> None:
 def test_stopping_early_ends_the_thread() -> None:
     """Whoever stops asking leaves no thread behind."""
     before = threading.active_count()
-    coming = ahead(iter(range(1000)), 2)
+    coming = prefetch(iter(range(1000)), 2)
     assert next(coming) == 0
     coming.close()
     assert threading.active_count() == before

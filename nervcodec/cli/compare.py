@@ -1,0 +1,74 @@
+"""nervcodec compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from nervcodec.cli import console
+from nervcodec.cli.params import (
+    Command,
+    json_option,
+    may_overwrite,
+    option,
+    overwrite_option,
+    version_option,
+)
+from nervcodec.cli.tables import comparison_rows
+
+
+@click.command(
+    cls=Command,
+    short_help="Measure one video against another.",
+    examples=[
+        ("in.y4m out.mp4", "all metrics of the decoded video"),
+        ("in.y4m out.mp4 --csv frames.csv", "and every frame's"),
+    ],
+)
+@click.argument("reference", metavar="REF", type=click.Path(path_type=Path))
+@click.argument("distorted", metavar="DIST", type=click.Path(path_type=Path))
+@option("--frames", "n_frames", type=int, metavar="N", help="compare only the first N frames")
+@option(
+    "--csv",
+    "csv_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write every frame's figures to this file",
+)
+@overwrite_option()
+@json_option()
+@version_option
+def compare(
+    reference: Path,
+    distorted: Path,
+    *,
+    n_frames: int | None,
+    csv_path: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Measure DIST against REF: PSNR, SSIM, MS-SSIM, XPSNR, and VMAF where it is installed."""
+    from nervcodec.quality.compare import compare as run
+    from nervcodec.quality.compare import write_csv
+    from nervcodec.util.files import check_output
+
+    if csv_path:
+        overwrite = may_overwrite(str(csv_path), overwrite)
+        for source in (reference, distorted):
+            check_output(csv_path, overwrite=overwrite, source=source)
+    with console.progress_line(as_json) as line:
+        comparison = run(
+            reference,
+            distorted,
+            n_frames=n_frames,
+            on_progress=(lambda n, of: line.counting("compare", n, of)) if line else None,
+        )
+    for text in comparison.notes:
+        console.note(text)
+    if csv_path:
+        write_csv(comparison, csv_path, overwrite=overwrite)
+    console.show(
+        json.dumps(comparison.as_json()) if as_json else console.pairs(comparison_rows(comparison))
+    )

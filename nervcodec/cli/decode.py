@@ -1,0 +1,109 @@
+"""nervcodec decode."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from nervcodec.cli import console
+from nervcodec.cli.params import (
+    Command,
+    FrameRange,
+    device_options,
+    json_option,
+    limit_options,
+    limits_of,
+    may_overwrite,
+    option,
+    overwrite_option,
+    version_option,
+)
+
+_OUTPUT = "Output"
+_TRUST = "Damaged and large files"
+_ADVANCED = "Advanced"
+
+
+@click.command(
+    cls=Command,
+    short_help="Write a .nvpp file's frames as video or PNG.",
+    examples=[
+        ("in.nvpp out.y4m", "the decoded planes, exact"),
+        ("in.nvpp out.mp4", "for a player, by libx264"),
+        ("in.nvpp frames/", "a folder of PNG"),
+        ("in.nvpp - | ffplay -", ".y4m on standard output"),
+    ],
+)
+@click.argument("source", metavar="INPUT.nvpp")
+@click.argument("destination", metavar="OUTPUT")
+@option(
+    "--frames",
+    type=FrameRange(),
+    metavar="A:B",
+    default=":",
+    section=_OUTPUT,
+    help="only the frames A to B-1, counted from 0",
+)
+@option(
+    "--codec",
+    metavar="NAME",
+    section=_OUTPUT,
+    help="FFmpeg's encoder  [default: libx264; .webm: libvpx-vp9]",
+)
+@option(
+    "--quality",
+    type=int,
+    metavar="CRF",
+    section=_OUTPUT,
+    help="its crf, lower is better  [default: 12]",
+)
+@overwrite_option(_OUTPUT)
+@json_option(_OUTPUT)
+@option(
+    "--salvage",
+    is_flag=True,
+    section=_TRUST,
+    help="decode what is whole of a damaged file, say what is lost",
+)
+@limit_options(_TRUST)
+@device_options(_ADVANCED)
+@version_option
+def decode(
+    source: str,
+    destination: str,
+    *,
+    overwrite: bool,
+    as_json: bool,
+    raised: dict[str, int],
+    max_memory_gib: float,
+    **settings: Any,
+) -> None:
+    """Decode INPUT.nvpp to .y4m, .mp4, .mkv, .mov, .webm, a folder of PNG, or - (.y4m)."""
+    from nervcodec.decoder.decode import DecodeOptions
+    from nervcodec.decoder.decode import decode as run
+    from nervcodec.util.memory import keep_freed_memory
+
+    request = DecodeOptions(
+        limits=limits_of(raised, max_memory_gib),
+        overwrite=may_overwrite(destination, overwrite),
+        **settings,
+    )
+    keep_freed_memory()
+    with console.progress_line(as_json) as line:
+        report = run(
+            source,
+            destination,
+            request,
+            on_progress=(lambda n, of: line.counting("decode", n, of)) if line else None,
+        )
+    for note in report.notes:
+        console.note(note)
+    text = (
+        f"{report.n_frames} frames in {report.seconds:.1f} s,"
+        f" {report.n_frames / report.seconds:.1f} frames/s"
+    )
+    stream = sys.stderr if destination == "-" else None
+    console.show(json.dumps(report.as_json()) if as_json else text, stream)

@@ -1,0 +1,66 @@
+"""nervcodec info and verify: what a file says of itself, and whether it still holds."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from nervcodec.cli import console
+from nervcodec.cli.params import (
+    Command,
+    device_options,
+    json_option,
+    limit_options,
+    limits_of,
+    version_option,
+)
+from nervcodec.cli.tables import info_rows, verify_rows
+from nervcodec.errors import FramesDiffer
+
+
+@click.command(cls=Command, short_help="Show what is in a .nvpp file.")
+@click.argument("source", metavar="INPUT.nvpp")
+@json_option()
+@version_option
+def info(source: str, *, as_json: bool) -> None:
+    """Show what is in a file: video, network, where the bytes go, stored quality."""
+    from nervcodec.format.info import info as read_info
+
+    contents = read_info(source)
+    console.show(json.dumps(contents.as_json()) if as_json else console.pairs(info_rows(contents)))
+
+
+@click.command(cls=Command, short_help="Check that a .nvpp file is whole and decodes as it should.")
+@click.argument("source", metavar="INPUT.nvpp")
+@limit_options()
+@device_options()
+@json_option()
+@version_option
+def verify(
+    source: str,
+    *,
+    device: str,
+    n_threads: int | None,
+    as_json: bool,
+    raised: dict[str, int],
+    max_memory_gib: float,
+) -> None:
+    """Check that INPUT.nvpp is whole and decodes to what its encoder saw."""
+    from nervcodec.decoder.verify import verify as run
+    from nervcodec.util.memory import keep_freed_memory
+
+    keep_freed_memory()
+    with console.progress_line(as_json) as line:
+        verification = run(
+            source,
+            limits=limits_of(raised, max_memory_gib),
+            device=device,
+            n_threads=n_threads,
+            on_progress=(lambda n, of: line.counting("verify", n, of)) if line else None,
+        )
+    console.show(
+        json.dumps(verification.as_json()) if as_json else console.pairs(verify_rows(verification))
+    )
+    if verification.complaint:
+        raise FramesDiffer(verification.complaint)

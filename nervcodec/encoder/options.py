@@ -1,0 +1,107 @@
+"""What may be asked of an encode: one frozen request for the command line and for Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, get_args
+
+from nervcodec.encoder.presets import preset_named
+from nervcodec.encoder.target import Target
+from nervcodec.errors import ConfigError
+from nervcodec.training.config import MAX_EPOCHS
+from nervcodec.util.validation import (
+    check_choice,
+    check_device_name,
+    check_least,
+    check_range,
+    check_threads,
+)
+
+ColorspaceChoice = Literal["auto", "rgb", "yuv"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Tune = Literal["psnr", "ssim"]
+_MOST_SECONDS = 1e9
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """Every option of `nervcodec encode`, checked when it is made.
+
+    Attributes:
+        preset: name of the recipe (network, epochs, optimizer).
+        target: rate or quality; None takes the preset's lambda, that of crf 30.
+        tune: what the loss measures, 'psnr' or 'ssim'; None takes the preset's.
+        epochs: passes over the frames; None takes the preset's.
+        time_budget_s: seconds in which as many epochs are made as fit; not together with epochs.
+        prune: share of the weights that become 0, 0 to 0.99; None takes the preset's.
+        bits: symbols lie within +-(2^(bits-1) - 1); None takes the preset's.
+        n_frames: the first so many frames alone; None takes all.
+        frame_rate: frames a second of a folder of PNG; None takes 25.
+        colorspace: planes that the network gives; 'auto' takes 'yuv' for 4:2:0 input and 'rgb' for
+            RGB input and the paper's presets.
+        segment_frames: the most frames of an independently decodable segment; None takes 150.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
+        precision: arithmetic of the fit; 'auto' takes 'bfloat16' where the hardware has it.
+        n_threads: CPU threads, part of what makes an encode repeatable; None leaves torch's number.
+        seed: of every random choice.
+        max_memory_bytes: a fit that would take more is refused; None takes what is left.
+        checkpoint_every_s: seconds of work that an interruption may cost.
+        restart: whether to forget what an interrupted encode to this output has reached.
+        overwrite: whether to replace an existing output.
+    Raises:
+        ConfigError: a value that cannot be, with what would be legal.
+    """
+
+    preset: str = "medium"
+    target: Target | None = None
+    tune: Tune | None = None
+    epochs: int | None = None
+    time_budget_s: float | None = None
+    prune: float | None = None
+    bits: int | None = None
+    n_frames: int | None = None
+    frame_rate: Fraction | None = None
+    colorspace: ColorspaceChoice = "auto"
+    segment_frames: int | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    n_threads: int | None = None
+    seed: int = 0
+    max_memory_bytes: float | None = None
+    checkpoint_every_s: float = 60.0
+    restart: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        preset_named(self.preset)
+        self._check_fit()
+        self._check_video()
+        check_device_name(self.device)
+        check_threads(self.n_threads)
+        check_choice("precision", self.precision, get_args(Precision))
+        check_range("checkpoint every", self.checkpoint_every_s, 0, _MOST_SECONDS)
+        if self.max_memory_bytes is not None and not self.max_memory_bytes > 0:
+            raise ConfigError(f"memory is {self.max_memory_bytes} bytes; legal: above 0")
+
+    def _check_fit(self) -> None:
+        if self.epochs is not None and self.time_budget_s is not None:
+            raise ConfigError("epochs and a time budget are given; legal: one of them")
+        if self.epochs is not None:
+            check_range("epochs", self.epochs, 1, MAX_EPOCHS)
+        if self.time_budget_s is not None:
+            check_range("time budget", self.time_budget_s, 0, _MOST_SECONDS)
+        if self.tune is not None:
+            check_choice("tune", self.tune, get_args(Tune))
+        if self.prune is not None:
+            check_range("prune ratio", self.prune, 0, 0.99)
+        if self.bits is not None:
+            check_range("bits", self.bits, 2, 12)
+        check_range("seed", self.seed, 0, 2**63 - 1)
+
+    def _check_video(self) -> None:
+        check_choice("colorspace", self.colorspace, get_args(ColorspaceChoice))
+        check_least("frames", self.n_frames, 1)
+        check_least("segment frames", self.segment_frames, 1)
+        if self.frame_rate is not None and self.frame_rate <= 0:
+            raise ConfigError(f"frame rate is {self.frame_rate}; legal: above 0")
