@@ -48,19 +48,24 @@ def without(part: str) -> Change:
     )
 
 
+def with_stem(network: ModelConfig, **changes: object) -> ModelConfig:
+    """The network with other values of its stem."""
+    return replace(network, stem=replace(network.stem, **changes))  # type: ignore[arg-type]
+
+
 def still(network: ModelConfig) -> ModelConfig:
     """Finer grids that do not follow the motion."""
-    return replace(network, motion_height=0, motion_width=0, wavelet_levels=0)
+    return with_stem(network, motion_height=0, motion_width=0, wavelet_levels=0)
 
 
 def stem_alone(network: ModelConfig) -> ModelConfig:
     """No finer grids."""
-    return replace(still(network), grids=tuple(grid for grid in network.grids if grid.level == 0))
+    return with_stem(still(network), grids=tuple(grid for grid in network.grids if grid.level == 0))
 
 
 def slow_grids(network: ModelConfig) -> ModelConfig:
     """The stem's grids all with a key every eight frames."""
-    return replace(
+    return with_stem(
         network,
         grids=tuple(
             replace(grid, interval=max(grid.interval, 1 if grid.level else 8))
@@ -73,7 +78,7 @@ PLAIN = "as it is"
 VARIANTS: dict[str, Change] = {
     PLAIN: lambda plan: plan,
     "seed 1": fit(seed=1),
-    "no wavelets": model(lambda network: replace(network, wavelet_levels=0)),
+    "no wavelets": model(lambda network: with_stem(network, wavelet_levels=0)),
     "no motion": model(still),
     "no finer grid": model(stem_alone),
     "no stem grid with a key a frame": model(slow_grids),

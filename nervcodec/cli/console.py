@@ -10,10 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nervcodec.errors import OutputError
+from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.tensors import summary
 from nervcodec.util.text import printable
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def plan_rows(plan: EncodePlan, seconds: float) -> list[tuple[str, str]]:
             ),
         ),
         *_shot_rows(plan.segments),
-        ("network", _network(asdict(plan.model))),
+        ("network", summary(plan.model)),
         (
             "parameters",
             (
@@ -176,32 +177,6 @@ def plan_rows(plan: EncodePlan, seconds: float) -> list[tuple[str, str]]:
         *([("target", f"{plan.fit.target_psnr:g} dB RGB")] if plan.fit.target_psnr else []),
         ("time", f"about {duration(seconds)} to fit"),
     ]
-
-
-def _network(model: Mapping[str, Any]) -> str:
-    """A config.ModelConfig, as asdict has it, in one line: stem, then blocks and finer grids as
-    they follow.
-    """
-    rows, columns = model["stem_height"], model["stem_width"]
-    channels = model["stem_channels"] or sum(
-        grid["channels"] for grid in model["grids"] if not grid["level"]
-    )
-    parts = [f"{model['colorspace']}, {model['stem']} stem {rows}x{columns}x{channels}"]
-    for level, block in enumerate(model["blocks"], 1):
-        rows, columns = rows * block["stride"], columns * block["stride"]
-        parts.append(f"block x{block['stride']} {block['width']}")
-        parts += [
-            f"grid {rows}x{columns}x{grid['channels']}"
-            for grid in model["grids"]
-            if grid["level"] == level
-        ]
-    parts += (
-        [f"motion {model['motion_height']}x{model['motion_width']}"]
-        if model["motion_height"]
-        else []
-    )
-    parts += [f"wavelets of {model['wavelet_levels']} levels"] if model["wavelet_levels"] else []
-    return ", ".join(parts)
 
 
 def report_rows(report: EncodeReport) -> list[tuple[str, str]]:
@@ -368,7 +343,7 @@ def info_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("segments", f"{len(info['segments'])}: {_runs(info['segments'])} frames"),
         *_shot_rows(info["shots"]),
-        ("network", _network(model)),
+        ("network", summary(ModelConfig.from_json(model))),
         (
             "parameters",
             (

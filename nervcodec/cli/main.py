@@ -287,7 +287,7 @@ def _plan_json(plan: EncodePlan) -> dict[str, Any]:
         "shots": plan.segments,
         "parameters": plan.n_parameters,
         "kmac_per_pixel": plan.kmac_per_pixel,
-        "model": asdict(plan.model),
+        "model": plan.model.as_json(),
         "fit": asdict(plan.fit),
         "notes": plan.notes,
     }

@@ -64,12 +64,12 @@ def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
     value_bytes = (
         2 if fit.precision == "bfloat16" and fit.round_from == 1 else 4
     )  # rounding is fitted to in float32
-    cells, values = model.stem_height * model.stem_width, 0
+    cells, values = model.stem.height * model.stem.width, 0
     for level, block in enumerate(model.blocks, 1):
         values += 9 * cells * block.width
         cells *= block.stride**2
         values += 12 * cells * block.width + 2 * cells * model.grid_channels(level)
-        if model.motion_height and model.grid_channels(level):
+        if model.motion and model.grid_channels(level):
             values += cells * (
                 16 + 4 * model.grid_channels(level)
             )  # places and moved keys, before and after

@@ -324,7 +324,7 @@ def _identity(plan: EncodePlan, device: str) -> dict[str, Any]:
         "input": _digest(plan.source),
         "frame rate": str(plan.format.frame_rate),
         "segments": plan.segments,
-        "model": asdict(plan.model),
+        "model": plan.model.as_json(),
         "fit": asdict(plan.fit),
         "device": device,
         "number of threads": _n_threads(),

@@ -21,7 +21,7 @@ from nervcodec.errors import ConfigError, LimitExceeded
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import Limits
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
@@ -135,7 +135,7 @@ def plan_encode(
     nature = Nature(expected / usual_bpp(n_pixels), liveliness)
     segments = segment_shots(lengths, cuts)
     model = chosen.model(form, colorspace, max(segments, key=sum), nature)
-    if model.stem == "mlp":
+    if isinstance(model.stem, MlpStem):
         segments = segment_shots(lengths, ())
     if bits is not None:
         model = replace(model, bits=bits)

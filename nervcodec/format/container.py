@@ -49,6 +49,8 @@ from nervcodec.format.model_config import (
     STEMS,
     Block,
     Grid,
+    GridStem,
+    MlpStem,
     ModelConfig,
     Shots,
 )
@@ -166,12 +168,10 @@ def write_header(header: Header) -> bytes:
         )
     for block in header.model.blocks:
         fields += BLOCK_FIELDS[0].write(block.stride) + BLOCK_FIELDS[1].write(block.width)
-    if header.model.motion_height:
-        fields += MOTION_FIELDS[0].write(header.model.motion_height) + MOTION_FIELDS[1].write(
-            header.model.motion_width
-        )
-    if header.model.wavelet_levels:
-        fields += WAVELET_FIELDS[0].write(header.model.wavelet_levels)
+    if header.model.motion:
+        fields += b"".join(map(Field.write, MOTION_FIELDS, header.model.motion))
+    if levels := _of_stem(header.model, "wavelet_levels"):
+        fields += WAVELET_FIELDS[0].write(levels)
     return _checked(MAGIC + struct.pack("<HH", VERSION, len(fields)) + fields)
 
 
@@ -204,6 +204,12 @@ def _checked(data: bytes) -> bytes:
     return data + struct.pack("<I", zlib.crc32(data))
 
 
+def _of_stem(model: ModelConfig, name: str) -> int:
+    """A value that one kind of stem alone has, 0 of the other."""
+    value: int = getattr(model.stem, name, 0)
+    return value
+
+
 def _header_values(header: Header) -> dict[str, int]:
     form, model, color = header.format, header.model, header.format.color
     return {
@@ -222,7 +228,7 @@ def _header_values(header: Header) -> dict[str, int]:
         "chroma_location": color.chroma_location,
         "arithmetic": 0,
         "entropy_coder": 0,
-        "architecture": (model.motion_height > 0) + (model.wavelet_levels > 0),
+        "architecture": bool(model.motion) + bool(_of_stem(model, "wavelet_levels")),
         "colorspace": COLORSPACES.index(model.colorspace),
         "bits": model.bits,
         "activation": ACTIVATIONS.index(model.activation),
@@ -231,11 +237,11 @@ def _header_values(header: Header) -> dict[str, int]:
         "biases": BIASES.index(model.biases),
         "pe_levels": model.pe_levels,
         "pe_base": model.pe_base_q8,
-        "stem": STEMS.index(model.stem),
-        "stem_height": model.stem_height,
-        "stem_width": model.stem_width,
-        "stem_hidden": model.stem_hidden,
-        "stem_channels": model.stem_channels,
+        "stem": STEMS.index(model.stem.kind),
+        "stem_height": model.stem.height,
+        "stem_width": model.stem.width,
+        "stem_hidden": _of_stem(model, "hidden"),
+        "stem_channels": _of_stem(model, "channels") if isinstance(model.stem, MlpStem) else 0,
         "n_grids": len(model.grids),
         "n_blocks": len(model.blocks),
     }
@@ -385,31 +391,31 @@ def _video_format(values: dict[str, int]) -> VideoFormat:
 def _model_config(
     values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple[Block, ...]
 ) -> ModelConfig:
-    same = (
-        "width",
-        "height",
-        "stem_height",
-        "stem_width",
-        "stem_hidden",
-        "stem_channels",
-        "pe_levels",
-        "bits",
-    )
+    sizes = values["stem_height"], values["stem_width"]
+    stem: MlpStem | GridStem
+    if STEMS[values["stem"]] == MlpStem.kind:
+        stem = MlpStem(*sizes, values["stem_hidden"], values["stem_channels"])
+        foreign = ["n_grids", "motion_height", "motion_width", "wavelet_levels"]
+    else:
+        motion = values.get("motion_height", 0), values.get("motion_width", 0)
+        stem = GridStem(*sizes, grids, *motion, values.get("wavelet_levels", 0))
+        foreign = ["stem_hidden", "stem_channels"]
+    for name in foreign:
+        if values.get(name, 0):
+            raise InvalidField(name, values[name], f"0 with stem {stem.kind}")
     return ModelConfig(
-        colorspace=COLORSPACES[values["colorspace"]],
-        stem=STEMS[values["stem"]],
-        blocks=blocks,
-        grids=grids,
-        activation=ACTIVATIONS[values["activation"]],
-        output=OUTPUTS[values["output"]],
+        values["width"],
+        values["height"],
+        COLORSPACES[values["colorspace"]],
+        stem,
+        blocks,
         parts=tuple(part for i, part in enumerate(PARTS) if values["parts"] >> i & 1),
         biases=BIASES[values["biases"]],
+        bits=values["bits"],
+        pe_levels=values["pe_levels"],
         pe_base_q8=values["pe_base"],
-        **{name: values[name] for name in same},
-        **{
-            name: values.get(name, 0)
-            for name in ("motion_height", "motion_width", "wavelet_levels")
-        },
+        activation=ACTIVATIONS[values["activation"]],
+        output=OUTPUTS[values["output"]],
     )
 
 

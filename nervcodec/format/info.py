@@ -43,7 +43,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "color": asdict(form.color),
         "segments": [segment.n_frames for segment in file.segments],
         "shots": [segment.shots for segment in file.segments],
-        "model": asdict(model),
+        "model": model.as_json(),
         "parameters": n_parameters,
         "kmac_per_pixel": tensors.kmac_per_pixel(model),
         "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nervcodec.format.model_config import Keys, ModelConfig, Shots
+from nervcodec.format.model_config import GridStem, Keys, MlpStem, ModelConfig, Shots
 
 # Values of the widest feature map in a decoded batch: more leave the processor's cache.
 _BATCH_VALUES = 2_000_000
@@ -140,10 +140,10 @@ def macs_per_frame(model: ModelConfig) -> int:
     time blend 2, or 10 and 8 more a cell for the motion field if it moves.
     """
     convolutions = sum(tensor.size * tensor.cells for tensor in tensors(model, (1,)))
-    cells, skips = model.stem_height * model.stem_width, 0
+    cells, skips = model.stem.height * model.stem.width, 0
     blends = sum(
         math.prod(model.cells(grid.level))
-        * (10 * grid.channels + 8 if grid.level and model.motion_height else 2 * grid.channels)
+        * (10 * grid.channels + 8 if grid.level and model.motion else 2 * grid.channels)
         for grid in model.grids
     )
     for block in model.blocks:
@@ -171,7 +171,7 @@ def decode_memory_bytes(model: ModelConfig, shots: Shots) -> int:
     parameters = 24 * n_parameters(model, shots)
     n_frames, n_keys = sum(shots), [sum(grid.keys(shots)) for grid in model.grids]
     tables = 12 * n_frames * (2 * model.pe_levels + sum(n_keys))
-    if model.motion_height:
+    if model.motion:
         tables += 24 * n_frames * sum(n for n, grid in zip(n_keys, model.grids) if grid.level)
     planes = 12 * model.n_planes * model.covered_width * model.covered_height
     return (
@@ -184,12 +184,30 @@ def decode_memory_bytes(model: ModelConfig, shots: Shots) -> int:
 
 def _widest_map(model: ModelConfig) -> int:
     """Values of the largest feature map of a frame."""
-    cells = model.stem_height * model.stem_width
-    widest = cells * model.input_channels
+    cells = model.stem.height * model.stem.width
+    widest = cells * model.stem.channels
     for level, block in enumerate(model.blocks, 1):
         cells *= block.stride**2
         widest = max(widest, cells * (block.width + model.grid_channels(level)))
     return widest
+
+
+def summary(model: ModelConfig) -> str:
+    """Return the network in one line: stem, then blocks and finer grids as they follow."""
+    rows, columns = model.cells(0)
+    stem = model.stem
+    parts = [f"{model.colorspace}, {stem.kind} stem {rows}x{columns}x{stem.channels}"]
+    for level, block in enumerate(model.blocks, 1):
+        rows, columns = model.cells(level)
+        parts.append(f"block x{block.stride} {block.width}")
+        parts += [
+            f"grid {rows}x{columns}x{grid.channels}" for grid in model.grids if grid.level == level
+        ]
+    if isinstance(stem, GridStem) and stem.motion_height:
+        parts.append(f"motion {stem.motion_height}x{stem.motion_width}")
+        if stem.wavelet_levels:
+            parts.append(f"wavelets of {stem.wavelet_levels} levels")
+    return ", ".join(parts)
 
 
 def details_name(number: int, n_halvings: int) -> str:
@@ -198,9 +216,13 @@ def details_name(number: int, n_halvings: int) -> str:
 
 
 def _modules(model: ModelConfig, shots: Shots) -> Iterator[list[Tensor]]:
-    cells = model.stem_height * model.stem_width
-    yield list(_mlp_stem(model) if model.stem == "mlp" else _grids(model, shots))
-    channels = model.input_channels
+    cells = model.stem.height * model.stem.width
+    yield list(
+        _mlp_stem(model, model.stem)
+        if isinstance(model.stem, MlpStem)
+        else _grids(model, model.stem, shots)
+    )
+    channels = model.stem.channels
     for number, block in enumerate(model.blocks, 1):
         yield list(_block(f"block{number}", channels, block.width, block.stride, cells, model))
         channels, cells = block.width + model.grid_channels(number), cells * block.stride**2
@@ -215,15 +237,15 @@ def _layer(
         yield Tensor(module, f"{module}.{name}.bias", BIAS, shape[:1])
 
 
-def _mlp_stem(model: ModelConfig) -> Iterator[Tensor]:
-    outputs = model.stem_height * model.stem_width * model.stem_channels
-    yield from _layer("stem", "linear1", MATRIX, (model.stem_hidden, 2 * model.pe_levels), 1)
-    yield from _layer("stem", "linear2", MATRIX, (outputs, model.stem_hidden), 1)
+def _mlp_stem(model: ModelConfig, stem: MlpStem) -> Iterator[Tensor]:
+    outputs = stem.height * stem.width * stem.channels
+    yield from _layer("stem", "linear1", MATRIX, (stem.hidden, 2 * model.pe_levels), 1)
+    yield from _layer("stem", "linear2", MATRIX, (outputs, stem.hidden), 1)
 
 
-def _grids(model: ModelConfig, shots: Shots) -> Iterator[Tensor]:
-    if model.motion_height:
-        shape = sum(shots), 2, model.motion_height, model.motion_width
+def _grids(model: ModelConfig, stem: GridStem, shots: Shots) -> Iterator[Tensor]:
+    if model.motion:
+        shape = (sum(shots), 2, *model.motion)
         yield Tensor("stem", "stem.motion", MOTION, shape, keys=shots)
     for number, grid in enumerate(model.grids, 1):
         keys, bands = grid.keys(shots), model.bands(grid.level)
@@ -236,7 +258,7 @@ def _grids(model: ModelConfig, shots: Shots) -> Iterator[Tensor]:
                 details_name(number, n_halvings),
                 GRID,
                 (sum(keys), 3 * grid.channels, *band),
-                follows=n_halvings < model.wavelet_levels,
+                follows=n_halvings < stem.wavelet_levels,
                 keys=keys,
             )
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.model_config import MlpStem, ModelConfig
 from nervcodec.format.tensors import decode_batch, n_parameters
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
@@ -44,11 +44,11 @@ class Layer:
 
 def layers(model: ModelConfig) -> Iterator[Layer]:
     """The layers of a network from stem to head, the head's with the planes that it gives."""
-    cells = model.stem_height * model.stem_width
-    inputs = cells * model.input_channels
-    if model.stem == "mlp":
-        yield Layer(2 * model.pe_levels, model.stem_hidden)
-        yield Layer(model.stem_hidden, inputs)
+    cells = model.stem.height * model.stem.width
+    inputs = cells * model.stem.channels
+    if isinstance(model.stem, MlpStem):
+        yield Layer(2 * model.pe_levels, model.stem.hidden)
+        yield Layer(model.stem.hidden, inputs)
     else:
         yield Layer(0, inputs)
     for number, block in enumerate(model.blocks, 1):

@@ -13,3 +13,8 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 def check_choice(name: str, value: str, legal: tuple[str, ...]) -> None:
     if value not in legal:
         raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
+
+
+def ceil_div(dividend: int, divisor: int) -> int:
+    """Return the quotient, rounded up."""
+    return -(-dividend // divisor)

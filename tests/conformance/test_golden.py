@@ -19,7 +19,7 @@ from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.container import File, Header, StoredQuality, load, write_file
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
@@ -80,11 +80,8 @@ def _write(names: list[str]) -> None:
             27,
             21,
             "yuv",
-            "grid",
-            3,
-            4,
+            GridStem(3, 4, (Grid(2, 2), Grid(3, 4), Grid(1, 3, 1))),
             (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)),
             biases="lean",
             pe_levels=4,
             pe_base_q8=512,
@@ -95,13 +92,10 @@ def _write(names: list[str]) -> None:
             27,
             21,
             "yuv",
-            "grid",
-            3,
-            4,
+            GridStem(
+                3, 4, (Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)), motion_height=2, motion_width=2
+            ),
             (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)),
-            motion_height=2,
-            motion_width=2,
             biases="lean",
             output="linear",
             bits=12,
@@ -110,14 +104,15 @@ def _write(names: list[str]) -> None:
             27,
             21,
             "yuv",
-            "grid",
-            3,
-            4,
+            GridStem(
+                3,
+                4,
+                (Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)),
+                motion_height=2,
+                motion_width=2,
+                wavelet_levels=2,
+            ),
             (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)),
-            motion_height=2,
-            motion_width=2,
-            wavelet_levels=2,
             biases="lean",
             output="linear",
             bits=12,
@@ -126,21 +121,20 @@ def _write(names: list[str]) -> None:
             27,
             21,
             "yuv",
-            "grid",
-            3,
-            4,
+            GridStem(
+                3,
+                4,
+                (Grid(2, 1), Grid(2, 2, 1), Grid(1, 4, 2)),
+                motion_height=2,
+                motion_width=2,
+                wavelet_levels=1,
+            ),
             (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 1), Grid(2, 2, 1), Grid(1, 4, 2)),
-            motion_height=2,
-            motion_width=2,
-            wavelet_levels=1,
             biases="lean",
             output="linear",
             bits=12,
         ),
-        "mlp_rgb": ModelConfig(
-            27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6
-        ),
+        "mlp_rgb": ModelConfig(27, 21, "rgb", MlpStem(5, 6, 12, 3), (Block(5, 6),), bits=6),
     }
     fits = {
         **{name: FitConfig(epochs=40) for name in models},

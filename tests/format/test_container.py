@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from models import with_stem
 
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError, VideoError
@@ -32,9 +33,10 @@ from nervcodec.format.model_config import (
     COLORSPACES,
     OUTPUTS,
     PARTS,
-    STEMS,
     Block,
     Grid,
+    GridStem,
+    MlpStem,
     ModelConfig,
 )
 from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
@@ -43,11 +45,8 @@ MODEL = ModelConfig(
     10,
     6,
     "yuv",
-    "grid",
-    2,
-    3,
+    GridStem(2, 3, (Grid(2, 4), Grid(3, 300, 1))),
     (Block(2, 5), Block(1, 4)),
-    grids=(Grid(2, 4), Grid(3, 300, 1)),
     biases="lean",
     activation="gelu-tanh",
     output="linear",
@@ -91,33 +90,29 @@ def headers(draw: st.DrawFn) -> Header:
             )
         )
     )
-    stem, colorspace = draw(st.sampled_from(STEMS)), draw(st.sampled_from(COLORSPACES))
+    colorspace = draw(st.sampled_from(COLORSPACES))
     rows, columns = draw(st.integers(1, 4096)), draw(st.integers(1, 4096))
     scale = 2 if colorspace == "yuv" else 1
     for block in blocks:
         scale *= block.stride
     width, height = (draw(st.integers(1, min(65535, cells * scale))) for cells in (columns, rows))
-    is_mlp = stem == "mlp"
     channels, intervals = st.integers(1, 255), st.integers(1, 65535)
     coarse = st.lists(st.builds(Grid, channels, intervals), min_size=1, max_size=4)
     fine = st.lists(st.builds(Grid, channels, intervals, st.integers(1, len(blocks))), max_size=4)
-    grids = () if is_mlp else tuple(draw(st.permutations(draw(coarse) + draw(fine))))
+    grids = tuple(draw(st.permutations(draw(coarse) + draw(fine))))
     sides = st.tuples(st.integers(1, 4096), st.integers(1, 4096))
     motion = draw(st.just((0, 0)) | sides if any(grid.level for grid in grids) else st.just((0, 0)))
+    levels = draw(st.integers(0, 4)) if motion[0] else 0
+    mlp = MlpStem(rows, columns, draw(st.integers(1, 65535)), draw(st.integers(1, 4096)))
+    stem: MlpStem | GridStem = mlp
+    if draw(st.booleans()):
+        stem = GridStem(rows, columns, grids, *motion, levels)
     model = ModelConfig(
         width,
         height,
         colorspace,
         stem,
-        rows,
-        columns,
         blocks,
-        motion_height=motion[0],
-        motion_width=motion[1],
-        wavelet_levels=draw(st.integers(0, 4)) if motion[0] else 0,
-        stem_hidden=draw(st.integers(1, 65535)) if is_mlp else 0,
-        stem_channels=draw(st.integers(1, 4096)) if is_mlp else 0,
-        grids=grids,
         parts=draw(st.sampled_from(BLOCKS)),
         biases=draw(st.sampled_from(BIASES)),
         pe_levels=draw(st.integers(1, 64)),
@@ -155,7 +150,9 @@ def test_any_header_comes_back(header: Header) -> None:
 @pytest.mark.parametrize("motion", [(1, 1), (1, 2), (2, 1), (4096, 4096)])
 def test_the_least_and_the_largest_motion_come_back(motion: tuple[int, int]) -> None:
     """A field of one vector is a motion, and no side stands for the other."""
-    header = replace(HEADER, model=replace(MODEL, motion_height=motion[0], motion_width=motion[1]))
+    header = replace(
+        HEADER, model=with_stem(MODEL, motion_height=motion[0], motion_width=motion[1])
+    )
     assert read_file(write_file(header, SEGMENTS, StoredQuality())).header == header
 
 
@@ -172,7 +169,7 @@ def test_the_architecture_says_which_tables_follow(
     motion: tuple[int, int], wavelet_levels: int, more: bytes
 ) -> None:
     """0: none; 1: the motion's; 2: that and the wavelets', in this order after the blocks'."""
-    model = replace(
+    model = with_stem(
         MODEL, motion_height=motion[0], motion_width=motion[1], wavelet_levels=wavelet_levels
     )
     plain, found = write_header(HEADER), write_header(Header(FORM, model))

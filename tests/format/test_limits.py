@@ -16,13 +16,11 @@ from shell import Shell, write_clip
 from nervcodec.errors import LimitExceeded
 from nervcodec.format.container import File, Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import NAMES, Limits, memory_bytes
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.tensors import kmac_per_pixel, n_parameters
 from nervcodec.format.video_format import VideoFormat
 
-MODEL = ModelConfig(
-    64, 48, "yuv", "grid", 24, 32, (Block(1, 4),), grids=(Grid(2, 1),), output="linear"
-)
+MODEL = ModelConfig(64, 48, "yuv", GridStem(24, 32, (Grid(2, 1),)), (Block(1, 4),), output="linear")
 FORM = VideoFormat(64, 48, Fraction(25), 30)
 NEED = {"side": 64, "pixels": 64 * 48, "frames": 30, "parameters": n_parameters(MODEL, (20,))}
 
@@ -92,7 +90,7 @@ def test_usual_video_is_within_the_limits() -> None:
 def large(tmp_path: Path) -> Path:
     """A file of 20,000 x 2 pixels."""
     model = ModelConfig(
-        20_000, 2, "yuv", "grid", 1, 2500, (Block(4, 1),), grids=(Grid(1, 1),), output="linear"
+        20_000, 2, "yuv", GridStem(1, 2500, (Grid(1, 1),)), (Block(4, 1),), output="linear"
     )
     header = Header(VideoFormat(20_000, 2, Fraction(25), 1), model)
     path = tmp_path / "large.nvpp"

@@ -7,9 +7,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from models import with_stem
 
 from nervcodec.encoder.presets import PRESETS
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.tensors import (
     BIAS,
     DEPTHWISE,
@@ -26,18 +27,13 @@ from nervcodec.format.tensors import (
 )
 from nervcodec.format.video_format import VideoFormat
 
-MLP = ModelConfig(
-    16, 12, "rgb", "mlp", 3, 4, (Block(4, 5),), stem_hidden=7, stem_channels=2, pe_levels=3
-)
+MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),), pe_levels=3)
 GRIDS = ModelConfig(
     16,
     12,
     "yuv",
-    "grid",
-    3,
-    4,
+    GridStem(3, 4, (Grid(2, 4), Grid(1, 3))),
     (Block(2, 6), Block(1, 3)),
-    grids=(Grid(2, 4), Grid(1, 3)),
     biases="lean",
     pe_levels=3,
 )
@@ -183,7 +179,7 @@ def test_groups_of_grids_keep_their_shape() -> None:
     [
         MLP,
         GRIDS,
-        replace(
+        with_stem(
             GRIDS,
             grids=(Grid(2, 4), Grid(5, 3, 1), Grid(1, 2, 2)),
             motion_height=2,
@@ -208,7 +204,7 @@ def test_wavelets_are_halves_and_details() -> None:
     """After the motion and the stem's grids: the last half, then details from the coarsest to the
     finest.
     """
-    model = replace(
+    model = with_stem(
         GRIDS, grids=(Grid(2, 4), Grid(5, 4, 1)), motion_height=1, motion_width=1, wavelet_levels=3
     )
     stem = [(t.name, t.shape, t.follows) for t in tensors(model, (9,)) if t.module == "stem"]
@@ -239,7 +235,7 @@ def test_a_finer_grid() -> None:
     """A grid of level 1 has the cells that block 1 gives and widens the inputs of block 2 by its
     channels.
     """
-    finer = replace(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 1)))
+    finer = with_stem(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 1)))
     before, after = ({t.name: t.shape for t in tensors(model, (9,))} for model in (GRIDS, finer))
     assert after["stem.grid3"] == (3, 5, 6, 8)
     assert {name: shape for name, shape in after.items() if before.get(name) != shape} == {
@@ -250,7 +246,7 @@ def test_a_finer_grid() -> None:
 
 def test_a_grid_before_the_head() -> None:
     """A grid of the last level widens the inputs of the head."""
-    finer = replace(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 2)))
+    finer = with_stem(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 2)))
     assert {t.name: t.shape for t in tensors(finer, (9,))}["head.conv.weight"] == (6, 8, 3, 3)
 
 
@@ -271,14 +267,14 @@ def test_macs_by_hand() -> None:
 
 def test_macs_of_grids_are_their_blend() -> None:
     """A grid's temporal blend counts 2 a value, whatever the number of keys."""
-    more = replace(GRIDS, grids=(Grid(2, 4), Grid(1, 1)))
-    fewer = replace(GRIDS, grids=(Grid(3, 4),))
+    more = with_stem(GRIDS, grids=(Grid(2, 4), Grid(1, 1)))
+    fewer = with_stem(GRIDS, grids=(Grid(3, 4),))
     assert macs_per_frame(GRIDS) == macs_per_frame(more) == macs_per_frame(fewer)
 
 
 def test_macs_include_the_blend() -> None:
     """One more grid channel costs its blend and its weights in the first block."""
-    wider = replace(GRIDS, grids=(Grid(2, 4), Grid(2, 3)))
+    wider = with_stem(GRIDS, grids=(Grid(2, 4), Grid(2, 3)))
     assert macs_per_frame(wider) - macs_per_frame(GRIDS) == 12 * 2 + 12 * 6
 
 

@@ -9,24 +9,19 @@ from fractions import Fraction
 import pytest
 
 from nervcodec.encoder.presets import PRESETS
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.tensors import DEPTHWISE, GRID, MATRIX, decode_batch, n_parameters, tensors
 from nervcodec.format.traffic import Layer, frame_bytes, largest_map, layers, step_bytes
 from nervcodec.format.video_format import VideoFormat
 
 # One NeRV block: 2 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
-NERV = ModelConfig(
-    4, 4, "rgb", "mlp", 2, 2, (Block(2, 2),), stem_hidden=3, stem_channels=1, parts=(), pe_levels=1
-)
+NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=(), pe_levels=1)
 FINER = ModelConfig(
     29,
     23,
     "yuv",
-    "grid",
-    3,
-    4,
+    GridStem(3, 4, (Grid(2, 2), Grid(3, 4), Grid(1, 3, 2))),
     (Block(2, 5), Block(1, 4), Block(2, 3)),
-    grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 2)),
 )
 FORM = VideoFormat(320, 180, Fraction(25), 20)
 MODELS = [

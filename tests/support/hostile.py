@@ -410,6 +410,9 @@ def _headers() -> Iterator[Case]:
             f"model is {quote}{why}{quote}; legal: a network that covers the frame",
         )
 
+    def foreign(name: str, why: str, head: bytes) -> Case:
+        return Case(name, file_of(segment(), head=head), InvalidField, why)
+
     yield unfit(
         "frame-too-wide", "the network gives 2x1, less than the 3x1 it must cover", header(width=5)
     )
@@ -445,25 +448,25 @@ def _headers() -> Iterator[Case]:
     yield unfit(
         "wavelets-of-nothing", "number of grids that move is 0; legal: 1 to 8", halved(1, GRIDS)
     )
-    yield unfit(
+    yield foreign(
         "motion-with-an-mlp-stem",
-        "motion height with an MLP stem is 1; legal: 0 to 0",
+        "motion_height is 1; legal: 0 with stem mlp",
         moving((1, 1), [], **MLP),
     )
     yield unfit("grid-stem-without-grids", "number of grids is 0; legal: 1 to 8", header([]))
-    yield unfit(
+    yield foreign(
         "grid-stem-with-hidden-units",
-        "stem hidden units of a grid stem is 1; legal: 0 to 0",
+        "stem_hidden is 1; legal: 0 with stem grid",
         header(stem_hidden=1),
     )
-    yield unfit(
+    yield foreign(
         "grid-stem-with-channels",
-        "stem channels of a grid stem is 1; legal: 0 to 0",
+        "stem_channels is 1; legal: 0 with stem grid",
         header(stem_channels=1),
     )
-    yield unfit(
+    yield foreign(
         "mlp-stem-with-grids",
-        "number of grids with an MLP stem is 1; legal: 0 to 0",
+        "n_grids is 1; legal: 0 with stem mlp",
         header(**{**MLP, "n_grids": 1}),
     )
     yield unfit(
