@@ -31,8 +31,9 @@ from nervcodec.bench.roofline import floor_text
 from nervcodec.bench.speed import speed_text
 from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.encoder.presets import PRESETS
+from nervcodec.format.costs import macs_per_frame
 from nervcodec.format.model_config import Block, ModelConfig
-from nervcodec.format.tensors import macs_per_frame, n_parameters
+from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.device import choose_device, choose_precision, device_label, set_threads
 from nervcodec.util.text import aligned

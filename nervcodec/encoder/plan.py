@@ -18,7 +18,7 @@ from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.sizing import Nature, is_lively, segment_lengths, segment_shots
 from nervcodec.encoder.target import TUNES, Goal
 from nervcodec.errors import ConfigError, LimitExceeded
-from nervcodec.format import tensors
+from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
@@ -59,7 +59,7 @@ class EncodePlan:
 
     @property
     def kmac_per_pixel(self) -> float:
-        return tensors.kmac_per_pixel(self.model)
+        return costs.kmac_per_pixel(self.model)
 
     @property
     def target_bytes(self) -> int | None:
@@ -253,7 +253,7 @@ def memory_bytes(plan: EncodePlan) -> int:
     return max(
         max(
             fit_memory_bytes(plan.model, plan.fit, shots),
-            tensors.decode_memory_bytes(plan.model, shots),
+            costs.decode_memory_bytes(plan.model, shots),
         )
         for shots in plan.segments
     )

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from nervcodec.format import tensors
+from nervcodec.format import costs, tensors
 from nervcodec.format.container import load
 from nervcodec.format.limits import memory_bytes
 
@@ -45,7 +45,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "shots": [segment.shots for segment in file.segments],
         "model": model.as_json(),
         "parameters": n_parameters,
-        "kmac_per_pixel": tensors.kmac_per_pixel(model),
+        "kmac_per_pixel": costs.kmac_per_pixel(model),
         "bits_per_parameter": 8 * sum(streams.values()) / n_parameters,
         "decode_memory": memory_bytes(model, segments, file.n_bytes),
         "bytes_by_module": {**streams, "container": file.container_bytes},

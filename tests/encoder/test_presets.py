@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.sizing import Nature, choose_strides, segment_lengths, segment_shots
 from nervcodec.errors import ConfigError
+from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.model_config import COLORSPACES, Grid, GridStem, ModelConfig
-from nervcodec.format.tensors import GRID, MOTION, kmac_per_pixel, n_parameters, tensors
+from nervcodec.format.tensors import GRID, MOTION, n_parameters, tensors
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, usual_bpp

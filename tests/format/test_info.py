@@ -11,9 +11,10 @@ import nervcodec
 from nervcodec.cli.console import info_rows
 from nervcodec.errors import BadMagic, VideoError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.info import info
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.format.tensors import kmac_per_pixel, n_parameters
+from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import ColorTags, VideoFormat
 
 FORM = VideoFormat(

@@ -4,7 +4,6 @@ torch is loaded, and raised.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +14,10 @@ from shell import Shell, write_clip
 
 from nervcodec.errors import LimitExceeded
 from nervcodec.format.container import File, Header, Segment, StoredQuality, write_file
+from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.limits import NAMES, Limits, memory_bytes
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
-from nervcodec.format.tensors import kmac_per_pixel, n_parameters
+from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 
 MODEL = ModelConfig(64, 48, "yuv", GridStem(24, 32, (Grid(2, 1),)), (Block(1, 4),), output="linear")
@@ -165,7 +165,7 @@ def test_encoding_what_decoders_refuse_is_noted(
 ) -> None:
     """An encode says beforehand that its file needs an option to be decoded."""
     write_clip(shell.folder / "in.y4m")
-    monkeypatch.setattr(sys.modules["nervcodec.encoder.plan"], "Limits", lambda: Limits(frames=4))
+    monkeypatch.setattr("nervcodec.encoder.plan.Limits", lambda: Limits(frames=4))
     result = shell("encode", "in.y4m", "out.nvpp", "--dry-run")
     assert result.code == 0
     assert (
