@@ -85,7 +85,6 @@ VARIANTS: dict[str, Change] = {
     "no first SCRB": without("scrb1"),
     "no second SCRB": without("scrb2"),
     "no skip": without("skip"),
-    "tanh at the head": model(lambda network: replace(network, output="tanh")),
     "Adam in place of Muon": fit(optimizer="adam"),
     "batch 4": fit(batch_size=4),
     "rounding from 85 %": fit(round_from=0.85),

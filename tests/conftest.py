@@ -65,17 +65,13 @@ def grid_model() -> ModelConfig:
         "yuv",
         GridStem(3, 4, (Grid(2, 2), Grid(1, 4))),
         (Block(2, 6),),
-        activation="gelu-tanh",
-        output="linear",
     )
 
 
 @pytest.fixture(scope="session")
 def mlp_model() -> ModelConfig:
     """A small network of the paper's kind for 16 x 12 RGB frames, with 6-bit symbols."""
-    return ModelConfig(
-        16, 12, "rgb", MlpStem(3, 4, 8, 3), (Block(2, 5), Block(2, 6)), pe_levels=4, bits=6
-    )
+    return ModelConfig(16, 12, "rgb", MlpStem(3, 4, 8, 3), (Block(2, 5), Block(2, 6)), bits=6)
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +83,6 @@ def small_file() -> bytes:
         "yuv",
         GridStem(1, 2, (Grid(1, 1),)),
         (Block(1, 2),),
-        activation="gelu-tanh",
-        output="linear",
     )
     frames = Frames.empty("yuv420", 2, 4, 2)
     for plane in frames.planes:

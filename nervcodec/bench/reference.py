@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nervcodec.format import tensors
-from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
+from nervcodec.format.model_config import (
+    PE_BASE,
+    PE_LEVELS,
+    Block,
+    Grid,
+    GridStem,
+    MlpStem,
+    ModelConfig,
+)
 from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.nn.network import Network
 from nervcodec.training.config import FitConfig
@@ -34,14 +42,10 @@ class MlpFeatures(nn.Module):
     def __init__(self, model: ModelConfig, stem: MlpStem, n_frames: int) -> None:
         super().__init__()
         time = torch.arange(n_frames, dtype=torch.float64)[:, None] / n_frames
-        angles = (
-            time
-            * math.pi
-            * (model.pe_base_q8 / 256) ** torch.arange(model.pe_levels, dtype=torch.float64)
-        )
+        angles = time * math.pi * PE_BASE ** torch.arange(PE_LEVELS, dtype=torch.float64)
         encoding = torch.cat([angles.sin(), angles.cos()], dim=1)
         self.register_buffer("encoding", encoding.float(), persistent=False)
-        self.linear1 = nn.Linear(2 * model.pe_levels, stem.hidden)
+        self.linear1 = nn.Linear(2 * PE_LEVELS, stem.hidden)
         self.linear2 = nn.Linear(stem.hidden, stem.channels * stem.height * stem.width)
         self.act = nn.SiLU()
         self.unflatten = nn.Unflatten(1, (stem.channels, stem.height, stem.width))
@@ -166,7 +170,7 @@ class Scrb(nn.Module):
         has_bias = model.biases == "all"
         self.dw = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=has_bias)
         self.pw1 = nn.Conv2d(width, width, 1)
-        self.act = nn.GELU("tanh" if model.activation == "gelu-tanh" else "none")
+        self.act = nn.GELU()
         self.pw2 = nn.Conv2d(width, width, 1, bias=has_bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -202,12 +206,12 @@ class DecoderBlock(nn.Module):
 
 
 class Head(nn.Module):
-    """3x3 convolution to the planes, (tanh + 1) / 2 or (x + 1) / 2."""
+    """3x3 convolution to the planes, (tanh + 1) / 2."""
 
     def __init__(self, inputs: int, model: ModelConfig) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, model.n_planes, 3, padding=1)
-        self.act = nn.Tanh() if model.output == "tanh" else nn.Identity()
+        self.act = nn.Tanh()
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.act(self.conv(x))

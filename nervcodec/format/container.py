@@ -28,14 +28,12 @@ from nervcodec.errors import (
 from nervcodec.format.fields import (
     CUT,
     HEADER_FIELDS,
-    MOTION_FIELDS,
     QUALITY_FIELDS,
     SECTION_LENGTH,
     SECTION_TYPE,
     SEGMENT_FIELDS,
     STREAM_LENGTH,
     UNKNOWN,
-    WAVELET_FIELDS,
     Field,
     Rows,
     tree_of,
@@ -57,12 +55,6 @@ class Header:
 
     format: VideoFormat
     model: ModelConfig
-
-    @property
-    def architecture(self) -> int:
-        """Number of the tables Motion and Wavelets that follow."""
-        stem = self.model.stem
-        return bool(self.model.motion) + (isinstance(stem, GridStem) and stem.wavelet_levels > 0)
 
 
 @dataclass(frozen=True)
@@ -160,10 +152,7 @@ def write_file(header: Header, segments: Sequence[Segment], quality: StoredQuali
 
 def write_header(header: Header) -> bytes:
     """Return the preamble and the header with their checksum."""
-    kind = header.model.stem.kind
-    fields = _write_fields(HEADER_FIELDS, header, kind)
-    for table in (MOTION_FIELDS, WAVELET_FIELDS)[: header.architecture]:
-        fields += _write_fields(table, header, kind)
+    fields = _write_fields(HEADER_FIELDS, header, header.model.stem.kind)
     return _checked(MAGIC + struct.pack("<HH", VERSION, len(fields)) + fields)
 
 
@@ -280,20 +269,14 @@ def read_header(reader: Reader) -> Header:
         for field in HEADER_FIELDS
         if isinstance(field.codec, Rows)
     }
-    table = list(HEADER_FIELDS)
-    for more in (MOTION_FIELDS, WAVELET_FIELDS)[: numbers["architecture"]]:
-        numbers |= fields.fields(more)
-        table += more
     fields.finish()
     kind = STEMS[numbers["stem"]]
-    for field in table:
+    for field in HEADER_FIELDS:
         if field.stem not in (None, kind) and numbers[field.name]:
             raise InvalidField(field.name, numbers[field.name], f"0 with stem {kind}")
-    present = [field for field in table if field.stem in (None, kind)]
-    values = tree_of(present, numbers, rows)
-    del values["architecture"]
+    present = [field for field in HEADER_FIELDS if field.stem in (None, kind)]
     try:
-        return Header(**_made("", values))
+        return Header(**_made("", tree_of(present, numbers, rows)))
     except ConfigError as error:
         raise InvalidField("model", str(error), "a network that covers the frame") from None
 

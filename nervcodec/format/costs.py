@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import PE_LEVELS, ModelConfig, Shots
 from nervcodec.format.tensors import Layer, layers, n_parameters
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
@@ -51,7 +51,7 @@ def decode_memory_bytes(model: ModelConfig, shots: Shots) -> int:
 
     It holds Python and torch, parameters, tables in time and feature maps.
     """
-    n_frames, tables = sum(shots), 12 * sum(shots) * 2 * model.pe_levels
+    n_frames, tables = sum(shots), 12 * sum(shots) * 2 * PE_LEVELS
     for layer in layers(model, shots):
         if layer.kind == "grid":
             n_keys = sum(layer.tensors[0].keys)

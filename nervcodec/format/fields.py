@@ -13,14 +13,12 @@ from typing import Any, Literal, Protocol
 
 from nervcodec.errors import ConfigError, InvalidField
 from nervcodec.format.model_config import (
-    ACTIVATIONS,
     BIASES,
     COLORSPACES,
     MAX_BLOCKS,
     MAX_GRIDS,
     MAX_STEM_SIDE,
     MAX_WAVELET_LEVELS,
-    OUTPUTS,
     PARTS,
     STEMS,
     Block,
@@ -232,13 +230,14 @@ def tree_of(
 
 # fmt: off
 GRID_FIELDS = (
-    Field("grid_channels", "u8", 1, 255, "", "n_grids times: features a cell", "channels"),
-    Field("grid_interval", "u16", 1, 65535, "frames", "frames a key", "interval"),
-    Field("grid_level", "u8", 0, MAX_BLOCKS, "", "and blocks before it: 0 the stem's", "level"),
+    Field("grid_channels", "u8", 1, 255, "", "channels of each key", "channels"),
+    Field("grid_interval", "u16", 1, 65535, "frames", "frames for each key", "interval"),
+    Field("grid_level", "u8", 0, MAX_BLOCKS, "", "blocks before the grid, 0 for the stem's own",
+          "level"),
 )
 BLOCK_FIELDS = (
-    Field("block_stride", "u8", 1, 16, "", "n_blocks times: upsampling factor", "stride"),
-    Field("block_width", "u16", 1, 4096, "", "and channels", "width"),
+    Field("block_stride", "u8", 1, 16, "", "upsampling factor", "stride"),
+    Field("block_width", "u16", 1, 4096, "", "channels that the block gives", "width"),
 )
 HEADER_FIELDS = (
     Field("width", "u16", 1, MAX_SIDE, "pixels", "luma columns",
@@ -247,13 +246,13 @@ HEADER_FIELDS = (
           "format.height", also="model.height"),
     Field("frame_rate_numerator", "u32", 1, MAX_U32, "frames", "frame rate as a fraction",
           "format.frame_rate.numerator"),
-    Field("frame_rate_denominator", "u32", 1, MAX_U32, "seconds", "",
+    Field("frame_rate_denominator", "u32", 1, MAX_U32, "seconds", "its denominator",
           "format.frame_rate.denominator"),
     Field("n_frames", "u32", 1, MAX_FRAMES, "frames", "sum of the segments' frames",
           "format.n_frames"),
     Field("aspect_numerator", "u16", 1, 65535, "", "width of one pixel over its height",
           "format.sample_aspect_ratio.numerator"),
-    Field("aspect_denominator", "u16", 1, 65535, "", "",
+    Field("aspect_denominator", "u16", 1, 65535, "", "its denominator",
           "format.sample_aspect_ratio.denominator"),
     _choice("layout", LAYOUTS, "planes of the source: ", "format.layout"),
     Field("matrix", "u8", 0, 255, "", "H.273 MatrixCoefficients, 2 unspecified",
@@ -267,21 +266,14 @@ HEADER_FIELDS = (
     Field("chroma_location", "u8", 0, 6, "", "0 unspecified, else 1 + H.273 ChromaLocType",
           "format.color.chroma_location"),
     Field("arithmetic", "u8", 0, 0, "", "0 float32"),
-    Field("architecture", "u8", 0, 2, "", "0 NeRV++, 1 with grids that move, 2 these as wavelets",
-          "architecture"),
     Field("entropy_coder", "u8", 0, 0, "",
           "0 range coder, 64-bit state, 32-bit words, 24-bit tables"),
     _choice("colorspace", COLORSPACES, "planes of the head: ", "model.colorspace"),
     Field("bits", "u8", 2, 12, "bits", "symbols lie within +-(2^(bits-1) - 1)", "model.bits"),
-    _choice("activation", ACTIVATIONS, "inside an SCRB: ", "model.activation"),
-    _choice("output", OUTPUTS, "after the head: ", "model.output"),
     Field("parts", "u8", 0, 15, "",
-          "of a block, the sum of 1 pw, 2 scrb1, 4 scrb2, 8 skip (8 only with 1)",
+          "of a block, the sum of 1 pw, 2 scrb1, 4 scrb2, 8 skip",
           "model.parts", BitSet(PARTS)),
-    _choice("biases", BIASES, "which layers have them: ", "model.biases"),
-    Field("pe_levels", "u8", 1, 64, "", "levels of the positional encoding", "model.pe_levels"),
-    Field("pe_base", "u16", 257, 1024, "1/256", "base of the positional encoding",
-          "model.pe_base_q8"),
+    _choice("biases", BIASES, "layers that have them: ", "model.biases"),
     _choice("stem", STEMS, "", "model.stem.kind"),
     Field("stem_height", "u16", 1, MAX_STEM_SIDE, "cells", "rows of the stem's feature map",
           "model.stem.height"),
@@ -291,26 +283,20 @@ HEADER_FIELDS = (
           "model.stem.hidden", stem="mlp"),
     Field("stem_channels", "u16", 0, 4096, "", "output channels of an MLP stem, else 0",
           "model.stem.channels", stem="mlp"),
-    Field("n_grids", "u8", 0, MAX_GRIDS, "", "with a grid stem, else 0",
-          "model.stem.grids", Rows(Grid, GRID_FIELDS), stem="grid"),
-    Field("n_blocks", "u8", 1, MAX_BLOCKS, "", "decoder blocks",
-          "model.blocks", Rows(Block, BLOCK_FIELDS)),
-)
-MOTION_FIELDS = (
-    Field("motion_height", "u16", 1, MAX_STEM_SIDE, "cells",
-          "with architecture 1 or 2: rows of the motion field",
-          "model.stem.motion_height", stem="grid"),
-    Field("motion_width", "u16", 1, MAX_STEM_SIDE, "cells", "and columns",
-          "model.stem.motion_width", stem="grid"),
-)
-WAVELET_FIELDS = (
-    Field("wavelet_levels", "u8", 1, MAX_WAVELET_LEVELS, "",
-          "with architecture 2: halvings of a grid that moves",
+    Field("motion_height", "u16", 0, MAX_STEM_SIDE, "cells",
+          "rows of the motion field, 0 without one", "model.stem.motion_height", stem="grid"),
+    Field("motion_width", "u16", 0, MAX_STEM_SIDE, "cells",
+          "columns of the motion field, 0 without one", "model.stem.motion_width", stem="grid"),
+    Field("wavelet_levels", "u8", 0, MAX_WAVELET_LEVELS, "", "halvings of a grid that moves",
           "model.stem.wavelet_levels", stem="grid"),
+    Field("n_grids", "u8", 0, MAX_GRIDS, "", "grids of a grid stem, else 0",
+          "model.stem.grids", Rows(Grid, GRID_FIELDS), stem="grid"),
+    Field("n_blocks", "u8", 1, MAX_BLOCKS, "", "blocks of the network",
+          "model.blocks", Rows(Block, BLOCK_FIELDS)),
 )
 SECTION_TYPE = Field("section_type", "u8", 0, 255, "",
                      "1 segment, 129 quality; 128 and above may be skipped")
-SECTION_LENGTH = Field("section_length", "u32", 0, MAX_U32, "bytes", "of the payload")
+SECTION_LENGTH = Field("section_length", "u32", 0, MAX_U32, "bytes", "length of the payload")
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment", "n_frames"),
     Field("n_cuts", "u16", 0, 65535, "", "cuts within this segment", "cuts", Count()),
@@ -318,13 +304,13 @@ SEGMENT_FIELDS = (
           "stored_sums.crc"),
     *(
         Field(f"plane{k}_sum", "u32", 0, MAX_U32, "",
-              f"sum of the samples of their plane {k}, modulo 2^32", f"stored_sums.planes.{k}")
+              f"sum of their plane {k}, modulo 2^32", f"stored_sums.planes.{k}")
         for k in range(3)
     ),
 )
 CUT = Field("cut", "u32", 1, MAX_FRAMES - 1, "frames",
-            "n_cuts times: the first frame of a new shot")
-STREAM_LENGTH = Field("stream_length", "u32", 1, MAX_U32, "bytes", "of one module's stream")
+            "first frame of a new shot")
+STREAM_LENGTH = Field("stream_length", "u32", 1, MAX_U32, "bytes", "length of a module's stream")
 # fmt: on
 _SCALES = {"1e-4 dB": 1e4, "1e-6": 1e6, "epochs": 1.0}
 QUALITY_FIELDS = tuple(
@@ -344,8 +330,6 @@ FIELD_TABLES = {
     "Header": HEADER_FIELDS,
     "Grid": GRID_FIELDS,
     "Block": BLOCK_FIELDS,
-    "Motion": MOTION_FIELDS,
-    "Wavelets": WAVELET_FIELDS,
     "Section": (SECTION_TYPE, SECTION_LENGTH),
     "Segment": SEGMENT_FIELDS,
     "Cut": (CUT,),

@@ -16,10 +16,10 @@ from nervcodec.format.video_format import MAX_SIDE
 from nervcodec.util.validation import ceil_div, check_choice, check_range
 
 COLORSPACES = ("rgb", "yuv")
-ACTIVATIONS = ("gelu", "gelu-tanh")
-OUTPUTS = ("tanh", "linear")
 PARTS = ("pw", "scrb1", "scrb2", "skip")
 BIASES = ("all", "lean")
+PE_LEVELS = 40  # of the positional encoding: sin and cos of PE_BASE^i pi t, i < PE_LEVELS
+PE_BASE = 1.25
 MAX_STEM_SIDE = 4096
 MAX_GRIDS = 8
 MAX_BLOCKS = 8
@@ -161,11 +161,6 @@ class ModelConfig:
         biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones
             can stand in for.
         bits: symbols lie in -(2^(bits-1) - 1) .. 2^(bits-1) - 1.
-        pe_levels, pe_base_q8: positional encoding sin, cos(b^i pi t), i < levels, b = pe_base_q8 /
-            256.
-        activation: inside the SCRB, 'gelu' (with erf) or 'gelu-tanh'.
-        output: 'tanh' ((tanh + 1) / 2, the paper's head) or 'linear' ((x + 1) / 2, clipped to [0,
-            1]).
 
     Raises:
         ConfigError: a value outside its legal range, or a network that does not cover the frame.
@@ -179,22 +174,14 @@ class ModelConfig:
     parts: tuple[str, ...] = PARTS
     biases: str = "all"
     bits: int = 8
-    pe_levels: int = 40
-    pe_base_q8: int = 320
-    activation: str = "gelu"
-    output: str = "tanh"
 
     def __post_init__(self) -> None:
         check_range("width", self.width, 1, MAX_SIDE)
         check_range("height", self.height, 1, MAX_SIDE)
         check_choice("colorspace", self.colorspace, COLORSPACES)
-        check_choice("activation", self.activation, ACTIVATIONS)
-        check_choice("output", self.output, OUTPUTS)
         check_choice("biases", self.biases, BIASES)
         self._check_parts()
         check_range("number of blocks", len(self.blocks), 1, MAX_BLOCKS)
-        check_range("positional encoding levels", self.pe_levels, 1, 64)
-        check_range("positional encoding base * 256", self.pe_base_q8, 257, 1024)
         check_range("bits", self.bits, 2, 12)
         highest = max((grid.level for grid in self.grids), default=0)
         check_range("highest grid level", highest, 0, len(self.blocks))

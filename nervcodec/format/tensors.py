@@ -15,7 +15,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
-from nervcodec.format.model_config import Block, Grid, GridStem, Keys, MlpStem, ModelConfig, Shots
+from nervcodec.format.model_config import (
+    PE_LEVELS,
+    Block,
+    Grid,
+    GridStem,
+    Keys,
+    MlpStem,
+    ModelConfig,
+    Shots,
+)
 
 TensorKind = Literal["matrix", "depthwise", "grid", "motion", "bias"]
 MATRIX: Final = "matrix"
@@ -139,11 +148,7 @@ def layers(model: ModelConfig, shots: Shots = (1,)) -> Iterator[Layer]:
     The stem comes first with the grids of all levels, then the blocks, then the head.
     """
     stem = model.stem
-    yield from (
-        _mlp_stem(stem, 2 * model.pe_levels)
-        if isinstance(stem, MlpStem)
-        else _grid_stem(model, stem, shots)
-    )
+    yield from (_mlp_stem(stem) if isinstance(stem, MlpStem) else _grid_stem(model, stem, shots))
     inputs = stem.channels
     for level, block in enumerate(model.blocks, 1):
         yield from _block(model, level, block, inputs)
@@ -200,9 +205,10 @@ class _Place:
         return self.layer(kind, weight, inputs * cells, outputs, has_bias, stride)
 
 
-def _mlp_stem(stem: MlpStem, inputs: int) -> Iterator[Layer]:
+def _mlp_stem(stem: MlpStem) -> Iterator[Layer]:
     """Yield the two linear layers; the second gives the feature map."""
-    hidden, outputs = stem.hidden, stem.height * stem.width * stem.channels
+    inputs, hidden = 2 * PE_LEVELS, stem.hidden
+    outputs = stem.height * stem.width * stem.channels
     first = Tensor("stem", "stem.linear1.weight", MATRIX, (hidden, inputs), 1)
     second = Tensor("stem", "stem.linear2.weight", MATRIX, (outputs, hidden), 1)
     yield _Place("stem", 0, (1, 1)).layer("linear", first, inputs, hidden)

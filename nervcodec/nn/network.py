@@ -59,9 +59,7 @@ class Network:
         def table(values: NDArray[np.float64]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(device)
 
-        self._encoding = table(
-            positional_encoding(sum(shots), model.pe_levels, model.pe_base_q8 / 256)
-        )
+        self._encoding = table(positional_encoding(sum(shots)))
         keys = [grid.keys(shots) for grid in model.grids]
         blends = [shot_by_shot(blend_matrix, shots, own) for own in keys]
         self._blends = [table(blend) for blend in blends]
@@ -102,8 +100,7 @@ class Network:
         """Planes of the frames numbered in `frames` (int64 [B]).
 
         Returns:
-            float32 [B, n_planes, plane_height, plane_width], nominally in [0, 1], not clipped for
-            output 'linear'.
+            float32 [B, n_planes, plane_height, plane_width], in [0, 1].
         """
         model = self.model
         x = self._stem(parameters, frames)
@@ -116,7 +113,7 @@ class Network:
         x = _conv(parameters, "head.conv", x)[
             :, :, : model.plane_height, : model.plane_width
         ].float()
-        return (torch.tanh(x) + 1) / 2 if model.output == "tanh" else (x + 1) / 2
+        return (torch.tanh(x) + 1) / 2
 
     def _stem(self, parameters: Parameters, frames: Tensor) -> Tensor:
         model = self.model
@@ -192,8 +189,7 @@ class Network:
 
     def _scrb(self, parameters: Parameters, name: str, x: Tensor) -> Tensor:
         y = _conv(parameters, f"{name}.pw1", _conv(parameters, f"{name}.dw", x, depthwise=True))
-        y = F.gelu(y, approximate="tanh" if self.model.activation == "gelu-tanh" else "none")
-        return x + _conv(parameters, f"{name}.pw2", y)
+        return x + _conv(parameters, f"{name}.pw2", F.gelu(y))
 
 
 def _conv(parameters: Parameters, name: str, x: Tensor, *, depthwise: bool = False) -> Tensor:

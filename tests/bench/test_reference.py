@@ -18,7 +18,7 @@ from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.trainer import Fitter
 
 N_FRAMES = 5
-MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 8, 3), (Block(2, 5), Block(2, 6)), pe_levels=4)
+MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 8, 3), (Block(2, 5), Block(2, 6)))
 GRID = ModelConfig(
     18,
     13,
@@ -26,7 +26,6 @@ GRID = ModelConfig(
     GridStem(4, 5, (Grid(2, 2), Grid(1, 4), Grid(2, 3, 1))),
     (Block(1, 4), Block(2, 5)),
     biases="lean",
-    output="linear",
 )
 FIT = FitConfig(
     epochs=2,

@@ -28,10 +28,8 @@ from nervcodec.format.container import (
 )
 from nervcodec.format.fields import HEADER_FIELDS, QUALITY_FIELDS
 from nervcodec.format.model_config import (
-    ACTIVATIONS,
     BIASES,
     COLORSPACES,
-    OUTPUTS,
     PARTS,
     Block,
     Grid,
@@ -48,8 +46,6 @@ MODEL = ModelConfig(
     GridStem(2, 3, (Grid(2, 4), Grid(3, 300, 1))),
     (Block(2, 5), Block(1, 4)),
     biases="lean",
-    activation="gelu-tanh",
-    output="linear",
 )
 FORM = VideoFormat(
     10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15)
@@ -115,10 +111,6 @@ def headers(draw: st.DrawFn) -> Header:
         blocks,
         parts=draw(st.sampled_from(BLOCKS)),
         biases=draw(st.sampled_from(BIASES)),
-        pe_levels=draw(st.integers(1, 64)),
-        pe_base_q8=draw(st.integers(257, 1024)),
-        activation=draw(st.sampled_from(ACTIVATIONS)),
-        output=draw(st.sampled_from(OUTPUTS)),
         bits=draw(st.integers(2, 12)),
     )
     u32 = st.integers(1, 2**32 - 1)
@@ -157,28 +149,21 @@ def test_the_least_and_the_largest_motion_come_back(motion: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize(
-    ("motion", "wavelet_levels", "more"),
-    [
-        ((0, 0), 0, b"\0"),
-        ((2, 3), 0, b"\1" + b"\2\0\3\0"),
-        ((2, 3), 1, b"\2" + b"\2\0\3\0" + b"\1"),
-        ((2, 3), 4, b"\2" + b"\2\0\3\0" + b"\4"),
-    ],
+    ("motion", "wavelet_levels", "expected"),
+    [((0, 0), 0, b"\0\0\0\0\0"), ((2, 3), 0, b"\2\0\3\0\0"), ((2, 3), 4, b"\2\0\3\0\4")],
 )
-def test_the_architecture_says_which_tables_follow(
-    motion: tuple[int, int], wavelet_levels: int, more: bytes
+def test_motion_and_wavelets_always_stand_in_the_header(
+    motion: tuple[int, int], wavelet_levels: int, expected: bytes
 ) -> None:
-    """0: none; 1: the motion's; 2: that and the wavelets', in this order after the blocks'."""
+    """Grids that stand still are 0 x 0 motion, grids stored as they are 0 wavelet levels."""
     model = with_stem(
         MODEL, motion_height=motion[0], motion_width=motion[1], wavelet_levels=wavelet_levels
     )
-    plain, found = write_header(HEADER), write_header(Header(FORM, model))
-    at = 12 + sum(
-        field.n_bytes
-        for field in HEADER_FIELDS[: [f.name for f in HEADER_FIELDS].index("architecture")]
-    )
-    assert found[at : at + 1] + found[len(plain) - 4 : -4] == more
-    assert found[12:at] + found[at + 1 : len(plain) - 4] == plain[12:at] + plain[at + 1 : -4]
+    names = [field.name for field in HEADER_FIELDS]
+    at = 12 + sum(field.n_bytes for field in HEADER_FIELDS[: names.index("motion_height")])
+    found, still = write_header(Header(FORM, model)), write_header(HEADER)
+    assert found[at : at + 5] == expected
+    assert found[:at] + found[at + 5 : -4] == still[:at] + still[at + 5 : -4]
 
 
 quality_units = st.none() | st.integers(0, 2**32 - 2)
@@ -297,11 +282,11 @@ def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> N
 # --- the format, byte for byte ---
 
 GOLDEN = bytes.fromhex("""
-    894E5650500D0A1A 0100 3F00
-    0A00 0600 30750000 E9030000 07000000 1000 0F00 00 06 05 04 01 01 00 00 00
-    01 08 01 01 0F 01 28 4001 01 0200 0300 0000 0000 02 02
+    894E5650500D0A1A 0100 3E00
+    0A00 0600 30750000 E9030000 07000000 1000 0F00 00 06 05 04 01 01 00 00
+    01 08 0F 01 01 0200 0300 0000 0000 0000 0000 00 02 02
     02 0400 00 03 2C01 01 02 0500 01 0400
-    15C87538
+    E177AB43
     03000000 81 20000000 01 2E000000 01 2B000000 CD2FE4AC
     81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
     01 2E000000 04000000 0000 67452301 02000000 03000000 04000000

@@ -20,7 +20,7 @@ from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelC
 from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 
-MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),), pe_levels=3)
+MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),))
 GRIDS = ModelConfig(
     16,
     12,
@@ -28,10 +28,9 @@ GRIDS = ModelConfig(
     GridStem(3, 4, (Grid(2, 4), Grid(1, 3))),
     (Block(2, 6), Block(1, 3)),
     biases="lean",
-    pe_levels=3,
 )
-# One NeRV block: 2 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
-NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=(), pe_levels=1)
+# One NeRV block: 80 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
+NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=())
 FORM = VideoFormat(320, 180, Fraction(25), 20)
 
 
@@ -39,7 +38,7 @@ def test_macs_by_hand() -> None:
     """Multiply-adds are weights times positions, plus 4 for every value of a bilinear skip."""
     scrb = 5 * 9 + 2 * 25
     block = 12 * (10 + scrb + 80 * 45) + 192 * scrb
-    assert macs_per_frame(MLP) == 7 * 6 + 24 * 7 + block + 192 * 3 * 45 + 4 * 192 * 5
+    assert macs_per_frame(MLP) == 7 * 80 + 24 * 7 + block + 192 * 3 * 45 + 4 * 192 * 5
 
 
 def test_macs_of_grids_are_their_blend() -> None:
@@ -81,7 +80,7 @@ def test_a_step_of_a_small_network() -> None:
     """Maps 2 x taken + 3 x given, planes four times in float32, frames once, parameters with Adam's
     state.
     """
-    maps = (2 * 2 + 3 * 3) + (2 * 3 + 3 * 4) + (2 * 4 + 3 * 32) + 2 * 32
+    maps = (2 * 80 + 3 * 3) + (2 * 3 + 3 * 4) + (2 * 4 + 3 * 32) + 2 * 32
     n = n_parameters(NERV, (1,))
     assert step_bytes(NERV, 1, 1, "float32") == 4 * maps + 4 * 4 * 48 + 48 + 40 * n
     assert step_bytes(NERV, 1, 5, "bfloat16") == 5 * (2 * maps + 4 * 4 * 48 + 48) + 36 * n
@@ -89,7 +88,7 @@ def test_a_step_of_a_small_network() -> None:
 
 def test_a_frame_of_a_small_network() -> None:
     """Maps read and written once, planes as uint8, parameters once a batch."""
-    maps = (2 + 3) + (3 + 4) + (4 + 32) + 32
+    maps = (80 + 3) + (3 + 4) + (4 + 32) + 32
     assert decode_batch(NERV) == 8
     assert frame_bytes(NERV, 1) == 4 * maps + 48 + 4 * n_parameters(NERV, (1,)) // 8
 

@@ -25,7 +25,7 @@ from nervcodec.format.tensors import (
 )
 from nervcodec.format.video_format import VideoFormat
 
-MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),), pe_levels=3)
+MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),))
 GRIDS = ModelConfig(
     16,
     12,
@@ -33,14 +33,13 @@ GRIDS = ModelConfig(
     GridStem(3, 4, (Grid(2, 4), Grid(1, 3))),
     (Block(2, 6), Block(1, 3)),
     biases="lean",
-    pe_levels=3,
 )
 
 
 def test_mlp_tensors_are_those_of_the_document() -> None:
     """A network with an MLP stem has the document's tensors in the document's order."""
     assert [(t.module, t.name, t.shape) for t in tensors(MLP, (5,))] == [
-        ("stem", "stem.linear1.weight", (7, 6)),
+        ("stem", "stem.linear1.weight", (7, 80)),
         ("stem", "stem.linear2.weight", (24, 7)),
         ("stem", "stem.linear1.bias", (7,)),
         ("stem", "stem.linear2.bias", (24,)),
@@ -223,7 +222,7 @@ def test_wavelets_are_halves_and_details() -> None:
 
 def test_n_parameters_by_hand() -> None:
     """The number of parameters is the sum over all shapes."""
-    stem = 7 * 6 + 7 + 24 * 7 + 24
+    stem = 7 * 80 + 7 + 24 * 7 + 24
     scrb = 5 * 9 + 5 + 2 * (5 * 5 + 5)
     block = 5 * 2 + 5 + 2 * scrb + 80 * 5 * 9 + 80
     assert n_parameters(MLP, (5,)) == stem + block + 3 * 5 * 9 + 3
@@ -258,8 +257,8 @@ def test_only_grids_grow_with_the_segment() -> None:
 
 # --- layers ---
 
-# One NeRV block: 2 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
-NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=(), pe_levels=1)
+# One NeRV block: 80 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
+NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=())
 FINER = ModelConfig(
     29,
     23,
@@ -284,7 +283,7 @@ def maps_of(model: ModelConfig) -> list[tuple[int, int, tuple[int, ...]]]:
 
 def test_layers_of_a_small_network() -> None:
     """Every layer takes the map of the one before."""
-    assert maps_of(NERV) == [(2, 3, ()), (3, 4, ()), (4, 32, ()), (32, 48, ())]
+    assert maps_of(NERV) == [(80, 3, ()), (3, 4, ()), (4, 32, ()), (32, 48, ())]
 
 
 def test_residuals_and_skips_are_read_too() -> None:

@@ -34,11 +34,9 @@ STILL = ModelConfig(
     "yuv",
     GridStem(4, 6, (Grid(2, 1), Grid(2, 4))),
     (Block(2, 8), Block(2, 8)),
-    activation="gelu-tanh",
-    output="linear",
 )
 MOVING = with_stem(
-    replace(STILL, bits=12, output="tanh"),
+    replace(STILL, bits=12),
     grids=(Grid(2, 1), Grid(2, 4), Grid(2, 4, 1), Grid(1, 8, 2)),
     motion_height=2,
     motion_width=3,

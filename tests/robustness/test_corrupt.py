@@ -42,7 +42,7 @@ def files(small_file: bytes) -> Mapping[str, bytes]:
     """A grid network of one segment, the paper's network in RGB, and two segments: real ones of
     some hundred bytes.
     """
-    mlp = ModelConfig(4, 2, "rgb", MlpStem(1, 2, 2, 1), (Block(2, 2),), pe_levels=2, bits=6)
+    mlp = ModelConfig(4, 2, "rgb", MlpStem(1, 2, 2, 1), (Block(2, 2),), bits=6)
     frames = Frames.empty("rgb", 2, 4, 2)
     for k, plane in enumerate(frames.planes):
         plane[:] = np.arange(16).reshape(2, 2, 4) * (9 + k)

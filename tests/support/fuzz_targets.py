@@ -46,9 +46,9 @@ SHOTS: tuple[Shots, ...] = (
 
 # Stem grids of one, two and several keys, finer ones, both stems, few and many levels.
 MODELS = (
-    ModelConfig(4, 2, "yuv", GridStem(1, 2, (Grid(1, 1),)), (Block(1, 2),), parts=(), pe_levels=1),
+    ModelConfig(4, 2, "yuv", GridStem(1, 2, (Grid(1, 1),)), (Block(1, 2),), parts=()),
     ModelConfig(8, 8, "yuv", GridStem(2, 2, (Grid(1, 2), Grid(2, 1, 1))), (Block(2, 2),), bits=5),
-    ModelConfig(4, 2, "rgb", MlpStem(1, 2, 2, 1), (Block(1, 1), Block(2, 2)), pe_levels=2, bits=2),
+    ModelConfig(4, 2, "rgb", MlpStem(1, 2, 2, 1), (Block(1, 1), Block(2, 2)), bits=2),
     ModelConfig(
         12, 6, "yuv", GridStem(3, 6, (Grid(1, 1), Grid(1, 3))), (Block(1, 1),), parts=(), bits=3
     ),
