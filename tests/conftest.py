@@ -12,7 +12,7 @@ from shell import Shell, write_clip
 
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.container import Header, StoredQuality, write_file
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
@@ -63,32 +63,15 @@ def grid_model() -> ModelConfig:
         16,
         12,
         "yuv",
-        "grid",
-        3,
-        4,
+        GridStem(3, 4, (Grid(2, 2), Grid(1, 4))),
         (Block(2, 6),),
-        grids=(Grid(2, 2), Grid(1, 4)),
-        activation="gelu-tanh",
-        output="linear",
     )
 
 
 @pytest.fixture(scope="session")
 def mlp_model() -> ModelConfig:
     """A small network of the paper's kind for 16 x 12 RGB frames, with 6-bit symbols."""
-    return ModelConfig(
-        16,
-        12,
-        "rgb",
-        "mlp",
-        3,
-        4,
-        (Block(2, 5), Block(2, 6)),
-        stem_hidden=8,
-        stem_channels=3,
-        pe_levels=4,
-        bits=6,
-    )
+    return ModelConfig(16, 12, "rgb", MlpStem(3, 4, 8, 3), (Block(2, 5), Block(2, 6)), bits=6)
 
 
 @pytest.fixture(scope="session")
@@ -98,13 +81,8 @@ def small_file() -> bytes:
         4,
         2,
         "yuv",
-        "grid",
-        1,
-        2,
+        GridStem(1, 2, (Grid(1, 1),)),
         (Block(1, 2),),
-        grids=(Grid(1, 1),),
-        activation="gelu-tanh",
-        output="linear",
     )
     frames = Frames.empty("yuv420", 2, 4, 2)
     for plane in frames.planes:

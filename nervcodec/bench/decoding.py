@@ -23,7 +23,7 @@ from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import segment_of
 from nervcodec.encoder.sizing import Nature
-from nervcodec.format import tensors
+from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.video_format import VideoFormat
@@ -78,9 +78,9 @@ def measure_decode(options: Options, place: Place, stem: Path) -> list[Row]:
     ]
     path.unlink()
     peak = max(run.peak_bytes for run in runs)
-    estimate = tensors.decode_memory_bytes(model, (form.n_frames,))
+    estimate = costs.decode_memory_bytes(model, (form.n_frames,))
     facts: Row = {
-        "kmac_per_pixel": tensors.kmac_per_pixel(model),
+        "kmac_per_pixel": costs.kmac_per_pixel(model),
         "frames_per_s": form.n_frames / statistics.median(run.said["seconds"] for run in runs),
         "process_s": statistics.median(run.seconds for run in runs),
         "peak_mib": peak / 2**20,

@@ -26,7 +26,7 @@ from nervcodec.encoder.plan import EncodePlan, plan
 from nervcodec.encoder.report import EncodeReport
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
 from nervcodec.errors import ConfigError
-from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.model_config import GridStem, ModelConfig
 from nervcodec.quality.compare import compare
 from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
 from nervcodec.util.memory import keep_freed_memory
@@ -94,13 +94,24 @@ def _changed(plan: EncodePlan, options: Options) -> EncodePlan:
 
 def _still_grids(model: ModelConfig) -> ModelConfig:
     """Return the network with finer grids that do not follow the motion."""
-    return replace(model, motion_height=0, motion_width=0, wavelet_levels=0)
+    return _with_grids(model, motion_height=0, motion_width=0, wavelet_levels=0)
+
+
+def _with_grids(model: ModelConfig, **changes: Any) -> ModelConfig:
+    """Return the network with changes to its grid stem.
+
+    Raises:
+        ConfigError: it has another stem.
+    """
+    if not isinstance(model.stem, GridStem):
+        raise ConfigError(f"change is of grids, and the stem is {model.stem.kind!r}; legal: grid")
+    return replace(model, stem=replace(model.stem, **changes))
 
 
 def _stem_grids_alone(model: ModelConfig) -> ModelConfig:
     """Return the network without finer grids."""
     grids = tuple(grid for grid in model.grids if grid.level == 0)
-    return replace(_still_grids(model), grids=grids)
+    return _with_grids(_still_grids(model), grids=grids)
 
 
 def _slow_stem_grids(model: ModelConfig) -> ModelConfig:
@@ -108,7 +119,7 @@ def _slow_stem_grids(model: ModelConfig) -> ModelConfig:
     grids = tuple(
         replace(grid, interval=max(grid.interval, 1 if grid.level else 8)) for grid in model.grids
     )
-    return replace(model, grids=grids)
+    return _with_grids(model, grids=grids)
 
 
 def _without(part: str) -> Callable[[ModelConfig], ModelConfig]:

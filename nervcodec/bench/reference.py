@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nervcodec.format import tensors
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import (
+    PE_BASE,
+    PE_LEVELS,
+    Block,
+    Grid,
+    GridStem,
+    MlpStem,
+    ModelConfig,
+)
 from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.nn.network import Network
 from nervcodec.training.config import FitConfig
@@ -26,27 +34,21 @@ from nervcodec.training.losses import l1_ssim
 from nervcodec.training.optimizers import peak_factor, rate_factor
 
 
-class MlpStem(nn.Module):
+class MlpFeatures(nn.Module):
     """Positional encoding -> two linear layers -> feature map (arXiv 2402.18305, figure 2)."""
 
     encoding: Tensor
 
-    def __init__(self, model: ModelConfig, n_frames: int) -> None:
+    def __init__(self, model: ModelConfig, stem: MlpStem, n_frames: int) -> None:
         super().__init__()
         time = torch.arange(n_frames, dtype=torch.float64)[:, None] / n_frames
-        angles = (
-            time
-            * math.pi
-            * (model.pe_base_q8 / 256) ** torch.arange(model.pe_levels, dtype=torch.float64)
-        )
+        angles = time * math.pi * PE_BASE ** torch.arange(PE_LEVELS, dtype=torch.float64)
         encoding = torch.cat([angles.sin(), angles.cos()], dim=1)
         self.register_buffer("encoding", encoding.float(), persistent=False)
-        self.linear1 = nn.Linear(2 * model.pe_levels, model.stem_hidden)
-        self.linear2 = nn.Linear(
-            model.stem_hidden, model.stem_channels * model.stem_height * model.stem_width
-        )
+        self.linear1 = nn.Linear(2 * PE_LEVELS, stem.hidden)
+        self.linear2 = nn.Linear(stem.hidden, stem.channels * stem.height * stem.width)
         self.act = nn.SiLU()
-        self.unflatten = nn.Unflatten(1, (model.stem_channels, model.stem_height, model.stem_width))
+        self.unflatten = nn.Unflatten(1, (stem.channels, stem.height, stem.width))
 
     def features(self, level: int, frames: Tensor) -> list[Tensor]:
         """What stands beside the output of block `level`, or goes into the first one: [B, C, h, w]
@@ -59,17 +61,17 @@ class MlpStem(nn.Module):
         ]
 
 
-class GridStem(nn.Module):
+class GridFeatures(nn.Module):
     """Temporal feature grids, linear between the middles of their keys' spans, held at both
     ends.
     """
 
-    def __init__(self, model: ModelConfig, n_frames: int) -> None:
+    def __init__(self, model: ModelConfig, stem: GridStem, n_frames: int) -> None:
         super().__init__()
         self.n_frames = n_frames
-        self.levels = [grid.level for grid in model.grids]
-        self.sizes = [self._sizes(model, grid) for grid in model.grids]
-        for number, (grid, sizes) in enumerate(zip(model.grids, self.sizes), 1):
+        self.levels = [grid.level for grid in stem.grids]
+        self.sizes = [self._sizes(model, stem, grid) for grid in stem.grids]
+        for number, (grid, sizes) in enumerate(zip(stem.grids, self.sizes), 1):
             n_keys = math.ceil(n_frames / grid.interval)
             self.register_parameter(
                 f"grid{number}", nn.Parameter(torch.empty(n_keys, grid.channels, *sizes[-1]))
@@ -77,15 +79,15 @@ class GridStem(nn.Module):
             for halving, size in enumerate(sizes[1:], 1):
                 details = torch.empty(n_keys, 3 * grid.channels, *size)
                 self.register_parameter(f"grid{number}_details{halving}", nn.Parameter(details))
-        self.motion = self._motion(model, n_frames)
+        self.motion = self._motion(stem, n_frames)
         self.covered = model.covered_height, model.covered_width
 
     @staticmethod
-    def _sizes(model: ModelConfig, grid: Grid) -> list[tuple[int, int]]:
+    def _sizes(model: ModelConfig, stem: GridStem, grid: Grid) -> list[tuple[int, int]]:
         """(rows, columns) of the grid, of its half, of the half's half .."""
         scale = math.prod(block.stride for block in model.blocks[: grid.level])
-        sizes = [(model.stem_height * scale, model.stem_width * scale)]
-        for _ in range(model.wavelet_levels if grid.level else 0):
+        sizes = [(stem.height * scale, stem.width * scale)]
+        for _ in range(stem.wavelet_levels if grid.level else 0):
             sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
         return sizes
 
@@ -116,10 +118,10 @@ class GridStem(nn.Module):
         return keys
 
     @staticmethod
-    def _motion(model: ModelConfig, n_frames: int) -> nn.Parameter | None:
-        if not model.motion_height:
+    def _motion(stem: GridStem, n_frames: int) -> nn.Parameter | None:
+        if not stem.motion_height:
             return None
-        return nn.Parameter(torch.empty(n_frames, 2, model.motion_height, model.motion_width))
+        return nn.Parameter(torch.empty(n_frames, 2, stem.motion_height, stem.motion_width))
 
     def _blended(self, keys: Tensor, frames: Tensor, level: int) -> Tensor:
         place = (frames.double() + 0.5) / self.n_frames * len(keys) - 0.5
@@ -168,7 +170,7 @@ class Scrb(nn.Module):
         has_bias = model.biases == "all"
         self.dw = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=has_bias)
         self.pw1 = nn.Conv2d(width, width, 1)
-        self.act = nn.GELU("tanh" if model.activation == "gelu-tanh" else "none")
+        self.act = nn.GELU()
         self.pw2 = nn.Conv2d(width, width, 1, bias=has_bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -204,12 +206,12 @@ class DecoderBlock(nn.Module):
 
 
 class Head(nn.Module):
-    """3x3 convolution to the planes, (tanh + 1) / 2 or (x + 1) / 2."""
+    """3x3 convolution to the planes, (tanh + 1) / 2."""
 
     def __init__(self, inputs: int, model: ModelConfig) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, model.n_planes, 3, padding=1)
-        self.act = nn.Tanh() if model.output == "tanh" else nn.Identity()
+        self.act = nn.Tanh()
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.act(self.conv(x))
@@ -228,8 +230,12 @@ class PlainNetwork(nn.Module):
     def __init__(self, model: ModelConfig, n_frames: int) -> None:
         super().__init__()
         self.model, self.n_frames = model, n_frames
-        self.stem = MlpStem(model, n_frames) if model.stem == "mlp" else GridStem(model, n_frames)
-        inputs = model.stem_channels + self._n_features(0)
+        self.stem = (
+            MlpFeatures(model, model.stem, n_frames)
+            if isinstance(model.stem, MlpStem)
+            else GridFeatures(model, model.stem, n_frames)
+        )
+        inputs = model.stem.channels
         for number, block in enumerate(model.blocks, 1):
             self.add_module(f"block{number}", DecoderBlock(inputs, block, model))
             inputs = block.width + self._n_features(number)

@@ -1,7 +1,7 @@
 """The roofline: how far a training step and a decoded frame are from the machine's best.
 
 The least time of a piece of work is that of its multiply-adds at the speed of a matrix product, or
-that of the bytes that it must move (format.traffic) at the speed of a copy, whichever is longer;
+that of the bytes that it must move (format.costs) at the speed of a copy, whichever is longer;
 both speeds are measured here, on the same threads. A copy is timed with a buffer as large as the
 largest map of a batch, so that what would stay in a cache is counted at the cache's speed. What is
 measured is the product itself: the trainer's step before it rounds, by the preset's own recipe and
@@ -24,9 +24,15 @@ from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthe
 from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError
+from nervcodec.format.costs import (
+    ITEM_BYTES,
+    decode_batch,
+    frame_bytes,
+    largest_map,
+    macs_per_frame,
+    step_bytes,
+)
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.format.tensors import decode_batch, macs_per_frame
-from nervcodec.format.traffic import ITEM_BYTES, frame_bytes, largest_map, step_bytes
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.device import choose_precision, device_label
 from nervcodec.nn.network import Network

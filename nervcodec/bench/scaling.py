@@ -13,8 +13,9 @@ from nervcodec.bench.derived import Row
 from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.encoder.presets import PRESETS, Preset
 from nervcodec.errors import ConfigError
+from nervcodec.format.costs import macs_per_frame
 from nervcodec.format.model_config import Block, ModelConfig
-from nervcodec.format.tensors import macs_per_frame, n_parameters
+from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.device import choose_precision
 

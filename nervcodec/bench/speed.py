@@ -38,7 +38,8 @@ from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.encoder.fit_plan import FitPlan, plan_fit, source_frames
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.errors import ConfigError, FitError, NervCodecError
-from nervcodec.format.tensors import macs_per_frame, n_parameters
+from nervcodec.format.costs import macs_per_frame
+from nervcodec.format.tensors import n_parameters
 from nervcodec.nn.device import choose_precision, device_label, set_threads
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import Quality, QualityMeter

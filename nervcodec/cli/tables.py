@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nervcodec.cli.console import duration, table
+from nervcodec.format.tensors import summary
 
 if TYPE_CHECKING:
     from nervcodec.decoder.verify import Verification
     from nervcodec.encoder.plan import EncodePlan
     from nervcodec.encoder.report import EncodeReport
     from nervcodec.format.info import FileInfo
-    from nervcodec.format.model_config import ModelConfig
     from nervcodec.quality.compare import Comparison
 
 Rows = list[tuple[str, str]]
@@ -34,7 +34,7 @@ def plan_rows(plan: EncodePlan, seconds: float) -> Rows:
             f" {form.layout}",
         ),
         *_shot_rows(plan.segments),
-        ("network", _network(plan.model)),
+        ("network", summary(plan.model)),
         (
             "parameters",
             f"{plan.n_parameters:,} in {len(plan.lengths)} segments, {plan.kmac_per_pixel:.2f}"
@@ -58,26 +58,6 @@ def estimate_rows(plan: EncodePlan) -> Rows:
     """Return what --dry-run prints: the plan, with its memory."""
     memory = f"about {plan.memory_bytes / 2**20:,.0f} MiB"
     return [*plan_rows(plan, plan.estimate_seconds()), ("memory", memory)]
-
-
-def _network(model: ModelConfig) -> str:
-    """Return a network in one line: stem, then blocks and finer grids as they follow."""
-    rows = model.stem_height
-    columns = model.stem_width
-    channels = model.stem_channels or sum(grid.channels for grid in model.grids if not grid.level)
-    parts = [f"{model.colorspace}, {model.stem} stem {rows}x{columns}x{channels}"]
-    for level, block in enumerate(model.blocks, 1):
-        rows *= block.stride
-        columns *= block.stride
-        parts.append(f"block x{block.stride} {block.width}")
-        parts += [
-            f"grid {rows}x{columns}x{grid.channels}" for grid in model.grids if grid.level == level
-        ]
-    if model.motion_height:
-        parts.append(f"motion {model.motion_height}x{model.motion_width}")
-    if model.wavelet_levels:
-        parts.append(f"wavelets of {model.wavelet_levels} levels")
-    return ", ".join(parts)
 
 
 def report_rows(report: EncodeReport) -> Rows:
@@ -152,7 +132,7 @@ def info_rows(info: FileInfo) -> Rows:
         ),
         ("segments", f"{len(info.segments)}: {_runs(info.lengths)} frames"),
         *_shot_rows(info.segments),
-        ("network", _network(info.model)),
+        ("network", summary(info.model)),
         (
             "parameters",
             f"{info.n_parameters:,}, {info.kmac_per_pixel:.2f} kMAC/pixel, "

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nervcodec.errors import ConfigError
-from nervcodec.format import tensors
+from nervcodec.format import costs
 from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
@@ -97,7 +97,7 @@ class DecodeReport:
 
 def batch_lengths(file: File) -> list[int]:
     """Return the frames of each batch that decoded_frames yields for a whole file."""
-    size = tensors.decode_batch(file.header.model)
+    size = costs.decode_batch(file.header.model)
     return [
         min(size, segment.n_frames - start)
         for segment in file.segments

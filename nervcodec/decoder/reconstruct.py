@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from nervcodec.coding.streams import decode_parameters
-from nervcodec.format import tensors
+from nervcodec.format import costs
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.cuda_graphs import Recorder
@@ -58,7 +58,7 @@ def reconstruct(
     def planes_of(batch: torch.Tensor) -> torch.Tensor:
         return to_uint8(network(named, batch))
 
-    size = tensors.decode_batch(model)
+    size = costs.decode_batch(model)
     for start in range(numbers.start - numbers.start % size, numbers.stop, size):
         batch = torch.arange(start, min(start + size, sum(shots)), device=device)
         with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):

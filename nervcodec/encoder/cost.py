@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from nervcodec.format import tensors
+from nervcodec.format import costs, tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
@@ -38,7 +38,7 @@ def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str)
     """Seconds of a step: the mean over an epoch on a few of the frames, after one epoch of
     warm-up.
     """
-    macs_a_step = 3 * fit.batch_size * tensors.macs_per_frame(model)
+    macs_a_step = 3 * fit.batch_size * costs.macs_per_frame(model)
     n_steps = (
         _GPU_STEPS if device.startswith("cuda") else max(1, min(20, int(_TIMED_MACS / macs_a_step)))
     )
@@ -56,22 +56,24 @@ def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str)
 
 
 def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
-    """Peak memory of a fit: the frames as uint8, the parameters with what the optimizer and the
-    rate estimate keep of them, and the feature maps that one batch's backward pass needs.
+    """Return the peak memory of a fit, measured per kind of layer (docs/lab).
+
+    It holds the frames as uint8, the parameters with what the optimizer and the rate estimate keep
+    of them, and the feature maps that one batch's backward pass needs.
     """
-    frames = sum(shots) * model.n_planes * model.plane_height * model.plane_width
+    frames = sum(shots) * model.n_plane_samples
     parameters = 4 * 24 * tensors.n_parameters(model, shots)
-    value_bytes = (
-        2 if fit.precision == "bfloat16" and fit.round_from == 1 else 4
-    )  # rounding is fitted to in float32
-    cells, values = model.stem_height * model.stem_width, 0
-    for level, block in enumerate(model.blocks, 1):
-        values += 9 * cells * block.width
-        cells *= block.stride**2
-        values += 12 * cells * block.width + 2 * cells * model.grid_channels(level)
-        if model.motion_height and model.grid_channels(level):
-            values += cells * (
-                16 + 4 * model.grid_channels(level)
-            )  # places and moved keys, before and after
-    values += 8 * cells * model.n_planes
-    return _BASE_BYTES + frames + parameters + fit.batch_size * value_bytes * values
+    is_bfloat16 = fit.precision == "bfloat16" and fit.round_from == 1  # rounding is in float32
+    values, moving_cells = 0, {}
+    for layer in tensors.layers(model):
+        if layer.kind == "upsample":
+            values += 9 * layer.tensors[0].cells * layer.channels + 12 * layer.gives
+        elif layer.kind == "head":
+            values += 8 * layer.gives
+        elif layer.kind == "grid" and layer.level:
+            values += 2 * layer.gives
+            if model.motion:  # moved keys, before and after; places once for all grids of a level
+                values += 4 * layer.gives
+                moving_cells[layer.level] = layer.cells
+    values += 16 * sum(moving_cells.values())
+    return _BASE_BYTES + frames + parameters + fit.batch_size * (2 if is_bfloat16 else 4) * values

@@ -285,7 +285,7 @@ def _identity(plan: EncodePlan) -> dict[str, Any]:
         "input": _digest(plan.source),
         "frame rate": str(plan.format.frame_rate),
         "segments": plan.segments,
-        "model": asdict(plan.model),
+        "model": plan.model.as_json(),
         "fit": asdict(plan.fit),
         "device": plan.device,
         "number of threads": plan.n_threads,

@@ -18,10 +18,10 @@ from nervcodec.encoder.presets import PRESETS, Preset, preset_named
 from nervcodec.encoder.sizing import Nature, is_lively, segment_lengths, segment_shots
 from nervcodec.encoder.target import TUNES, Lambda, Target
 from nervcodec.errors import ConfigError
-from nervcodec.format import tensors
+from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import Limits
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
@@ -68,7 +68,7 @@ class FitPlan:
     @property
     def kmac_per_pixel(self) -> float:
         """Thousand multiply-adds a luma pixel of decoding."""
-        return tensors.kmac_per_pixel(self.model)
+        return costs.kmac_per_pixel(self.model)
 
     @property
     def target_bytes(self) -> int | None:
@@ -103,7 +103,7 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     segments = segment_shots(lengths, cuts)
     colorspace = _colorspace(preset, options, form)
     model = preset.model(form, colorspace, max(segments, key=sum), content)
-    if model.stem == "mlp":
+    if isinstance(model.stem, MlpStem):
         segments = segment_shots(lengths, ())
     if options.bits is not None:
         model = replace(model, bits=options.bits)
@@ -287,7 +287,7 @@ def memory_bytes(plan: FitPlan) -> int:
     return max(
         max(
             fit_memory_bytes(plan.model, plan.fit, shots),
-            tensors.decode_memory_bytes(plan.model, shots),
+            costs.decode_memory_bytes(plan.model, shots),
         )
         for shots in plan.segments
     )

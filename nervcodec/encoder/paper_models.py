@@ -17,7 +17,7 @@ from nervcodec.encoder.sizing import (
     stem_cells,
     widest,
 )
-from nervcodec.format.model_config import Block, ModelConfig, Shots
+from nervcodec.format.model_config import Block, MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 
@@ -34,12 +34,8 @@ def paper_model(channels: int) -> Network:
             form.width,
             form.height,
             colorspace,
-            "mlp",
-            rows,
-            columns,
+            MlpStem(rows, columns, 512, channels),
             blocks,
-            stem_hidden=512,
-            stem_channels=channels,
         )
 
     return model
@@ -87,12 +83,8 @@ def small_model(parts: tuple[str, ...]) -> Network:
                 form.width,
                 form.height,
                 colorspace,
-                "mlp",
-                rows,
-                columns,
+                MlpStem(rows, columns, 64, 8),
                 blocks,
-                stem_hidden=64,
-                stem_channels=8,
                 parts=parts,
             ),
         )

@@ -80,7 +80,7 @@ class EncodePlan(FitPlan):
             "shots": self.segments,
             "parameters": self.n_parameters,
             "kmac_per_pixel": self.kmac_per_pixel,
-            "model": asdict(self.model),
+            "model": self.model.as_json(),
             "fit": asdict(self.fit),
             "notes": self.notes,
         }

@@ -17,7 +17,7 @@ from nervcodec.coding.streams import decode_parameters, entropy_bytes, segment_o
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.format import tensors
 from nervcodec.format.container import Segment
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.network import is_shared
 from nervcodec.nn.planes import pack
@@ -147,6 +147,6 @@ def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] 
 
     None with the paper's stem, whose recipe starts at random.
     """
-    if model.stem == "mlp":
+    if isinstance(model.stem, MlpStem):
         return None
     return decode_parameters(segment, model)[is_shared(tensors.tensors(model, segment.shots))]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from nervcodec.errors import ConfigError
-from nervcodec.format.model_config import MAX_STEM_SIDE, Block, Grid, ModelConfig, Shots
+from nervcodec.format.model_config import MAX_STEM_SIDE, Block, Grid, GridStem, ModelConfig, Shots
 from nervcodec.format.tensors import KEYED, n_parameters, tensors
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.rate_model import USUAL_PIXELS, usual_bpp
@@ -130,6 +130,7 @@ def grid_model(form: VideoFormat, colorspace: str, shots: Shots, nature: Nature)
     moves = len(grids) > 2 and sum(shots) > 1
     motion = (-(-rows // 2), -(-columns // 2)) if moves else (0, 0)
     wavelet_levels = _WAVELET_LEVELS if moves and is_lively(nature.temporal_information) else 0
+    stem = GridStem(rows, columns, grids, *motion, wavelet_levels)
     return widest(
         shots,
         strides,
@@ -138,17 +139,9 @@ def grid_model(form: VideoFormat, colorspace: str, shots: Shots, nature: Nature)
             form.width,
             form.height,
             colorspace,
-            "grid",
-            rows,
-            columns,
+            stem,
             blocks,
-            grids=grids,
-            motion_height=motion[0],
-            motion_width=motion[1],
-            wavelet_levels=wavelet_levels,
             biases="lean",
-            activation="gelu",
-            output="tanh",
             bits=12 if moves else 10,
         ),
     )

@@ -1,8 +1,9 @@
-""".nvpp <-> Header and sections (docs/bitstream.md; fields.py has its tables). Stdlib only.
+"""Read and write .nvpp files: Header and sections (nvpp-format.md section 2).
 
 file = preamble, header fields, CRC-32 | index, CRC-32 | sections, each: type, length, payload,
-CRC-32 All integers are little-endian and unsigned. Every length is checked against the bytes that
-are there before it is used, and every checksum before what it covers is believed.
+CRC-32. The tables of fields.py say what stands where. Every length is checked against the bytes
+that are there before it is used, and every checksum before what it covers is believed. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ import itertools
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from nervcodec.errors import (
     BadMagic,
-    Checksum,
     ConfigError,
     InvalidField,
     Truncated,
@@ -26,33 +26,21 @@ from nervcodec.errors import (
     VideoError,
 )
 from nervcodec.format.fields import (
-    BLOCK_FIELDS,
     CUT,
-    GRID_FIELDS,
     HEADER_FIELDS,
-    MOTION_FIELDS,
     QUALITY_FIELDS,
     SECTION_LENGTH,
     SECTION_TYPE,
     SEGMENT_FIELDS,
     STREAM_LENGTH,
     UNKNOWN,
-    WAVELET_FIELDS,
     Field,
+    Rows,
+    tree_of,
 )
-from nervcodec.format.model_config import (
-    ACTIVATIONS,
-    BIASES,
-    COLORSPACES,
-    OUTPUTS,
-    PARTS,
-    STEMS,
-    Block,
-    Grid,
-    ModelConfig,
-    Shots,
-)
-from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
+from nervcodec.format.model_config import STEMS, GridStem, MlpStem, ModelConfig, Shots, Stem
+from nervcodec.format.reader import Reader
+from nervcodec.format.video_format import ColorTags, VideoFormat
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
@@ -94,7 +82,18 @@ class Segment:
 
     @property
     def n_frames(self) -> int:
+        """Frames of all shots."""
         return sum(self.shots)
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """First frame of each shot but the first."""
+        return tuple(itertools.accumulate(self.shots[:-1]))
+
+    @property
+    def stored_sums(self) -> FrameSums:
+        """The sums as the file has them: all UNKNOWN if they are not known."""
+        return self.sums or _NO_SUMS
 
 
 @dataclass(frozen=True)
@@ -109,11 +108,6 @@ class StoredQuality:
     psnr_min: float | None = None
     ms_ssim: float | None = None
     epochs: float | None = None
-
-
-_QUALITY_SCALES = {
-    field.name: {"1e-4 dB": 1e4, "1e-6": 1e6, "epochs": 1.0}[field.unit] for field in QUALITY_FIELDS
-}
 
 
 @dataclass(frozen=True)
@@ -157,21 +151,8 @@ def write_file(header: Header, segments: Sequence[Segment], quality: StoredQuali
 
 
 def write_header(header: Header) -> bytes:
-    values = _header_values(header)
-    fields = b"".join(field.write(values[field.name]) for field in HEADER_FIELDS)
-    for grid in header.model.grids:
-        own = (grid.channels, grid.interval, grid.level)
-        fields += b"".join(
-            field.write(value) for field, value in zip(GRID_FIELDS, own, strict=True)
-        )
-    for block in header.model.blocks:
-        fields += BLOCK_FIELDS[0].write(block.stride) + BLOCK_FIELDS[1].write(block.width)
-    if header.model.motion_height:
-        fields += MOTION_FIELDS[0].write(header.model.motion_height) + MOTION_FIELDS[1].write(
-            header.model.motion_width
-        )
-    if header.model.wavelet_levels:
-        fields += WAVELET_FIELDS[0].write(header.model.wavelet_levels)
+    """Return the preamble and the header with their checksum."""
+    fields = _write_fields(HEADER_FIELDS, header, header.model.stem.kind)
     return _checked(MAGIC + struct.pack("<HH", VERSION, len(fields)) + fields)
 
 
@@ -180,105 +161,37 @@ def write_section(kind: int, payload: bytes) -> bytes:
 
 
 def write_segment(segment: Segment) -> bytes:
-    sums = segment.sums or _NO_SUMS
-    cuts = list(itertools.accumulate(segment.shots[:-1]))
-    values = (segment.n_frames, len(cuts), sums.crc, *sums.planes)
-    head = b"".join(field.write(value) for field, value in zip(SEGMENT_FIELDS, values, strict=True))
-    head += b"".join(CUT.write(cut) for cut in cuts)
+    """Return the payload of a segment's section."""
+    head = _write_fields(SEGMENT_FIELDS, segment) + b"".join(map(CUT.write, segment.cuts))
     return head + b"".join(STREAM_LENGTH.write(len(stream)) + stream for stream in segment.streams)
 
 
 def write_quality(quality: StoredQuality) -> bytes:
-    def stored(name: str) -> int:
-        value = getattr(quality, name)
-        return (
-            UNKNOWN
-            if value is None
-            else round(min(max(value * _QUALITY_SCALES[name], 0), UNKNOWN - 1))
-        )
+    """Return the payload of the quality section; its length is always the same."""
+    return _write_fields(QUALITY_FIELDS, quality)
 
-    return b"".join(field.write(stored(field.name)) for field in QUALITY_FIELDS)
+
+def _write_fields(table: Sequence[Field], root: object, stem: str | None = None) -> bytes:
+    """Return a table's fields for an object, then those of the rows that they count.
+
+    Args:
+        stem: the kind of its stem, if it has one.
+    """
+    present = [field for field in table if field.stem in (None, stem)]
+    numbers = {field.name: field.number_of(root) for field in present}
+    data = b"".join(field.write(numbers.get(field.name, 0)) for field in table)
+    for field in present:
+        if isinstance(field.codec, Rows):
+            rows = (_write_fields(field.codec.fields, row) for row in field.value_of(root))
+            data += b"".join(rows)
+    return data
 
 
 def _checked(data: bytes) -> bytes:
     return data + struct.pack("<I", zlib.crc32(data))
 
 
-def _header_values(header: Header) -> dict[str, int]:
-    form, model, color = header.format, header.model, header.format.color
-    return {
-        "width": form.width,
-        "height": form.height,
-        "n_frames": form.n_frames,
-        "frame_rate_numerator": form.frame_rate.numerator,
-        "frame_rate_denominator": form.frame_rate.denominator,
-        "aspect_numerator": form.sample_aspect_ratio.numerator,
-        "aspect_denominator": form.sample_aspect_ratio.denominator,
-        "layout": LAYOUTS.index(form.layout),
-        "matrix": color.matrix,
-        "primaries": color.primaries,
-        "transfer": color.transfer,
-        "range": 0 if color.full_range is None else 1 + color.full_range,
-        "chroma_location": color.chroma_location,
-        "arithmetic": 0,
-        "entropy_coder": 0,
-        "architecture": (model.motion_height > 0) + (model.wavelet_levels > 0),
-        "colorspace": COLORSPACES.index(model.colorspace),
-        "bits": model.bits,
-        "activation": ACTIVATIONS.index(model.activation),
-        "output": OUTPUTS.index(model.output),
-        "parts": sum(1 << PARTS.index(part) for part in model.parts),
-        "biases": BIASES.index(model.biases),
-        "pe_levels": model.pe_levels,
-        "pe_base": model.pe_base_q8,
-        "stem": STEMS.index(model.stem),
-        "stem_height": model.stem_height,
-        "stem_width": model.stem_width,
-        "stem_hidden": model.stem_hidden,
-        "stem_channels": model.stem_channels,
-        "n_grids": len(model.grids),
-        "n_blocks": len(model.blocks),
-    }
-
-
 # --- reading ---
-
-
-class Reader:
-    """A cursor over bytes that never reads past their end."""
-
-    def __init__(self, data: bytes, what: str) -> None:
-        self.data, self.what, self.position = data, what, 0
-
-    @property
-    def left(self) -> int:
-        return len(self.data) - self.position
-
-    def take(self, n_bytes: int) -> bytes:
-        if n_bytes > self.left:
-            raise Truncated(
-                f"{self.what}: {n_bytes} bytes wanted at byte {self.position}, {self.left} there"
-            )
-        self.position += n_bytes
-        return self.data[self.position - n_bytes : self.position]
-
-    def field(self, field: Field) -> int:
-        return field.read(self.take(field.n_bytes))
-
-    def checksum(self, start: int) -> None:
-        """Compares the CRC-32 here with that of all bytes from `start` on."""
-        covered = self.data[start : self.position]
-        if struct.unpack("<I", self.take(4))[0] != zlib.crc32(covered):
-            raise Checksum(
-                f"{self.what}: the checksum at byte {self.position - 4} does not match; the file is"
-                " damaged"
-            )
-
-    def finish(self) -> None:
-        if self.left:
-            raise InvalidField(
-                f"length of {self.what}", len(self.data), f"{self.position}, as its fields say"
-            )
 
 
 def read_file(data: bytes) -> File:
@@ -347,70 +260,56 @@ def read_header(reader: Reader) -> Header:
         raise UnsupportedVersion(f"format version {version}; this program reads version {VERSION}")
     fields = Reader(reader.take(length), "header")
     reader.checksum(0)
-    values = {field.name: fields.field(field) for field in HEADER_FIELDS}
-    grids = tuple(
-        Grid(*(fields.field(field) for field in GRID_FIELDS)) for _ in range(values["n_grids"])
-    )
-    blocks = tuple(
-        Block(*(fields.field(field) for field in BLOCK_FIELDS)) for _ in range(values["n_blocks"])
-    )
-    for table in (MOTION_FIELDS, WAVELET_FIELDS)[: values["architecture"]]:
-        values |= {field.name: fields.field(field) for field in table}
+    numbers = fields.fields(HEADER_FIELDS)
+    rows = {
+        field.name: tuple(
+            field.codec.kind(**tree_of(field.codec.fields, fields.fields(field.codec.fields)))
+            for _ in range(numbers[field.name])
+        )
+        for field in HEADER_FIELDS
+        if isinstance(field.codec, Rows)
+    }
     fields.finish()
+    kind = STEMS[numbers["stem"]]
+    for field in HEADER_FIELDS:
+        if field.stem not in (None, kind) and numbers[field.name]:
+            raise InvalidField(field.name, numbers[field.name], f"0 with stem {kind}")
+    present = [field for field in HEADER_FIELDS if field.stem in (None, kind)]
     try:
-        return Header(_video_format(values), _model_config(values, grids, blocks))
+        return Header(**_made("", tree_of(present, numbers, rows)))
     except ConfigError as error:
         raise InvalidField("model", str(error), "a network that covers the frame") from None
 
 
-def _video_format(values: dict[str, int]) -> VideoFormat:
-    color = ColorTags(
-        values["matrix"],
-        values["primaries"],
-        values["transfer"],
-        (None, False, True)[values["range"]],
-        values["chroma_location"],
-    )
-    return VideoFormat(
-        values["width"],
-        values["height"],
-        Fraction(values["frame_rate_numerator"], values["frame_rate_denominator"]),
-        values["n_frames"],
-        LAYOUTS[values["layout"]],
-        color,
-        Fraction(values["aspect_numerator"], values["aspect_denominator"]),
-    )
+def _stem(kind: str, **values: Any) -> Stem:
+    return MlpStem(**values) if kind == MlpStem.kind else GridStem(**values)
 
 
-def _model_config(
-    values: dict[str, int], grids: tuple[Grid, ...], blocks: tuple[Block, ...]
-) -> ModelConfig:
-    same = (
-        "width",
-        "height",
-        "stem_height",
-        "stem_width",
-        "stem_hidden",
-        "stem_channels",
-        "pe_levels",
-        "bits",
-    )
-    return ModelConfig(
-        colorspace=COLORSPACES[values["colorspace"]],
-        stem=STEMS[values["stem"]],
-        blocks=blocks,
-        grids=grids,
-        activation=ACTIVATIONS[values["activation"]],
-        output=OUTPUTS[values["output"]],
-        parts=tuple(part for i, part in enumerate(PARTS) if values["parts"] >> i & 1),
-        biases=BIASES[values["biases"]],
-        pe_base_q8=values["pe_base"],
-        **{name: values[name] for name in same},
-        **{
-            name: values.get(name, 0)
-            for name in ("motion_height", "motion_width", "wavelet_levels")
-        },
-    )
+def _tuple(**values: int) -> tuple[int, ...]:
+    return tuple(values.values())
+
+
+# What the branches of tree_of make, by their paths.
+_MAKERS: dict[str, Callable[..., object]] = {
+    "format": VideoFormat,
+    "format.color": ColorTags,
+    "format.frame_rate": Fraction,
+    "format.sample_aspect_ratio": Fraction,
+    "model": ModelConfig,
+    "model.stem": _stem,
+    "stored_sums": FrameSums,
+    "stored_sums.planes": _tuple,
+}
+
+
+def _made(path: str, tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the tree under a path with an object in place of each branch."""
+    return {
+        name: _MAKERS[path + name](**_made(f"{path}{name}.", value))
+        if isinstance(value, dict)
+        else value
+        for name, value in tree.items()
+    }
 
 
 def _read_sections(reader: Reader) -> Iterator[tuple[int, bytes]]:
@@ -447,11 +346,16 @@ def read_section(reader: Reader, entry: tuple[int, int]) -> bytes:
 
 
 def read_segment(payload: bytes, n_streams: int) -> Segment:
+    """Return the segment of a payload; the inverse of write_segment.
+
+    Raises:
+        Truncated, InvalidField: what is wrong with it.
+    """
     reader = Reader(payload, "segment")
-    n_frames, n_cuts, crc, *planes = (reader.field(field) for field in SEGMENT_FIELDS)
-    sums = FrameSums(crc, (planes[0], planes[1], planes[2]))
+    head = _made("", tree_of(SEGMENT_FIELDS, reader.fields(SEGMENT_FIELDS)))
+    n_frames, sums = head["n_frames"], head["stored_sums"]
     shots, start = [], 0
-    for cut in (reader.field(CUT) for _ in range(n_cuts)):
+    for cut in (reader.field(CUT) for _ in range(head["cuts"])):
         if not start < cut < n_frames:
             raise InvalidField("cut", cut, f"{start + 1} to {n_frames - 1}")
         shots.append(cut - start)
@@ -462,12 +366,12 @@ def read_segment(payload: bytes, n_streams: int) -> Segment:
 
 
 def read_quality(payload: bytes) -> StoredQuality:
+    """Return the quality of a payload; the inverse of write_quality.
+
+    Raises:
+        Truncated, InvalidField: what is wrong with it.
+    """
     reader = Reader(payload, "quality")
-    stored: dict[str, Any] = {field.name: reader.field(field) for field in QUALITY_FIELDS}
+    numbers = reader.fields(QUALITY_FIELDS)
     reader.finish()
-    return StoredQuality(
-        **{
-            name: None if value == UNKNOWN else value / _QUALITY_SCALES[name]
-            for name, value in stored.items()
-        }
-    )
+    return StoredQuality(**tree_of(QUALITY_FIELDS, numbers))

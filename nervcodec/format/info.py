@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nervcodec.format import tensors
+from nervcodec.format import costs, tensors
 from nervcodec.format.container import File, StoredQuality, load
 from nervcodec.format.limits import memory_bytes
 from nervcodec.format.model_config import ModelConfig, Shots
@@ -87,7 +87,7 @@ class FileInfo:
             "color": asdict(form.color),
             "segments": self.lengths,
             "shots": self.segments,
-            "model": asdict(self.model),
+            "model": self.model.as_json(),
             "parameters": self.n_parameters,
             "kmac_per_pixel": self.kmac_per_pixel,
             "bits_per_parameter": self.bits_per_parameter,
@@ -114,7 +114,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
         model=model,
         segments=tuple(segment.shots for segment in file.segments),
         n_parameters=sum(n * tensors.n_parameters(model, shots) for shots, n in segments.items()),
-        kmac_per_pixel=tensors.kmac_per_pixel(model),
+        kmac_per_pixel=costs.kmac_per_pixel(model),
         decode_memory_bytes=memory_bytes(model, segments, file.n_bytes),
         module_bytes=_module_bytes(file),
         quality=file.quality,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from nervcodec.errors import LimitExceeded
-from nervcodec.format import tensors
+from nervcodec.format import costs, tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 
@@ -66,7 +66,7 @@ class Limits:
             "pixels": form.width * form.height,
             "frames": form.n_frames,
             "parameters": max(tensors.n_parameters(model, shots) for shots in segments),
-            "kmac": tensors.kmac_per_pixel(model),
+            "kmac": costs.kmac_per_pixel(model),
         }
         for name, value in asked.items():
             limit = getattr(self, name)
@@ -86,8 +86,7 @@ class Limits:
 def memory_bytes(model: ModelConfig, segments: Iterable[Shots], n_bytes: int) -> int:
     """About the peak memory of decoding a file of n_bytes with segments of such shots."""
     return (
-        max(tensors.decode_memory_bytes(model, shots) for shots in segments)
-        + _FILE_COPIES * n_bytes
+        max(costs.decode_memory_bytes(model, shots) for shots in segments) + _FILE_COPIES * n_bytes
     )
 
 

@@ -7,34 +7,36 @@ library only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import MAX_SIDE
-from nervcodec.util.validation import check_choice, check_range
+from nervcodec.util.validation import ceil_div, check_choice, check_range
 
 COLORSPACES = ("rgb", "yuv")
-STEMS = ("mlp", "grid")
-ACTIVATIONS = ("gelu", "gelu-tanh")
-OUTPUTS = ("tanh", "linear")
 PARTS = ("pw", "scrb1", "scrb2", "skip")
 BIASES = ("all", "lean")
+PE_LEVELS = 40  # of the positional encoding: sin and cos of PE_BASE^i pi t, i < PE_LEVELS
+PE_BASE = 1.25
 MAX_STEM_SIDE = 4096
+MAX_GRIDS = 8
 MAX_BLOCKS = 8
 MAX_WAVELET_LEVELS = 4
 Shots = tuple[int, ...]  # of a segment: the frames of each shot, from one cut to the next
-Keys = tuple[
-    int, ...
-]  # of a grid or a motion: how many of its keys each shot has; () of all other tensors
+Keys = tuple[int, ...]  # of a grid or a motion: the keys of each shot; () of all other tensors
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A temporal feature grid: `channels` features a cell, one key every `interval` frames of a
-    shot.
+    """A temporal feature grid (nvpp-format.md section 5.4).
 
-    Those of level 0 are the stem's feature map; those of level l are appended to what block l
-    gives, at its size.
+    Attributes:
+        channels: features of a cell, 1 to 255.
+        interval: frames of a shot for each key, 1 to 65535.
+        level: blocks before the grid. Grids of level 0 are the stem's feature map; those of level l
+            are appended to what block l gives, at its size.
     """
 
     channels: int
@@ -47,12 +49,13 @@ class Grid:
         check_range("grid level", self.level, 0, MAX_BLOCKS)
 
     def keys(self, shots: Shots) -> Keys:
-        return tuple(-(-n_frames // self.interval) for n_frames in shots)
+        """Return the number of keys that each shot has."""
+        return tuple(ceil_div(n_frames, self.interval) for n_frames in shots)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One decoder block: it upsamples by `stride` and works with `width` channels."""
+    """A decoder block: it upsamples by `stride`, 1 to 16, and gives `width` channels, 1 to 4096."""
 
     stride: int
     width: int
@@ -63,28 +66,100 @@ class Block:
 
 
 @dataclass(frozen=True)
+class MlpStem:
+    """The paper's stem: positional encoding, then two linear layers (nvpp-format.md section 5.3).
+
+    Attributes:
+        height, width: cells of the feature map that the first block takes, 1 to 4096.
+        hidden: units between the two layers, 1 to 65535.
+        channels: of the feature map, 1 to 4096.
+    """
+
+    kind: ClassVar[str] = "mlp"
+
+    height: int
+    width: int
+    hidden: int
+    channels: int
+
+    def __post_init__(self) -> None:
+        _check_size(self)
+        check_range("stem hidden units", self.hidden, 1, 65535)
+        check_range("stem channels", self.channels, 1, 4096)
+
+
+@dataclass(frozen=True)
+class GridStem:
+    """Temporal feature grids, of the first block's input and of the blocks' outputs.
+
+    Attributes:
+        height, width: cells of the feature map that the first block takes, 1 to 4096.
+        grids: 1 to 8, at least one of level 0; the channels of one level are concatenated.
+        motion_height, motion_width: cells of the motion field that grids above level 0 follow;
+            0, 0: grids stand still.
+        wavelet_levels: how often grids that move are halved: stored are half the rows and columns,
+            and the details that are then missing; 0: grids are stored as they are.
+    """
+
+    kind: ClassVar[str] = "grid"
+
+    height: int
+    width: int
+    grids: tuple[Grid, ...]
+    motion_height: int = 0
+    motion_width: int = 0
+    wavelet_levels: int = 0
+
+    def __post_init__(self) -> None:
+        _check_size(self)
+        check_range("number of grids", len(self.grids), 1, MAX_GRIDS)
+        check_range("number of grids of level 0", self._count(self.grids, True), 1, MAX_GRIDS)
+        check_range("motion height", self.motion_height, 0, MAX_STEM_SIDE)
+        if self.motion_height:
+            check_range("motion width", self.motion_width, 1, MAX_STEM_SIDE)
+            check_range("number of grids that move", self._count(self.grids, False), 1, MAX_GRIDS)
+        else:
+            check_range("motion width without a height", self.motion_width, 0, 0)
+        most = MAX_WAVELET_LEVELS if self.motion_height else 0
+        check_range("wavelet levels", self.wavelet_levels, 0, most)
+
+    @staticmethod
+    def _count(grids: Iterable[Grid], is_of_the_stem: bool) -> int:
+        return sum((grid.level == 0) == is_of_the_stem for grid in grids)
+
+    @property
+    def channels(self) -> int:
+        """Channels that the first block takes."""
+        return self.grid_channels(0)
+
+    def grid_channels(self, level: int) -> int:
+        """Return the channels of all grids of a level."""
+        return sum(grid.channels for grid in self.grids if grid.level == level)
+
+
+Stem = MlpStem | GridStem
+STEMS = (MlpStem.kind, GridStem.kind)
+
+
+def _check_size(stem: Stem) -> None:
+    check_range("stem height", stem.height, 1, MAX_STEM_SIDE)
+    check_range("stem width", stem.width, 1, MAX_STEM_SIDE)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
-    """The network of one segment: all that the decoder needs besides the coded parameters.
+    """The network of one segment (nvpp-format.md section 2.5).
 
     Attributes:
         width, height: luma size of the frames.
-        colorspace: 'rgb' (head gives R, G, B at full size) or 'yuv' (four luma phases, Cb and Cr at
-            half size).
-        stem: 'mlp' (the paper's: positional encoding -> two linear layers) or 'grid' (temporal
-        feature grids). stem_height, stem_width: cells of the feature map that the stem hands to the
-        first block.
-        stem_hidden, stem_channels: hidden units and output channels of the MLP stem.
-        grids: of the grid stem, and of the blocks' outputs; the channels of one level are
-        concatenated. motion_height, motion_width: cells of the motion field that grids above level
-        0 follow; 0, 0: they stand still. wavelet_levels: how often grids that move are halved: half
-        the rows and columns, and what is then missing. blocks: decoder blocks, coarse to fine.
+        colorspace: 'rgb' (the head gives R, G, B at full size) or 'yuv' (four luma phases, Cb and
+            Cr at half size).
+        stem: what the first block takes, as a function of time.
+        blocks: 1 to 8 decoder blocks, coarse to fine.
         parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none
-        of them is NeRV. biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose
-        biases later ones can stand in for. pe_levels, pe_base_q8: positional encoding sin, cos(b^i
-        pi t), i < levels, b = pe_base_q8 / 256.
-        activation: inside the SCRB, 'gelu' (with erf) or 'gelu-tanh'.
-        output: 'tanh' ((tanh + 1) / 2, the paper's head) or 'linear' ((x + 1) / 2, clipped to [0,
-            1]).
+            of them is NeRV.
+        biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones
+            can stand in for.
         bits: symbols lie in -(2^(bits-1) - 1) .. 2^(bits-1) - 1.
 
     Raises:
@@ -94,97 +169,70 @@ class ModelConfig:
     width: int
     height: int
     colorspace: str
-    stem: str
-    stem_height: int
-    stem_width: int
+    stem: Stem
     blocks: tuple[Block, ...]
-    stem_hidden: int = 0
-    stem_channels: int = 0
-    grids: tuple[Grid, ...] = ()
-    motion_height: int = 0
-    motion_width: int = 0
-    wavelet_levels: int = 0
     parts: tuple[str, ...] = PARTS
     biases: str = "all"
-    pe_levels: int = 40
-    pe_base_q8: int = 320
-    activation: str = "gelu"
-    output: str = "tanh"
     bits: int = 8
 
     def __post_init__(self) -> None:
         check_range("width", self.width, 1, MAX_SIDE)
         check_range("height", self.height, 1, MAX_SIDE)
         check_choice("colorspace", self.colorspace, COLORSPACES)
-        check_choice("stem", self.stem, STEMS)
-        check_choice("activation", self.activation, ACTIVATIONS)
-        check_choice("output", self.output, OUTPUTS)
         check_choice("biases", self.biases, BIASES)
-        if self.parts != tuple(part for part in PARTS if part in self.parts):
-            raise ConfigError(
-                f"parts are {', '.join(self.parts)}; legal: some of {', '.join(PARTS)}, in this"
-                " order"
-            )
-        if "skip" in self.parts and "pw" not in self.parts:
-            raise ConfigError(
-                f"parts are {', '.join(self.parts)}; legal: a skip only with pw, whose output it"
-                " takes"
-            )
-        check_range("stem height", self.stem_height, 1, MAX_STEM_SIDE)
-        check_range("stem width", self.stem_width, 1, MAX_STEM_SIDE)
+        self._check_parts()
         check_range("number of blocks", len(self.blocks), 1, MAX_BLOCKS)
-        check_range("positional encoding levels", self.pe_levels, 1, 64)
-        check_range("positional encoding base * 256", self.pe_base_q8, 257, 1024)
         check_range("bits", self.bits, 2, 12)
-        if self.stem == "mlp":
-            check_range("stem hidden units", self.stem_hidden, 1, 65535)
-            check_range("stem channels", self.stem_channels, 1, 4096)
-            check_range("number of grids with an MLP stem", len(self.grids), 0, 0)
-            check_range("motion height with an MLP stem", self.motion_height, 0, 0)
-        else:
-            check_range("stem hidden units of a grid stem", self.stem_hidden, 0, 0)
-            check_range("stem channels of a grid stem", self.stem_channels, 0, 0)
-            check_range("number of grids", len(self.grids), 1, 8)
-            check_range(
-                "number of grids of level 0", sum(grid.level == 0 for grid in self.grids), 1, 8
-            )
-            check_range(
-                "highest grid level", max(grid.level for grid in self.grids), 0, len(self.blocks)
-            )
-            check_range("motion height", self.motion_height, 0, MAX_STEM_SIDE)
-        if self.motion_height:
-            check_range("motion width", self.motion_width, 1, MAX_STEM_SIDE)
-            check_range(
-                "number of grids that move", sum(grid.level > 0 for grid in self.grids), 1, 8
-            )
-        else:
-            check_range("motion width without a height", self.motion_width, 0, 0)
-        check_range(
-            "wavelet levels",
-            self.wavelet_levels,
-            0,
-            MAX_WAVELET_LEVELS if self.motion_height else 0,
-        )
+        highest = max((grid.level for grid in self.grids), default=0)
+        check_range("highest grid level", highest, 0, len(self.blocks))
         if self.covered_height < self.plane_height or self.covered_width < self.plane_width:
             raise ConfigError(
                 f"the network gives {self.covered_width}x{self.covered_height}, "
                 f"less than the {self.plane_width}x{self.plane_height} it must cover"
             )
 
+    def _check_parts(self) -> None:
+        names = ", ".join(self.parts)
+        if self.parts != tuple(part for part in PARTS if part in self.parts):
+            raise ConfigError(
+                f"parts are {names}; legal: some of {', '.join(PARTS)}, in this order"
+            )
+        if "skip" in self.parts and "pw" not in self.parts:
+            raise ConfigError(
+                f"parts are {names}; legal: a skip only with pw, whose output it takes"
+            )
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """The grids of a grid stem, none of an MLP stem."""
+        return self.stem.grids if isinstance(self.stem, GridStem) else ()
+
+    @property
+    def motion(self) -> tuple[int, int] | None:
+        """(rows, columns) of the motion field that grids above level 0 follow; None without one."""
+        if isinstance(self.stem, GridStem) and self.stem.motion_height:
+            return self.stem.motion_height, self.stem.motion_width
+        return None
+
     @property
     def plane_width(self) -> int:
-        """Columns of the head's output that are used: the frame's, halved (rounded up) for
-        'yuv'.
-        """
-        return self.width if self.colorspace == "rgb" else -(-self.width // 2)
+        """Columns used of the head's output: the frame's, or half (rounded up) for 'yuv'."""
+        return self.width if self.colorspace == "rgb" else ceil_div(self.width, 2)
 
     @property
     def plane_height(self) -> int:
-        return self.height if self.colorspace == "rgb" else -(-self.height // 2)
+        """Rows used of the head's output: the frame's, or half (rounded up) for 'yuv'."""
+        return self.height if self.colorspace == "rgb" else ceil_div(self.height, 2)
 
     @property
     def n_planes(self) -> int:
+        """Planes of the head's output."""
         return 3 if self.colorspace == "rgb" else 6
+
+    @property
+    def n_plane_samples(self) -> int:
+        """Samples of a frame's planes."""
+        return self.n_planes * self.plane_height * self.plane_width
 
     @property
     def scale(self) -> int:
@@ -193,36 +241,53 @@ class ModelConfig:
 
     @property
     def covered_width(self) -> int:
-        return self.stem_width * self.scale
+        """Columns of the head's output."""
+        return self.stem.width * self.scale
 
     @property
     def covered_height(self) -> int:
-        return self.stem_height * self.scale
-
-    @property
-    def input_channels(self) -> int:
-        """Channels that the stem hands to the first block."""
-        return self.stem_channels or self.grid_channels(0)
+        """Rows of the head's output."""
+        return self.stem.height * self.scale
 
     def grid_channels(self, level: int) -> int:
-        """Channels of all grids of a level."""
+        """Return the channels of all grids of a level."""
         return sum(grid.channels for grid in self.grids if grid.level == level)
 
     def cells(self, level: int) -> tuple[int, int]:
-        """(rows, columns) of the feature map after so many blocks."""
+        """Return (rows, columns) of the feature map after so many blocks."""
         scale = math.prod(block.stride for block in self.blocks[:level])
-        return self.stem_height * scale, self.stem_width * scale
+        return self.stem.height * scale, self.stem.width * scale
 
     def bands(self, level: int) -> list[tuple[int, int]]:
-        """(rows, columns) of a level's grids and, if they are halved, of each half, rounded up:
-        finest first.
+        """Return (rows, columns) of a level's grids and of each of their halves, finest first.
+
+        Halves are rounded up. Grids that are not halved have the first size alone.
         """
-        found = [self.cells(level)]
-        for _ in range(self.wavelet_levels if level else 0):
-            rows, columns = found[-1]
-            found.append((-(-rows // 2), -(-columns // 2)))
-        return found
+        sizes = [self.cells(level)]
+        if level and isinstance(self.stem, GridStem):
+            for _ in range(self.stem.wavelet_levels):
+                rows, columns = sizes[-1]
+                sizes.append((ceil_div(rows, 2), ceil_div(columns, 2)))
+        return sizes
 
     @property
     def max_symbol(self) -> int:
+        """The largest magnitude of a symbol."""
         return (1 << self.bits - 1) - 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the configuration as JSON has it: the stem with its kind, 'mlp' or 'grid'."""
+        return {**asdict(self), "stem": {"kind": self.stem.kind, **asdict(self.stem)}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Return the configuration that as_json gave."""
+        stem = {name: value for name, value in values["stem"].items() if name != "kind"}
+        if "grids" in stem:
+            stem["grids"] = tuple(Grid(**grid) for grid in stem["grids"])
+        changed = {
+            "stem": (GridStem if "grids" in stem else MlpStem)(**stem),
+            "blocks": tuple(Block(**block) for block in values["blocks"]),
+            "parts": tuple(values["parts"]),
+        }
+        return cls(**{**values, **changed})

@@ -10,7 +10,6 @@ from nervcodec.format.container import (
     SEGMENT,
     File,
     Header,
-    Reader,
     Segment,
     StoredQuality,
     read_header,
@@ -18,6 +17,7 @@ from nervcodec.format.container import (
     read_section,
     read_segment,
 )
+from nervcodec.format.reader import Reader
 
 
 def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:

@@ -12,15 +12,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec.format.model_config import Shots
+from nervcodec.format.model_config import PE_BASE, PE_LEVELS, Shots
 
 
-def positional_encoding(n_frames: int, levels: int, base: float) -> NDArray[np.float64]:
-    """sin and cos of base^i * pi * t for i < levels, t = frame / n_frames; float64 [n_frames, 2 *
-    levels].
+def positional_encoding(n_frames: int) -> NDArray[np.float64]:
+    """Return sin and cos of PE_BASE^i * pi * t for i < PE_LEVELS, t = frame / n_frames.
+
+    Returns:
+        float64 [n_frames, 2 * PE_LEVELS].
     """
     t = np.arange(n_frames) / n_frames
-    angles = t[:, None] * (np.pi * base ** np.arange(levels))
+    angles = t[:, None] * (np.pi * PE_BASE ** np.arange(PE_LEVELS))
     encoding: NDArray[np.float64] = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
     return encoding
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nervcodec.format import tensors
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import KEYED, MOTION_UNIT
 from nervcodec.nn.conv import conv2d
 from nervcodec.nn.grids import (
@@ -59,19 +59,17 @@ class Network:
         def table(values: NDArray[np.float64]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(device)
 
-        self._encoding = table(
-            positional_encoding(sum(shots), model.pe_levels, model.pe_base_q8 / 256)
-        )
+        self._encoding = table(positional_encoding(sum(shots)))
         keys = [grid.keys(shots) for grid in model.grids]
         blends = [shot_by_shot(blend_matrix, shots, own) for own in keys]
         self._blends = [table(blend) for blend in blends]
-        moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion_height]
+        moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion]
         self._sides = {i: [table(side) for side in sides(blends[i])] for i in moving}
         self._moments = {i: table(shot_by_shot(key_moments, keys[i], shots)) for i in moving}
         # Bilinear interpolation of a motion field to the cells of a level, as products along rows
         # and columns: on a GPU F.interpolate's gradient, summed into so few cells, takes as long as
         # all the rest of a step.
-        motion = model.motion_height, model.motion_width
+        motion = model.motion or (0, 0)
         self._between = {
             level: [table(blend_matrix(size, n)) for size, n in zip(model.cells(level), motion)]
             for level in {model.grids[i].level for i in moving}
@@ -88,7 +86,7 @@ class Network:
             tensor.name: part.view(tensor.shape)
             for tensor, part in zip(self.tensors, parts, strict=True)
         }
-        if self.model.motion_height:
+        if self.model.motion:
             first = self.tensors[0]
             named[first.name] = flat[: first.size].view(first.shape)
         for number, grid in enumerate(self.model.grids, 1):
@@ -102,31 +100,30 @@ class Network:
         """Planes of the frames numbered in `frames` (int64 [B]).
 
         Returns:
-            float32 [B, n_planes, plane_height, plane_width], nominally in [0, 1], not clipped for
-            output 'linear'.
+            float32 [B, n_planes, plane_height, plane_width], in [0, 1].
         """
         model = self.model
         x = self._stem(parameters, frames)
         for number, block in enumerate(model.blocks, 1):
             x = self._block(parameters, f"block{number}", x, block.stride)
             if model.grid_channels(number):
-                finer = self._moved if model.motion_height else self._grids
+                finer = self._moved if model.motion else self._grids
                 x = torch.cat([x, finer(parameters, frames, number).to(x.dtype)], dim=1)
                 x = x.contiguous(memory_format=torch.channels_last)
         x = _conv(parameters, "head.conv", x)[
             :, :, : model.plane_height, : model.plane_width
         ].float()
-        return (torch.tanh(x) + 1) / 2 if model.output == "tanh" else (x + 1) / 2
+        return (torch.tanh(x) + 1) / 2
 
     def _stem(self, parameters: Parameters, frames: Tensor) -> Tensor:
         model = self.model
-        if model.stem == "mlp":
+        if isinstance(model.stem, MlpStem):
             x = self._encoding[frames].to(parameters["stem.linear1.weight"].dtype)
             x = F.silu(_linear(parameters, "stem.linear1", x))
             x = F.silu(_linear(parameters, "stem.linear2", x))
         else:
             x = self._grids(parameters, frames, 0)
-        x = x.view(len(frames), model.input_channels, model.stem_height, model.stem_width)
+        x = x.view(len(frames), model.stem.channels, model.stem.height, model.stem.width)
         return x.contiguous(memory_format=torch.channels_last)
 
     def _grids(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
@@ -192,8 +189,7 @@ class Network:
 
     def _scrb(self, parameters: Parameters, name: str, x: Tensor) -> Tensor:
         y = _conv(parameters, f"{name}.pw1", _conv(parameters, f"{name}.dw", x, depthwise=True))
-        y = F.gelu(y, approximate="tanh" if self.model.activation == "gelu-tanh" else "none")
-        return x + _conv(parameters, f"{name}.pw2", y)
+        return x + _conv(parameters, f"{name}.pw2", F.gelu(y))
 
 
 def _conv(parameters: Parameters, name: str, x: Tensor, *, depthwise: bool = False) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nervcodec.format import tensors
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT
 from nervcodec.nn.network import Network
 from nervcodec.training.block_matching import trajectories
@@ -33,16 +33,21 @@ def initial_parameters(
         target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose
             motion is estimated; without them it is 0.
     """
-    parts = [_initial(tensor, generator, network.model.stem) for tensor in network.tensors]
-    if target is not None and network.model.motion_height:
-        parts[0] = _estimated_motion(target, network.model, network.shots).cpu()
+    parts = [
+        _initial(tensor, generator, isinstance(network.model.stem, MlpStem))
+        for tensor in network.tensors
+    ]
+    if target is not None and network.model.motion:
+        parts[0] = _estimated_motion(
+            target, network.model, network.model.motion, network.shots
+        ).cpu()
     return torch.cat([part.flatten() for part in parts])
 
 
-def _estimated_motion(target: Tensor, model: ModelConfig, shots: Shots) -> Tensor:
-    """The motion of frames as from pack, by block matching: float32 [T, 2, motion_height,
-    motion_width].
-    """
+def _estimated_motion(
+    target: Tensor, model: ModelConfig, size: tuple[int, int], shots: Shots
+) -> Tensor:
+    """The motion of frames as from pack, by block matching: float32 [T, 2, *size]."""
     luma = target[:, 1] if model.colorspace == "rgb" else target[:, :4].float().mean(dim=1)
     missing = (
         0,
@@ -51,19 +56,16 @@ def _estimated_motion(target: Tensor, model: ModelConfig, shots: Shots) -> Tenso
         model.covered_height - model.plane_height,
     )
     luma = F.pad(luma.float()[:, None], missing, mode="replicate")[:, 0]
-    found = [
-        trajectories(shot, model.motion_height, model.motion_width)
-        for shot in torch.split(luma, list(shots))
-    ]
+    found = [trajectories(shot, *size) for shot in torch.split(luma, list(shots))]
     return torch.cat(found) / MOTION_UNIT
 
 
-def _initial(tensor: tensors.Tensor, generator: torch.Generator, stem: str) -> Tensor:
+def _initial(tensor: tensors.Tensor, generator: torch.Generator, is_papers: bool) -> Tensor:
     if tensor.kind in (BIAS, MOTION):
         return torch.zeros(tensor.shape)
     if tensor.kind == GRID:
         return _GRID_DEVIATION * torch.randn(tensor.shape, generator=generator)
-    if stem == "mlp":
+    if is_papers:
         bound = 1 / math.sqrt(math.prod(tensor.shape[1:]))
         return (2 * torch.rand(tensor.shape, generator=generator) - 1) * bound
     weights = torch.empty(tensor.shape)

@@ -22,6 +22,11 @@ def check_choice(name: str, value: str, legal: Sequence[str]) -> None:
         raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
 
 
+def ceil_div(dividend: int, divisor: int) -> int:
+    """Return the quotient, rounded up."""
+    return -(-dividend // divisor)
+
+
 def check_least(name: str, value: int | None, least: int) -> None:
     """Raise ConfigError if there is a value and it is below the least one."""
     if value is not None and value < least:

@@ -10,7 +10,7 @@ from clips import MakeClip
 
 from nervcodec.bench.reference import PlainFit, PlainNetwork
 from nervcodec.bench.stepping import OurFit
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
@@ -18,29 +18,14 @@ from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.trainer import Fitter
 
 N_FRAMES = 5
-MLP = ModelConfig(
-    16,
-    12,
-    "rgb",
-    "mlp",
-    3,
-    4,
-    (Block(2, 5), Block(2, 6)),
-    stem_hidden=8,
-    stem_channels=3,
-    pe_levels=4,
-)
+MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 8, 3), (Block(2, 5), Block(2, 6)))
 GRID = ModelConfig(
     18,
     13,
     "yuv",
-    "grid",
-    4,
-    5,
+    GridStem(4, 5, (Grid(2, 2), Grid(1, 4), Grid(2, 3, 1))),
     (Block(1, 4), Block(2, 5)),
-    grids=(Grid(2, 2), Grid(1, 4), Grid(2, 3, 1)),
     biases="lean",
-    output="linear",
 )
 FIT = FitConfig(
     epochs=2,

@@ -18,7 +18,7 @@ from nervcodec import __version__
 from nervcodec.cli import params
 from nervcodec.coding.range_coder import Coded
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.quality.metrics import QualityMeter
 from nervcodec.video.frames import Frames
@@ -431,9 +431,7 @@ def test_decode_refuses_a_bomb(shell: Shell) -> None:
     """A valid file of under 200 bytes that stands for terabytes of parameters is refused before any
     are allocated.
     """
-    model = ModelConfig(
-        8192, 8192, "yuv", "grid", 4096, 4096, (Block(1, 4096),), grids=(Grid(255, 1),)
-    )
+    model = ModelConfig(8192, 8192, "yuv", GridStem(4096, 4096, (Grid(255, 1),)), (Block(1, 4096),))
     form = VideoFormat(8192, 8192, Fraction(25), 1000)
     data = write_file(Header(form, model), [Segment((1000,), (b"\0",) * 3)], StoredQuality())
     assert len(data) < 200

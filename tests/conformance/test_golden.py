@@ -1,7 +1,7 @@
 """Files written once decode to the same symbols for ever and to the same frames within one level.
 
-`python tests/test_golden.py NAME ..` writes files of tests/data anew, which only a change of the
-format's version may ask for.
+`python tests/conformance/test_golden.py NAME ..` writes files of tests/data anew, which only a
+change of the format's version may ask for.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.container import File, Header, StoredQuality, load, write_file
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 
 DATA = Path(__file__).parents[1] / "data"
 SYMBOLS = {
-    "grid_yuv": "bccc0ba98a0a561511965ac1363143defad84307a0747c1248fc89a29f634eba",
-    "moving_yuv": "779d99196c1a0382fece39b271d3df01bf5abdc952036f8f767ae6a06de2a15b",
-    "wavelets_yuv": "0b1923f729e492715f209692eadaaf705dac3127abefc3ac38176c0dcebb0534",
-    "shots_yuv": "27ccc7a3422026db82a41d624654eecbc31c45fb83de0f00aa282ed5024e56f0",
-    "mlp_rgb": "82068117415c16ce923193e11ed762e7d6186887a647c1938f08de912f1f3065",
+    "tiny": "8c8ffcfe989b61f0281519a7a48a8c3f0486e0cfa01fc9102696ab6129ba04aa",
+    "grid_yuv": "116a67a21fcfe0f09c9b61e95251476c1dadf191a1239481ec24ecf4adceaec3",
+    "moving_yuv": "4d91d4ad42b3f819dd37ae5da73246e5f595e28fe7bda1f0b2d6361177afb2c5",
+    "wavelets_yuv": "dd43dc075ead4c73675d4d41473b56443ef8d9d0db5783a3865ca74aa8a9e5c9",
+    "shots_yuv": "eeafcf3fd5029acd7f7bbe4823c54e4e968687742a8a8c496ec36ad85a8ef739",
+    "mlp_rgb": "3d1f8ef5eb6c4a39b065ec5920c00dd714bb12136f6e8464991d31e29847aedf",
 }
 
 
@@ -67,105 +68,63 @@ def test_frames_within_one_level(name: str) -> None:
             assert np.abs(plane.astype(int) - expected).max() <= 1
 
 
-def _write(names: list[str]) -> None:
-    torch.manual_seed(0)
-    DATA.mkdir(exist_ok=True)
-    y, x = np.mgrid[:21, :27]
-    luma = np.stack([(120 + 70 * np.sin(x / 4 + t / 3) * np.cos(y / 5)) for t in range(7)]).astype(
-        np.uint8
-    )
+def _models() -> dict[str, ModelConfig]:
+    grids = (Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2))
+    blocks = (Block(2, 8), Block(2, 6))
+    stems = {
+        "grid_yuv": GridStem(3, 4, (Grid(2, 2), Grid(3, 4), Grid(1, 3, 1))),
+        "moving_yuv": GridStem(3, 4, grids, 2, 2),
+        "wavelets_yuv": GridStem(3, 4, grids, 2, 2, wavelet_levels=2),
+        "shots_yuv": GridStem(3, 4, (Grid(2, 1), *grids[1:]), 2, 2, wavelet_levels=1),
+    }
+    tiny = GridStem(1, 2, (Grid(1, 1),))
+    return {
+        "tiny": ModelConfig(8, 6, "yuv", tiny, (Block(3, 2),), parts=(), biases="lean"),
+        "mlp_rgb": ModelConfig(27, 21, "rgb", MlpStem(5, 6, 12, 3), (Block(5, 6),), bits=6),
+        **{
+            name: ModelConfig(27, 21, "yuv", stem, blocks, biases="lean", bits=12)
+            for name, stem in stems.items()
+        },
+    }
+
+
+def _frames(model: ModelConfig, n_frames: int) -> Frames:
+    """A moving pattern in the network's colorspace and size."""
+    y, x = np.mgrid[: model.height, : model.width]
+    luma = np.stack(
+        [120 + 70 * np.sin(x / 4 + t / 3) * np.cos(y / 5) for t in range(n_frames)]
+    ).astype(np.uint8)
+    if model.colorspace == "rgb":
+        return Frames("rgb", (luma, 255 - luma, luma // 2))
     chroma = luma[:, ::2, ::2] // 2 + 60
-    models = {
-        "grid_yuv": ModelConfig(
-            27,
-            21,
-            "yuv",
-            "grid",
-            3,
-            4,
-            (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 2), Grid(3, 4), Grid(1, 3, 1)),
-            biases="lean",
-            pe_levels=4,
-            pe_base_q8=512,
-            activation="gelu-tanh",
-            output="linear",
-        ),
-        "moving_yuv": ModelConfig(
-            27,
-            21,
-            "yuv",
-            "grid",
-            3,
-            4,
-            (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)),
-            motion_height=2,
-            motion_width=2,
-            biases="lean",
-            output="linear",
-            bits=12,
-        ),
-        "wavelets_yuv": ModelConfig(
-            27,
-            21,
-            "yuv",
-            "grid",
-            3,
-            4,
-            (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2)),
-            motion_height=2,
-            motion_width=2,
-            wavelet_levels=2,
-            biases="lean",
-            output="linear",
-            bits=12,
-        ),
-        "shots_yuv": ModelConfig(
-            27,
-            21,
-            "yuv",
-            "grid",
-            3,
-            4,
-            (Block(2, 8), Block(2, 6)),
-            grids=(Grid(2, 1), Grid(2, 2, 1), Grid(1, 4, 2)),
-            motion_height=2,
-            motion_width=2,
-            wavelet_levels=1,
-            biases="lean",
-            output="linear",
-            bits=12,
-        ),
-        "mlp_rgb": ModelConfig(
-            27, 21, "rgb", "mlp", 5, 6, (Block(5, 6),), stem_hidden=12, stem_channels=3, bits=6
-        ),
-    }
-    fits = {
-        **{name: FitConfig(epochs=40) for name in models},
-        "mlp_rgb": FitConfig(
-            epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam"
-        ),
-    }
-    for name in names:
-        model = models[name]
-        frames = Frames("rgb", (luma, 255 - luma, luma // 2))
-        if model.colorspace == "yuv":
-            frames = Frames("yuv420", (luma, chroma, 255 - chroma))
-        form = VideoFormat(27, 21, Fraction(30000, 1001), 7, frames.layout)
-        shots = {"shots_yuv": ((1, 3), (2, 1))}.get(name, (None, None))
-        segments = [
-            encode_segment(part, own, model, fits[name])[0]
-            for part, own in zip((frames[:4], frames[4:]), shots)
-        ]
-        path = DATA / f"{name}.nvpp"
-        path.write_bytes(write_file(Header(form, model), segments, StoredQuality(psnr_y=30.5)))
-        file = load(path)
-        planes = {f"plane{number}": plane for number, plane in enumerate(decoded(file))}
-        np.savez_compressed(DATA / f"{name}.npz", **planes)  # type: ignore[arg-type]
-        print(f'    "{name}": "{symbols_hash(file)}",', path.stat().st_size, "bytes")
+    return Frames("yuv420", (luma, chroma, 255 - chroma))
+
+
+def _write(name: str) -> None:
+    torch.manual_seed(0)
+    model, fit = _models()[name], FitConfig(epochs=60, rate_weight=1e-4)
+    if name == "mlp_rgb":
+        fit = FitConfig(epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam")
+    segments: list[tuple[int, tuple[int, ...] | None]] = [(4, None), (3, None)]
+    if name == "tiny":
+        segments = [(2, None)]
+    elif name == "shots_yuv":
+        segments = [(4, (1, 3)), (3, (2, 1))]
+    n_frames = sum(length for length, _ in segments)
+    frames, coded, start = _frames(model, n_frames), [], 0
+    for length, shots in segments:
+        part = frames[start : start + length]
+        coded.append(encode_segment(part, shots, model, fit)[0])
+        start += length
+    form = VideoFormat(model.width, model.height, Fraction(30000, 1001), n_frames, frames.layout)
+    path = DATA / f"{name}.nvpp"
+    path.write_bytes(write_file(Header(form, model), coded, StoredQuality(psnr_y=30.5)))
+    file = load(path)
+    planes = {f"plane{number}": plane for number, plane in enumerate(decoded(file))}
+    np.savez_compressed(DATA / f"{name}.npz", **planes)  # type: ignore[arg-type]
+    print(f'    "{name}": "{symbols_hash(file)}",', path.stat().st_size, "bytes")
 
 
 if __name__ == "__main__":
-    _write(sys.argv[1:])
+    for each in sys.argv[1:]:
+        _write(each)

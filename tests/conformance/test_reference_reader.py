@@ -1,4 +1,4 @@
-"""The codec against the reader written from docs/bitstream.md alone."""
+"""The codec against the reader written from docs/reference/nvpp-format.md alone."""
 
 import itertools
 import math
@@ -154,11 +154,9 @@ DEFAULTS = {name: lowest for name, _, lowest, _ in reference_reader.HEADER} | {
     "matrix": 2,
     "primaries": 2,
     "transfer": 2,
-    "pe_levels": 6,
-    "pe_base": 320,
 }
 NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple[int, int]]]] = {
-    "mlp rgb all parts gelu tanh": (
+    "mlp rgb all parts": (
         {
             "width": 19,
             "height": 13,
@@ -171,19 +169,16 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
             "stem_width": 4,
             "stem_hidden": 16,
             "stem_channels": 6,
-            "pe_levels": 40,
         },
         [],
         [(3, 5), (2, 4)],
     ),
-    "grid yuv lean gelu-tanh linear": (
+    "grid yuv lean": (
         {
             "width": 21,
             "height": 15,
             "colorspace": 1,
             "bits": 10,
-            "activation": 1,
-            "output": 1,
             "parts": 15,
             "biases": 1,
             "stem": 1,
@@ -193,13 +188,12 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
         [(2, 2, 0), (2, 4, 1), (3, 3, 0)],
         [(2, 6), (2, 3)],
     ),
-    "grid rgb gelu linear": (
+    "grid rgb": (
         {
             "width": 20,
             "height": 10,
             "colorspace": 0,
             "bits": 2,
-            "output": 1,
             "parts": 6,
             "biases": 1,
             "stem": 1,
@@ -209,31 +203,29 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
         [(1, 3, 2), (4, 1, 0), (1, 5, 0), (2, 60, 1)],
         [(1, 4), (5, 6)],
     ),
-    "mlp yuv gelu-tanh tanh": (
+    "mlp yuv": (
         {
             "width": 13,
             "height": 11,
             "colorspace": 1,
             "bits": 7,
-            "activation": 1,
             "stem": 0,
             "stem_height": 1,
             "stem_width": 1,
             "stem_hidden": 9,
             "stem_channels": 4,
-            "pe_base": 1024,
         },
         [],
         [(7, 6)],
     ),
-    "moving grid yuv linear": (
+    "moving grid yuv": (
         {
             "width": 46,
             "height": 30,
-            "architecture": 1,
+            "motion_height": 2,
+            "motion_width": 3,
             "colorspace": 1,
             "bits": 9,
-            "output": 1,
             "parts": 15,
             "biases": 1,
             "stem": 1,
@@ -243,14 +235,15 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
         [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)],
         [(3, 4), (2, 5)],
     ),
-    "wavelets yuv linear": (
+    "wavelets yuv": (
         {
             "width": 50,
             "height": 34,
-            "architecture": 2,
+            "motion_height": 2,
+            "motion_width": 3,
+            "wavelet_levels": 3,
             "colorspace": 1,
             "bits": 9,
-            "output": 1,
             "parts": 15,
             "biases": 1,
             "stem": 1,
@@ -261,7 +254,6 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
         [(3, 4), (2, 5)],
     ),
 }
-MOTION, WAVELET_LEVELS = (2, 3), 3
 SHOTS = [[7], [3, 1, 5], [1]]  # of each segment of the random networks
 LENGTHS = [sum(shots) for shots in SHOTS]
 
@@ -292,11 +284,7 @@ def header_fields(
         for channels, interval, level in grids
     )
     of_blocks = (bytes([stride]) + width.to_bytes(2, "little") for stride, width in blocks)
-    of_motion = [side.to_bytes(2, "little") for side in MOTION if header["architecture"]]
-    of_wavelets = [bytes([WAVELET_LEVELS])] if header["architecture"] == 2 else []
-    return packed(reference_reader.HEADER, header) + b"".join(
-        [*of_grids, *of_blocks, *of_motion, *of_wavelets]
-    )
+    return packed(reference_reader.HEADER, header) + b"".join([*of_grids, *of_blocks])
 
 
 def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
@@ -308,13 +296,7 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
         | changes
         | {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(blocks)}
     )
-    file = reference_reader.File(
-        header,
-        grids,
-        blocks,
-        MOTION if header["architecture"] else None,
-        WAVELET_LEVELS if header["architecture"] == 2 else 0,
-    )
+    file = reference_reader.File(header, grids, blocks)
     sections = [(129, bytes(32)), (200, b"skip me")]
     for shots in SHOTS:
         cuts = list(itertools.accumulate(shots[:-1]))
@@ -368,7 +350,7 @@ def test_random_networks_agree(name: str) -> None:
 
 
 def test_illegal_files_are_refused() -> None:
-    name = "grid rgb gelu linear"
+    name = "grid rgb"
     fields, sections = random_file(name)
     segment = sections[2][1]
     changes, grids, blocks = NETWORKS[name]
@@ -388,6 +370,9 @@ def test_illegal_files_are_refused() -> None:
         assemble(fields + b"\0", sections),
         assemble(header_fields(header | {"stem": 0}, grids, blocks), sections),
         assemble(header_fields(header | {"stem_hidden": 1}, grids, blocks), sections),
+        assemble(header_fields(header | {"motion_height": 1}, grids, blocks), sections),
+        assemble(header_fields(header | {"motion_width": 1}, grids, blocks), sections),
+        assemble(header_fields(header | {"wavelet_levels": 1}, grids, blocks), sections),
         assemble(header_fields(header | {"width": 50}, grids, blocks), sections),
         assemble(header_fields(header, [(*grids[0][:2], 3), *grids[1:]], blocks), sections),
         assemble(header_fields(header | {"n_grids": 1}, [(4, 1, 1)], blocks), sections),

@@ -1,25 +1,43 @@
-"""The field tables of docs/bitstream.md are those of bitstream.py. `python tests/test_spec.py`
-prints them anew.
+"""The field tables and the hex dump of docs/reference/nvpp-format.md are those of the code.
+
+`python tests/conformance/test_spec.py` writes them anew.
 """
 
+import re
 from pathlib import Path
 
 import pytest
+from hexdump import annotated
 
 from nervcodec.format.fields import FIELD_TABLES, Field
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "bitstream.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "nvpp-format.md"
+DATA = Path(__file__).parents[1] / "data"
+HEAD = "| field | type | legal | unit | meaning |\n|---|---|---|---|---|\n"
+TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)+")
+DUMP = re.compile(r"<!-- hexdump: (\w+\.nvpp) -->\n(?:```\n[^`]*```\n)?<!-- /hexdump -->\n")
 
 
 def rendered(fields: tuple[Field, ...]) -> str:
     """A table of fields as Markdown."""
-    lines = ["| field | type | legal | unit | meaning |", "|---|---|---|---|---|"]
-    lines += [
+    return HEAD + "".join(
         f"| {field.name} | {field.type} | {field.low} to {field.high} | {field.unit} |"
-        f" {field.meaning} |"
+        f" {field.meaning} |\n"
         for field in fields
-    ]
-    return "\n".join(lines)
+    )
+
+
+def with_tables_and_dumps(text: str) -> str:
+    """The document with its tables, in their order, and its dumps made anew."""
+    tables = iter(FIELD_TABLES.values())
+    text = TABLE.sub(lambda _: rendered(next(tables)), text)
+    assert not list(tables), "the document has fewer tables than the code"
+
+    def dump(match: re.Match[str]) -> str:
+        lines = annotated((DATA / match[1]).read_bytes())
+        return f"<!-- hexdump: {match[1]} -->\n```\n{lines}\n```\n<!-- /hexdump -->\n"
+
+    return DUMP.sub(dump, text)
 
 
 @pytest.mark.parametrize("name", FIELD_TABLES)
@@ -28,5 +46,17 @@ def test_the_document_has_the_table(name: str) -> None:
     assert rendered(FIELD_TABLES[name]) in DOCUMENT.read_text("utf-8")
 
 
+def test_the_document_is_current() -> None:
+    """Tables stand in their order and the appendix has the bytes of the golden file."""
+    text = DOCUMENT.read_text("utf-8")
+    assert DUMP.search(text)
+    assert with_tables_and_dumps(text) == text
+
+
+def test_the_document_is_short() -> None:
+    """It is read in one sitting: less than 29 KB."""
+    assert DOCUMENT.stat().st_size < 29_000
+
+
 if __name__ == "__main__":
-    print("\n\n".join(f"{name}\n\n{rendered(fields)}" for name, fields in FIELD_TABLES.items()))
+    DOCUMENT.write_text(with_tables_and_dumps(DOCUMENT.read_text("utf-8")), "utf-8")

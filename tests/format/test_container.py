@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from models import with_stem
 
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError, VideoError
@@ -27,14 +28,13 @@ from nervcodec.format.container import (
 )
 from nervcodec.format.fields import HEADER_FIELDS, QUALITY_FIELDS
 from nervcodec.format.model_config import (
-    ACTIVATIONS,
     BIASES,
     COLORSPACES,
-    OUTPUTS,
     PARTS,
-    STEMS,
     Block,
     Grid,
+    GridStem,
+    MlpStem,
     ModelConfig,
 )
 from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
@@ -43,14 +43,9 @@ MODEL = ModelConfig(
     10,
     6,
     "yuv",
-    "grid",
-    2,
-    3,
+    GridStem(2, 3, (Grid(2, 4), Grid(3, 300, 1))),
     (Block(2, 5), Block(1, 4)),
-    grids=(Grid(2, 4), Grid(3, 300, 1)),
     biases="lean",
-    activation="gelu-tanh",
-    output="linear",
 )
 FORM = VideoFormat(
     10, 6, Fraction(30000, 1001), 7, "yuv420", ColorTags(6, 5, 4, False, 1), Fraction(16, 15)
@@ -91,39 +86,31 @@ def headers(draw: st.DrawFn) -> Header:
             )
         )
     )
-    stem, colorspace = draw(st.sampled_from(STEMS)), draw(st.sampled_from(COLORSPACES))
+    colorspace = draw(st.sampled_from(COLORSPACES))
     rows, columns = draw(st.integers(1, 4096)), draw(st.integers(1, 4096))
     scale = 2 if colorspace == "yuv" else 1
     for block in blocks:
         scale *= block.stride
     width, height = (draw(st.integers(1, min(65535, cells * scale))) for cells in (columns, rows))
-    is_mlp = stem == "mlp"
     channels, intervals = st.integers(1, 255), st.integers(1, 65535)
     coarse = st.lists(st.builds(Grid, channels, intervals), min_size=1, max_size=4)
     fine = st.lists(st.builds(Grid, channels, intervals, st.integers(1, len(blocks))), max_size=4)
-    grids = () if is_mlp else tuple(draw(st.permutations(draw(coarse) + draw(fine))))
+    grids = tuple(draw(st.permutations(draw(coarse) + draw(fine))))
     sides = st.tuples(st.integers(1, 4096), st.integers(1, 4096))
     motion = draw(st.just((0, 0)) | sides if any(grid.level for grid in grids) else st.just((0, 0)))
+    levels = draw(st.integers(0, 4)) if motion[0] else 0
+    mlp = MlpStem(rows, columns, draw(st.integers(1, 65535)), draw(st.integers(1, 4096)))
+    stem: MlpStem | GridStem = mlp
+    if draw(st.booleans()):
+        stem = GridStem(rows, columns, grids, *motion, levels)
     model = ModelConfig(
         width,
         height,
         colorspace,
         stem,
-        rows,
-        columns,
         blocks,
-        motion_height=motion[0],
-        motion_width=motion[1],
-        wavelet_levels=draw(st.integers(0, 4)) if motion[0] else 0,
-        stem_hidden=draw(st.integers(1, 65535)) if is_mlp else 0,
-        stem_channels=draw(st.integers(1, 4096)) if is_mlp else 0,
-        grids=grids,
         parts=draw(st.sampled_from(BLOCKS)),
         biases=draw(st.sampled_from(BIASES)),
-        pe_levels=draw(st.integers(1, 64)),
-        pe_base_q8=draw(st.integers(257, 1024)),
-        activation=draw(st.sampled_from(ACTIVATIONS)),
-        output=draw(st.sampled_from(OUTPUTS)),
         bits=draw(st.integers(2, 12)),
     )
     u32 = st.integers(1, 2**32 - 1)
@@ -155,33 +142,28 @@ def test_any_header_comes_back(header: Header) -> None:
 @pytest.mark.parametrize("motion", [(1, 1), (1, 2), (2, 1), (4096, 4096)])
 def test_the_least_and_the_largest_motion_come_back(motion: tuple[int, int]) -> None:
     """A field of one vector is a motion, and no side stands for the other."""
-    header = replace(HEADER, model=replace(MODEL, motion_height=motion[0], motion_width=motion[1]))
+    header = replace(
+        HEADER, model=with_stem(MODEL, motion_height=motion[0], motion_width=motion[1])
+    )
     assert read_file(write_file(header, SEGMENTS, StoredQuality())).header == header
 
 
 @pytest.mark.parametrize(
-    ("motion", "wavelet_levels", "more"),
-    [
-        ((0, 0), 0, b"\0"),
-        ((2, 3), 0, b"\1" + b"\2\0\3\0"),
-        ((2, 3), 1, b"\2" + b"\2\0\3\0" + b"\1"),
-        ((2, 3), 4, b"\2" + b"\2\0\3\0" + b"\4"),
-    ],
+    ("motion", "wavelet_levels", "expected"),
+    [((0, 0), 0, b"\0\0\0\0\0"), ((2, 3), 0, b"\2\0\3\0\0"), ((2, 3), 4, b"\2\0\3\0\4")],
 )
-def test_the_architecture_says_which_tables_follow(
-    motion: tuple[int, int], wavelet_levels: int, more: bytes
+def test_motion_and_wavelets_always_stand_in_the_header(
+    motion: tuple[int, int], wavelet_levels: int, expected: bytes
 ) -> None:
-    """0: none; 1: the motion's; 2: that and the wavelets', in this order after the blocks'."""
-    model = replace(
+    """Grids that stand still are 0 x 0 motion, grids stored as they are 0 wavelet levels."""
+    model = with_stem(
         MODEL, motion_height=motion[0], motion_width=motion[1], wavelet_levels=wavelet_levels
     )
-    plain, found = write_header(HEADER), write_header(Header(FORM, model))
-    at = 12 + sum(
-        field.n_bytes
-        for field in HEADER_FIELDS[: [f.name for f in HEADER_FIELDS].index("architecture")]
-    )
-    assert found[at : at + 1] + found[len(plain) - 4 : -4] == more
-    assert found[12:at] + found[at + 1 : len(plain) - 4] == plain[12:at] + plain[at + 1 : -4]
+    names = [field.name for field in HEADER_FIELDS]
+    at = 12 + sum(field.n_bytes for field in HEADER_FIELDS[: names.index("motion_height")])
+    found, still = write_header(Header(FORM, model)), write_header(HEADER)
+    assert found[at : at + 5] == expected
+    assert found[:at] + found[at + 5 : -4] == still[:at] + still[at + 5 : -4]
 
 
 quality_units = st.none() | st.integers(0, 2**32 - 2)
@@ -300,11 +282,11 @@ def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> N
 # --- the format, byte for byte ---
 
 GOLDEN = bytes.fromhex("""
-    894E5650500D0A1A 0100 3F00
-    0A00 0600 30750000 E9030000 07000000 1000 0F00 00 06 05 04 01 01 00 00 00
-    01 08 01 01 0F 01 28 4001 01 0200 0300 0000 0000 02 02
+    894E5650500D0A1A 0100 3E00
+    0A00 0600 30750000 E9030000 07000000 1000 0F00 00 06 05 04 01 01 00 00
+    01 08 0F 01 01 0200 0300 0000 0000 0000 0000 00 02 02
     02 0400 00 03 2C01 01 02 0500 01 0400
-    15C87538
+    E177AB43
     03000000 81 20000000 01 2E000000 01 2B000000 CD2FE4AC
     81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
     01 2E000000 04000000 0000 67452301 02000000 03000000 04000000

@@ -28,11 +28,11 @@ from nervcodec.format.fields import (
     STREAM_LENGTH,
     Field,
 )
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 
 MODEL = ModelConfig(
-    10, 6, "yuv", "grid", 2, 3, (Block(2, 5), Block(1, 4)), grids=(Grid(2, 4), Grid(3, 300))
+    10, 6, "yuv", GridStem(2, 3, (Grid(2, 4), Grid(3, 300))), (Block(2, 5), Block(1, 4))
 )
 HEADER = Header(VideoFormat(10, 6, Fraction(30000, 1001), 7), MODEL)
 SEGMENTS = (Segment((4,), (b"\0", b"ab", b"c", b"defg")), Segment((3,), (b"1", b"2", b"3", b"45")))
@@ -269,9 +269,6 @@ def test_header_fields_out_of_range_are_refused(field: Field, value: int) -> Non
         {"stem_width": 2},
         {"block_stride": 1},
         {"colorspace": 0},
-        {"stem": 0},
-        {"stem_hidden": 1},
-        {"stem_channels": 1},
     ],
     ids=str,
 )
@@ -282,6 +279,24 @@ def test_networks_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(InvalidField) as error:
         read_file(header_with(dict(changes)))
     assert error.value.field == "model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "value", "kind"),
+    [
+        ({"stem": 0, "stem_hidden": 1, "stem_channels": 1}, "n_grids", 2, "mlp"),
+        ({"stem_hidden": 3}, "stem_hidden", 3, "grid"),
+        ({"stem_channels": 4}, "stem_channels", 4, "grid"),
+    ],
+)
+def test_fields_of_the_other_stem_are_refused(
+    changes: dict[str, int], name: str, value: int, kind: str
+) -> None:
+    """A field that says something of the other kind of stem is named with what it says."""
+    with pytest.raises(InvalidField) as error:
+        read_file(header_with(dict(changes)))
+    assert (error.value.field, error.value.value) == (name, value)
+    assert error.value.allowed == f"0 with stem {kind}"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import nervcodec
 from nervcodec.cli.tables import info_rows
 from nervcodec.errors import BadMagic, VideoError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.info import info
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.format.tensors import kmac_per_pixel, n_parameters
+from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import ColorTags, VideoFormat
 
 FORM = VideoFormat(
@@ -113,9 +114,9 @@ def test_stored_quality_is_told(found: dict[str, Any]) -> None:
 def test_info_is_json(found: dict[str, Any], grid_model: ModelConfig) -> None:
     """Everything can be written as JSON; the model is there whole."""
     model = json.loads(json.dumps(found))["model"]
-    assert (model["bits"], model["stem"]) == (8, "grid")
+    assert (model["bits"], model["stem"]["kind"]) == (8, "grid")
     assert model["blocks"] == [{"stride": 2, "width": 6}]
-    assert model["grids"] == [
+    assert model["stem"]["grids"] == [
         {"channels": 2, "interval": 2, "level": 0},
         {"channels": 1, "interval": 4, "level": 0},
     ]

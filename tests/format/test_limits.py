@@ -4,7 +4,6 @@ torch is loaded, and raised.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +14,13 @@ from shell import Shell, write_clip
 
 from nervcodec.errors import LimitExceeded
 from nervcodec.format.container import File, Header, Segment, StoredQuality, write_file
+from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.limits import NAMES, Limits, memory_bytes
-from nervcodec.format.model_config import Block, Grid, ModelConfig
-from nervcodec.format.tensors import kmac_per_pixel, n_parameters
+from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
+from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 
-MODEL = ModelConfig(
-    64, 48, "yuv", "grid", 24, 32, (Block(1, 4),), grids=(Grid(2, 1),), output="linear"
-)
+MODEL = ModelConfig(64, 48, "yuv", GridStem(24, 32, (Grid(2, 1),)), (Block(1, 4),))
 FORM = VideoFormat(64, 48, Fraction(25), 30)
 NEED = {"side": 64, "pixels": 64 * 48, "frames": 30, "parameters": n_parameters(MODEL, (20,))}
 
@@ -91,9 +89,7 @@ def test_usual_video_is_within_the_limits() -> None:
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """A file of 20,000 x 2 pixels."""
-    model = ModelConfig(
-        20_000, 2, "yuv", "grid", 1, 2500, (Block(4, 1),), grids=(Grid(1, 1),), output="linear"
-    )
+    model = ModelConfig(20_000, 2, "yuv", GridStem(1, 2500, (Grid(1, 1),)), (Block(4, 1),))
     header = Header(VideoFormat(20_000, 2, Fraction(25), 1), model)
     path = tmp_path / "large.nvpp"
     path.write_bytes(
@@ -167,7 +163,7 @@ def test_encoding_what_decoders_refuse_is_noted(
 ) -> None:
     """An encode says beforehand that its file needs an option to be decoded."""
     write_clip(shell.folder / "in.y4m")
-    monkeypatch.setattr(sys.modules["nervcodec.encoder.plan"], "Limits", lambda: Limits(frames=4))
+    monkeypatch.setattr("nervcodec.encoder.plan.Limits", lambda: Limits(frames=4))
     result = shell("encode", "in.y4m", "out.nvpp", "--dry-run")
     assert result.code == 0
     assert (

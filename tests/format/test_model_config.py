@@ -1,22 +1,29 @@
 """nervcodec.format.model_config: what is legal, and the values derived from it."""
 
+import json
 import math
 from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any
 
 import pytest
+from models import with_stem
 
 from nervcodec.errors import ConfigError
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 
-MLP = ModelConfig(
-    20, 9, "rgb", "mlp", 3, 4, (Block(5, 8), Block(1, 4)), stem_hidden=16, stem_channels=3
-)
-GRID = ModelConfig(21, 9, "yuv", "grid", 3, 6, (Block(2, 8),), grids=(Grid(2, 4), Grid(4, 16)))
-MOVING = replace(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motion_width=4096)
+MLP = ModelConfig(20, 9, "rgb", MlpStem(3, 4, 16, 3), (Block(5, 8), Block(1, 4)))
+GRID = ModelConfig(21, 9, "yuv", GridStem(3, 6, (Grid(2, 4), Grid(4, 16))), (Block(2, 8),))
+MOVING = with_stem(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motion_width=4096)
+
+
+def changed(base: ModelConfig, field: str, value: Any) -> ModelConfig:
+    """The network with another value of a field, of the stem if it is called stem.FIELD."""
+    name = field.removeprefix("stem.")
+    return replace(base, **{name: value}) if name == field else with_stem(base, **{name: value})
 
 
 @pytest.mark.parametrize(
@@ -27,39 +34,26 @@ MOVING = replace(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motio
         (MLP, "height", 0, "height is 0; legal: 1 to 65535"),
         (MLP, "height", 65536, "height is 65536; legal: 1 to 65535"),
         (MLP, "colorspace", "hsv", "colorspace is 'hsv'; legal: rgb, yuv"),
-        (MLP, "stem", "conv", "stem is 'conv'; legal: mlp, grid"),
-        (MLP, "activation", "relu", "activation is 'relu'; legal: gelu, gelu-tanh"),
-        (MLP, "output", "sigmoid", "output is 'sigmoid'; legal: tanh, linear"),
-        (MLP, "stem_height", 0, "stem height is 0; legal: 1 to 4096"),
-        (MLP, "stem_width", 4097, "stem width is 4097; legal: 1 to 4096"),
+        (MLP, "stem.height", 0, "stem height is 0; legal: 1 to 4096"),
+        (MLP, "stem.width", 4097, "stem width is 4097; legal: 1 to 4096"),
         (MLP, "blocks", (), "number of blocks is 0; legal: 1 to 8"),
         (MLP, "blocks", (Block(5, 1),) * 9, "number of blocks is 9; legal: 1 to 8"),
-        (MLP, "pe_levels", 0, "positional encoding levels is 0; legal: 1 to 64"),
-        (MLP, "pe_levels", 65, "positional encoding levels is 65; legal: 1 to 64"),
-        (MLP, "pe_base_q8", 256, "positional encoding base * 256 is 256; legal: 257 to 1024"),
-        (MLP, "pe_base_q8", 1025, "positional encoding base * 256 is 1025; legal: 257 to 1024"),
         (MLP, "bits", 1, "bits is 1; legal: 2 to 12"),
         (MLP, "bits", 13, "bits is 13; legal: 2 to 12"),
-        (MLP, "stem_hidden", 0, "stem hidden units is 0; legal: 1 to 65535"),
-        (MLP, "stem_channels", 0, "stem channels is 0; legal: 1 to 4096"),
-        (MLP, "grids", (Grid(1, 1),), "number of grids with an MLP stem is 1; legal: 0 to 0"),
-        (GRID, "stem_hidden", 1, "stem hidden units of a grid stem is 1; legal: 0 to 0"),
-        (GRID, "stem_channels", 1, "stem channels of a grid stem is 1; legal: 0 to 0"),
-        (GRID, "grids", (), "number of grids is 0; legal: 1 to 8"),
-        (GRID, "grids", (Grid(1, 1),) * 9, "number of grids is 9; legal: 1 to 8"),
-        (GRID, "grids", (Grid(1, 1, 1),), "number of grids of level 0 is 0; legal: 1 to 8"),
-        (GRID, "grids", (Grid(1, 1), Grid(1, 1, 2)), "highest grid level is 2; legal: 0 to 1"),
-        (MLP, "motion_height", 1, "motion height with an MLP stem is 1; legal: 0 to 0"),
-        (MLP, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
-        (GRID, "motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
-        (GRID, "motion_height", 1, "motion width is 0; legal: 1 to 4096"),
-        (MOVING, "motion_height", 4097, "motion height is 4097; legal: 0 to 4096"),
-        (MOVING, "motion_width", 4097, "motion width is 4097; legal: 1 to 4096"),
-        (MOVING, "grids", (Grid(2, 4),), "number of grids that move is 0; legal: 1 to 8"),
-        (MOVING, "wavelet_levels", -1, "wavelet levels is -1; legal: 0 to 4"),
-        (MOVING, "wavelet_levels", 5, "wavelet levels is 5; legal: 0 to 4"),
-        (GRID, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
-        (MLP, "wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
+        (MLP, "stem.hidden", 0, "stem hidden units is 0; legal: 1 to 65535"),
+        (MLP, "stem.channels", 0, "stem channels is 0; legal: 1 to 4096"),
+        (GRID, "stem.grids", (), "number of grids is 0; legal: 1 to 8"),
+        (GRID, "stem.grids", (Grid(1, 1),) * 9, "number of grids is 9; legal: 1 to 8"),
+        (GRID, "stem.grids", (Grid(1, 1, 1),), "number of grids of level 0 is 0; legal: 1 to 8"),
+        (GRID, "stem.grids", (Grid(1, 1), Grid(1, 1, 2)), "highest grid level is 2; legal: 0 to 1"),
+        (GRID, "stem.motion_width", 1, "motion width without a height is 1; legal: 0 to 0"),
+        (GRID, "stem.motion_height", 1, "motion width is 0; legal: 1 to 4096"),
+        (MOVING, "stem.motion_height", 4097, "motion height is 4097; legal: 0 to 4096"),
+        (MOVING, "stem.motion_width", 4097, "motion width is 4097; legal: 1 to 4096"),
+        (MOVING, "stem.grids", (Grid(2, 4),), "number of grids that move is 0; legal: 1 to 8"),
+        (MOVING, "stem.wavelet_levels", -1, "wavelet levels is -1; legal: 0 to 4"),
+        (MOVING, "stem.wavelet_levels", 5, "wavelet levels is 5; legal: 0 to 4"),
+        (GRID, "stem.wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
         (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
         (
             MLP,
@@ -80,7 +74,7 @@ MOVING = replace(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motio
 def test_model_refuses(base: ModelConfig, field: str, value: Any, message: str) -> None:
     """A value outside its range is refused with the value and the range."""
     with pytest.raises(ConfigError) as error:
-        replace(base, **{field: value})
+        changed(base, field, value)
     assert str(error.value) == message
 
 
@@ -89,24 +83,18 @@ def test_model_refuses(base: ModelConfig, field: str, value: Any, message: str) 
     [
         ("width", 1),
         ("height", 15),
-        ("pe_levels", 1),
-        ("pe_levels", 64),
-        ("pe_base_q8", 257),
-        ("pe_base_q8", 1024),
         ("bits", 2),
         ("bits", 12),
-        ("stem_hidden", 65535),
-        ("stem_channels", 4096),
+        ("stem.hidden", 65535),
+        ("stem.channels", 4096),
         ("parts", ()),
         ("parts", ("scrb1", "scrb2")),
         ("biases", "lean"),
-        ("activation", "gelu-tanh"),
-        ("output", "linear"),
     ],
 )
 def test_model_takes_the_ends_of_ranges(field: str, value: Any) -> None:
     """The first and last legal values are taken as they are."""
-    assert getattr(replace(MLP, **{field: value}), field) == value
+    assert attrgetter(field)(changed(MLP, field, value)) == value
 
 
 @pytest.mark.parametrize(
@@ -198,15 +186,15 @@ def test_covered_size_is_stem_times_strides() -> None:
 
 def test_input_channels() -> None:
     """The first block gets the MLP's channels, or those of all grids of level 0 together."""
-    finer = replace(GRID, grids=(*GRID.grids, Grid(5, 1, 1)))
-    assert (MLP.input_channels, GRID.input_channels, finer.input_channels) == (3, 6, 6)
+    finer = with_stem(GRID, grids=(*GRID.grids, Grid(5, 1, 1)))
+    assert (MLP.stem.channels, GRID.stem.channels, finer.stem.channels) == (3, 6, 6)
 
 
 def test_bands_are_halves_rounded_up() -> None:
     """A grid that moves is halved as often as there are levels; the stem's own and those that stand
     still are not.
     """
-    model = replace(MOVING, wavelet_levels=3)
+    model = with_stem(MOVING, wavelet_levels=3)
     assert model.bands(1) == [(6, 12), (3, 6), (2, 3), (1, 2)]
     assert model.bands(0) == [(3, 6)] and MOVING.bands(1) == [(6, 12)]
 
@@ -217,6 +205,14 @@ def test_bands_are_halves_rounded_up() -> None:
 def test_keys(n_frames: int, interval: int, n_keys: int) -> None:
     """A grid has a key for every interval of a shot that is begun."""
     assert Grid(1, interval).keys((n_frames, 1, n_frames)) == (n_keys, 1, n_keys)
+
+
+@pytest.mark.parametrize("model", [MLP, GRID, replace(MOVING, parts=(), bits=12)])
+def test_json_says_all_of_a_network(model: ModelConfig) -> None:
+    """What as_json gives is JSON, names the kind of stem and stands for the same network."""
+    values = json.loads(json.dumps(model.as_json()))
+    assert values["stem"]["kind"] == ("mlp" if model is MLP else "grid")
+    assert ModelConfig.from_json(values) == model
 
 
 def test_configs_are_frozen() -> None:

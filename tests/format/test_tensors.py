@@ -1,5 +1,5 @@
-"""nervcodec.format.tensors: tensors, their order, groups and multiply-adds, against the document
-and by hand.
+"""nervcodec.format.tensors: layers, tensors, their order and groups, against the document and by
+hand.
 """
 
 import math
@@ -7,46 +7,39 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from models import with_stem
 
 from nervcodec.encoder.presets import PRESETS
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.tensors import (
     BIAS,
     DEPTHWISE,
     GRID,
     MATRIX,
-    decode_batch,
-    decode_memory_bytes,
     groups,
-    kmac_per_pixel,
-    macs_per_frame,
+    layers,
     module_names,
     n_parameters,
+    summary,
     tensors,
 )
 from nervcodec.format.video_format import VideoFormat
 
-MLP = ModelConfig(
-    16, 12, "rgb", "mlp", 3, 4, (Block(4, 5),), stem_hidden=7, stem_channels=2, pe_levels=3
-)
+MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),))
 GRIDS = ModelConfig(
     16,
     12,
     "yuv",
-    "grid",
-    3,
-    4,
+    GridStem(3, 4, (Grid(2, 4), Grid(1, 3))),
     (Block(2, 6), Block(1, 3)),
-    grids=(Grid(2, 4), Grid(1, 3)),
     biases="lean",
-    pe_levels=3,
 )
 
 
 def test_mlp_tensors_are_those_of_the_document() -> None:
     """A network with an MLP stem has the document's tensors in the document's order."""
     assert [(t.module, t.name, t.shape) for t in tensors(MLP, (5,))] == [
-        ("stem", "stem.linear1.weight", (7, 6)),
+        ("stem", "stem.linear1.weight", (7, 80)),
         ("stem", "stem.linear2.weight", (24, 7)),
         ("stem", "stem.linear1.bias", (7,)),
         ("stem", "stem.linear2.bias", (24,)),
@@ -152,7 +145,7 @@ def test_groups_cover_the_parameters(model: ModelConfig) -> None:
     """Groups partition the coded order: every weight alone, each module's biases together, at its
     end.
     """
-    expected = []
+    expected: list[tuple[str, str, int]] = []
     for module in module_names(model):
         own = [t for t in tensors(model, (9,)) if t.module == module]
         expected += [(t.name, t.kind, t.size) for t in own if t.kind != BIAS]
@@ -183,7 +176,7 @@ def test_groups_of_grids_keep_their_shape() -> None:
     [
         MLP,
         GRIDS,
-        replace(
+        with_stem(
             GRIDS,
             grids=(Grid(2, 4), Grid(5, 3, 1), Grid(1, 2, 2)),
             motion_height=2,
@@ -208,7 +201,7 @@ def test_wavelets_are_halves_and_details() -> None:
     """After the motion and the stem's grids: the last half, then details from the coarsest to the
     finest.
     """
-    model = replace(
+    model = with_stem(
         GRIDS, grids=(Grid(2, 4), Grid(5, 4, 1)), motion_height=1, motion_width=1, wavelet_levels=3
     )
     stem = [(t.name, t.shape, t.follows) for t in tensors(model, (9,)) if t.module == "stem"]
@@ -229,7 +222,7 @@ def test_wavelets_are_halves_and_details() -> None:
 
 def test_n_parameters_by_hand() -> None:
     """The number of parameters is the sum over all shapes."""
-    stem = 7 * 6 + 7 + 24 * 7 + 24
+    stem = 7 * 80 + 7 + 24 * 7 + 24
     scrb = 5 * 9 + 5 + 2 * (5 * 5 + 5)
     block = 5 * 2 + 5 + 2 * scrb + 80 * 5 * 9 + 80
     assert n_parameters(MLP, (5,)) == stem + block + 3 * 5 * 9 + 3
@@ -239,7 +232,7 @@ def test_a_finer_grid() -> None:
     """A grid of level 1 has the cells that block 1 gives and widens the inputs of block 2 by its
     channels.
     """
-    finer = replace(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 1)))
+    finer = with_stem(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 1)))
     before, after = ({t.name: t.shape for t in tensors(model, (9,))} for model in (GRIDS, finer))
     assert after["stem.grid3"] == (3, 5, 6, 8)
     assert {name: shape for name, shape in after.items() if before.get(name) != shape} == {
@@ -250,7 +243,7 @@ def test_a_finer_grid() -> None:
 
 def test_a_grid_before_the_head() -> None:
     """A grid of the last level widens the inputs of the head."""
-    finer = replace(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 2)))
+    finer = with_stem(GRIDS, grids=(*GRIDS.grids, Grid(5, 4, 2)))
     assert {t.name: t.shape for t in tensors(finer, (9,))}["head.conv.weight"] == (6, 8, 3, 3)
 
 
@@ -262,43 +255,90 @@ def test_only_grids_grow_with_the_segment() -> None:
     ]
 
 
-def test_macs_by_hand() -> None:
-    """Multiply-adds are weights times positions, plus 4 for every value of a bilinear skip."""
-    scrb = 5 * 9 + 2 * 25
-    block = 12 * (10 + scrb + 80 * 45) + 192 * scrb
-    assert macs_per_frame(MLP) == 7 * 6 + 24 * 7 + block + 192 * 3 * 45 + 4 * 192 * 5
+# --- layers ---
+
+# One NeRV block: 80 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
+NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=())
+FINER = ModelConfig(
+    29,
+    23,
+    "yuv",
+    GridStem(3, 4, (Grid(2, 2), Grid(3, 4), Grid(1, 3, 2))),
+    (Block(2, 5), Block(1, 4), Block(2, 3)),
+)
+FORM = VideoFormat(320, 180, Fraction(25), 20)
+MODELS = [
+    NERV,
+    FINER,
+    replace(FINER, parts=("pw", "scrb2", "skip")),
+    replace(FINER, parts=("scrb1", "scrb2")),
+    *(PRESETS[name].model(FORM, "yuv", (20,)) for name in ("paper-xs", "medium")),
+]
 
 
-def test_macs_of_grids_are_their_blend() -> None:
-    """A grid's temporal blend counts 2 a value, whatever the number of keys."""
-    more = replace(GRIDS, grids=(Grid(2, 4), Grid(1, 1)))
-    fewer = replace(GRIDS, grids=(Grid(3, 4),))
-    assert macs_per_frame(GRIDS) == macs_per_frame(more) == macs_per_frame(fewer)
+def maps_of(model: ModelConfig) -> list[tuple[int, int, tuple[int, ...]]]:
+    """What each layer takes, gives and adds."""
+    return [(layer.takes, layer.gives, layer.adds) for layer in layers(model)]
 
 
-def test_macs_include_the_blend() -> None:
-    """One more grid channel costs its blend and its weights in the first block."""
-    wider = replace(GRIDS, grids=(Grid(2, 4), Grid(2, 3)))
-    assert macs_per_frame(wider) - macs_per_frame(GRIDS) == 12 * 2 + 12 * 6
+def test_layers_of_a_small_network() -> None:
+    """Every layer takes the map of the one before."""
+    assert maps_of(NERV) == [(80, 3, ()), (3, 4, ()), (4, 32, ()), (32, 48, ())]
 
 
-def test_kmac_per_pixel_counts_luma_pixels() -> None:
-    """kMAC/pixel divides by the luma size in both colorspaces."""
-    for model in (MLP, GRIDS):
-        assert math.isclose(kmac_per_pixel(model), macs_per_frame(model) / (16 * 12) / 1000)
-
-
-@pytest.mark.parametrize(("size", "n_frames"), [((16, 12), 8), ((1280, 720), 1), ((3840, 2160), 1)])
-def test_batches_shrink_as_frames_grow(size: tuple[int, int], n_frames: int) -> None:
-    """A decoded batch is 8 small frames or a single large one, a function of the network alone."""
-    model = PRESETS["paper-l"].model(VideoFormat(*size, Fraction(25), 9), "rgb", (9,))
-    assert decode_batch(model) == n_frames
-
-
-def test_memory_is_about_the_feature_maps() -> None:
-    """A decode needs at least its parameters and its widest map in float32, and more of it the
-    longer the segment.
+def test_residuals_and_skips_are_read_too() -> None:
+    """A block of all parts adds, besides what it convolves, the input of each SCRB, and the skip at
+    its small size.
     """
-    widest = 12 * GRIDS.scale**2 * 6 * 4
-    assert decode_memory_bytes(GRIDS, (9,)) > 4 * n_parameters(GRIDS, (9,)) + widest
-    assert decode_memory_bytes(GRIDS, (18,)) > decode_memory_bytes(GRIDS, (9,))
+    *_, dw, pw1, last, head = maps_of(replace(NERV, parts=("pw", "scrb1", "scrb2", "skip")))
+    assert (dw, pw1, last, head) == (
+        (32, 32, ()),
+        (32, 32, ()),
+        (32, 32, (32, 8)),
+        (32, 48, ()),
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_layers_are_the_weights(model: ModelConfig) -> None:
+    """There is a layer for every weight, with the values that its shape takes and gives at all its
+    cells.
+    """
+    found = [(layer.takes, layer.gives) for layer in layers(model) if layer.takes]
+    expected = []
+    for weight in tensors(model, (20,)):
+        if weight.kind in (MATRIX, DEPTHWISE):
+            inputs = weight.shape[0] if weight.kind == DEPTHWISE else weight.shape[1]
+            expected.append((inputs * weight.cells, weight.shape[0] * weight.cells))
+    assert found == expected
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_grids_give_maps(model: ModelConfig) -> None:
+    """Layers that take nothing give the blended maps of the grids."""
+    given = sum(layer.gives for layer in layers(model) if not layer.takes)
+    assert given == sum(
+        math.prod(grid.shape[1:]) for grid in tensors(model, (20,)) if grid.kind == GRID
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (MLP, "rgb, mlp stem 3x4x2, block x4 5"),
+        (
+            with_stem(
+                GRIDS,
+                grids=(Grid(1, 3, 2), Grid(2, 4), Grid(5, 3, 1), Grid(1, 1)),
+                motion_height=2,
+                motion_width=1,
+                wavelet_levels=3,
+            ),
+            "yuv, grid stem 3x4x3, block x2 6, grid 6x8x5, block x1 3, grid 6x8x1, motion 2x1,"
+            " wavelets of 3 levels",
+        ),
+    ],
+)
+def test_a_network_in_one_line(model: ModelConfig, expected: str) -> None:
+    """The summary says the colorspace, the stem, and blocks with the grids that follow them."""
+    assert summary(model) == expected

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from models import with_stem
 from torch import Tensor
 
 from nervcodec.bench.stepping import OurFit
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import encode_segment
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
@@ -31,26 +32,17 @@ STILL = ModelConfig(
     48,
     32,
     "yuv",
-    "grid",
-    4,
-    6,
+    GridStem(4, 6, (Grid(2, 1), Grid(2, 4))),
     (Block(2, 8), Block(2, 8)),
-    grids=(Grid(2, 1), Grid(2, 4)),
-    activation="gelu-tanh",
-    output="linear",
 )
-MOVING = replace(
-    STILL,
+MOVING = with_stem(
+    replace(STILL, bits=12),
     grids=(Grid(2, 1), Grid(2, 4), Grid(2, 4, 1), Grid(1, 8, 2)),
     motion_height=2,
     motion_width=3,
     wavelet_levels=2,
-    bits=12,
-    output="tanh",
 )
-PAPERS = ModelConfig(
-    48, 32, "rgb", "mlp", 8, 12, (Block(2, 8), Block(2, 8)), stem_hidden=16, stem_channels=4
-)
+PAPERS = ModelConfig(48, 32, "rgb", MlpStem(8, 12, 16, 4), (Block(2, 8), Block(2, 8)))
 OURS = FitConfig(epochs=60)
 THEIRS = FitConfig(
     epochs=60, finetune_epochs=20, loss="l1+ssim", optimizer="adam", rate_weight=0, prune=0.2

@@ -10,10 +10,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from clips import MakeClip
+from models import with_stem
 from torch import Tensor
 
 from nervcodec.bench.reference import PlainNetwork
-from nervcodec.format.model_config import COLORSPACES, PARTS, Block, Grid, ModelConfig
+from nervcodec.format.model_config import (
+    COLORSPACES,
+    PARTS,
+    Block,
+    Grid,
+    GridStem,
+    MlpStem,
+    ModelConfig,
+)
 from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.nn.grids import blend_matrix, positional_encoding
 from nervcodec.nn.network import Network
@@ -21,33 +30,16 @@ from nervcodec.nn.planes import pack, to_uint8, unpack
 from nervcodec.training.initialization import initial_parameters
 
 N_FRAMES = 6
-PAPER = ModelConfig(
-    19,
-    11,
-    "rgb",
-    "mlp",
-    2,
-    3,
-    (Block(5, 4), Block(2, 6)),
-    stem_hidden=10,
-    stem_channels=3,
-    pe_levels=5,
-)
+PAPER = ModelConfig(19, 11, "rgb", MlpStem(2, 3, 10, 3), (Block(5, 4), Block(2, 6)))
 OURS = ModelConfig(
     29,
     23,
     "yuv",
-    "grid",
-    3,
-    4,
+    GridStem(3, 4, (Grid(2, 2), Grid(3, 4))),
     (Block(2, 5), Block(1, 4), Block(2, 3)),
-    grids=(Grid(2, 2), Grid(3, 4)),
     biases="lean",
-    pe_levels=3,
-    activation="gelu-tanh",
-    output="linear",
 )
-MOVING = replace(
+MOVING = with_stem(
     OURS,
     grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3), Grid(1, 6, 2)),
     motion_height=2,
@@ -81,14 +73,13 @@ def start_of(model: ModelConfig) -> dict[str, Tensor]:
     "model",
     [
         PAPER,
-        replace(PAPER, activation="gelu-tanh", output="linear"),
         OURS,
-        replace(OURS, biases="all", activation="gelu", output="tanh"),
-        replace(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3))),
-        replace(OURS, parts=(), grids=(*OURS.grids, Grid(2, 2, 1))),
+        replace(OURS, biases="all"),
+        with_stem(OURS, grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3))),
+        with_stem(replace(OURS, parts=()), grids=(*OURS.grids, Grid(2, 2, 1))),
         MOVING,
-        replace(MOVING, wavelet_levels=1),
-        replace(MOVING, wavelet_levels=4),
+        with_stem(MOVING, wavelet_levels=1),
+        with_stem(MOVING, wavelet_levels=4),
         *(
             replace(PAPER, parts=parts)
             for parts in [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])]
@@ -96,7 +87,6 @@ def start_of(model: ModelConfig) -> dict[str, Tensor]:
     ],
     ids=[
         "paper",
-        "paper's other options",
         "ours",
         "our other options",
         "finer grids",
@@ -123,7 +113,7 @@ def test_network_is_the_figure(model: ModelConfig) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [PAPER, OURS, MOVING, replace(MOVING, wavelet_levels=2)])
+@pytest.mark.parametrize("model", [PAPER, OURS, MOVING, with_stem(MOVING, wavelet_levels=2)])
 def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
     """A frame decoded alone, or in another order, is the same to 1e-5."""
     network = Network(model, (N_FRAMES,), CPU)
@@ -223,15 +213,13 @@ def test_start_depends_on_the_seed_alone() -> None:
 # --- tables ---
 
 
-@pytest.mark.parametrize(
-    ("n_frames", "levels", "base"), [(132, 40, 1.25), (1, 1, 1.25), (150, 64, 1.25), (7, 8, 2.0)]
-)
-def test_positional_encoding_is_the_formula(n_frames: int, levels: int, base: float) -> None:
-    """sin, then cos, of base^i pi t for t = frame / n_frames, in float64."""
-    found = positional_encoding(n_frames, levels, base)
+@pytest.mark.parametrize("n_frames", [1, 7, 132, 150])
+def test_positional_encoding_is_the_formula(n_frames: int) -> None:
+    """sin, then cos, of 1.25^i pi t for i < 40, t = frame / n_frames, in float64."""
+    found = positional_encoding(n_frames)
     assert found.dtype == np.float64
     for frame in range(n_frames):
-        angles = [base**i * math.pi * (frame / n_frames) for i in range(levels)]
+        angles = [1.25**i * math.pi * (frame / n_frames) for i in range(40)]
         expected = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
         np.testing.assert_allclose(found[frame], expected, rtol=0, atol=1e-9)
 
@@ -286,16 +274,10 @@ def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
         6,
         4,
         "rgb",
-        "grid",
-        2,
-        3,
+        GridStem(2, 3, grids, motion_height=motion.shape[2], motion_width=motion.shape[3]),
         (Block(2, 1),),
-        grids=grids,
         parts=(),
         biases="lean",
-        output="linear",
-        motion_height=motion.shape[2],
-        motion_width=motion.shape[3],
     )
     network = Network(model, (len(motion),), CPU)
     parameters = {
@@ -304,7 +286,7 @@ def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
     parameters["stem.motion"], parameters["stem.grid2"] = motion, keys
     parameters["head.conv.weight"][0, 1, 1, 1] = 1  # red is the grid
     with torch.no_grad():
-        return 2 * network(parameters, torch.arange(len(motion)))[:, 0] - 1
+        return torch.atanh(2 * network(parameters, torch.arange(len(motion)))[:, 0] - 1)
 
 
 def test_a_key_is_taken_from_where_the_motion_says() -> None:
@@ -338,7 +320,7 @@ def test_only_differences_of_motion_count() -> None:
 def test_no_motion_is_a_blend() -> None:
     """Grids that could move and do not are those of a network without motion."""
     network = Network(MOVING, (N_FRAMES,), CPU)
-    still = Network(replace(MOVING, motion_height=0, motion_width=0), (N_FRAMES,), CPU)
+    still = Network(with_stem(MOVING, motion_height=0, motion_width=0), (N_FRAMES,), CPU)
     parameters = random_parameters(network)
     parameters["stem.motion"] = torch.ones_like(parameters["stem.motion"])
     with torch.no_grad():
@@ -368,7 +350,7 @@ SHOTS = (2, 3, 1)
 
 
 @pytest.mark.parametrize(
-    "model", [OURS, MOVING, replace(MOVING, wavelet_levels=2)], ids=["still", "moves", "halved"]
+    "model", [OURS, MOVING, with_stem(MOVING, wavelet_levels=2)], ids=["still", "moves", "halved"]
 )
 def test_a_shot_knows_nothing_of_the_others(model: ModelConfig) -> None:
     """A shot's frames are those of a segment that has this shot alone, with its keys and the same
@@ -418,7 +400,8 @@ def test_motion_starts_anew_with_each_shot() -> None:
         initial_parameters(Network(MOVING, shots, CPU), torch.Generator().manual_seed(0), frames)
         for shots, frames in (((4, 2), target), ((4,), target[:4]), ((2,), target[4:]))
     )
-    size = 2 * MOVING.motion_height * MOVING.motion_width
+    assert MOVING.motion
+    size = 2 * math.prod(MOVING.motion)
     torch.testing.assert_close(both[: 6 * size], torch.cat([first[: 4 * size], second[: 2 * size]]))
     assert both[: 4 * size].any() and both[4 * size : 6 * size].any()
 
@@ -428,7 +411,7 @@ def test_motion_starts_anew_with_each_shot() -> None:
 
 def plane_model(colorspace: str, width: int, height: int) -> ModelConfig:
     return ModelConfig(
-        width, height, colorspace, "grid", height, width, (Block(1, 1),), grids=(Grid(1, 1),)
+        width, height, colorspace, GridStem(height, width, (Grid(1, 1),)), (Block(1, 1),)
     )
 
 

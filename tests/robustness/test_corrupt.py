@@ -26,7 +26,7 @@ from nervcodec.errors import BadMagic, BitstreamError, InvalidField, LimitExceed
 from nervcodec.format.container import Header, Segment, StoredQuality, read_file, write_file
 from nervcodec.format.info import info
 from nervcodec.format.limits import Limits
-from nervcodec.format.model_config import Block, ModelConfig
+from nervcodec.format.model_config import Block, MlpStem, ModelConfig
 from nervcodec.format.salvage import salvage
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
@@ -42,19 +42,7 @@ def files(small_file: bytes) -> Mapping[str, bytes]:
     """A grid network of one segment, the paper's network in RGB, and two segments: real ones of
     some hundred bytes.
     """
-    mlp = ModelConfig(
-        4,
-        2,
-        "rgb",
-        "mlp",
-        1,
-        2,
-        (Block(2, 2),),
-        stem_hidden=2,
-        stem_channels=1,
-        pe_levels=2,
-        bits=6,
-    )
+    mlp = ModelConfig(4, 2, "rgb", MlpStem(1, 2, 2, 1), (Block(2, 2),), bits=6)
     frames = Frames.empty("rgb", 2, 4, 2)
     for k, plane in enumerate(frames.planes):
         plane[:] = np.arange(16).reshape(2, 2, 4) * (9 + k)

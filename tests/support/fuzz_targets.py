@@ -28,7 +28,7 @@ from nervcodec.format import info, tensors
 from nervcodec.format import info as fileinfo
 from nervcodec.format.container import File, read_file, read_segment, write_file, write_segment
 from nervcodec.format.limits import Limits
-from nervcodec.format.model_config import Block, Grid, ModelConfig, Shots
+from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig, Shots
 from nervcodec.format.salvage import salvage
 
 DATA = Path(__file__).parents[1] / "data"
@@ -46,53 +46,28 @@ SHOTS: tuple[Shots, ...] = (
 
 # Stem grids of one, two and several keys, finer ones, both stems, few and many levels.
 MODELS = (
+    ModelConfig(4, 2, "yuv", GridStem(1, 2, (Grid(1, 1),)), (Block(1, 2),), parts=()),
+    ModelConfig(8, 8, "yuv", GridStem(2, 2, (Grid(1, 2), Grid(2, 1, 1))), (Block(2, 2),), bits=5),
+    ModelConfig(4, 2, "rgb", MlpStem(1, 2, 2, 1), (Block(1, 1), Block(2, 2)), bits=2),
     ModelConfig(
-        4, 2, "yuv", "grid", 1, 2, (Block(1, 2),), grids=(Grid(1, 1),), parts=(), pe_levels=1
-    ),
-    ModelConfig(
-        8, 8, "yuv", "grid", 2, 2, (Block(2, 2),), grids=(Grid(1, 2), Grid(2, 1, 1)), bits=5
-    ),
-    ModelConfig(
-        4,
-        2,
-        "rgb",
-        "mlp",
-        1,
-        2,
-        (Block(1, 1), Block(2, 2)),
-        stem_hidden=2,
-        stem_channels=1,
-        pe_levels=2,
-        bits=2,
-    ),
-    ModelConfig(
-        12, 6, "yuv", "grid", 3, 6, (Block(1, 1),), grids=(Grid(1, 1), Grid(1, 3)), parts=(), bits=3
+        12, 6, "yuv", GridStem(3, 6, (Grid(1, 1), Grid(1, 3))), (Block(1, 1),), parts=(), bits=3
     ),
     ModelConfig(
         8,
         8,
         "yuv",
-        "grid",
-        2,
-        2,
+        GridStem(2, 2, (Grid(1, 2), Grid(2, 1, 1)), motion_height=1, motion_width=2),
         (Block(2, 2),),
-        grids=(Grid(1, 2), Grid(2, 1, 1)),
-        motion_height=1,
-        motion_width=2,
         bits=5,
     ),
     ModelConfig(
         8,
         8,
         "yuv",
-        "grid",
-        2,
-        2,
+        GridStem(
+            2, 2, (Grid(1, 2), Grid(2, 1, 1)), motion_height=1, motion_width=1, wavelet_levels=3
+        ),
         (Block(2, 2),),
-        grids=(Grid(1, 2), Grid(2, 1, 1)),
-        motion_height=1,
-        motion_width=1,
-        wavelet_levels=3,
         bits=5,
     ),
 )

@@ -49,21 +49,19 @@ HEADER = (
     ("range", "B", 0),
     ("chroma_location", "B", 0),
     ("arithmetic", "B", 0),
-    ("architecture", "B", 0),
     ("entropy_coder", "B", 0),
     ("colorspace", "B", 1),
     ("bits", "B", 8),
-    ("activation", "B", 1),
-    ("output", "B", 1),
     ("parts", "B", 0),
     ("biases", "B", 0),
-    ("pe_levels", "B", 1),
-    ("pe_base", "H", 512),
     ("stem", "B", 1),
     ("stem_height", "H", 1),
     ("stem_width", "H", 2),
     ("stem_hidden", "H", 0),
     ("stem_channels", "H", 0),
+    ("motion_height", "H", 0),
+    ("motion_width", "H", 0),
+    ("wavelet_levels", "B", 0),
     ("n_grids", "B", 1),
     ("n_blocks", "B", 1),
 )
@@ -131,15 +129,15 @@ def moving(
     grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)),
     **changes: Any,
 ) -> bytes:
-    """The file up to the index with a table Motion: rows, columns."""
-    return header(grids, more=struct.pack("<HH", *motion), architecture=1, **changes)
+    """The file up to the index with a motion of so many rows and columns."""
+    return header(grids, motion_height=motion[0], motion_width=motion[1], **changes)
 
 
 def halved(
     wavelet_levels: int, grids: Sequence[tuple[int, ...]] = ((1, 1, 0), (1, 1, 1)), **changes: Any
 ) -> bytes:
-    """The file up to the index with a motion of one vector and a table Wavelets."""
-    return header(grids, more=struct.pack("<HHB", 1, 1, wavelet_levels), architecture=2, **changes)
+    """The file up to the index with a motion of one vector and halved grids."""
+    return moving((1, 1), grids, wavelet_levels=wavelet_levels, **changes)
 
 
 def segment(
@@ -242,20 +240,20 @@ def _preambles() -> Iterator[Case]:
         "header-length-65535",
         header(length=65535) + GOOD[HEADER_END:],
         Truncated,
-        "file: 65535 bytes wanted at byte 12, 121 there",
+        "file: 65535 bytes wanted at byte 12, 120 there",
     )
     yield Case(
         "header-longer-than-its-fields",
         file_of(segment(), head=header(more=b"\0")),
         InvalidField,
-        "length of header is 57; legal: 56, as its fields say",
+        "length of header is 56; legal: 55, as its fields say",
     )
-    short = checked(MAGIC + struct.pack("<HH", 1, 55) + header()[12:-5])
+    short = checked(MAGIC + struct.pack("<HH", 1, 54) + header()[12:-5])
     yield Case(
         "header-shorter-than-its-fields",
         file_of(segment(), head=short),
         Truncated,
-        "header: 2 bytes wanted at byte 54, 1 there",
+        "header: 2 bytes wanted at byte 53, 1 there",
     )
     for name, at, end in (
         ("header", 12, HEADER_END),
@@ -286,25 +284,22 @@ _ILLEGAL = (
     ("range", 3, "0 to 2"),
     ("chroma_location", 7, "0 to 6"),
     ("arithmetic", 1, "0 to 0"),
-    ("architecture", 3, "0 to 2"),
     ("entropy_coder", 255, "0 to 0"),
     ("colorspace", 2, "0 to 1"),
     ("bits", 0, "2 to 12"),
     ("bits", 1, "2 to 12"),
     ("bits", 13, "2 to 12"),
     ("bits", 255, "2 to 12"),
-    ("activation", 2, "0 to 1"),
-    ("output", 2, "0 to 1"),
     ("parts", 16, "0 to 15"),
     ("biases", 2, "0 to 1"),
-    ("pe_levels", 0, "1 to 64"),
-    ("pe_levels", 65, "1 to 64"),
-    ("pe_base", 256, "257 to 1024"),
-    ("pe_base", 1025, "257 to 1024"),
     ("stem", 2, "0 to 1"),
     ("stem_height", 0, "1 to 4096"),
     ("stem_width", 4097, "1 to 4096"),
     ("stem_channels", 4097, "0 to 4096"),
+    ("motion_height", 4097, "0 to 4096"),
+    ("motion_width", 65535, "0 to 4096"),
+    ("wavelet_levels", 5, "0 to 4"),
+    ("wavelet_levels", 255, "0 to 4"),
     ("n_grids", 9, "0 to 8"),
     ("n_grids", 255, "0 to 8"),
     ("n_blocks", 0, "1 to 8"),
@@ -345,60 +340,17 @@ def _headers() -> Iterator[Case]:
             InvalidField,
             f"{name} is {value}; legal: {legal}",
         )
-    for name, motion, value, legal in (
-        ("motion_height", (0, 1), 0, "1 to 4096"),
-        ("motion_height", (4097, 1), 4097, "1 to 4096"),
-        ("motion_width", (1, 0), 0, "1 to 4096"),
-        ("motion_width", (1, 65535), 65535, "1 to 4096"),
-    ):
-        yield Case(
-            f"{name}-{value}",
-            file_of(segment(), head=moving(motion)),
-            InvalidField,
-            f"{name} is {value}; legal: {legal}",
-        )
-    for levels in (0, 5, 255):
-        yield Case(
-            f"wavelet-levels-{levels}",
-            file_of(segment(), head=halved(levels)),
-            InvalidField,
-            f"wavelet_levels is {levels}; legal: 1 to 4",
-        )
-    yield Case(
-        "wavelets-missing",
-        file_of(segment(), head=header(more=b"\1\0\1\0", architecture=2)),
-        Truncated,
-        "header: 1 bytes wanted at byte 60, 0 there",
-    )
-    yield Case(
-        "wavelets-of-another-architecture",
-        file_of(segment(), head=header(((1, 1, 0), (1, 1, 1)), more=b"\1\0\1\0\1", architecture=1)),
-        InvalidField,
-        "length of header is 65; legal: 64, as its fields say",
-    )
-    yield Case(
-        "motion-missing",
-        file_of(segment(), head=header(architecture=1)),
-        Truncated,
-        "header: 2 bytes wanted at byte 56, 0 there",
-    )
-    yield Case(
-        "motion-of-another-architecture",
-        file_of(segment(), head=header(more=b"\1\0\1\0")),
-        InvalidField,
-        "length of header is 60; legal: 56, as its fields say",
-    )
     yield Case(
         "more-grids-than-bytes",
         file_of(segment(), head=header(n_grids=8)),
         Truncated,
-        "header: 1 bytes wanted at byte 56, 0 there",
+        "header: 1 bytes wanted at byte 55, 0 there",
     )
     yield Case(
         "more-blocks-than-bytes",
         file_of(segment(), head=header(n_blocks=8)),
         Truncated,
-        "header: 1 bytes wanted at byte 56, 0 there",
+        "header: 1 bytes wanted at byte 55, 0 there",
     )
 
     def unfit(name: str, why: str, head: bytes) -> Case:
@@ -409,6 +361,9 @@ def _headers() -> Iterator[Case]:
             InvalidField,
             f"model is {quote}{why}{quote}; legal: a network that covers the frame",
         )
+
+    def foreign(name: str, why: str, head: bytes) -> Case:
+        return Case(name, file_of(segment(), head=head), InvalidField, why)
 
     yield unfit(
         "frame-too-wide", "the network gives 2x1, less than the 3x1 it must cover", header(width=5)
@@ -446,24 +401,36 @@ def _headers() -> Iterator[Case]:
         "wavelets-of-nothing", "number of grids that move is 0; legal: 1 to 8", halved(1, GRIDS)
     )
     yield unfit(
+        "motion-without-rows", "motion width without a height is 1; legal: 0 to 0", moving((0, 1))
+    )
+    yield unfit("motion-without-columns", "motion width is 0; legal: 1 to 4096", moving((1, 0)))
+    yield unfit(
+        "wavelets-without-motion", "wavelet levels is 1; legal: 0 to 0", header(wavelet_levels=1)
+    )
+    yield foreign(
+        "wavelets-with-an-mlp-stem",
+        "wavelet_levels is 1; legal: 0 with stem mlp",
+        header([], **MLP, wavelet_levels=1),
+    )
+    yield foreign(
         "motion-with-an-mlp-stem",
-        "motion height with an MLP stem is 1; legal: 0 to 0",
+        "motion_height is 1; legal: 0 with stem mlp",
         moving((1, 1), [], **MLP),
     )
     yield unfit("grid-stem-without-grids", "number of grids is 0; legal: 1 to 8", header([]))
-    yield unfit(
+    yield foreign(
         "grid-stem-with-hidden-units",
-        "stem hidden units of a grid stem is 1; legal: 0 to 0",
+        "stem_hidden is 1; legal: 0 with stem grid",
         header(stem_hidden=1),
     )
-    yield unfit(
+    yield foreign(
         "grid-stem-with-channels",
-        "stem channels of a grid stem is 1; legal: 0 to 0",
+        "stem_channels is 1; legal: 0 with stem grid",
         header(stem_channels=1),
     )
-    yield unfit(
+    yield foreign(
         "mlp-stem-with-grids",
-        "number of grids with an MLP stem is 1; legal: 0 to 0",
+        "n_grids is 1; legal: 0 with stem mlp",
         header(**{**MLP, "n_grids": 1}),
     )
     yield unfit(
@@ -503,12 +470,12 @@ def _sections() -> Iterator[Case]:
         Truncated,
         "index: 12 entries, 57 bytes left",
     )
-    yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(126))
+    yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(125))
     yield Case(
         "index-without-its-checksum",
         head + index(own)[:-4],
         Truncated,
-        "file: 4 bytes wanted at byte 81, 0 there",
+        "file: 4 bytes wanted at byte 80, 0 there",
     )
     yield Case(
         "n-sections-one-too-many",
@@ -516,12 +483,12 @@ def _sections() -> Iterator[Case]:
         Checksum,
         _mismatch(INDEX_END + 1),
     )
-    yield Case("no-index", head, Truncated, "file: 4 bytes wanted at byte 72, 0 there")
+    yield Case("no-index", head, Truncated, "file: 4 bytes wanted at byte 71, 0 there")
     yield Case(
         "no-sections-after-the-index",
         head + index(own),
         Truncated,
-        "file: 1 bytes wanted at byte 85, 0 there",
+        "file: 1 bytes wanted at byte 84, 0 there",
     )
     for length in (0, size - 1, size + 1, 2**31, U32):
         yield Case(
@@ -541,13 +508,13 @@ def _sections() -> Iterator[Case]:
             f"section-length-{length}",
             head + index(own, lengths=[length]) + body(own, [length]),
             Truncated,
-            f"file: {length} bytes wanted at byte 90, {size + 4} there",
+            f"file: {length} bytes wanted at byte 89, {size + 4} there",
         )
     yield Case(
         "section-into-its-checksum",
         head + index(own, lengths=[size + 4]) + body(own, [size + 4]),
         Truncated,
-        "file: 4 bytes wanted at byte 133, 0 there",
+        "file: 4 bytes wanted at byte 132, 0 there",
     )
     yield Case(
         "section-overlaps-the-next",
@@ -555,22 +522,22 @@ def _sections() -> Iterator[Case]:
         + index([own[0], own[0]], lengths=[size + 9, size])
         + body([own[0], own[0]], [size + 9, size]),
         Checksum,
-        _mismatch(143),
+        _mismatch(142),
     )
     yield Case(
         "bytes-after-the-last-section",
         GOOD + b"\n",
         InvalidField,
-        "length of file is 134; legal: 133, as its fields say",
+        "length of file is 133; legal: 132, as its fields say",
     )
     yield Case(
         "file-twice",
         GOOD + GOOD,
         InvalidField,
-        "length of file is 266; legal: 133, as its fields say",
+        "length of file is 264; legal: 132, as its fields say",
     )
     yield Case(
-        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 129, 3 there"
+        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 128, 3 there"
     )
     yield Case(
         "section-of-no-bytes",
@@ -770,7 +737,7 @@ def _bombs() -> Iterator[Case]:
 
     yield parameters(
         "bomb-parameters-mlp",
-        65535 * 3 + 4096**3 * 65536 + 2 * 4096 * 9 + 2 + head,
+        65535 * 81 + 4096**3 * 65536 + 2 * 4096 * 9 + 2 + head,
         grids=[],
         **{
             **MLP,
@@ -861,7 +828,6 @@ def _bombs() -> Iterator[Case]:
         memory,
         n_frames=1_000_000,
         grids=[(1, 400, 0)],
-        pe_levels=64,
         streams=[b"\1\0\0", *_REST],
     )
 

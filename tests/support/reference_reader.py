@@ -1,4 +1,4 @@
-"""A reader of .nvpp written from docs/bitstream.md alone; imports nothing of nervcodec."""
+"""A reader of .nvpp written from docs/reference/nvpp-format.md; imports nothing of nervcodec."""
 
 import bisect
 import itertools
@@ -34,21 +34,19 @@ HEADER: list[Field] = [
     ("range", 1, 0, 2),
     ("chroma_location", 1, 0, 6),
     ("arithmetic", 1, 0, 0),
-    ("architecture", 1, 0, 2),
     ("entropy_coder", 1, 0, 0),
     ("colorspace", 1, 0, 1),
     ("bits", 1, 2, 12),
-    ("activation", 1, 0, 1),
-    ("output", 1, 0, 1),
     ("parts", 1, 0, 15),
     ("biases", 1, 0, 1),
-    ("pe_levels", 1, 1, 64),
-    ("pe_base", 2, 257, 1024),
     ("stem", 1, 0, 1),
     ("stem_height", 2, 1, 4096),
     ("stem_width", 2, 1, 4096),
     ("stem_hidden", 2, 0, U16),
     ("stem_channels", 2, 0, 4096),
+    ("motion_height", 2, 0, 4096),
+    ("motion_width", 2, 0, 4096),
+    ("wavelet_levels", 1, 0, 4),
     ("n_grids", 1, 0, 8),
     ("n_blocks", 1, 1, 8),
 ]
@@ -58,8 +56,6 @@ GRID: list[Field] = [
     ("grid_level", 1, 0, 8),
 ]
 BLOCK: list[Field] = [("block_stride", 1, 1, 16), ("block_width", 2, 1, 4096)]
-MOTION: list[Field] = [("motion_height", 2, 1, 4096), ("motion_width", 2, 1, 4096)]
-WAVELETS: list[Field] = [("wavelet_levels", 1, 1, 4)]
 SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32)]
 SEGMENT: list[Field] = [
     ("segment_n_frames", 4, 1, 16777216),
@@ -97,7 +93,7 @@ THRESHOLDS: dict[int, tuple[int, ...]] = {
 
 @dataclass
 class Segment:
-    """Section "Segment": the numbers of frames of its shots and a stream for each module, in
+    """Section 2.7: the numbers of frames of its shots and a stream for each module, in
     order.
     """
 
@@ -111,24 +107,32 @@ class Segment:
 
 @dataclass
 class File:
-    """Section "Layout"."""
+    """Section 2.1."""
 
     header: dict[str, int]
     grids: list[tuple[int, int, int]]  # channels, interval, level
     blocks: list[tuple[int, int]]  # stride, width
-    motion: tuple[int, int] | None = None  # rows, columns
-    wavelet_levels: int = 0
     segments: list[Segment] = field(default_factory=list)
     quality: dict[str, int] | None = None
 
     @property
+    def motion(self) -> tuple[int, int] | None:
+        """Rows and columns of the motion field, if there is one."""
+        size = self.header["motion_height"], self.header["motion_width"]
+        return size if any(size) else None
+
+    @property
+    def wavelet_levels(self) -> int:
+        return self.header["wavelet_levels"]
+
+    @property
     def max_symbol(self) -> int:
-        """M of section "Streams"."""
+        """M of section 4."""
         return int(2 ** (self.header["bits"] - 1) - 1)
 
     @property
     def plane_size(self) -> tuple[int, int]:
-        """Rows and columns of the network's planes, section "Networks"."""
+        """Rows and columns of the network's planes, section 2.5."""
         height, width = self.header["height"], self.header["width"]
         return (
             ((height + 1) // 2, (width + 1) // 2)
@@ -171,7 +175,7 @@ class Cursor:
 
 
 def read(data: bytes) -> File:
-    """Section "Layout": checks and takes apart a file."""
+    """Section 2.1: checks and takes apart a file."""
     if data[:8] != MAGIC:
         raise ValueError("not an .nvpp file")
     cursor = Cursor(data, "the header")
@@ -229,20 +233,16 @@ def read(data: bytes) -> File:
 
 
 def read_header(data: bytes) -> File:
-    """Sections "Header", "Grid", "Block", "Motion" and "Wavelets"."""
+    """Sections 2.2 to 2.5: the fields of a header, and whether they make a network."""
     cursor = Cursor(data, "the header")
     header = cursor.fields(HEADER)
     grids = [cursor.fields(GRID) for _ in range(header["n_grids"])]
     blocks = [cursor.fields(BLOCK) for _ in range(header["n_blocks"])]
-    motion = cursor.fields(MOTION) if header["architecture"] >= 1 else None
-    wavelets = cursor.fields(WAVELETS) if header["architecture"] == 2 else {"wavelet_levels": 0}
     cursor.finish()
     file = File(
         header,
         [(grid["grid_channels"], grid["grid_interval"], grid["grid_level"]) for grid in grids],
         [(block["block_stride"], block["block_width"]) for block in blocks],
-        (motion["motion_height"], motion["motion_width"]) if motion else None,
-        wavelets["wavelet_levels"],
     )
     mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
     if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
@@ -250,8 +250,12 @@ def read_header(data: bytes) -> File:
     levels = [level for _, _, level in file.grids]
     if levels and (min(levels) > 0 or max(levels) > header["n_blocks"]):
         raise ValueError("no grid of level 0, or one above the last block")
+    if file.motion and not all(file.motion):
+        raise ValueError("a motion has rows or columns, but not both")
     if file.motion and (header["stem"] == 0 or max(levels) == 0):
         raise ValueError("nothing moves, and there is a motion")
+    if file.wavelet_levels and not file.motion:
+        raise ValueError("there are wavelets and no motion")
     if header["parts"] & 9 == 8:
         raise ValueError("a block has a skip without pw")
     upsampling = math.prod(stride for stride, _ in file.blocks)
@@ -270,7 +274,7 @@ def level_channels(file: File, level: int) -> int:
 
 
 def grid_sizes(file: File, level: int) -> list[tuple[int, int]]:
-    """Section "Tensors": R_j x C_j of the grids of a level, from j = 0 on."""
+    """Section 3: R_j x C_j of the grids of a level, from j = 0 on."""
     scale = math.prod(stride for stride, _ in file.blocks[:level])
     found = [(file.header["stem_height"] * scale, file.header["stem_width"] * scale)]
     for _ in range(file.wavelet_levels if level else 0):
@@ -280,16 +284,16 @@ def grid_sizes(file: File, level: int) -> list[tuple[int, int]]:
 
 
 def n_keys(shots: Sequence[int], interval: int) -> list[int]:
-    """Section "Tensors": the keys of a grid that each shot has."""
+    """Section 3: the keys of a grid that each shot has."""
     return [-(-n_frames // interval) for n_frames in shots]
 
 
 def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]]:
-    """Section "Tensors": for each module its name, and the names and shapes of its weights and of
+    """Section 3: for each module its name, and the names and shapes of its weights and of
     its biases.
     """
     header = file.header
-    height, width, encoding = header["stem_height"], header["stem_width"], 2 * header["pe_levels"]
+    height, width, encoding = header["stem_height"], header["stem_width"], 80
     weights, biases = Shapes(), Shapes()
     if header["stem"] == 0:
         hidden, channels = header["stem_hidden"], header["stem_channels"]
@@ -329,7 +333,7 @@ def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]
 
 
 def block_weights(parts: int, channels: int, stride: int, wide: int) -> Shapes:
-    """Section "Tensors": the weights of a block of so many channels that is given others."""
+    """Section 3: the weights of a block of so many channels that is given others."""
     v = wide if parts & 1 else channels
     found: Shapes = [("pw", (wide, channels, 1, 1))] if parts & 1 else []
     if parts & 2:
@@ -349,7 +353,7 @@ def block_weights(parts: int, channels: int, stride: int, wide: int) -> Shapes:
 
 
 def buckets(max_symbol: int) -> list[tuple[int, int]]:
-    """Section "Tables": the first and last magnitude of each bucket of a histogram."""
+    """Section 4.3: the first and last magnitude of each bucket of a histogram."""
     found = [(magnitude, magnitude) for magnitude in range(5)]
     size = 2
     while found[-1][1] < max_symbol:
@@ -360,7 +364,7 @@ def buckets(max_symbol: int) -> list[tuple[int, int]]:
 
 
 def frequencies(weights: Sequence[int], max_symbol: int) -> list[int]:
-    """Section "Tables": F(s) for s in -M..M of w(s)."""
+    """Section 4.3: F(s) for s in -M..M of w(s)."""
     total = sum(weights)
     found = [1 + (2**24 - (2 * max_symbol + 1)) * weight // total for weight in weights]
     found[max_symbol] += 2**24 - sum(found)
@@ -368,12 +372,12 @@ def frequencies(weights: Sequence[int], max_symbol: int) -> list[int]:
 
 
 def ratio(tail: int) -> int:
-    """Section "Tables": r of a tail below 64."""
+    """Section 4.3: r of a tail below 64."""
     return 65536 - (Q[-tail % 4] >> -(-tail // 4))
 
 
 def side(tail: int, max_symbol: int) -> list[int]:
-    """Section "Tables": g(1) to g(M)."""
+    """Section 4.3: g(1) to g(M)."""
     if tail == 64:
         return [0] * max_symbol
     r = ratio(tail)
@@ -383,13 +387,13 @@ def side(tail: int, max_symbol: int) -> list[int]:
 
 
 def plain(tail: int, max_symbol: int) -> list[int]:
-    """Section "Tables": the weights of a plain table."""
+    """Section 4.3: the weights of a plain table."""
     g = side(tail, max_symbol)
     return [*reversed(g), 2**47 // ratio(tail), *g]
 
 
 def normal(v: int, max_symbol: int) -> list[int]:
-    """Section "Tables": the weights of a normal table."""
+    """Section 4.3: the weights of a normal table."""
     a = (2147483648, 2630870735)[v % 2]
     for _ in range(v // 2):
         a = math.isqrt(a * 2**32)
@@ -401,14 +405,14 @@ def normal(v: int, max_symbol: int) -> list[int]:
 
 
 def geometric(first: int, positive: int, negative: int, max_symbol: int) -> list[int]:
-    """Section "Tables": the weights of a geometric table."""
+    """Section 4.3: the weights of a geometric table."""
     above, below = side(positive, max_symbol), side(negative, max_symbol)
     centre = (((sum(above) + sum(below)) * Q[first % 4]) << (first // 4)) >> 32
     return [*reversed(below), centre, *above]
 
 
 def histogram(values: bytes, max_symbol: int) -> list[int]:
-    """Section "Tables": the weights of a histogram table."""
+    """Section 4.3: the weights of a histogram table."""
     weights: list[int] = []
     for (first, last), value in zip(buckets(max_symbol), values, strict=True):
         mass = E[(value - 1) % 8] << (16 + (value - 1) // 8) if value else 0
@@ -420,7 +424,7 @@ Table = list[int] | None  # F(s) for s in -M..M; None of a record 0
 
 
 def read_records(cursor: Cursor, n_records: int, max_symbol: int) -> tuple[int, list[Table]]:
-    """Section "Records": the step code of a group, 0 if it has none, and the tables of its
+    """Section 4.1: the step code of a group, 0 if it has none, and the tables of its
     records.
     """
     step, tables = None, list[Table]()
@@ -458,7 +462,7 @@ def decode_stream(
     followers: Collection[int] = (),
     keys: Sequence[Sequence[int]] = (),
 ) -> list[tuple[Ints, int]]:
-    """Section "Streams": symbols and step code of each group, given [K, C, h, w] of a grid, [size]
+    """Section 4: symbols and step code of each group, given [K, C, h, w] of a grid, [size]
     of others.
 
     The groups with the numbers in followers, from 0, follow the group before them. The first groups
@@ -499,7 +503,7 @@ def decode_grid(
     classes: list[Table],
     followed: Ints | None = None,
 ) -> Ints:
-    """Section "Contexts": the symbols of a grid, given the table of first keys or the details that
+    """Section 4.4: the symbols of a grid, given the table of first keys or the details that
     it follows.
     """
     d, starts, seen = np.zeros(shape, np.int32), {sum(keys[:i]) for i in range(len(keys))}, set()
@@ -524,7 +528,7 @@ def decode_grid(
 
 
 def around(symbols: Ints) -> Ints:
-    """Section "Contexts": for each place of a key [C, h, w] the magnitudes around it and, twice,
+    """Section 4.4: for each place of a key [C, h, w] the magnitudes around it and, twice,
     its own.
     """
     magnitudes = np.abs(symbols)
@@ -536,7 +540,7 @@ def around(symbols: Ints) -> Ints:
 
 
 class RangeDecoder:
-    """Section "Range decoder"."""
+    """Section 4.5."""
 
     def __init__(self, data: bytes, max_symbol: int) -> None:
         self.data, self.max_symbol, self.n_shifts = data, max_symbol, 0
@@ -546,7 +550,7 @@ class RangeDecoder:
         return int.from_bytes(self.data[4 * number : 4 * number + 4].ljust(4, b"\0"), "big")
 
     def finish(self) -> None:
-        """Section "Range decoder", end of the stream: the bytes must be the shortest that name the
+        """Section 4.5, end of the stream: the bytes must be the shortest that name the
         last interval.
         """
         n_bytes, length = 8 + 4 * self.n_shifts, len(self.data)
@@ -590,7 +594,7 @@ def is_keyed(name: str) -> bool:
 
 
 def keys_of(file: File, shots: Sequence[int], name: str) -> list[int]:
-    """Section "Tensors": how many keys of such a tensor belong to each shot."""
+    """Section 3: how many keys of such a tensor belong to each shot."""
     return n_keys(shots, 1 if name == "motion" else file.grids[int(name[4]) - 1][1])
 
 
@@ -662,17 +666,14 @@ def parameters(file: File, segment_index: int) -> dict[str, Floats]:
 
 
 def silu(x: Floats) -> Floats:
-    """Section "Reconstruction"."""
+    """Section 5."""
     with np.errstate(over="ignore"):
         found: Floats = x / (1 + np.exp(-x))
     return found
 
 
-def gelu(x: Floats, approximate: bool) -> Floats:
-    """Section "Reconstruction", GELU for activation 1 and 0."""
-    if approximate:
-        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-        return x * np.asarray((1 + np.tanh(inner)) / 2, np.float32)
+def gelu(x: Floats) -> Floats:
+    """Section 5."""
     phi: Floats = np.vectorize(lambda v: (1 + math.erf(v / math.sqrt(2))) / 2, otypes=[np.float32])(
         x
     )
@@ -680,12 +681,12 @@ def gelu(x: Floats, approximate: bool) -> Floats:
 
 
 def enlarged(x: Floats, stride: int) -> Floats:
-    """Section "Reconstruction": bilinear interpolation by a factor."""
+    """Section 5: bilinear interpolation by a factor."""
     return stretched(x, x.shape[1] * stride, x.shape[2] * stride)
 
 
 def stretched(x: Floats, height: int, width: int) -> Floats:
-    """Section "Reconstruction": bilinear interpolation of rows and columns."""
+    """Section 5: bilinear interpolation of rows and columns."""
     for axis, wanted in ((1, height), (2, width)):
         size = x.shape[axis]
         at = np.maximum((np.arange(wanted) + 0.5) * size / wanted - 0.5, 0)
@@ -697,7 +698,7 @@ def stretched(x: Floats, height: int, width: int) -> Floats:
 
 
 class Network:
-    """Section "Reconstruction"."""
+    """Section 5."""
 
     def __init__(self, file: File, segment_index: int) -> None:
         self.file, self.header, self.shots = file, file.header, file.segments[segment_index].shots
@@ -723,10 +724,7 @@ class Network:
         return found
 
     def encoding(self, t: int) -> Floats:
-        base = self.header["pe_base"] / 256
-        angles = np.array(
-            [base**i * math.pi * t / sum(self.shots) for i in range(self.header["pe_levels"])]
-        )
+        angles = np.array([t / sum(self.shots) * (math.pi * 1.25**i) for i in range(40)])
         return np.concatenate([np.sin(angles), np.cos(angles)]).astype(np.float32)
 
     def stem(self, t: int) -> Floats:
@@ -762,7 +760,7 @@ class Network:
         return np.concatenate(found)
 
     def keys(self, k: int, level: int) -> Floats:
-        """Section "Wavelets": the keys [K, G, H, W] of grid k of a level, put together from its
+        """Section 5.5: the keys [K, G, H, W] of grid k of a level, put together from its
         details.
         """
         a, sizes = self.tensor[f"stem.grid{k}.weight"], grid_sizes(self.file, level)
@@ -779,7 +777,7 @@ class Network:
         return a
 
     def moved(self, key: Floats, t: int, first: int, moment: float, level: int) -> Floats:
-        """Section "Motion": a key [C, H, W] at a moment of the shot from frame `first` on, as frame
+        """Section 5.6: a key [C, H, W] at a moment of the shot from frame `first` on, as frame
         t shows it.
         """
         motion, n = self.tensor["stem.motion.weight"], first + math.floor(moment)
@@ -806,7 +804,7 @@ class Network:
 
     def scrb(self, name: str, x: Floats) -> Floats:
         hidden = self.conv(f"{name}.pw1", self.conv(f"{name}.dw", x))
-        return x + self.conv(f"{name}.pw2", gelu(hidden, self.header["activation"] == 1))
+        return x + self.conv(f"{name}.pw2", gelu(hidden))
 
     def block(self, name: str, stride: int, wide: int, x: Floats) -> Floats:
         parts, (height, width) = self.header["parts"], x.shape[1:]
@@ -829,8 +827,7 @@ class Network:
                 x = np.concatenate([x, self.grids(t, i)])
         rows, columns = self.file.plane_size
         y = self.conv("head.conv", x)[:, :rows, :columns]
-        v = (np.tanh(y) + 1) / 2 if self.header["output"] == 0 else (y + 1) / 2
-        planes = np.clip(np.rint(255 * v), 0, 255).astype(np.uint8)
+        planes = np.clip(np.rint(255 * (np.tanh(y) + 1) / 2), 0, 255).astype(np.uint8)
         if self.header["colorspace"] == 0:
             return planes[0], planes[1], planes[2]
         luma = (
@@ -843,7 +840,7 @@ class Network:
 
 
 def frames(file: File, segment_index: int, numbers: Iterable[int]) -> list[Planes]:
-    """Section "Reconstruction": the planes of the segment's frames with these numbers, counted from
+    """Section 5: the planes of the segment's frames with these numbers, counted from
     0.
     """
     network = Network(file, segment_index)

@@ -8,7 +8,7 @@ import torch
 from clips import MakeClip
 from torch import Tensor
 
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.nn.planes import pack
 from nervcodec.training import stage as stage_module
 from nervcodec.training.config import FitConfig
@@ -97,7 +97,7 @@ def test_ssim_of_a_row_is_that_of_the_row_twice() -> None:
 def test_tiny_frames_can_be_fitted(make_clip: MakeClip, loss: str, width: int, height: int) -> None:
     """Every loss works for frames smaller than its window."""
     model = ModelConfig(
-        width, height, "rgb", "grid", height, width, (Block(1, 2),), grids=(Grid(1, 1),)
+        width, height, "rgb", GridStem(height, width, (Grid(1, 1),)), (Block(1, 2),)
     )
     fitted = run(make_clip("rgb", 2, width, height), model, FitConfig(epochs=1, loss=loss))
     assert bool(fitted.parameters.isfinite().all())

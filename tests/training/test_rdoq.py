@@ -17,7 +17,7 @@ from nervcodec.coding.tables import symbol_bits
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import _gauges, encode_segment
 from nervcodec.format import tensors
-from nervcodec.format.model_config import Block, Grid, ModelConfig
+from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import frame_rgb_db
@@ -32,15 +32,10 @@ MODEL = ModelConfig(
     24,
     16,
     "yuv",
-    "grid",
-    3,
-    4,
+    GridStem(3, 4, (Grid(2, 1), Grid(2, 4, 1)), motion_height=2, motion_width=2),
     (Block(2, 6), Block(2, 4)),
     biases="lean",
     bits=10,
-    grids=(Grid(2, 1), Grid(2, 4, 1)),
-    motion_height=2,
-    motion_width=2,
 )
 FIT = FitConfig(epochs=150, rate_weight=0.002)
 
