@@ -4,7 +4,7 @@ The least time of a piece of work is that of its multiply-adds at the speed of a
 that of the bytes that it must move (traffic.py) at the speed of a copy, whichever is longer; both
 speeds are measured here, on the same threads. A copy is timed with a buffer as large as the largest
 map of a batch, so that what would stay in a cache is counted at the cache's speed. What is measured
-is the product itself: fit.Fitter's step before it rounds, by the preset's own recipe and by our
+is the product itself: the trainer's step before it rounds, by the preset's own recipe and by our
 default one without a rate term, and segment.reconstruct past its first batch.
 """
 

@@ -253,7 +253,7 @@ def _timed(plan: EncodePlan, device: str, time_budget: float | None) -> tuple[En
 
     an_epoch = seconds_an_epoch(plan, device)
     plan = plan if time_budget is None else with_time_budget(plan, time_budget, an_epoch)
-    return plan, (plan.fit.total_epochs + plan.fit.n_refinements) * an_epoch
+    return plan, (plan.fit.total_epochs + plan.fit.n_rdoq_passes) * an_epoch
 
 
 def _print_estimate(plan: EncodePlan, seconds: float, as_json: bool) -> None:

@@ -221,7 +221,7 @@ def with_time_budget(plan: EncodePlan, seconds: float, seconds_an_epoch: float) 
     """
     n_passes = int(min(_TIME_RESERVE * seconds / seconds_an_epoch, MAX_EPOCHS))
     n_epochs = (
-        n_passes - with_epochs(plan, max(n_passes, 1), plan.fit.finetune_epochs).fit.n_refinements
+        n_passes - with_epochs(plan, max(n_passes, 1), plan.fit.finetune_epochs).fit.n_rdoq_passes
     )
     n_finetune = n_epochs * plan.fit.finetune_epochs // plan.fit.total_epochs
     if plan.fit.finetune_epochs:

@@ -1,26 +1,28 @@
-"""Segments after the first one start from its weights, however they are mapped."""
+"""Segments after the first one start from its weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from shell import write_clip
 
-from nervcodec.encoder import segment as segment_module
 from nervcodec.encoder.encode import encode
 from nervcodec.encoder.plan import EncodePlan, plan_encode
 from nervcodec.encoder.segment import encode_segment, shared_weights
+from nervcodec.errors import Interrupted
 from nervcodec.format.container import load
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import KEYED, tensors
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.state import Progress, TrainingContext, TrainingState
+from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=2)
@@ -41,7 +43,9 @@ def test_a_fit_starts_from_the_weights(clip: Frames, grid_model: ModelConfig) ->
     assert weights is not None
     target = torch.from_numpy(pack(clip, grid_model))
     cold, warm = (
-        Fitter(grid_model, QUICK, target, weights=given).start().parameters
+        TrainingState.start(
+            TrainingContext.create(grid_model, QUICK, target, weights=given)
+        ).parameters.detach()
         for given in (None, weights)
     )
     position, n_shared = 0, 0
@@ -65,34 +69,24 @@ def test_the_papers_recipe_starts_at_random(
     assert shared_weights(segment, mlp_model) is None
 
 
-@pytest.mark.parametrize(
-    "work_map",
-    [map, lambda work, *items: (work(*each) for each in zip(*items))],
-    ids=["map", "another"],
-)
 def test_all_but_the_first_segment_get_its_weights(
-    plan: EncodePlan,
-    tmp_path: Path,
-    work_map: Callable[..., Iterable[Any]],
-    monkeypatch: pytest.MonkeyPatch,
+    plan: EncodePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing for the first, what was coded of it for the others; the file is the same with any
-    ordered map.
-    """
-    given: list[Any] = []
+    """Nothing for the first, what was coded of it for the others."""
+    given: list[NDArray[np.float32] | None] = []
+    original = TrainingContext.create
 
-    def noted(*arguments: Any, **named: Any) -> Any:
-        given.append(named["weights"])
-        return encode_segment(*arguments, **named)
+    def noted(*arguments: Any) -> TrainingContext:
+        context = original(*arguments)
+        given.append(context.weights)
+        return context
 
-    monkeypatch.setattr(segment_module, "encode_segment", noted)
-    encode(plan, tmp_path / "out.nvpp", map_segments=work_map)
-    monkeypatch.undo()
+    monkeypatch.setattr(TrainingContext, "create", noted)
+    encode(plan, tmp_path / "out.nvpp")
     expected = shared_weights(load(tmp_path / "out.nvpp").segments[0], plan.model)
     assert given[0] is None and len(given) == 3 and expected is not None
-    assert all(np.array_equal(weights, expected) for weights in given[1:])
-    encode(plan, tmp_path / "plain.nvpp")
-    assert (tmp_path / "out.nvpp").read_bytes() == (tmp_path / "plain.nvpp").read_bytes()
+    for weights in given[1:]:
+        assert weights is not None and np.array_equal(weights, expected)
 
 
 def test_warm_segments_are_better(
@@ -101,10 +95,12 @@ def test_warm_segments_are_better(
     """After as many epochs a segment of the same content has a smaller error by a tenth or more."""
 
     def error(weights: Any, fit: FitConfig) -> float:
-        fitter = Fitter(grid_model, fit, target, weights=weights)
-        values = fitter.overfit(fitter.start()).parameters
+        context = TrainingContext.create(grid_model, fit, target, weights=weights)
+        trainer = Trainer(context, stages=cycles(context))
+        assert list(trainer.run())
+        values = trainer.state.parameters.detach()
         with torch.no_grad():
-            planes = fitter.network(fitter.network.split(values), torch.arange(fitter.n_frames))
+            planes = context.network(context.network.split(values), torch.arange(context.n_frames))
         return float((planes - target / 255).square().mean())
 
     frames = make_clip("yuv420", 12)
@@ -121,15 +117,13 @@ def test_frames_of_kept_segments_are_passed_over(plan: EncodePlan, tmp_path: Pat
     whole, part = tmp_path / "whole.nvpp", tmp_path / "part.nvpp"
     encode(plan, whole)
 
-    def two(
-        work: Callable[[Frames, Any], Any], items: Iterable[Frames], shots: Iterable[Any]
-    ) -> Iterator[Any]:
-        for number, each in enumerate(zip(items, shots)):
-            if number == 1:
-                raise KeyboardInterrupt
-            yield work(*each)
+    def two(segment: int, _: Progress) -> None:
+        if segment == 2:
+            raise KeyboardInterrupt
 
-    with pytest.raises(Exception, match="interrupted"):
-        encode(plan, part, map_segments=two)
-    encode(plan, part)
+    with pytest.raises(Interrupted, match="interrupted"):
+        encode(plan, part, on_progress=two)
+    fitted: list[int] = []
+    encode(plan, part, on_progress=lambda segment, _: fitted.append(segment))
+    assert set(fitted) == {2}
     assert part.read_bytes() == whole.read_bytes()
