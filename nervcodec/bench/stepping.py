@@ -18,8 +18,8 @@ from torch import Tensor
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.stage import Main
-from nervcodec.training.state import TrainingContext
 from nervcodec.training.trainer import Trainer
 
 REFERENCE = "reference"

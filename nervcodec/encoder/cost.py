@@ -14,7 +14,7 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.state import TrainingContext
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 

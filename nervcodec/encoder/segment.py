@@ -21,14 +21,9 @@ from nervcodec.nn.network import is_shared
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import ExactMeasures, Solution, TrainingContext
 from nervcodec.training.soft_quantizer import writable_steps
-from nervcodec.training.state import (
-    Checkpoint,
-    ExactMeasures,
-    Progress,
-    Solution,
-    TrainingContext,
-)
+from nervcodec.training.state import Checkpoint, Progress
 from nervcodec.training.trainer import Trainer
 from nervcodec.video.frames import Frames
 

@@ -11,16 +11,10 @@ import torch
 from torch import Tensor
 
 from nervcodec.coding.quantizer import MAX_STEP_CODE, code_from_step, step_from_code
+from nervcodec.training.context import Solution, TrainingContext
 from nervcodec.training.rate_model import PSNR_PROMISE, SIZE_PROMISE
 from nervcodec.training.soft_quantizer import writable_steps
-from nervcodec.training.state import (
-    Progress,
-    Solution,
-    StageName,
-    Ticks,
-    TrainingContext,
-    TrainingState,
-)
+from nervcodec.training.state import Progress, StageName, Ticks, TrainingState
 
 # Shares of a step by which rounding is biased; the least that does is taken.
 _BIASES = tuple(0.0025 * 1.5**k for k in range(12))

@@ -19,17 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nervcodec.training.context import Solution, TrainingContext
 from nervcodec.training.rate_model import NATS_PER_DB
 from nervcodec.training.rdoq_model import Evaluation, SymbolModel
-from nervcodec.training.state import (
-    Progress,
-    Solution,
-    StageName,
-    Ticks,
-    TrainingContext,
-    TrainingState,
-    copied,
-)
+from nervcodec.training.state import Progress, StageName, Ticks, TrainingState, copied
 
 
 @dataclass(frozen=True)

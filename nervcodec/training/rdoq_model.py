@@ -15,8 +15,9 @@ from torch import Tensor
 
 from nervcodec.coding.tables import symbol_bits
 from nervcodec.nn.cuda_graphs import Recorder
+from nervcodec.training.context import Solution, TrainingContext
 from nervcodec.training.soft_quantizer import SoftQuantizer, writable_steps
-from nervcodec.training.state import Solution, Ticks, TrainingContext
+from nervcodec.training.state import Ticks
 
 _ILLEGAL_BITS = 1e6
 

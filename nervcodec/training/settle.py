@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from nervcodec.coding.quantizer import code_from_step, step_from_code
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.optimizers import rate_factor
 from nervcodec.training.rate_control import SETTLING, settling_factor
-from nervcodec.training.state import Progress, StageName, TrainingContext, TrainingState
+from nervcodec.training.state import Progress, StageName, TrainingState
 from nervcodec.training.step import Clock, OptimizerStep, end_epoch, next_batch, progress_of
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from nervcodec.errors import FitError
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.optimizers import peak_factor, rate_factor
 from nervcodec.training.pruning import magnitude_mask
 from nervcodec.training.rate_control import (
@@ -32,7 +33,6 @@ from nervcodec.training.rate_control import (
 from nervcodec.training.state import (
     Progress,
     StageName,
-    TrainingContext,
     TrainingState,
     copied,
     with_prefix,

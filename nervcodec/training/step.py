@@ -11,9 +11,10 @@ from torch import Tensor
 
 from nervcodec.coding.quantizer import step_from_code
 from nervcodec.nn.cuda_graphs import Recorder
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.losses import l1_ssim
 from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps
-from nervcodec.training.state import Progress, StageName, TrainingContext, TrainingState
+from nervcodec.training.state import Progress, StageName, TrainingState
 
 _REPORT_EVERY_S = 0.5
 

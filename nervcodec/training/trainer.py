@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from nervcodec.nn.device import arithmetic
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.final_rounding import FinalRounding
 from nervcodec.training.rdoq import Rdoq
 from nervcodec.training.settle import Settle
@@ -18,7 +19,6 @@ from nervcodec.training.stage import FineTune, Main, TrainingStage
 from nervcodec.training.state import (
     Checkpoint,
     Progress,
-    TrainingContext,
     TrainingState,
     with_prefix,
     without_prefix,

@@ -23,7 +23,7 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.state import TrainingContext
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 

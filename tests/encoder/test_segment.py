@@ -22,8 +22,9 @@ from nervcodec.format.tensors import groups, module_names, n_parameters
 from nervcodec.format.video_format import ColorTags
 from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import Solution
 from nervcodec.training.final_rounding import biased, nearest_to
-from nervcodec.training.state import Progress, Solution, finish
+from nervcodec.training.state import Progress, finish
 from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)

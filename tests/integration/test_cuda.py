@@ -18,9 +18,10 @@ from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.rdoq import Rdoq
 from nervcodec.training.rdoq_model import SymbolModel
-from nervcodec.training.state import TrainingContext, TrainingState, finish
+from nervcodec.training.state import TrainingState, finish
 from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 

@@ -21,8 +21,9 @@ from nervcodec.encoder.resume import Journal, Pace, folder_of
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import ExactMeasures, TrainingContext
 from nervcodec.training.stage import TrainingStage
-from nervcodec.training.state import Checkpoint, ExactMeasures, TrainingContext, TrainingState
+from nervcodec.training.state import Checkpoint, TrainingState
 from nervcodec.training.step import OptimizerStep
 from nervcodec.training.trainer import Trainer, all_stages, cycles
 from nervcodec.video.frames import Frames

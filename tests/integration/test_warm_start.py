@@ -21,7 +21,8 @@ from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import KEYED, tensors
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.state import Progress, TrainingContext, TrainingState
+from nervcodec.training.context import TrainingContext
+from nervcodec.training.state import Progress, TrainingState
 from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 

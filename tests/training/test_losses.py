@@ -11,8 +11,8 @@ from torch import Tensor
 from nervcodec.format.model_config import Block, Grid, ModelConfig
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.losses import ssim
-from nervcodec.training.state import TrainingContext
 from nervcodec.training.step import OptimizerStep
 from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames

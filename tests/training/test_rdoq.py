@@ -23,17 +23,12 @@ from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import ExactMeasures, Solution, TrainingContext
 from nervcodec.training.final_rounding import nearest_to
 from nervcodec.training.rate_control import SETTLING
 from nervcodec.training.rdoq import Rdoq, Search
 from nervcodec.training.rdoq_model import Evaluation, SymbolModel
-from nervcodec.training.state import (
-    ExactMeasures,
-    Solution,
-    TrainingContext,
-    TrainingState,
-    finish,
-)
+from nervcodec.training.state import TrainingState, finish
 from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
@@ -203,7 +198,7 @@ def test_gains_go_into_bytes_at_the_same_quality(
 def test_gains_go_into_quality_at_the_same_size(
     cases: list[Case], target: Tensor, measures: ExactMeasures
 ) -> None:
-    """Towards the size that a fit has already RDOQ gives more than 0.1 dB in the mean."""
+    """Towards the size that a fit has already RDOQ gives more than 0.25 dB in the mean."""
     gains = []
     for case in cases:
         n_bits = measures.bits(case.solution)
@@ -212,7 +207,7 @@ def test_gains_go_into_quality_at_the_same_size(
         solution, _ = moved(context, case.solution)
         assert abs(measures.bits(solution) / n_bits - 1) < 0.02
         gains.append(measures.rgb_db(solution) - measures.rgb_db(case.solution))
-    assert np.mean(gains) > 0.1
+    assert np.mean(gains) > 0.25
 
 
 def test_a_target_is_met_after_any_fit(

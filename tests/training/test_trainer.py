@@ -20,18 +20,13 @@ from nervcodec.format.tensors import tensors
 from nervcodec.nn.planes import pack
 from nervcodec.training import step as step_module
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import ExactMeasures, Solution, TrainingContext
 from nervcodec.training.optimizers import Optimizer
 from nervcodec.training.pruning import magnitude_mask
 from nervcodec.training.rate_control import SETTLING, SIZE_LOOKS
 from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps
 from nervcodec.training.stage import MAX_ROLLBACKS
-from nervcodec.training.state import (
-    ExactMeasures,
-    Progress,
-    Solution,
-    TrainingContext,
-    TrainingState,
-)
+from nervcodec.training.state import Progress, TrainingState
 from nervcodec.training.step import OptimizerStep
 from nervcodec.training.trainer import Trainer, all_stages, cycles
 from nervcodec.video.frames import Frames
