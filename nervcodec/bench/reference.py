@@ -276,8 +276,7 @@ class PlainNetwork(nn.Module):
 
 
 class PlainFit:
-    """The reference training, from the start and over the frames in the order that fit.Fitter takes
-    them.
+    """The reference training, from the start, over the frames in the order of our own fit.
 
     Args:
         model: the network.

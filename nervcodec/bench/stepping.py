@@ -1,7 +1,7 @@
-"""Training some steps at a time, and what they take: what speed.py and floor.py time.
+"""Training some steps at a time, and what they take: what speed.py and roofline.py time.
 
-Our own fit is stopped and taken up again through the checkpoints that interrupted encodes go on
-from, so that what is timed is the product's step and nothing written for the measurement.
+Our own fit is the trainer of an encode, so that what is timed is the product's step and nothing
+written for the measurement.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NoReturn, Protocol
+from itertools import islice
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,11 +18,12 @@ from torch import Tensor
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.training.config import FitConfig
-from nervcodec.training.state import Checkpoint
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.context import TrainingContext
+from nervcodec.training.stage import Main
+from nervcodec.training.trainer import Trainer
 
 REFERENCE = "reference"
-WARMUP_STEPS = 2  # before what is timed: on a GPU the second one is recorded (recorded.py)
+WARMUP_STEPS = 2  # before what is timed: on a GPU the second one is recorded (cuda_graphs.py)
 
 
 class Steps(Protocol):
@@ -34,29 +36,8 @@ class Steps(Protocol):
         """The parameters so far, float32 [n_parameters] on the CPU."""
 
 
-class _Paused(Exception):
-    """Ends a fit at its checkpoint."""
-
-
-class _Pauser:
-    """A keeper that lets a fit make so many steps."""
-
-    def __init__(self, n_steps: int, on_step: Callable[[], object]) -> None:
-        self.n_left, self.on_step = n_steps, on_step
-        self.checkpoint: Checkpoint | None = None
-
-    def is_due(self) -> bool:
-        self.n_left -= 1
-        self.on_step()
-        return self.n_left == 0
-
-    def keep(self, checkpoint: Checkpoint) -> NoReturn:
-        self.checkpoint = checkpoint
-        raise _Paused
-
-
 class OurFit:
-    """fit.Fitter's first stage, some steps at a time.
+    """The first cycle of our own fit, some steps at a time.
 
     Args:
         model, fit: the configurations.
@@ -66,27 +47,19 @@ class OurFit:
     """
 
     def __init__(self, model: ModelConfig, fit: FitConfig, target: Tensor) -> None:
-        self.model, self.fit = model, fit
-        self.target = target.contiguous(memory_format=torch.channels_last)
-        self._checkpoint: Checkpoint | None = None
+        context = TrainingContext.create(model, fit, target)
+        trainer = Trainer(context, stages=[Main(context)])
+        self._state = trainer.state
+        self._steps = trainer.run()
 
     def run(self, n_steps: int, on_step: Callable[[], object]) -> None:
-        """Makes the next steps, at most those that are left, and calls on_step after each."""
-        pauser = _Pauser(n_steps, on_step)
-        fitter = Fitter(
-            self.model, self.fit, self.target, keeper=pauser, checkpoint=self._checkpoint
-        )
-        try:
-            fitter.overfit(fitter.start())
-        except _Paused:
-            self._checkpoint = pauser.checkpoint
+        """Make the next steps, at most those that are left, and call on_step after each."""
+        for _ in islice(self._steps, n_steps):
+            on_step()
 
     def parameters(self) -> Tensor:
-        """The parameters so far, not quantized, float32 [n_parameters] on the CPU; there must have
-        been a step.
-        """
-        assert self._checkpoint
-        return self._checkpoint.arrays["now.parameters"]
+        """Return the parameters so far, not quantized, float32 [n_parameters] on the CPU."""
+        return self._state.parameters.detach().to("cpu", copy=True)
 
 
 class Stopwatch:

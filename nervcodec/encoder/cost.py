@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import islice
 
 import torch
 
@@ -13,46 +14,49 @@ from nervcodec.format import costs, tensors
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.state import Progress
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.context import TrainingContext
+from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured
-_TIMED_MACS, _GPU_STEPS = 100e9, 30
+_TIMED_MACS = 100e9
+_GPU_STEPS = 30
 
 
 def seconds_per_step(
     frames: Frames, model: ModelConfig, fit: FitConfig, device: str = "cpu"
 ) -> float:
-    """Seconds of one optimizer step, the mean over a fit: steps that round are made in float32."""
-    plain = _timed_step(frames, model, replace(fit, round_from=1.0), device)
-    if fit.precision == "float32":
-        return plain
-    share = (1 - fit.round_from) * (fit.finetune_epochs or fit.epochs) / fit.total_epochs
-    return (1 - share) * plain + share * _timed_step(
-        frames, model, replace(fit, round_from=0.0), device
-    )
+    """Return the seconds of one optimizer step, the mean over a fit.
 
-
-def _timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str) -> float:
-    """Seconds of a step: the mean over an epoch on a few of the frames, after one epoch of
-    warm-up.
+    Steps that round are made in float32.
     """
-    macs_a_step = 3 * fit.batch_size * costs.macs_per_frame(model)
-    n_steps = (
-        _GPU_STEPS if device.startswith("cuda") else max(1, min(20, int(_TIMED_MACS / macs_a_step)))
-    )
+    plain_s = timed_step(frames, model, replace(fit, round_from=1.0), device)
+    if fit.precision == "float32":
+        return plain_s
+    share = (1 - fit.round_from) * (fit.finetune_epochs or fit.epochs) / fit.total_epochs
+    rounding_s = timed_step(frames, model, replace(fit, round_from=0.0), device)
+    return (1 - share) * plain_s + share * rounding_s
+
+
+def timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str) -> float:
+    """Return the seconds of a step.
+
+    It is the mean over an epoch on a few of the frames, after one epoch of warm-up.
+    """
+    macs_per_step = 3 * fit.batch_size * costs.macs_per_frame(model)
+    affordable = max(1, min(20, int(_TIMED_MACS / macs_per_step)))
+    n_steps = _GPU_STEPS if device.startswith("cuda") else affordable
     few = frames[: min(frames.n_frames, n_steps * fit.batch_size)]
-    ends: dict[int, float] = {}
-
-    def on_progress(progress: Progress) -> None:
-        ends.setdefault(progress.epoch, time.monotonic())
-
     target = torch.from_numpy(pack(few, model)).to(device)
     short = replace(fit, epochs=2, finetune_epochs=0, prune=0, target_bpp=0, target_psnr=0)
-    fitter = Fitter(model, short, target, on_progress)
-    fitter.overfit(fitter.start())
-    return (ends[2] - ends[1]) / -(-few.n_frames // fit.batch_size)
+    context = TrainingContext.create(model, short, target)
+    steps = Trainer(context, stages=cycles(context)).run()
+    ends = []
+    for _ in range(2):
+        for _ in islice(steps, context.steps_per_epoch):
+            pass
+        ends.append(time.monotonic())  # an epoch ends by waiting for the device
+    return (ends[1] - ends[0]) / context.steps_per_epoch
 
 
 def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,6 @@ from nervcodec.format.container import (
     read_file,
     write_file,
 )
-from nervcodec.format.model_config import Shots
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.video.frames import Frames
@@ -81,14 +79,16 @@ def encode(
         pace = pace or Pace(options.checkpoint_every_s)
         work = _Work(plan, device, journal, pace, on_progress, on_note)
         try:
-            fitted = list(work.segments(map))
-        except KeyboardInterrupt:
+            fitted = work.run()
+        except KeyboardInterrupt:  # between two fits, or a second one
             if not journal.has_progress:
                 raise
+            fitted = None
+        if fitted is None:
             raise Interrupted(
                 f"interrupted; what was reached is kept in {journal.folder}, the same command goes"
                 " on from there"
-            ) from None
+            )
         pace.is_fitting = False
         encoded_s = time.monotonic() - started
         peaks = {"fit": peak_memory_bytes(device)}
@@ -152,9 +152,7 @@ def _write(
 
 @dataclass
 class _Work:
-    """The segments of an encode: those that its journal has, and the others as they get fitted. A
-    fit's keeper.
-    """
+    """The segments of an encode: those that its journal has, and the others as they get fitted."""
 
     plan: EncodePlan
     device: str
@@ -162,119 +160,91 @@ class _Work:
     pace: Pace
     on_progress: Callable[[int, Progress], None] | None
     on_note: Callable[[str], None]
-    _number: int = 0
-    _weights: NDArray[np.float32] | None = None
 
-    def segments(
-        self, map_segments: Callable[..., Iterable[Any]]
-    ) -> Iterator[tuple[Segment, FitSummary]]:
-        """All segments in order. The first one is fitted before the others, which start from its
-        weights.
+    def run(self) -> list[tuple[Segment, FitSummary]] | None:
+        """Return all segments in order; None if the encode is to end, once what it has is kept.
+
+        The first one is fitted before the others, which start from its weights.
         """
-        from nervcodec.encoder.segment import shared_weights
-
-        numbered = enumerate(source_frames(self.plan, self.plan.lengths))
-        n_segments = len(self.plan.lengths)
-        (first,) = self._part(range(1), numbered, map_segments)
-        yield first
-        if n_segments > 1:
-            self._weights = shared_weights(first[0], self.plan.model)
-            yield from self._part(range(1, n_segments), numbered, map_segments)
-
-    def _part(
-        self,
-        numbers: range,
-        numbered: Iterator[tuple[int, Frames]],
-        map_segments: Callable[..., Iterable[Any]],
-    ) -> Iterator[tuple[Segment, FitSummary]]:
-        """Those segments; `numbered` has the frames of all that were not read yet, and is read as
-        far as they go.
-        """
-        from nervcodec.encoder.segment import FitSummary, encode_segment
+        from nervcodec.encoder.segment import FitSummary, shared_weights
 
         plan = self.plan
         n_streams = len(tensors.module_names(plan.model))
-        kept = {number: self.journal.segment(number, n_streams) for number in numbers}
-
-        def left() -> Iterator[Frames]:
-            for self._number, frames in numbered:
-                if self._number in numbers and not kept[self._number]:
-                    yield frames
-                if self._number == numbers[-1]:
-                    return
-
-        elsewhere = partial(
-            encode_segment,
-            model=plan.model,
-            fit=plan.fit,
-            device=self.device,
-            color=plan.format.color,
-            weights=self._weights,
-        )
-        shots = (plan.segments[number] for number in numbers if not kept[number])
-        fitted = iter(
-            map_segments(self._fitted if map_segments is map else elsewhere, left(), shots)
-        )
-        for number, done in kept.items():
-            if done:
+        groups = enumerate(source_frames(plan, plan.lengths))
+        weights: NDArray[np.float32] | None = None
+        results: list[tuple[Segment, FitSummary]] = []
+        for number in range(len(plan.lengths)):
+            kept = self.journal.segment(number, n_streams)
+            if kept:
                 self.on_note(f"segment {number + 1} of {len(plan.lengths)} was fitted before")
-                yield done[0], FitSummary(**done[1])
-                continue
-            segment, summary = next(fitted)
-            self.journal.add_segment(number, segment, asdict(summary))
-            yield segment, summary
-            if self.pace.is_ending:
-                raise KeyboardInterrupt
+                results.append((kept[0], FitSummary(**kept[1])))
+            else:
+                frames = next(frames for at, frames in groups if at == number)
+                result = self._fit(number, frames, weights)
+                if result is None:
+                    return None
+                self.journal.add_segment(number, result[0], asdict(result[1]))
+                results.append(result)
+                if self.pace.is_ending:
+                    return None
+            if number == 0 and len(plan.lengths) > 1:
+                weights = shared_weights(results[0][0], plan.model)
+        return results
 
-    def _fitted(self, frames: Frames, shots: Shots) -> tuple[Segment, FitSummary]:
-        from nervcodec.encoder.segment import encode_segment
-        from nervcodec.training.state import silent
+    def _fit(
+        self, number: int, frames: Frames, weights: NDArray[np.float32] | None
+    ) -> tuple[Segment, FitSummary] | None:
+        """Return a segment and its summary; None if the fit is to end, with its checkpoint kept."""
+        from nervcodec.encoder.segment import SegmentFit
 
-        on_progress, number = self.on_progress, self._number
-        report = (lambda progress: on_progress(number, progress)) if on_progress else silent
+        plan = self.plan
         self.pace.taken()
         self.pace.is_fitting = True
-        plan = self.plan
-        return encode_segment(
+        fit = SegmentFit(
             frames,
-            shots,
+            plan.segments[number],
             plan.model,
             plan.fit,
             self.device,
-            report,
             plan.format.color,
-            keeper=self,
-            checkpoint=self._checkpoint(),
-            weights=self._weights,
+            self._checkpoint(number),
+            weights,
         )
+        for progress in fit.run():
+            if progress and self.on_progress:
+                self.on_progress(number, progress)
+            if self.pace.is_due():
+                self._keep(number, fit.checkpoint())
+                if self.pace.is_ending:
+                    return None
+        return fit.result()
 
-    def _checkpoint(self) -> Checkpoint | None:
+    def _checkpoint(self, number: int) -> Checkpoint | None:
+        """Return where the fit of a segment goes on; None where it begins."""
         import torch
 
         from nervcodec.training.state import Checkpoint
 
-        found = self.journal.checkpoint()
-        if found is None or found[0].pop("segment") != self._number:
+        kept = self.journal.checkpoint()
+        if kept is None or kept[0].pop("segment") != number:
             return None
+        numbers, arrays = kept
         checkpoint = Checkpoint(
-            found[0], {name: torch.from_numpy(array) for name, array in found[1].items()}
+            numbers, {name: torch.from_numpy(array) for name, array in arrays.items()}
         )
         at = checkpoint.progress
-        db = "" if at.psnr_db is None else f", {at.psnr_db:.2f} dB"
-        self.on_note(f"going on from {at.stage} epoch {at.epoch + 1} of {at.n_epochs}{db}")
+        epoch = min(at.epoch + 1, at.n_epochs)
+        psnr = "" if at.psnr_db is None else f", {at.psnr_db:.2f} dB"
+        self.on_note(f"going on from {at.stage} epoch {epoch} of {at.n_epochs}{psnr}")
         return checkpoint
 
-    def is_due(self) -> bool:
-        return self.pace.is_due()
-
-    def keep(self, checkpoint: Checkpoint) -> None:
+    def _keep(self, number: int, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint of the fit of a segment."""
         self.journal.add_checkpoint(
-            {**checkpoint.numbers, "segment": self._number},
+            {**checkpoint.numbers, "segment": number},
             {name: value.numpy() for name, value in checkpoint.arrays.items()},
         )
         self.pace.taken()
-        if self.pace.is_ending:
-            raise KeyboardInterrupt
 
 
 def _identity(plan: EncodePlan) -> dict[str, Any]:

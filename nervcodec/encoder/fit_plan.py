@@ -254,7 +254,7 @@ def with_time_budget(plan: AnyPlan, seconds: float, seconds_per_epoch: float) ->
     """
     n_finetune = plan.fit.finetune_epochs
     n_passes = int(min(_TIME_RESERVE * seconds / seconds_per_epoch, MAX_EPOCHS))
-    n_epochs = n_passes - with_epochs(plan, max(n_passes, 1), n_finetune).fit.n_refinements
+    n_epochs = n_passes - with_epochs(plan, max(n_passes, 1), n_finetune).fit.n_rdoq_passes
     n_second = n_epochs * n_finetune // plan.fit.total_epochs
     if n_finetune:
         n_second = max(n_second, 1)

@@ -60,7 +60,7 @@ class EncodePlan(FitPlan):
     def _seconds(self) -> float:
         fit = self.fit
         each = seconds_per_epoch(self, self.device) if self.measured_s is None else self.measured_s
-        return (fit.total_epochs + fit.n_refinements) * each
+        return (fit.total_epochs + fit.n_rdoq_passes) * each
 
     def estimate_seconds(self) -> float:
         """Return about how long the fit takes from its beginning; some of its steps are made and

@@ -10,9 +10,9 @@ from typing import Any
 from nervcodec import __version__
 from nervcodec.encoder.plan import EncodePlan
 from nervcodec.quality.metrics import Quality
+from nervcodec.training.rate_model import PSNR_PROMISE, SIZE_PROMISE
 
 SCHEMA = "nervcodec.encode/1"
-_SIZE_PROMISE, _PSNR_PROMISE_DB = 0.02, 0.2
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class EncodeReport:
         promised.
         """
         asked_bytes = self.plan.target_bytes
-        if asked_bytes and abs(self.n_bytes / asked_bytes - 1) > _SIZE_PROMISE:
+        if asked_bytes and abs(self.n_bytes / asked_bytes - 1) > SIZE_PROMISE.promised:
             return (
                 f"{asked_bytes:,} bytes were asked for, {self.n_bytes:,} is as near as this fit"
                 " came"
             )
         asked_db = self.plan.fit.target_psnr
         reached_db = self.quality.rgb_db
-        if asked_db and abs(reached_db - asked_db) > _PSNR_PROMISE_DB:
+        if asked_db and abs(reached_db - asked_db) > PSNR_PROMISE.promised:
             hint = "; a slower preset or more epochs reach further" if reached_db < asked_db else ""
             return (
                 f"{asked_db:g} dB RGB were asked for, {reached_db:.2f} dB is as near as this fit"

@@ -1,10 +1,8 @@
-"""One group of frames -> one segment of the file: fit, prune, quantize and code it.
-
-Top-level functions with picklable arguments, so that any ordered map can run them.
-"""
+"""One group of frames -> one segment of the file: fit, prune, quantize and code it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,30 +21,82 @@ from nervcodec.nn.network import is_shared
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.training.config import FitConfig
-from nervcodec.training.final_rounding import nearest_to
-from nervcodec.training.pruning import magnitude_mask
-from nervcodec.training.rdoq import REFINE, Refiner
+from nervcodec.training.context import ExactMeasures, Solution, TrainingContext
 from nervcodec.training.soft_quantizer import writable_steps
-from nervcodec.training.state import Checkpoint, Fitted, Gauges, Keeper, OnProgress, silent
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.state import Checkpoint, Progress
+from nervcodec.training.trainer import Trainer
 from nervcodec.video.frames import Frames
-
-# How near to its target a fit has to end (share of the size, dB; a little less than is promised),
-# by which shares of a step its rounding may be biased for that (the least that does is taken), and
-# by how many codes steps may move.
-_SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.018, 0.18
-_MAX_CODES = 4
 
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What became of a fit. sparsity: share of zero symbols; entropy_bytes: sum of the tensors'
-    order-0 entropies.
+    """What became of a fit.
+
+    Attributes:
+        n_rollbacks: how often it fell back to an earlier epoch.
+        sparsity: share of zero symbols.
+        entropy_bytes: sum of the tensors' order-0 entropies.
     """
 
     n_rollbacks: int
     sparsity: float
     entropy_bytes: float
+
+
+class SegmentFit:
+    """The fit of one segment, which can be paused after any step and gone on with later.
+
+    Args:
+        frames: in the model's colorspace.
+        shots: of the frames; None takes them for one.
+        model, fit: the configurations.
+        device: where to fit.
+        color: what the RGB of a target PSNR is converted by.
+        checkpoint: where to go on.
+        weights: as from shared_weights; the fit starts from them.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        shots: Shots | None,
+        model: ModelConfig,
+        fit: FitConfig,
+        device: str = "cpu",
+        color: ColorTags = ColorTags(),
+        checkpoint: Checkpoint | None = None,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
+        self._model = model
+        self._shots = shots or (frames.n_frames,)
+        measures = exact_measures(frames, self._shots, model, color, device)
+        target = torch.from_numpy(pack(frames, model)).to(device)
+        context = TrainingContext.create(model, fit, target, measures, self._shots, weights)
+        self._trainer = Trainer(context, checkpoint)
+
+    def run(self) -> Iterator[Progress | None]:
+        """Yield after every step or batch: where the fit stands, None where that is not new.
+
+        Raises:
+            FitError: the fit kept diverging.
+        """
+        return self._trainer.run()
+
+    def checkpoint(self) -> Checkpoint:
+        """Return where the fit stood at the last yield of run; there must have been one."""
+        return self._trainer.checkpoint()
+
+    def result(self) -> tuple[Segment, FitSummary]:
+        """Return the coded segment, once run has ended."""
+        state = self._trainer.state
+        coded = quantized(state.solution(), self._model, self._shots)
+        n_zeros = sum(int((group.symbols == 0).sum()) for group in coded)
+        summary = FitSummary(
+            state.n_rollbacks,
+            n_zeros / state.parameters.numel(),
+            entropy_bytes(self._model, self._shots, coded),
+        )
+        return segment_of(coded, self._model, self._shots), summary
 
 
 def encode_segment(
@@ -55,97 +105,62 @@ def encode_segment(
     model: ModelConfig,
     fit: FitConfig,
     device: str = "cpu",
-    on_progress: OnProgress = silent,
+    on_progress: Callable[[Progress], object] | None = None,
     color: ColorTags = ColorTags(),
-    keeper: Keeper | None = None,
-    checkpoint: Checkpoint | None = None,
     weights: NDArray[np.float32] | None = None,
 ) -> tuple[Segment, FitSummary]:
-    """Fits the model to the frames (already in the model's colorspace) and codes it.
+    """Fit the model to the frames in one go and code it; see SegmentFit.
 
     Args:
-        shots: of the frames; None takes them for one.
-        color: what the RGB of a target_psnr is converted by.
-        keeper, checkpoint: takes the fit's checkpoints; where it goes on.
-        weights: as from shared_weights; the fit starts from them.
+        on_progress: called at most twice a second and at each epoch's end.
     Raises:
         FitError: the fit kept diverging.
     """
-    shots = shots or (frames.n_frames,)
-    gauges = _gauges(frames, shots, model, color, device)
-    target = torch.from_numpy(pack(frames, model)).to(device)
-    fitter = Fitter(model, fit, target, on_progress, gauges, keeper, checkpoint, weights, shots)
-    if checkpoint and checkpoint.numbers["stage"] == REFINE:
-        fitted = Refiner.restored(fitter, checkpoint).run()
-    else:
-        fitted = fitter.run(
-            lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune)
-        )
-        if fit.is_refinable:
-            fitted = Refiner(fitter, fitted).run()
-    if fit.target_bpp:
-        n_bits = fit.target_bpp * fitter.n_pixels
-        fitted = nearest_to(
-            fitted,
-            fitter.sizes,
-            len(fitter.keys),
-            lambda found: gauges.bits(found) / n_bits - 1,
-            _SIZE_TOLERANCE,
-            _MAX_CODES,
-        )
-    elif fit.target_psnr:
-        goal = fit.target_psnr
-        fitted = nearest_to(
-            fitted,
-            fitter.sizes,
-            len(fitter.keys),
-            lambda found: gauges.rgb_db(found) - goal,
-            _PSNR_TOLERANCE,
-        )
-    coded = quantized(fitted, model, shots)
-    zeros = sum(int((group.symbols == 0).sum()) for group in coded)
-    return segment_of(coded, model, shots), FitSummary(
-        fitted.n_rollbacks, zeros / fitted.parameters.numel(), entropy_bytes(model, shots, coded)
-    )
+    segment_fit = SegmentFit(frames, shots, model, fit, device, color, weights=weights)
+    for progress in segment_fit.run():
+        if progress and on_progress:
+            on_progress(progress)
+    return segment_fit.result()
 
 
-def _gauges(
+def exact_measures(
     frames: Frames, shots: Shots, model: ModelConfig, color: ColorTags, device: str
-) -> Gauges:
-    """What a fit's segment would take and how near its frames would be, got by coding and by
-    decoding it.
-    """
+) -> ExactMeasures:
+    """Return what measures a fit by coding and by decoding its segment."""
 
-    def segment(fitted: Fitted) -> Segment:
-        return segment_of(quantized(fitted, model, shots), model, shots)
+    def segment(solution: Solution) -> Segment:
+        return segment_of(quantized(solution, model, shots), model, shots)
 
-    def rgb_db(fitted: Fitted) -> float:
-        decoded = Frames.concatenate(list(decode_segment(segment(fitted), model, device=device)))
+    def bits(solution: Solution) -> float:
+        return 8.0 * sum(map(len, segment(solution).streams))
+
+    def rgb_db(solution: Solution) -> float:
+        decoded = Frames.concatenate(list(decode_segment(segment(solution), model, device=device)))
         return float(frame_rgb_db(frames, decoded, color).mean())
 
-    return Gauges(lambda fitted: 8.0 * sum(map(len, segment(fitted).streams)), rgb_db)
+    return ExactMeasures(bits, rgb_db)
 
 
-def quantized(fitted: Fitted, model: ModelConfig, shots: Shots) -> list[Coded]:
-    """Symbols and step code of every group, in coded order."""
-    values = fitted.parameters.cpu().numpy()
-    steps = writable_steps(fitted.log_steps.exp()).cpu().tolist()
-    coded, start = [], 0
+def quantized(solution: Solution, model: ModelConfig, shots: Shots) -> list[Coded]:
+    """Return symbols and step code of every group, in coded order."""
+    values = solution.parameters.cpu().numpy()
+    steps = writable_steps(solution.log_steps.exp()).cpu().tolist()
+    coded = []
+    start = 0
     for group, step in zip(tensors.groups(model, shots), steps, strict=True):
         code = code_from_step(step)
-        symbols = quantize(
-            values[start : start + group.size], step_from_code(code), model.max_symbol, group.keys
-        )
+        part = values[start : start + group.size]
+        symbols = quantize(part, step_from_code(code), model.max_symbol, group.keys)
         coded.append(Coded(symbols, code))
         start += group.size
     return coded
 
 
 def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] | None:
-    """What a fit of another segment may start from: all parameters that belong to no moment,
-    float32 [n].
+    """Return what a fit of another segment may start from, float32 [n].
 
-    None with the paper's stem, whose recipe starts at random.
+    It is all parameters that belong to no moment; None with the paper's stem, whose recipe starts
+    at random.
     """
     if isinstance(model.stem, MlpStem):
         return None

@@ -1,10 +1,10 @@
-"""Where what a frame shows was in the first frame: the field from which a fit's motion starts
-(architecture.MOTION).
+"""Block matching: where what a frame shows was in the first frame.
 
-Block matching from coarse to fine: at each level of a pyramid the frame before is moved by what is
-known, the best of a few shifts is found for every cell from a window of two cells, and vectors that
-stand alone give way to the median of their neighbours. It need not be right everywhere: the fit
-goes on from there, and weighs every change by its bits.
+The motion of a fit (format.tensors.MOTION) starts from this field. It is found from coarse to fine:
+at each level of a pyramid the frame before is moved by what is known, the best of a few shifts is
+taken for every cell from a window of two cells, and vectors that stand alone give way to the median
+of their neighbours. It need not be right everywhere: the fit goes on from there, and weighs every
+change by its bits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BATCH_VALUES = 4_000_000  # of the differences that are held at once
 
 
 def trajectories(luma: Tensor, rows: int, columns: int) -> Tensor:
-    """How far from its place in the first frame the content of every cell of every frame was.
+    """Return how far from its place in the first frame the content of each cell of each frame was.
 
     Args:
         luma: float32 [T, H, W], 0 to 255.
@@ -34,18 +34,21 @@ def trajectories(luma: Tensor, rows: int, columns: int) -> Tensor:
     """
     height, width = luma.shape[1:]
     moves = _moves(luma, rows, columns)
-    found = [torch.zeros_like(moves[0])] if len(moves) else [luma.new_zeros(2, rows, columns)]
+    paths = [torch.zeros_like(moves[0])] if len(moves) else [luma.new_zeros(2, rows, columns)]
     for move in moves:
         before = moved(
-            found[-1][None],
+            paths[-1][None],
             move[None] * move.new_tensor([columns / width, rows / height]).view(2, 1, 1),
         )
-        found.append(move + before[0])
-    return torch.stack(found)
+        paths.append(move + before[0])
+    return torch.stack(paths)
 
 
 def _moves(luma: Tensor, rows: int, columns: int) -> Tensor:
-    """From each frame but the first to the one before it, [T - 1, 2, rows, columns] in samples."""
+    """Return the moves from each frame but the first to the one before it, in samples.
+
+    Their shape is [T - 1, 2, rows, columns].
+    """
     pyramid = [luma[:, None]]
     while min(pyramid[-1].shape[2:]) >= 2 * _LEAST_SIDE:
         pyramid.append(F.avg_pool2d(pyramid[-1], 2, ceil_mode=True))
@@ -65,8 +68,12 @@ def _moves(luma: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _best_shifts(now: Tensor, before: Tensor, known: Tensor, reach: int) -> Tensor:
-    """What is to be added to the known moves [T, 2, rows, columns], in samples of these pictures
-    [T, 1, h, w].
+    """Return what is to be added to the known moves [T, 2, rows, columns].
+
+    Args:
+        now, before: pictures [T, 1, h, w], whose samples are the unit.
+        known: moves.
+        reach: samples in each direction that are tried.
     """
     height, width = now.shape[2:]
     rows, columns = known.shape[2:]
@@ -99,10 +106,10 @@ def _best_shifts(now: Tensor, before: Tensor, known: Tensor, reach: int) -> Tens
 
 
 def _between(cost: Tensor, best: Tensor, whole: Tensor, reach: int, step: int) -> Tensor:
-    """The least of a parabola through the best shift and its neighbours, which lie `step` apart.
+    """Return the least of a parabola through the best shift and its neighbours, `step` apart.
 
-    0 at the ends, and where the parabola gains less by its shift than a shift must: (low - high)^2
-    / (8 bend).
+    It is 0 at the ends, and where the parabola gains less by its shift, (low - high)^2 / (8 bend),
+    than a shift must.
     """
 
     def at(offset: int) -> Tensor:
@@ -115,8 +122,9 @@ def _between(cost: Tensor, best: Tensor, whole: Tensor, reach: int, step: int) -
 
 
 def _medians(field: Tensor) -> Tensor:
-    """Vector medians of 3 x 3 cells: of nine vectors the one that is least far from all the
-    others.
+    """Return the vector medians of 3 x 3 cells.
+
+    Of nine vectors it is the one that is least far from all the others.
     """
     rows, columns = field.shape[2:]
     padded = F.pad(field, (1, 1, 1, 1), mode="replicate")

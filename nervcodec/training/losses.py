@@ -12,14 +12,17 @@ from nervcodec.training.config import FitConfig
 
 
 def plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:
-    """Weight of each plane's mean squared error: the four luma phases share one plane's."""
+    """Return the weight of each plane's mean squared error, float32 [n_planes].
+
+    The four luma phases share one plane's.
+    """
     if model.colorspace == "rgb":
         return torch.full((3,), 1 / 3)
     return torch.tensor([0.25] * 4 + list(fit.chroma_weights))
 
 
 def ssim(output: Tensor, target: Tensor) -> Tensor:
-    """Mean SSIM of two batches in [0, 1] by pytorch-msssim.
+    """Return the mean SSIM of two batches in [0, 1] by pytorch-msssim, a scalar.
 
     The window shrinks below 11 where the frame is smaller; a side of one pixel, which it cannot
     take, is doubled.
@@ -38,8 +41,9 @@ def ssim(output: Tensor, target: Tensor) -> Tensor:
 @lru_cache
 @torch.inference_mode(False)
 def _window(side: int, n_planes: int, device: torch.device) -> Tensor:
-    """pytorch-msssim's Gaussian window, where it is needed: to copy it at every step would keep a
-    GPU waiting.
+    """Return pytorch-msssim's Gaussian window, on the device where it is needed.
+
+    To copy it at every step would keep a GPU waiting.
     """
     from pytorch_msssim import SSIM
 
@@ -48,5 +52,5 @@ def _window(side: int, n_planes: int, device: torch.device) -> Tensor:
 
 
 def l1_ssim(output: Tensor, target: Tensor) -> Tensor:
-    """0.7 L1 + 0.3 (1 - SSIM), arXiv 2402.18305, section 3; a scalar."""
+    """Return 0.7 L1 + 0.3 (1 - SSIM), arXiv 2402.18305, section 3; a scalar."""
     return 0.7 * (output - target).abs().mean() + 0.3 * (1 - ssim(output, target))

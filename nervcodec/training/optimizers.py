@@ -17,23 +17,23 @@ from nervcodec.training.config import FitConfig
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _SHORT_STAGE = 400  # steps: longer ones have lower rates
-_LEAST_SIDE = {
-    "cpu": 32,
-    "cuda": 64,
-}  # of a matrix in a stack; a GPU's time goes with the number of stacks
+# Of a matrix in a stack: a GPU's time goes with the number of stacks.
+_LEAST_SIDE = {"cpu": 32, "cuda": 64}
 _LOW_PRECISION_SIDE = 128  # products of matrices with a smaller side are faster in float32
 
 
 def peak_factor(n_steps: int, fall: float) -> float:
-    """The highest learning rate of a stage over the configured one, which is meant for 400 steps or
-    fewer.
+    """Return the highest learning rate of a stage over the configured one.
+
+    The latter is meant for 400 steps or fewer (docs/lab L031).
     """
     return float(max(n_steps / _SHORT_STAGE, 1.0) ** -fall)
 
 
 def rate_factor(progress: float, warmup: float) -> float:
-    """Learning rate over its peak at `progress` in [0, 1): linear warm-up, then half a cosine down
-    to 0.
+    """Return the learning rate over its peak at `progress` in [0, 1).
+
+    It rises linearly while it warms up, and falls along half a cosine to 0.
     """
     rise = min(1.0, progress / warmup) if warmup else 1.0
     fall = max(0.0, progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
@@ -43,8 +43,13 @@ def rate_factor(progress: float, warmup: float) -> float:
 class Muon:
     """Muon for the 'matrix' tensors of a flat parameter vector.
 
-    `step` consumes their gradient (sets it to zero), so that an optimizer of the whole vector
-    leaves them alone.
+    Its step sets their gradient to zero, so that an optimizer of the whole vector leaves them
+    alone.
+
+    Args:
+        flat: the parameters, float32 [n_parameters], with a gradient at each step.
+        tensors: that lie in it, in this order.
+        precision: of the products of large matrices.
     """
 
     momentum = 0.95
@@ -67,6 +72,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate: torch.Tensor | float) -> None:
+        """Move along the orthogonalised momentum with a learning rate."""
         gradient = self.flat.grad
         assert gradient is not None
         self.velocity.lerp_(gradient, 1 - self.momentum)
@@ -83,8 +89,9 @@ class Muon:
 def _stacked(
     tensors: Sequence[Tensor], least_side: int
 ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-    """Matrices of similar shapes as stacks: small sides are padded, since zeros around a matrix
-    change nothing.
+    """Return matrices of similar shapes as stacks.
+
+    Small sides are padded, since zeros around a matrix change nothing.
 
     Returns:
         stacks: int64 [n, rows, columns] each: which parameter every entry is; n_parameters stands
@@ -114,8 +121,9 @@ def _stacked(
 
 
 def orthogonalised(matrices: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
-    """Roughly U V^T of each matrix [n, rows, columns] = U S V^T: singular values come out between
-    0.7 and 1.2.
+    """Return roughly U V^T of each matrix [n, rows, columns] = U S V^T.
+
+    Singular values come out between 0.7 and 1.2.
     """
     a, b, c = _NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
@@ -129,8 +137,9 @@ def orthogonalised(matrices: torch.Tensor, precision: torch.dtype) -> torch.Tens
 
 
 class Optimizer:
-    """One step on parameters and steps as FitConfig says; its state can be copied out and put
-    back.
+    """The optimizers of parameters and quantization steps as FitConfig says.
+
+    Their state can be copied out and put back.
     """
 
     def __init__(
@@ -146,7 +155,7 @@ class Optimizer:
         )
 
     def step(self, factor: torch.Tensor | float) -> None:
-        """Moves along the gradients with `factor` times the configured rates, and clears them."""
+        """Move along the gradients with `factor` times the configured rates, and clear them."""
         if self.fit.max_gradient:
             torch.nn.utils.clip_grad_norm_([self.flat], self.fit.max_gradient)
         if self._muon:
@@ -157,7 +166,7 @@ class Optimizer:
         self._adam.zero_grad()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """A copy of all that the next step depends on, besides parameters and gradients."""
+        """Return a copy of all that the next step depends on besides parameters and gradients."""
         state = {
             f"adam.{number}.{name}": value.clone()
             for number, values in self._adam.state_dict()["state"].items()
@@ -166,7 +175,7 @@ class Optimizer:
         return {**state, "muon.velocity": self._muon.velocity.clone()} if self._muon else state
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Takes back what `state` gave."""
+        """Take back what `state` gave, with more names beside or not."""
         adam: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in state.items():
             kind, _, name = key.partition(".")

@@ -10,7 +10,7 @@ from nervcodec.format.tensors import DEPTHWISE, GRID, MATRIX, Tensor
 
 
 def magnitude_mask(values: torch.Tensor, tensors: Sequence[Tensor], ratio: float) -> torch.Tensor:
-    """1 where a parameter stays, 0 where it is pruned.
+    """Return 1 where a parameter stays, 0 where it is pruned.
 
     The `ratio` smallest magnitudes of all stem and block weights taken together are pruned; the
     head and the biases stay whole. Equal magnitudes are pruned in coded order.

@@ -1,5 +1,4 @@
-"""Quantization as training sees it: noise or straight-through rounding, learned steps, an estimated
-rate.
+"""Quantization as training sees it: noise or straight-through rounding, learned steps, a rate.
 
 The rate estimate is the entropy of a discretised Laplace density of each group's own mean
 magnitude.
@@ -20,8 +19,8 @@ _LEAST_MAGNITUDE = 0.05  # of a group's symbols in the mean, for its estimated r
 
 
 def writable_steps(steps: torch.Tensor) -> torch.Tensor:
-    """The steps (float32, positive) with their mantissas rounded to the bits that a step code
-    holds.
+    """Return steps (float32, positive) with mantissas rounded to the bits that a step code holds
+    (nvpp-format.md section 4.2).
     """
     spare = 23 - MANTISSA_BITS
     bits = steps.detach().view(torch.int32)
@@ -29,8 +28,7 @@ def writable_steps(steps: torch.Tensor) -> torch.Tensor:
 
 
 class SoftQuantizer:
-    """Quantization as the fit sees it: additive noise or straight-through rounding, with one step a
-    group.
+    """Quantization as a fit sees it: noise or straight-through rounding, with one step a group.
 
     Args:
         sizes: numbers of parameters of the groups, in the order of the flat parameter vector.
@@ -50,9 +48,9 @@ class SoftQuantizer:
         device = log_steps.device
         # (values, values a key) of each shot of each group of keys
         self._lagged = [
-            (n_keys * (size // sum(own)), size // sum(own))
-            for size, own in zip(sizes, keys)
-            for n_keys in own
+            (n_keys * (size // sum(keys_of_shots)), size // sum(keys_of_shots))
+            for size, keys_of_shots in zip(sizes, keys)
+            for n_keys in keys_of_shots
         ]
         self.log_steps = log_steps
         self.max_symbol = max_symbol
@@ -60,46 +58,48 @@ class SoftQuantizer:
         self._group = torch.repeat_interleave(torch.arange(len(sizes), device=device), self.sizes)
 
     def noisy(self, values: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols) clipped, with noise, uniform in [-1/2, 1/2), in place of rounding; both
-        [n_parameters].
+        """Return (values, symbols) clipped, with noise in place of rounding; both [n_parameters].
 
         A difference carries the noise of one value, not of two: where a grid stands still it is to
         cost nothing.
+
+        Args:
+            noise: uniform in [-1/2, 1/2), [n_parameters].
         """
-        found: tuple[torch.Tensor, torch.Tensor] = _Quantize.apply(  # type: ignore[no-untyped-call]
+        noised: tuple[torch.Tensor, torch.Tensor] = _Quantize.apply(  # type: ignore[no-untyped-call]
             values, self.log_steps, noise, self
         )
-        return found
+        return noised
 
     def rounded(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, symbols): values rounded and clipped, by steps that can be written, are what the
-        decoder will see.
+        """Return (values, symbols), both [n_parameters]: the values are what the decoder will see.
 
-        The gradient passes straight through the rounding of the values; the steps get none and stay
-        as they are. The symbols are not rounded, so that their rate pulls those that round to zero
-        towards it: left alone they drift over the boundary, and files grow (docs/ablation.md).
+        They are rounded and clipped, by steps that can be written. The gradient passes straight
+        through the rounding of the values; the steps get none and stay as they are. The symbols are
+        not rounded, so that their rate pulls those that round to zero towards it: left alone they
+        drift over the boundary, and files grow (docs/lab L037).
         """
-        found: tuple[torch.Tensor, torch.Tensor] = _Quantize.apply(  # type: ignore[no-untyped-call]
+        rounded: tuple[torch.Tensor, torch.Tensor] = _Quantize.apply(  # type: ignore[no-untyped-call]
             values, self.log_steps, None, self
         )
-        return found
+        return rounded
 
     def per_parameter(self, per_group: torch.Tensor) -> torch.Tensor:
-        """[n_groups] -> [n_parameters]."""
+        """Return the group's value for each parameter: [n_groups] -> [n_parameters]."""
         return per_group.index_select(0, self._group)
 
     def group_sums(self, per_parameter: torch.Tensor) -> torch.Tensor:
-        """[n_parameters] -> [n_groups]."""
+        """Return the sum over each group: [n_parameters] -> [n_groups]."""
         return torch.segment_reduce(per_parameter, "sum", lengths=self.sizes, unsafe=True)
 
     def clip_(self, scaled: torch.Tensor) -> None:
-        """Clips multiples of the steps [n_parameters] in place."""
+        """Clip multiples of the steps [n_parameters] in place, so that they can be coded."""
         n_lagged = sum(size for size, _ in self._lagged)
         scaled[:n_lagged].clamp_(*bounds(self.max_symbol, True))
         scaled[n_lagged:].clamp_(*bounds(self.max_symbol, False))
 
     def differences(self, multiples: torch.Tensor) -> torch.Tensor:
-        """Symbols as they are coded, [n_parameters]."""
+        """Return symbols as they are coded, [n_parameters]: of keys their differences."""
         symbols, start = multiples.clone(), 0
         for size, lag in self._lagged:
             symbols[start + lag : start + size] -= multiples[start : start + size - lag]
@@ -107,9 +107,7 @@ class SoftQuantizer:
         return symbols
 
     def differences_backward(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The gradient with respect to the multiples from that with respect to their
-        differences.
-        """
+        """Return the gradient by the multiples from that by their differences, [n_parameters]."""
         by_multiple, start = gradient.clone(), 0
         for size, lag in self._lagged:
             by_multiple[start : start + size - lag] -= gradient[start + lag : start + size]
@@ -117,18 +115,19 @@ class SoftQuantizer:
         return by_multiple
 
     def rate_bits(self, symbols: torch.Tensor) -> torch.Tensor:
-        """Estimated size in bits of symbols (or of noisy ones), a differentiable scalar.
+        """Return the estimated bits of symbols (or of noisy ones), a differentiable scalar.
 
-        -log2 of the mass that a Laplace density of each group's mean magnitude puts on [s - 1/2, s
-          + 1/2].
+        They are -log2 of the mass that a Laplace density of each group's mean magnitude puts on
+        [s - 1/2, s + 1/2].
         """
         bits: torch.Tensor = _LaplaceBits.apply(symbols, self)  # type: ignore[no-untyped-call]
         return bits
 
 
 class _Quantize(torch.autograd.Function):
-    """SoftQuantizer.noisy, or .rounded without noise; by hand at half the time of automatic
-    differentiation.
+    """SoftQuantizer.noisy, or .rounded without noise.
+
+    By hand it takes half the time of automatic differentiation.
     """
 
     @staticmethod
@@ -151,30 +150,30 @@ class _Quantize(torch.autograd.Function):
             multiples += noise
         else:
             multiples.round_()
-        found = multiples.mul_(step)
-        ctx.quantizer, ctx.has_noise = quantizer, noise is not None
-        ctx.save_for_backward(step, scaled, is_inside, found)
-        return found, symbols
+        result = multiples.mul_(step)
+        ctx.quantizer = quantizer
+        ctx.has_noise = noise is not None
+        ctx.save_for_backward(step, scaled, is_inside, result)
+        return result, symbols
 
     @staticmethod
     def backward(
         ctx: Any, by_value: torch.Tensor, by_symbol: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
-        step, scaled, is_inside, found = ctx.saved_tensors
+        step, scaled, is_inside, result = ctx.saved_tensors
         by_scaled = (
             ctx.quantizer.differences_backward(by_symbol).addcmul_(by_value, step).mul_(is_inside)
         )
         by_log_step = None
         if ctx.has_noise:
             by_log_step = ctx.quantizer.group_sums(
-                (by_value * found).addcmul_(by_scaled, scaled, value=-1)
+                (by_value * result).addcmul_(by_scaled, scaled, value=-1)
             )
         return by_scaled / step, by_log_step, None, None
 
 
 class _LaplaceBits(torch.autograd.Function):
-    """Bits of symbols [n_parameters] under Laplace densities of the groups' mean magnitudes; a
-    scalar.
+    """The bits of symbols [n_parameters] under Laplace densities of the groups' mean magnitudes.
 
     By hand, with its gradient, at a third of what automatic differentiation takes. With the inverse
     scale r and the magnitude m = min(|s|, 1/2), the mass on [s - 1/2, s + 1/2] is p(m) exp(-r (|s|
@@ -190,7 +189,8 @@ class _LaplaceBits(torch.autograd.Function):
         rate = quantizer.per_parameter(inverse)
         inner = magnitude.clamp_max(0.5)
         outer = magnitude - inner
-        a, b = torch.expm1((inner - 0.5).mul_(rate)), torch.expm1((inner + 0.5).mul_(-rate))
+        a = torch.expm1((inner - 0.5).mul_(rate))
+        b = torch.expm1((inner + 0.5).mul_(-rate))
         twice_mass = (a + b).neg_().clamp_min_(2e-9)
         slope = a.sub_(b).div_(twice_mass)
         nats = outer.mul(rate).sub_(torch.log(twice_mass / 2)).sum()
@@ -210,8 +210,13 @@ class _LaplaceBits(torch.autograd.Function):
 def covering_steps(
     values: torch.Tensor, sizes: Sequence[int], max_symbol: int, n_keyed: int = 0
 ) -> list[int]:
-    """Step codes that just cover each group's largest magnitude: the plain b-bit quantizer, 2^b - 1
-    levels.
+    """Return the step codes that just cover each group's largest magnitude.
+
+    That is the plain b-bit quantizer of 2^b - 1 levels.
+
+    Args:
+        values: [n_parameters].
+        sizes: the groups'; n_keyed: how many of the first of them have keys.
     """
     peaks = [float(group.abs().max()) for group in torch.split(values.detach(), list(sizes))]
     limits = [max(max_symbol // 2, 1)] * n_keyed + [max_symbol] * (len(sizes) - n_keyed)

@@ -1,8 +1,9 @@
-"""One learning-rate cycle of a fit, epoch by epoch: its steps, their steering, settling,
-checkpoints.
+"""The stages of a fit: what each of them is, and the learning-rate cycles that come first.
 
-What the cycles of a fit share, its network, frames, random numbers and price of a bit, is the
-fitter's (fit.py).
+In a cycle the learning rate warms up and falls along a cosine; in the last one the forward pass
+rounds the weights from `round_from` on. With a rate term the loss is distortion + lambda *
+estimated bits per pixel, every group's step is learned, and uniform noise stands in for the
+rounding until then. Towards a target lambda is steered (rate_control.py).
 """
 
 from __future__ import annotations
@@ -10,412 +11,301 @@ from __future__ import annotations
 import copy
 import math
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
-from nervcodec.coding.quantizer import code_from_step, step_from_code
 from nervcodec.errors import FitError
-from nervcodec.nn.cuda_graphs import Recorder
-from nervcodec.training.losses import l1_ssim
-from nervcodec.training.optimizers import Optimizer, peak_factor, rate_factor
+from nervcodec.training.context import TrainingContext
+from nervcodec.training.optimizers import peak_factor, rate_factor
+from nervcodec.training.pruning import magnitude_mask
 from nervcodec.training.rate_control import (
     IDLE_LOOKS,
     PSNR_LOOKS,
-    REFINING_RATE,
-    SATURATED,
-    SETTLING_CYCLES,
-    SETTLING_RATE,
-    SETTLING_SHARE,
     SIZE_LOOKS,
     RateControl,
     is_due,
-    is_refinable,
     psnr_error,
-    settling_factor,
     size_error,
 )
-from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps
-from nervcodec.training.state import Checkpoint, Fitted, Progress
-
-if TYPE_CHECKING:
-    from nervcodec.training.trainer import Fitter
+from nervcodec.training.state import (
+    Progress,
+    StageName,
+    TrainingState,
+    copied,
+    with_prefix,
+    without_prefix,
+)
+from nervcodec.training.step import Clock, OptimizerStep, cover, end_epoch, next_batch, progress_of
 
 MAX_ROLLBACKS = 3
-_DROP = 10.0  # a distortion this many times the best since the warm-up (10 dB) is a divergence
+_DIVERGENCE = 10.0  # a distortion this many times the best since the warm-up (10 dB) is one
 
 
-class Stage:
-    """One learning-rate cycle, epoch by epoch, that can fall back to the end of its last good
-    epoch.
+class TrainingStage(Protocol):
+    """One of the peers that a fit goes through.
 
-    It stands after `n_batches` batches of epoch `epoch`, and can be taken down after any of them
-    and set up again.
+    Attributes:
+        name: the stage's.
+        is_exact: whether it computes as a decoder does.
     """
 
-    # What a checkpoint holds of this object, and of the fitter, as it is.
-    _NUMBERS = (
-        "epoch",
-        "n_batches",
-        "epoch_s",
-        "factor",
-        "n_rollbacks",
-        "best",
-        "was_rounding",
-        "psnr_db",
-        "n_bytes",
-        "bytes_ratio",
-        "rgb_gap_db",
-        "settling_rate",
-    )
-    _FITTER_NUMBERS = ("rate_weight", "n_steps_done", "seconds")
+    name: StageName
+    is_exact: bool
+
+    def run(self, context: TrainingContext, state: TrainingState) -> Iterator[Progress | None]:
+        """Yield after every optimizer step or batch, None where there is nothing new to tell.
+
+        Between two yields the state and state_dict are all that the stage needs to go on. What
+        state_dict gives may be where a pass over the frames began.
+
+        Raises:
+            FitError: the fit kept diverging.
+        """
+
+    def progress(self, context: TrainingContext, state: TrainingState) -> Progress:
+        """Return where the stage stands."""
+
+    def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what the stage keeps besides the state: numbers, JSON-ready, and CPU tensors."""
+
+    def load_state_dict(self, numbers: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> None:
+        """Take back what state_dict gave, for run to go on from there."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of a learning-rate cycle.
+
+    Attributes:
+        n_epochs: its passes over the frames.
+        steps_per_epoch: optimizer steps of each.
+        warmup: share of the steps during which the learning rate rises.
+        round_from: the step from which on weights are rounded; n_steps if none are.
+    """
+
+    n_epochs: int
+    steps_per_epoch: int
+    warmup: float
+    round_from: int
+
+    @classmethod
+    def of(cls, context: TrainingContext, n_epochs: int, *, is_last: bool) -> Schedule:
+        """Return the schedule of a cycle; only the last one of a fit rounds."""
+        n_steps = n_epochs * context.steps_per_epoch
+        first_rounded = math.ceil(context.fit.round_from * n_steps) if is_last else n_steps
+        return cls(n_epochs, context.steps_per_epoch, context.fit.warmup, first_rounded)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole cycle."""
+        return self.n_epochs * self.steps_per_epoch
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the cycle ends with rounded weights."""
+        return self.round_from < self.n_steps
+
+    def rate(self, step: int) -> float:
+        """Return what a step's learning rates are multiplied by."""
+        return rate_factor(step / self.n_steps, self.warmup)
+
+
+class _Cycle:
+    """A learning-rate cycle, epoch by epoch, that can fall back to the end of its last good epoch.
+
+    Args:
+        context: of the fit.
+        name: of the stage.
+        schedule: its steps.
+        rate_scale: its learning rates over the configured ones.
+        prune: the share of weights that it sets to zero at its start.
+    """
+
+    is_exact = False
 
     def __init__(
         self,
-        fitter: Fitter,
-        name: str,
-        n_epochs: int,
-        factor: float,
-        is_last: bool,
-        start: Fitted,
-        mask: Tensor | None,
+        context: TrainingContext,
+        name: StageName,
+        schedule: Schedule,
+        rate_scale: float,
+        prune: float = 0.0,
     ) -> None:
-        self.fitter, self.fit, self.name, self.n_epochs, self.mask = (
-            fitter,
-            fitter.fit,
-            name,
-            n_epochs,
-            mask,
-        )
-        self.parameters = start.parameters.detach().clone().requires_grad_()
-        self.log_steps = start.log_steps.detach().clone().requires_grad_(self.fit.rate_weight > 0)
-        self.quantizer = SoftQuantizer(
-            fitter.sizes, fitter.model.max_symbol, self.log_steps, fitter.keys
-        )
-        self.optimizer = Optimizer(
-            self.fit, self.parameters, self.log_steps, fitter.network.tensors
-        )
-        self.steps_an_epoch = -(-fitter.n_frames // self.fit.batch_size)
-        self.n_steps = n_epochs * self.steps_an_epoch
-        self.settling_epochs, self.settling_rate = (
-            math.ceil(SETTLING_SHARE * n_epochs),
-            SETTLING_RATE,
-        )
-        self.round_from = math.ceil(self.fit.round_from * self.n_steps) if is_last else self.n_steps
-        self.control = RateControl(fitter.rate_weight, fitter.law) if self.fit.has_target else None
-        self.factor = factor * peak_factor(self.n_steps, self.fit.rate_fall)
-        self.n_rollbacks = start.n_rollbacks
-        self.epoch, self.n_batches, self.epoch_s = 0, 0, 0.0
-        self.order_state = fitter.random.get_state()
-        self.recorder = Recorder(self.parameters.device, [fitter.noise])
-        self.sums = torch.zeros(
-            3, device=self.parameters.device
-        )  # of distortion, squared error, bits in this epoch
-        self.best, self.was_rounding = math.inf, False
-        self.psnr_db: float | None = None
-        self.n_bytes: float | None = None
-        self.bytes_ratio, self.rgb_gap_db = (
-            1.0,
-            0.0,
-        )  # of the truth over the estimate, and between them
-        self.good = self._state()  # at the end of the last good epoch
-        self.good_control = copy.copy(self.control)
+        self.name = name
+        self.schedule = schedule
+        self._rate_scale = rate_scale
+        self._prune = prune
+        self._law = context.law
+        self.epoch = 0
+        self._is_begun = False
+        self._best = math.inf  # the least distortion of an epoch
+        self._was_rounding = False
+        self._rgb_gap_db = 0.0  # between the PSNR of all decoded frames and that of training
+        self._control: RateControl | None = None
+        self._good: dict[str, Tensor] = {}  # the state's snapshot after the last good epoch
+        self._good_control: RateControl | None = None
 
-    def run(self) -> Fitted:
-        while self.epoch < self.n_epochs:
-            distortion = self._epoch()
-            is_rounding = (self.epoch + 1) * self.steps_an_epoch > self.round_from
-            if is_rounding != self.was_rounding or self.epoch < self.fit.warmup * self.n_epochs:
-                self.best = (
-                    math.inf
-                )  # a restart at the full rate and the first rounding may cost what they like
-            if not distortion <= min(self.best * _DROP, sys.float_info.max):  # also true for NaN
-                self._roll_back()
-                continue
-            self.best, self.was_rounding = min(self.best, distortion), is_rounding
-            self.good, self.good_control = self._state(), copy.copy(self.control)
-            self.epoch += 1
-        if self.round_from == self.n_steps and not self.fit.rate_weight:
-            self._cover()
-        if self.control and self.round_from < self.n_steps:
-            self._settle()
-        return self._fitted()
+    def run(self, context: TrainingContext, state: TrainingState) -> Iterator[Progress | None]:
+        """Yield after every step; see TrainingStage."""
+        if not self._is_begun:
+            self._begin(context, state)
+        schedule, has_rate = self.schedule, context.fit.rate_weight > 0
+        step = OptimizerStep(context, state)
+        clock = Clock()
+        while self.epoch < schedule.n_epochs:
+            number = self.epoch * schedule.steps_per_epoch + state.n_batches
+            if number == schedule.round_from and not has_rate:
+                cover(context, state)
+            rate = state.rate_scale * schedule.rate(number)
+            state.sums += step(next_batch(context, state), rate, number >= schedule.round_from)
+            state.n_steps_done += 1
+            is_end = state.n_batches == schedule.steps_per_epoch
+            if is_end:
+                self._end_epoch(context, state, step)
+            if clock.tick(state) or is_end:
+                yield self.progress(context, state)
+            else:
+                yield None
+        if not schedule.rounds and not has_rate:
+            cover(context, state)
 
-    def _settle(self) -> None:
-        """Goes on in short cycles at a low rate until the target is met, or what is left can be met
-        by refinement.
-        """
-        end = self.n_epochs + SETTLING_CYCLES * self.settling_epochs
-        while self.epoch < end:
-            n_cycles, n_into = divmod(self.epoch - self.n_epochs, self.settling_epochs)
-            if self.n_batches == 0 and n_into == 0:
-                error = self.fitter.error(self._fitted())
-                is_late = n_cycles >= SETTLING_CYCLES // 2
-                is_left_to_refinement = is_late and self.fit.is_refinable and is_refinable(error)
-                if abs(error) <= self.fitter.law.tolerance or is_left_to_refinement:
-                    break
-                self.fitter.rate_weight *= settling_factor(error)
-                if self.fit.target_bpp and error < (0 if is_late else SATURATED):
-                    self._refine_steps()
-            self._epoch()
-            self.epoch += 1
+    def progress(self, context: TrainingContext, state: TrainingState) -> Progress:
+        """Return where the stage stands."""
+        return progress_of(context, state, self.name, self.epoch, self.schedule.n_epochs)
 
-    def _refine_steps(self) -> None:
-        """Makes all steps one code smaller, for the fit to go on from there: no price fills the
-        bytes that are left.
-        """
-        self.settling_rate = REFINING_RATE
-        codes = [
-            max(code_from_step(math.exp(log_step)) - 1, 0) for log_step in self.log_steps.tolist()
-        ]
-        with torch.no_grad():
-            self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
-
-    def _fitted(self) -> Fitted:
-        return Fitted(
-            self._masked(self.parameters.detach()), self.log_steps.detach(), self.n_rollbacks
-        )
-
-    def _masked(self, values: Tensor) -> Tensor:
-        return values if self.mask is None else values * self.mask
-
-    def _state(self) -> dict[str, Tensor]:
-        return {
-            "parameters": self.parameters.detach().clone(),
-            "log_steps": self.log_steps.detach().clone(),
-            **self.optimizer.state(),
+    def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what the stage keeps besides the state."""
+        numbers = {
+            "epoch": self.epoch,
+            "best": self._best,
+            "was_rounding": self._was_rounding,
+            "rgb_gap_db": self._rgb_gap_db,
+            "control": self._control.state_dict() if self._control else None,
+            "good_control": self._good_control.state_dict() if self._good_control else None,
         }
+        return numbers, copied(with_prefix("good.", self._good))
 
-    def _set_state(self, state: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            self.parameters.copy_(state["parameters"])
-            self.log_steps.copy_(state["log_steps"])
-        self.optimizer.restore(state)
-        self.recorder.forget()
+    def load_state_dict(self, numbers: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> None:
+        """Take back what state_dict gave."""
+        self.epoch = numbers["epoch"]
+        self._best = numbers["best"]
+        self._was_rounding = numbers["was_rounding"]
+        self._rgb_gap_db = numbers["rgb_gap_db"]
+        self._control = self._restored(numbers["control"])
+        self._good_control = self._restored(numbers["good_control"])
+        self._good = without_prefix("good.", arrays)
+        self._is_begun = True
 
-    def _roll_back(self) -> None:
-        if self.n_rollbacks == MAX_ROLLBACKS:
+    def _restored(self, control: Mapping[str, Any] | None) -> RateControl | None:
+        return RateControl(law=self._law, **control) if self._law and control else None
+
+    def _begin(self, context: TrainingContext, state: TrainingState) -> None:
+        self._is_begun = True
+        if self._prune:
+            state.mask = magnitude_mask(state.parameters, context.network.tensors, self._prune)
+        peak = peak_factor(self.schedule.n_steps, context.fit.rate_fall)
+        state.begin_cycle(context, self._rate_scale * peak)
+        if self._law:
+            self._control = RateControl(state.rate_weight, self._law)
+        self._keep(state)
+
+    def _keep(self, state: TrainingState) -> None:
+        """Remember where to fall back to."""
+        self._good = state.snapshot()
+        self._good_control = copy.copy(self._control)
+
+    def _end_epoch(
+        self, context: TrainingContext, state: TrainingState, step: OptimizerStep
+    ) -> None:
+        """Measure and steer; go on to the next epoch, or fall back after a divergence."""
+        schedule, n_done = self.schedule, self.epoch + 1
+        distortion, estimated_bytes = end_epoch(context, state)
+        if context.fit.rate_weight and math.isfinite(distortion):
+            state.n_bytes = self._corrected(context, state, estimated_bytes)
+            if self._control:
+                self._steer(context, state, self._control)
+        is_rounding = n_done * schedule.steps_per_epoch > schedule.round_from
+        is_warming_up = self.epoch < schedule.warmup * schedule.n_epochs
+        if is_rounding != self._was_rounding or is_warming_up:
+            # A restart at the full rate and the first rounding may cost what they like.
+            self._best = math.inf
+        limit = min(self._best * _DIVERGENCE, sys.float_info.max)
+        if not distortion <= limit:  # also true for NaN
+            self._roll_back(context, state, step)
+            return
+        self._best = min(self._best, distortion)
+        self._was_rounding = is_rounding
+        self._keep(state)
+        self.epoch = n_done
+
+    def _roll_back(
+        self, context: TrainingContext, state: TrainingState, step: OptimizerStep
+    ) -> None:
+        if state.n_rollbacks == MAX_ROLLBACKS:
+            rate = state.rate_scale * context.fit.learning_rate
             raise FitError(
                 f"the fit diverged {MAX_ROLLBACKS + 1} times, last in epoch {self.epoch + 1} of "
-                f"{self.n_epochs} at a learning rate of {self.factor * self.fit.learning_rate:g}; "
-                "try a lower one"
+                f"{self.schedule.n_epochs} at a learning rate of {rate:g}; try a lower one"
             )
-        self.n_rollbacks += 1
-        self.factor /= 2
-        self._set_state(self.good)
-        self.control = copy.copy(self.good_control)
-        if self.control:
-            self.fitter.rate_weight = self.control.weight
+        state.n_rollbacks += 1
+        state.rate_scale /= 2
+        state.restore(self._good)
+        step.forget()
+        self._control = copy.copy(self._good_control)
+        if self._control:
+            state.rate_weight = self._control.weight
 
-    def checkpoint(self) -> Checkpoint:
-        """Where the stage stands after the last step."""
-        numbers = {
-            "stage": self.name,
-            "progress": asdict(self._progress(self.epoch)),
-            **{name: getattr(self, name) for name in self._NUMBERS},
-            **{name: getattr(self.fitter, name) for name in self._FITTER_NUMBERS},
-        }
-        for name, control in (("control", self.control), ("good_control", self.good_control)):
-            numbers[name] = control.state() if control else None
-        arrays = {
-            "sums": self.sums.clone(),
-            "order": self.order_state,
-            "noise": self.fitter.noise.get_state(),
-            **({} if self.mask is None else {"mask": self.mask}),
-            **{f"now.{name}": value for name, value in self._state().items()},
-            **{f"good.{name}": value for name, value in self.good.items()},
-        }
-        return Checkpoint(numbers, {name: value.cpu() for name, value in arrays.items()})
+    def _corrected(
+        self, context: TrainingContext, state: TrainingState, estimated_bytes: float
+    ) -> float:
+        """Return the parameters' bytes, from the estimate of the epoch that ends."""
+        # The estimate is looked at after the first two epochs that round (docs/lab L058).
+        first_rounded = self.schedule.round_from // self.schedule.steps_per_epoch
+        is_new_to_rounding = self.epoch - first_rounded in (0, 1)
+        looks = SIZE_LOOKS if context.fit.target_bpp else IDLE_LOOKS
+        if context.measures and (is_new_to_rounding or self._is_due(looks)):
+            bits = context.measures.bits(state.solution())
+            state.bytes_ratio = bits / (8 * estimated_bytes)
+        return state.bytes_ratio * estimated_bytes
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Stands where the checkpoint was taken."""
-        numbers, arrays = checkpoint.numbers, checkpoint.arrays
-        for name in self._NUMBERS:
-            setattr(self, name, numbers[name])
-        for name in self._FITTER_NUMBERS:
-            setattr(self.fitter, name, numbers[name])
-        self.control, self.good_control = (
-            RateControl(law=self.fitter.law, **numbers[name]) if numbers[name] else None
-            for name in ("control", "good_control")
-        )
-        self.sums.copy_(arrays["sums"])
-        self.order_state = arrays["order"]
-        self.fitter.random.set_state(self.order_state)
-        self.fitter.noise.set_state(arrays["noise"])
-        self._set_state(checkpoint.part("now."))
-        self.good = {
-            name: value.to(self.parameters.device)
-            for name, value in checkpoint.part("good.").items()
-        }
-
-    def _epoch(self) -> float:
-        """One pass over all frames in random order; returns the mean distortion, without syncing in
-        between.
-        """
-        fitter, epoch = self.fitter, self.epoch
-        self.order_state = fitter.random.get_state()
-        order = torch.randperm(fitter.n_frames, generator=fitter.random).to(fitter.target.device)
-        reported = time.monotonic()
-        started = reported - self.epoch_s
-        for frames in torch.split(order, self.fit.batch_size)[self.n_batches :]:
-            step = epoch * self.steps_an_epoch + self.n_batches
-            self.sums += self._step(step, frames)
-            self.n_batches += 1
-            if time.monotonic() - reported > 0.5:
-                reported = time.monotonic()
-                self._report(self.n_batches, reported - started)
-            if fitter.keeper and fitter.keeper.is_due():
-                self.epoch_s = time.monotonic() - started
-                fitter.keeper.keep(self.checkpoint())
-        distortion, error, bits = self.sums.tolist()
-        mean = distortion / fitter.n_frames if bool(self.parameters.isfinite().all()) else math.nan
-        self.psnr_db = -10 * math.log10(error / fitter.n_frames) if error > 0 else None
-        if self.fit.rate_weight and math.isfinite(mean):
-            self.n_bytes = self._weighed(epoch, bits / self.steps_an_epoch / 8)
-            if self.control and epoch < self.n_epochs:
-                self._steer(self.control, epoch, self.n_bytes)
-        self._report(self.steps_an_epoch, time.monotonic() - started)
-        fitter.n_steps_done += self.steps_an_epoch
-        fitter.seconds += time.monotonic() - started
-        self.n_batches, self.epoch_s = 0, 0.0
-        self.sums.zero_()
-        return mean
-
-    def _weighed(self, epoch: int, estimate: float) -> float:
-        """The parameters' bytes, from an epoch's estimate."""
-        gauges = self.fitter.gauges
-        n_rounding = (
-            epoch - self.round_from // self.steps_an_epoch
-        )  # epochs before this one with rounded weights
-        looks = SIZE_LOOKS if self.fit.target_bpp else IDLE_LOOKS
-        if gauges and (n_rounding in (0, 1) or self._is_due(looks, epoch)):
-            self.bytes_ratio = gauges.bits(self._fitted()) / (8 * estimate)
-        return self.bytes_ratio * estimate
-
-    def _steer(self, control: RateControl, epoch: int, n_bytes: float) -> None:
-        """Sets the rate weight of the next epoch."""
-        progress, fit = (epoch + 1) / self.n_epochs, self.fit
+    def _steer(self, context: TrainingContext, state: TrainingState, control: RateControl) -> None:
+        """Set lambda for the next epoch."""
+        fit, progress = context.fit, (self.epoch + 1) / self.schedule.n_epochs
         if fit.target_bpp:
-            error = size_error(8 * n_bytes, fit.target_bpp * self.fitter.n_pixels)
+            assert state.n_bytes is not None
+            error = size_error(8 * state.n_bytes, fit.target_bpp * context.n_pixels)
         else:
-            assert self.fitter.gauges
-            psnr_db = self.psnr_db or math.inf
-            if self._is_due(PSNR_LOOKS, epoch):
-                self.rgb_gap_db = self.fitter.gauges.rgb_db(self._fitted()) - psnr_db
-            error = psnr_error(
-                control.expected_db(progress, psnr_db + self.rgb_gap_db), fit.target_psnr
-            )
+            assert context.measures
+            psnr_db = state.psnr_db or math.inf
+            if self._is_due(PSNR_LOOKS):
+                self._rgb_gap_db = context.measures.rgb_db(state.solution()) - psnr_db
+            expected_db = control.expected_db(progress, psnr_db + self._rgb_gap_db)
+            error = psnr_error(expected_db, fit.target_psnr)
         control.observe(progress, error)
-        self.fitter.rate_weight = control.weight
+        state.rate_weight = control.weight
 
-    def _is_due(self, looks: Sequence[float], epoch: int) -> bool:
-        return is_due(looks, epoch / self.n_epochs, (epoch + 1) / self.n_epochs)
+    def _is_due(self, looks: tuple[float, ...]) -> bool:
+        """Whether one of the looks lies in the epoch that ends."""
+        n_epochs = self.schedule.n_epochs
+        return is_due(looks, self.epoch / n_epochs, (self.epoch + 1) / n_epochs)
 
-    def _step(self, step: int, frames: Tensor) -> Tensor:
-        """One optimizer step on a batch; (distortion, mean squared error) times its frames, and
-        bits: detached, [3].
-        """
-        if step == self.round_from and not self.fit.rate_weight:
-            self._cover()
-        is_rounding = step >= self.round_from
-        return self.recorder.call(
-            (is_rounding, len(frames)),
-            partial(self._update, is_rounding),
-            frames,
-            self.factor * self._rate(step),
-            self.fitter.rate_weight / self.fitter.n_pixels,
-        )
 
-    def _update(
-        self, is_rounding: bool, frames: Tensor, factor: Tensor, bit_weight: Tensor
-    ) -> Tensor:
-        """What a step does on the device; see _step.
+class Main(_Cycle):
+    """The first cycle, from random or shared weights."""
 
-        Args:
-            frames: their numbers, int64 [B].
-            factor: of the learning rates, a scalar.
-            bit_weight: what a bit costs in distortion, a scalar.
-        """
-        values, bits = self._forward_values(is_rounding)
-        # The decoder's arithmetic, once the weights are those that it will see: a network fitted to
-        # weights that bfloat16 has rounded once more loses 0.7 dB in float32.
-        dtype = torch.float32 if is_rounding else getattr(torch, self.fit.precision)
-        parameters = self.fitter.network.split(values, dtype)
-        target = self.fitter.target[frames].float() / 255
-        output = self.fitter.network(parameters, frames)
-        plane_errors = (output - target).square().mean(dim=(0, 2, 3))
-        distortion = self._distortion(output, target, plane_errors)
-        loss = distortion + bits * bit_weight
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(factor)
-        n_main = 4 if self.fitter.model.colorspace == "yuv" else 3
-        errors = torch.stack([distortion, plane_errors[:n_main].mean()]) * len(frames)
-        return torch.cat([errors, bits[None]]).detach()
+    def __init__(self, context: TrainingContext) -> None:
+        fit = context.fit
+        schedule = Schedule.of(context, fit.epochs, is_last=not fit.finetune_epochs)
+        super().__init__(context, "fit", schedule, 1.0)
 
-    def _rate(self, step: int) -> float:
-        """The learning rates' factor: one cycle, then short ones of the settling, as often as it
-        takes.
-        """
-        if step < self.n_steps:
-            return rate_factor(step / self.n_steps, self.fit.warmup)
-        n_steps = self.settling_epochs * self.steps_an_epoch
-        return self.settling_rate * rate_factor((step - self.n_steps) % n_steps / n_steps, 0)
 
-    def _forward_values(self, is_rounding: bool) -> tuple[Tensor, Tensor]:
-        """The values that the forward pass uses, float32 [n_parameters], and their estimated bits
-        (0 if unused).
-        """
-        parameters = self._masked(self.parameters)
-        nothing = torch.zeros((), device=parameters.device)
-        if not is_rounding and not self.fit.rate_weight:
-            return parameters, nothing
-        if is_rounding:
-            values, symbols = self.quantizer.rounded(parameters)
-        else:
-            noise = torch.empty_like(parameters).uniform_(-0.5, 0.5, generator=self.fitter.noise)
-            values, symbols = self.quantizer.noisy(parameters, self._masked(noise))
-        return values, self.quantizer.rate_bits(symbols) if self.fit.rate_weight else nothing
+class FineTune(_Cycle):
+    """The second cycle, with other learning rates and after pruning."""
 
-    def _cover(self) -> None:
-        """Sets the steps so that every group's range is just covered."""
-        codes = covering_steps(
-            self._masked(self.parameters),
-            self.fitter.sizes,
-            self.fitter.model.max_symbol,
-            len(self.fitter.keys),
-        )
-        with torch.no_grad():
-            self.log_steps.copy_(torch.tensor([math.log(step_from_code(code)) for code in codes]))
-
-    def _distortion(self, output: Tensor, target: Tensor, plane_errors: Tensor) -> Tensor:
-        if self.fit.loss == "mse":
-            return plane_errors @ self.fitter.plane_weights
-        return l1_ssim(output, target)
-
-    def _report(self, n_batches: int, epoch_s: float) -> None:
-        fitter = self.fitter
-        seconds, n_done = fitter.seconds + epoch_s, fitter.n_steps_done + n_batches
-        n_left = (self.fit.total_epochs + self.fit.n_refinements) * self.steps_an_epoch - n_done
-        fitter.on_progress(
-            self._progress(
-                self.epoch + (n_batches == self.steps_an_epoch),
-                n_done * self.fit.batch_size / max(seconds, 1e-9),
-                max(n_left, 0) * seconds / max(n_done, 1),
-            )
-        )
-
-    def _progress(
-        self, n_epochs_done: int, frames_fps: float = 0.0, eta_s: float = 0.0
-    ) -> Progress:
-        name, n_epochs = self.name, self.n_epochs
-        if self.epoch >= n_epochs:
-            name, n_epochs_done = "settle", n_epochs_done - n_epochs
-            n_epochs = SETTLING_CYCLES * self.settling_epochs
-        return Progress(
-            name, n_epochs_done, n_epochs, frames_fps, self.psnr_db, eta_s, self.n_bytes
-        )
+    def __init__(self, context: TrainingContext) -> None:
+        fit = context.fit
+        schedule = Schedule.of(context, fit.finetune_epochs, is_last=True)
+        super().__init__(context, "finetune", schedule, fit.finetune_rate, fit.prune)

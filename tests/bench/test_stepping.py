@@ -23,7 +23,8 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.context import TrainingContext
+from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
 
@@ -52,12 +53,13 @@ def test_rounds_are_the_fit_itself(clip: Frames, grid_model: ModelConfig, fit: F
     gives at once.
     """
     target = torch.from_numpy(pack(clip, grid_model))
-    whole, parts = Fitter(grid_model, fit, target), OurFit(grid_model, fit, target)
+    context = TrainingContext.create(grid_model, fit, target)
+    whole, parts = Trainer(context, stages=cycles(context)), OurFit(grid_model, fit, target)
     done: list[None] = []
     for n_steps in (3, 1, 4):
         parts.run(n_steps, lambda: done.append(None))
-    assert len(done) == 8
-    assert torch.equal(parts.parameters(), whole.overfit(whole.start()).parameters)
+    assert len(done) == 8 == len(list(whole.run()))
+    assert torch.equal(parts.parameters(), whole.state.parameters)
 
 
 def test_warm_up_is_not_timed() -> None:

@@ -405,7 +405,7 @@ def test_interrupt_leaves_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch)
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer.Fitter, "overfit", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "run", interrupted)
     result = shell("encode", "in.y4m", "out.nvpp")
     assert (
         result.code == 8

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from nervcodec.encoder import cost
-from nervcodec.encoder import cost as estimate
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
@@ -34,8 +33,8 @@ def test_steps_that_round_count_by_their_share(
 ) -> None:
     """They are made in float32 and take longer; of two stages only the last one has some."""
     monkeypatch.setattr(
-        estimate,
-        "_timed_step",
+        cost,
+        "timed_step",
         lambda frames, model, fit, device: 1.0 if fit.round_from == 1 else 2.0,
     )
     assert cost.seconds_per_step(clip, grid_model, fit) == pytest.approx(seconds)

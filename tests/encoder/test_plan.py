@@ -146,7 +146,7 @@ def test_a_time_budget_is_not_exceeded(fit_plan: FitPlan) -> None:
 def test_a_time_budget_leaves_time_to_refine(fit_plan: FitPlan) -> None:
     """Long fits are refined with as many passes as there are epochs left for."""
     fit = with_time_budget(fit_plan, 1000, seconds_per_epoch=1).fit
-    assert fit.n_refinements > 50 and 850 < fit.epochs + fit.n_refinements <= 900
+    assert fit.n_rdoq_passes > 50 and 850 < fit.epochs + fit.n_rdoq_passes <= 900
 
 
 def test_a_time_budget_keeps_the_stages_proportion(fit_plan: FitPlan) -> None:

@@ -22,8 +22,9 @@ from nervcodec.format.tensors import groups, module_names, n_parameters
 from nervcodec.format.video_format import ColorTags
 from nervcodec.quality.metrics import frame_rgb_db
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import Solution
 from nervcodec.training.final_rounding import biased, nearest_to
-from nervcodec.training.state import Fitted, Progress
+from nervcodec.training.state import Progress, finish
 from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=40, learning_rate=8e-3, muon_rate=0.02, rate_weight=1e-3)
@@ -182,7 +183,7 @@ def test_quantized_uses_steps_that_can_be_written(grid_model: ModelConfig) -> No
         torch.randn(n, generator=generator),
         -3 + torch.rand(n_groups, generator=generator),
     )
-    coded = quantized(Fitted(values, log_steps), grid_model, (4,))
+    coded = quantized(Solution(values, log_steps), grid_model, (4,))
     start = 0
     for form, group, log_step in zip(
         groups(grid_model, (4,)), coded, log_steps.tolist(), strict=True
@@ -256,9 +257,9 @@ def test_a_psnr_is_met(
     assert float(found.mean()) == pytest.approx(25.0, abs=0.2)
 
 
-def biased_bits(fitted: Fitted) -> float:
+def biased_bits(solution: Solution) -> float:
     """A stand-in for the coded bits: the sum of all magnitudes in steps, rounded."""
-    return float((fitted.parameters / 0.25).round().abs().sum())
+    return float((solution.parameters / 0.25).round().abs().sum())
 
 
 @pytest.mark.parametrize("share", [0.93, 0.97, 1.0, 1.03])
@@ -266,12 +267,14 @@ def test_rounding_closes_what_is_left(share: float) -> None:
     """A fit some percent too large or too small is rounded to less or more until it is within
     tolerance.
     """
-    start = Fitted(
+    start = Solution(
         torch.randn(4000, generator=torch.Generator().manual_seed(0)),
         torch.tensor([0.25, 0.25]).log(),
     )
     goal = share * biased_bits(start)
-    found = nearest_to(start, (1000, 3000), 0, lambda fitted: biased_bits(fitted) / goal - 1, 0.015)
+    found = finish(
+        nearest_to(start, (1000, 3000), 0, lambda trial: biased_bits(trial) / goal - 1, 0.015)
+    )
     assert biased_bits(found) == pytest.approx(goal, rel=0.015)
     moved = (found.parameters / 0.25).round() - (start.parameters / 0.25).round()
     assert float(moved.abs().max()) == (share != 1)
@@ -281,12 +284,14 @@ def test_steps_move_where_rounding_does_not_suffice() -> None:
     """A fit half too small has its steps shrunk as well, by no more codes than allowed."""
     values = torch.randn(4000, generator=torch.Generator().manual_seed(0))
 
-    def bits(fitted: Fitted) -> float:
-        return float((fitted.parameters / fitted.log_steps[0].exp()).round().abs().sum())
+    def bits(solution: Solution) -> float:
+        return float((solution.parameters / solution.log_steps[0].exp()).round().abs().sum())
 
-    start = Fitted(values, torch.tensor([0.25, 0.25]).log())
+    start = Solution(values, torch.tensor([0.25, 0.25]).log())
     goal = 1.3 * bits(start)
-    found = nearest_to(start, (1000, 3000), 0, lambda fitted: bits(fitted) / goal - 1, 0.03, 4)
+    found = finish(
+        nearest_to(start, (1000, 3000), 0, lambda trial: bits(trial) / goal - 1, 0.03, 4)
+    )
     assert bits(found) == pytest.approx(goal, rel=0.03)
     codes = [
         code_from_step(math.exp(value)) - code_from_step(0.25) for value in found.log_steps.tolist()
@@ -296,7 +301,7 @@ def test_steps_move_where_rounding_does_not_suffice() -> None:
 
 def test_grids_keep_their_rounding() -> None:
     """Groups that are coded as differences are left as they are, and nothing changes its sign."""
-    start = Fitted(
+    start = Solution(
         torch.randn(40, generator=torch.Generator().manual_seed(0)),
         torch.tensor([0.25, 0.25]).log(),
     )
@@ -309,8 +314,8 @@ def test_grids_keep_their_rounding() -> None:
 
 def test_a_goal_out_of_reach_ends() -> None:
     """Where nothing brings the goal nearer, the fit comes back as it was."""
-    start = Fitted(torch.zeros(6), torch.full((3,), -3.0))
-    assert nearest_to(start, (1, 3, 2), 0, lambda _: 1.0, 0.01) is start
+    start = Solution(torch.zeros(6), torch.full((3,), -3.0))
+    assert finish(nearest_to(start, (1, 3, 2), 0, lambda _: 1.0, 0.01)) is start
 
 
 def test_more_bytes_never_make_a_worse_picture(

@@ -4,6 +4,7 @@ one level.
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelC
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.rdoq import Refiner
-from nervcodec.training.state import Fitted
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.context import TrainingContext
+from nervcodec.training.rdoq import Rdoq
+from nervcodec.training.rdoq_model import SymbolModel
+from nervcodec.training.state import TrainingState, finish
+from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
 pytestmark = [
@@ -72,9 +75,14 @@ def first_plane_mse(model: ModelConfig, fit: FitConfig, device: str) -> float:
     return float(np.square(decoded.planes[0].astype(float) - frames.planes[0]).mean())
 
 
-def fitted(model: ModelConfig, fit: FitConfig) -> Fitted:
-    fitter = Fitter(model, fit, torch.from_numpy(pack(clip(model), model)).cuda())
-    return fitter.run(lambda parameters: (parameters.abs() > 0.01).float())
+def context_of(model: ModelConfig, fit: FitConfig, device: str = "cuda") -> TrainingContext:
+    return TrainingContext.create(model, fit, torch.from_numpy(pack(clip(model), model)).to(device))
+
+
+def fitted(context: TrainingContext) -> TrainingState:
+    trainer = Trainer(context, stages=cycles(context))
+    assert list(trainer.run())
+    return trainer.state
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -107,10 +115,11 @@ def test_a_replayed_fit_is_the_fit(
             )
         )
 
-    start = Fitter(model, fit, torch.from_numpy(pack(clip(model), model)).cuda()).start().parameters
-    replayed = fitted(model, fit).parameters
+    context = context_of(model, fit)
+    start = TrainingState.start(context).parameters.detach()
+    replayed = fitted(context).parameters.detach()
     monkeypatch.setattr(Recorder, "call", called)
-    plain = fitted(model, fit).parameters
+    plain = fitted(context).parameters.detach()
     assert float((replayed - plain).norm()) < 0.02 * float((plain - start).norm())
 
 
@@ -118,14 +127,17 @@ def test_a_replayed_fit_goes_on_from_its_checkpoint() -> None:
     """Steps made three at a time, each run from the last one's checkpoint, are the steps of one
     run.
     """
-    target = torch.from_numpy(pack(clip(MOVING), MOVING)).cuda()
-    once, thrice = (OurFit(MOVING, replace(OURS, epochs=4), target) for _ in range(2))
+    context = context_of(MOVING, replace(OURS, epochs=4))
+    once = OurFit(MOVING, context.fit, context.target)
     once.run(12, lambda: None)
+    trainer = Trainer(context)
     for _ in range(4):
-        thrice.run(3, lambda: None)
-    start = Fitter(MOVING, OURS, target).start().parameters.cpu()
+        trainer = Trainer(context, trainer.checkpoint() if trainer.state.n_steps_done else None)
+        assert len(list(islice(trainer.run(), 3))) == 3
+    thrice = trainer.state.parameters.detach().cpu()
+    start = TrainingState.start(context).parameters.detach().cpu()
     moved = float((once.parameters() - start).norm())
-    assert moved > 0 and float((once.parameters() - thrice.parameters()).norm()) < 0.02 * moved
+    assert moved > 0 and float((once.parameters() - thrice).norm()) < 0.02 * moved
 
 
 @pytest.mark.parametrize(("model", "fit"), CASES)
@@ -142,20 +154,24 @@ def test_a_gpu_decodes_to_the_same_frames(model: ModelConfig, fit: FitConfig) ->
         assert np.abs(a.astype(int) - b).max() <= 1 and np.array_equal(b, c)
 
 
+def loss(context: TrainingContext, state: TrainingState) -> float:
+    """Distortion and bits, weighed, of the symbols that would be coded."""
+    solution = state.solution()
+    symbols = SymbolModel(context, solution, torch.Generator(context.device))
+    now = finish(symbols.evaluate(symbols.multiples(solution)))
+    return now.distortion + context.fit.rate_weight / context.n_pixels * now.bits
+
+
 @pytest.mark.parametrize("model", [STILL, MOVING], ids=["still", "moving"])
-def test_a_refinement_gains_as_much(model: ModelConfig) -> None:
+def test_rdoq_gains_as_much(model: ModelConfig) -> None:
     """Recorded and replayed it finds as good symbols as on the CPU: the loss falls by nearly as
     much, or more.
     """
     fit, gains = replace(OURS, epochs=200, rate_weight=0.002), []
     for device in ("cpu", "cuda"):
-        fitter = Fitter(model, fit, torch.from_numpy(pack(clip(model), model)).to(device))
-        refiner = Refiner(fitter, fitter.overfit(fitter.start()))
-        before = refiner._state(refiner.multiples)
-        after = refiner._state(refiner.run().parameters / refiner.steps)
-        weight = fit.rate_weight / fitter.n_pixels
-        gains.append(
-            1
-            - (after.distortion + weight * after.bits) / (before.distortion + weight * before.bits)
-        )
+        context = context_of(model, fit, device)
+        state = fitted(context)
+        before = loss(context, state)
+        assert list(Rdoq().run(context, state))
+        gains.append(1 - loss(context, state) / before)
     assert gains[1] > 0.5 * gains[0] > 0

@@ -20,11 +20,12 @@ from shell import Shell, write_clip
 from nervcodec.encoder.resume import Journal, Pace, folder_of
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.planes import pack
-from nervcodec.training import stage as stage_module
 from nervcodec.training.config import FitConfig
-from nervcodec.training.pruning import magnitude_mask
-from nervcodec.training.state import Checkpoint, Fitted, Gauges
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.context import ExactMeasures, TrainingContext
+from nervcodec.training.stage import TrainingStage
+from nervcodec.training.state import Checkpoint, TrainingState
+from nervcodec.training.step import OptimizerStep
+from nervcodec.training.trainer import Trainer, all_stages, cycles
 from nervcodec.video.frames import Frames
 
 OURS = FitConfig(epochs=8, batch_size=3)
@@ -39,42 +40,39 @@ PAPERS = FitConfig(
 )
 
 
-class Every:
-    """A keeper of every checkpoint."""
-
-    def __init__(self) -> None:
-        self.kept: list[Checkpoint] = []
-
-    def is_due(self) -> bool:
-        return True
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        self.kept.append(checkpoint)
-
-
-def fitted(
+def trainer_of(
     frames: Frames,
     model: ModelConfig,
     fit: FitConfig,
-    keeper: Every | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Fitted:
-    # Gauges that only depend on the fit, and keep it settling to the end.
-    gauges = Gauges(
-        lambda found: 2.0 * fitter.n_pixels + 100 * float(found.parameters.abs().sum()),
-        lambda found: 30 + float(found.parameters[0]),
+    stages: Callable[[TrainingContext], list[TrainingStage]] = cycles,
+) -> Trainer:
+    # Measures that only depend on the fit, and keep it settling to the end.
+    measures = ExactMeasures(
+        lambda trial: 2.0 * context.n_pixels + 100 * float(trial.parameters.abs().sum()),
+        lambda trial: 30 + float(trial.parameters[0]),
     )
-    fitter = Fitter(
-        model,
-        fit,
-        torch.from_numpy(pack(frames, model)),
-        gauges=gauges,
-        keeper=keeper,
-        checkpoint=checkpoint,
-    )
-    return fitter.run(
-        lambda parameters: magnitude_mask(parameters, fitter.network.tensors, fit.prune)
-    )
+    target = torch.from_numpy(pack(frames, model))
+    context = TrainingContext.create(model, fit, target, measures)
+    return Trainer(context, checkpoint, stages(context))
+
+
+def checkpoints(trainer: Trainer) -> list[Checkpoint]:
+    """What a fit can go on from, after each step until it ends."""
+    return [trainer.checkpoint() for _ in trainer.run()]
+
+
+def ended(trainer: Trainer) -> TrainingState:
+    """The state when a fit has ended."""
+    for _ in trainer.run():
+        pass
+    return trainer.state
+
+
+def assert_same(one: TrainingState, other: TrainingState) -> None:
+    assert torch.equal(one.parameters, other.parameters)
+    assert torch.equal(one.log_steps, other.log_steps)
+    assert one.n_rollbacks == other.n_rollbacks
 
 
 @pytest.mark.parametrize(
@@ -91,14 +89,11 @@ def fitted(
 )
 def test_a_fit_goes_on_from_any_step(clip: Frames, grid_model: ModelConfig, fit: FitConfig) -> None:
     """Parameters, steps and rollbacks are the same whichever step it goes on from."""
-    keeper = Every()
-    whole = fitted(clip, grid_model, fit, keeper)
-    assert len(keeper.kept) >= fit.total_epochs * -(-clip.n_frames // fit.batch_size)
-    for checkpoint in keeper.kept[::3] + keeper.kept[-1:]:
-        again = fitted(clip, grid_model, fit, checkpoint=checkpoint)
-        assert torch.equal(again.parameters, whole.parameters) and torch.equal(
-            again.log_steps, whole.log_steps
-        )
+    whole = trainer_of(clip, grid_model, fit)
+    kept = checkpoints(whole)
+    assert len(kept) >= fit.total_epochs * -(-clip.n_frames // fit.batch_size)
+    for checkpoint in kept[::3] + kept[-1:]:
+        assert_same(ended(trainer_of(clip, grid_model, fit, checkpoint)), whole.state)
 
 
 def test_a_fit_that_was_rolled_back_goes_on(
@@ -106,36 +101,47 @@ def test_a_fit_that_was_rolled_back_goes_on(
 ) -> None:
     """A checkpoint also knows what to fall back to, and how often that has happened."""
     fit = replace(OURS, epochs=12, target_bpp=0.5)
-    original = stage_module.Stage._distortion
+    original = OptimizerStep.distortion
 
-    def distortion(stage: stage_module.Stage, *tensors: torch.Tensor) -> torch.Tensor:
-        is_bad = (
-            stage.epoch in (4, 7)
-            and stage.n_rollbacks == (stage.epoch == 7)
-            and stage.n_batches == 1
-        )
-        return original(stage, *tensors) * (float("nan") if is_bad else 1)
+    def distortion(step: OptimizerStep, *tensors: torch.Tensor) -> torch.Tensor:
+        # The second batch of epochs 4 and 7, of which the first one was made twice.
+        is_bad = step.state.n_steps_done in (2 * 4 + 1, 2 * (7 + 1) + 1)
+        return original(step, *tensors) * (float("nan") if is_bad else 1)
 
-    monkeypatch.setattr(stage_module.Stage, "_distortion", distortion)
-    keeper = Every()
-    whole = fitted(clip, grid_model, fit, keeper)
-    assert whole.n_rollbacks == 2
-    for checkpoint in keeper.kept[::2]:
-        again = fitted(clip, grid_model, fit, checkpoint=checkpoint)
-        assert again.n_rollbacks == 2 and torch.equal(again.parameters, whole.parameters)
+    monkeypatch.setattr(OptimizerStep, "distortion", distortion)
+    whole = trainer_of(clip, grid_model, fit)
+    kept = checkpoints(whole)
+    assert whole.state.n_rollbacks == 2
+    for checkpoint in kept[::2]:
+        assert_same(ended(trainer_of(clip, grid_model, fit, checkpoint)), whole.state)
+
+
+def test_a_checkpoint_stays_what_it_was(clip: Frames, grid_model: ModelConfig) -> None:
+    """Neither the fit that goes on after it nor one that goes on from it changes its arrays, and
+    whichever stage it was taken in the end is the same.
+    """
+    fit = replace(OURS, target_bpp=0.5)
+    whole = trainer_of(clip, grid_model, fit, stages=all_stages)
+    steps, chosen, copies = whole.run(), list[Checkpoint](), list[dict[str, torch.Tensor]]()
+    for _ in steps:
+        checkpoint = whole.checkpoint()
+        if checkpoint.numbers["stage"] not in {at.numbers["stage"] for at in chosen}:
+            chosen.append(checkpoint)
+            copies.append({name: value.clone() for name, value in checkpoint.arrays.items()})
+    assert [at.progress.stage for at in chosen] == ["fit", "settle", "rdoq", "rounding"]
+    for checkpoint, arrays in zip(chosen, copies):
+        again = ended(trainer_of(clip, grid_model, fit, checkpoint, all_stages))
+        assert_same(again, whole.state)
+        assert all(torch.equal(checkpoint.arrays[name], arrays[name]) for name in arrays)
 
 
 def test_a_checkpoint_says_where_it_was_taken(clip: Frames, grid_model: ModelConfig) -> None:
-    """Stages are named fit, settle and finetune, epochs count from 0."""
-    keeper = Every()
-    fitted(clip, grid_model, replace(OURS, target_bpp=0.5), keeper)
-    seen = [
-        (kept.progress.stage, kept.progress.epoch, kept.progress.n_epochs) for kept in keeper.kept
-    ]
-    assert seen[0] == ("fit", 0, 8) and seen[-1] == ("settle", 7, 8)
-    keeper = Every()
-    fitted(clip, grid_model, PAPERS, keeper)
-    assert {kept.progress.stage for kept in keeper.kept} == {"fit", "finetune"}
+    """Stages are named fit, settle and finetune, and epochs count those that are done."""
+    kept = checkpoints(trainer_of(clip, grid_model, replace(OURS, target_bpp=0.5)))
+    seen = [(at.progress.stage, at.progress.epoch, at.progress.n_epochs) for at in kept]
+    assert seen[0] == ("fit", 0, 8) and seen[-1] == ("settle", 8, 8)
+    kept = checkpoints(trainer_of(clip, grid_model, PAPERS))
+    assert {at.progress.stage for at in kept} == {"fit", "finetune"}
 
 
 # --- whole encodes ---

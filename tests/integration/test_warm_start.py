@@ -1,4 +1,4 @@
-"""Segments after the first one start from its weights, however they are mapped."""
+"""Segments after the first one start from its weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from shell import write_clip
 
-from nervcodec.encoder import segment as segment_module
 from nervcodec.encoder.encode import encode
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.plan import EncodePlan, plan
@@ -23,7 +23,9 @@ from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import KEYED, tensors
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.context import TrainingContext
+from nervcodec.training.state import Progress, TrainingState
+from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=2)
@@ -45,7 +47,9 @@ def test_a_fit_starts_from_the_weights(clip: Frames, grid_model: ModelConfig) ->
     assert weights is not None
     target = torch.from_numpy(pack(clip, grid_model))
     cold, warm = (
-        Fitter(grid_model, QUICK, target, weights=given).start().parameters
+        TrainingState.start(
+            TrainingContext.create(grid_model, QUICK, target, weights=given)
+        ).parameters.detach()
         for given in (None, weights)
     )
     position, n_shared = 0, 0
@@ -70,23 +74,23 @@ def test_the_papers_recipe_starts_at_random(
 
 
 def test_all_but_the_first_segment_get_its_weights(
-    plan: EncodePlan,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    plan: EncodePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing for the first, what was coded of it for the others."""
-    given: list[Any] = []
+    given: list[NDArray[np.float32] | None] = []
+    original = TrainingContext.create
 
-    def noted(*arguments: Any, **named: Any) -> Any:
-        given.append(named["weights"])
-        return encode_segment(*arguments, **named)
+    def noted(*arguments: Any) -> TrainingContext:
+        context = original(*arguments)
+        given.append(context.weights)
+        return context
 
-    monkeypatch.setattr(segment_module, "encode_segment", noted)
+    monkeypatch.setattr(TrainingContext, "create", noted)
     encode(plan)
-    monkeypatch.undo()
     expected = shared_weights(load(tmp_path / "out.nvpp").segments[0], plan.model)
     assert given[0] is None and len(given) == 3 and expected is not None
-    assert all(np.array_equal(weights, expected) for weights in given[1:])
+    for weights in given[1:]:
+        assert weights is not None and np.array_equal(weights, expected)
 
 
 def test_warm_segments_are_better(
@@ -95,10 +99,12 @@ def test_warm_segments_are_better(
     """After as many epochs a segment of the same content has a smaller error by a tenth or more."""
 
     def error(weights: Any, fit: FitConfig) -> float:
-        fitter = Fitter(grid_model, fit, target, weights=weights)
-        values = fitter.overfit(fitter.start()).parameters
+        context = TrainingContext.create(grid_model, fit, target, weights=weights)
+        trainer = Trainer(context, stages=cycles(context))
+        assert list(trainer.run())
+        values = trainer.state.parameters.detach()
         with torch.no_grad():
-            planes = fitter.network(fitter.network.split(values), torch.arange(fitter.n_frames))
+            planes = context.network(context.network.split(values), torch.arange(context.n_frames))
         return float((planes - target / 255).square().mean())
 
     frames = make_clip("yuv420", 12)
@@ -116,17 +122,14 @@ def test_frames_of_kept_segments_are_passed_over(
     """
     whole, part = tmp_path / "whole.nvpp", tmp_path / "out.nvpp"
     encode(replace(plan, destination=whole))
-    n_fits = [0]
 
-    def two(*arguments: Any, **named: Any) -> Any:
-        n_fits[0] += 1
-        if n_fits[0] == 3:
+    def two(segment: int, _: Progress) -> None:
+        if segment == 2:
             raise KeyboardInterrupt
-        return encode_segment(*arguments, **named)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(segment_module, "encode_segment", two)
-        with pytest.raises(Interrupted):
-            encode(plan)
-    encode(plan)
+    with pytest.raises(Interrupted, match="interrupted"):
+        encode(plan, on_progress=two)
+    fitted: list[int] = []
+    encode(plan, on_progress=lambda segment, _: fitted.append(segment))
+    assert set(fitted) == {2}
     assert part.read_bytes() == whole.read_bytes()

@@ -10,37 +10,38 @@ from torch import Tensor
 
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.nn.planes import pack
-from nervcodec.training import stage as stage_module
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import TrainingContext
 from nervcodec.training.losses import ssim
-from nervcodec.training.state import Fitted
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.step import OptimizerStep
+from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4, batch_size=2)
 
 
-def run(frames: Frames, model: ModelConfig, fit: FitConfig) -> Fitted:
-    fitter = Fitter(model, fit, torch.from_numpy(pack(frames, model)))
-    return fitter.overfit(fitter.start())
+def run(frames: Frames, model: ModelConfig, fit: FitConfig) -> Tensor:
+    """The parameters after a fit."""
+    context = TrainingContext.create(model, fit, torch.from_numpy(pack(frames, model)))
+    trainer = Trainer(context, stages=cycles(context))
+    assert list(trainer.run())
+    return trainer.state.parameters.detach()
 
 
 def distortions(
     frames: Frames, model: ModelConfig, fit: FitConfig
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """(output, target, distortion) of every step of a fit."""
-    original = stage_module.Stage._distortion
+    original = OptimizerStep.distortion
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def spy(
-        stage: stage_module.Stage, output: Tensor, target: Tensor, plane_errors: Tensor
-    ) -> Tensor:
-        value = original(stage, output, target, plane_errors)
+    def spy(step: OptimizerStep, output: Tensor, target: Tensor, plane_errors: Tensor) -> Tensor:
+        value = original(step, output, target, plane_errors)
         seen.append((output.detach(), target, value.detach()))
         return value
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage_module.Stage, "_distortion", spy)
+        patch.setattr(OptimizerStep, "distortion", spy)
         run(frames, model, fit)
     assert len(seen) == 2 * fit.epochs
     return seen
@@ -99,5 +100,5 @@ def test_tiny_frames_can_be_fitted(make_clip: MakeClip, loss: str, width: int, h
     model = ModelConfig(
         width, height, "rgb", GridStem(height, width, (Grid(1, 1),)), (Block(1, 2),)
     )
-    fitted = run(make_clip("rgb", 2, width, height), model, FitConfig(epochs=1, loss=loss))
-    assert bool(fitted.parameters.isfinite().all())
+    parameters = run(make_clip("rgb", 2, width, height), model, FitConfig(epochs=1, loss=loss))
+    assert bool(parameters.isfinite().all())

@@ -18,14 +18,17 @@ from nervcodec.errors import FitError
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import tensors
 from nervcodec.nn.planes import pack
-from nervcodec.training import stage as stage_module
+from nervcodec.training import step as step_module
 from nervcodec.training.config import FitConfig
+from nervcodec.training.context import ExactMeasures, Solution, TrainingContext
 from nervcodec.training.optimizers import Optimizer
 from nervcodec.training.pruning import magnitude_mask
-from nervcodec.training.rate_control import SETTLING_CYCLES, SIZE_LOOKS
+from nervcodec.training.rate_control import SETTLING, SIZE_LOOKS
 from nervcodec.training.soft_quantizer import SoftQuantizer, covering_steps
-from nervcodec.training.state import Fitted, Gauges, Progress, silent
-from nervcodec.training.trainer import Fitter
+from nervcodec.training.stage import MAX_ROLLBACKS
+from nervcodec.training.state import Progress, TrainingState
+from nervcodec.training.step import OptimizerStep
+from nervcodec.training.trainer import Trainer, all_stages, cycles
 from nervcodec.video.frames import Frames
 
 QUICK = FitConfig(epochs=4)
@@ -42,27 +45,35 @@ PINNED = FitConfig(
 )  # so that tuned defaults move no figure here
 
 
-def fitter_of(
-    frames: Frames,
-    model: ModelConfig,
-    fit: FitConfig,
-    on_progress: Callable[[Progress], None] = silent,
-) -> Fitter:
-    return Fitter(model, fit, torch.from_numpy(pack(frames, model)), on_progress)
+def context_of(frames: Frames, model: ModelConfig, fit: FitConfig) -> TrainingContext:
+    return TrainingContext.create(model, fit, torch.from_numpy(pack(frames, model)))
 
 
-def fitted_to(frames: Frames, model: ModelConfig, fit: FitConfig) -> Fitted:
-    fitter = fitter_of(frames, model, fit)
-    return fitter.overfit(fitter.start())
+def trainer_of(context: TrainingContext) -> Trainer:
+    """A trainer of the stages that make optimizer steps."""
+    return Trainer(context, stages=cycles(context))
 
 
-def psnr_db(fitter: Fitter, fitted: Fitted) -> float:
+def fitted(context: TrainingContext) -> TrainingState:
+    """The state after those stages."""
+    trainer = trainer_of(context)
+    for _ in trainer.run():
+        pass
+    return trainer.state
+
+
+def reports(context: TrainingContext) -> list[Progress]:
+    """What those stages tell."""
+    return [progress for progress in trainer_of(context).run() if progress]
+
+
+def psnr_db(context: TrainingContext, solution: Solution) -> float:
     """PSNR over all planes of what the fitted and rounded parameters give."""
-    quantizer = SoftQuantizer(fitter.sizes, fitter.model.max_symbol, fitted.log_steps)
+    quantizer = SoftQuantizer(context.sizes, context.model.max_symbol, solution.log_steps)
     with torch.no_grad():
-        values, _ = quantizer.rounded(fitted.parameters)
-        planes = fitter.network(fitter.network.split(values), torch.arange(fitter.n_frames))
-    return -10 * math.log10(float((planes.clamp(0, 1) - fitter.target / 255).square().mean()))
+        values, _ = quantizer.rounded(solution.parameters)
+        planes = context.network(context.network.split(values), torch.arange(context.n_frames))
+    return -10 * math.log10(float((planes.clamp(0, 1) - context.target / 255).square().mean()))
 
 
 # --- what a fit reaches ---
@@ -82,10 +93,9 @@ def test_a_fit_improves(
     clip: Frames, grid_model: ModelConfig, gain_db: float, fit: FitConfig
 ) -> None:
     """60 epochs bring the rounded network so many dB nearer to the frames than its start."""
-    fitter = fitter_of(clip, grid_model, fit)
-    start = fitter.start()
-    before = psnr_db(fitter, start)
-    assert psnr_db(fitter, fitter.overfit(start)) > before + gain_db
+    context = context_of(clip, grid_model, fit)
+    before = psnr_db(context, TrainingState.start(context).solution())
+    assert psnr_db(context, fitted(context).solution()) > before + gain_db
 
 
 def test_bfloat16_lands_near_float32(clip: Frames, grid_model: ModelConfig) -> None:
@@ -94,11 +104,11 @@ def test_bfloat16_lands_near_float32(clip: Frames, grid_model: ModelConfig) -> N
     """
     reached, parameters = [], []
     for precision in ("float32", "bfloat16"):
-        fitter = fitter_of(clip, grid_model, replace(PINNED, precision=precision))
-        fitted = fitter.overfit(fitter.start())
-        assert fitted.parameters.dtype == torch.float32
-        reached.append(psnr_db(fitter, fitted))
-        parameters.append(fitted.parameters)
+        context = context_of(clip, grid_model, replace(PINNED, precision=precision))
+        solution = fitted(context).solution()
+        assert solution.parameters.dtype == torch.float32
+        reached.append(psnr_db(context, solution))
+        parameters.append(solution.parameters)
     assert abs(reached[0] - reached[1]) < 1
     assert not torch.equal(*parameters)
 
@@ -107,17 +117,17 @@ def test_rate_weight_lowers_the_rate(clip: Frames, grid_model: ModelConfig) -> N
     """A higher price of bits gives fewer of them."""
     bits = []
     for rate_weight in (1e-3, 0.1):
-        fitter = fitter_of(clip, grid_model, replace(PINNED, rate_weight=rate_weight))
-        fitted = fitter.overfit(fitter.start())
-        quantizer = SoftQuantizer(fitter.sizes, 127, fitted.log_steps)
-        bits.append(float(quantizer.rate_bits(quantizer.rounded(fitted.parameters)[1])))
+        context = context_of(clip, grid_model, replace(PINNED, rate_weight=rate_weight))
+        solution = fitted(context).solution()
+        quantizer = SoftQuantizer(context.sizes, 127, solution.log_steps)
+        bits.append(float(quantizer.rate_bits(quantizer.rounded(solution.parameters)[1])))
     assert bits[1] < 0.8 * bits[0]
 
 
 @pytest.mark.parametrize("fit", [QUICK, replace(QUICK, optimizer="adam", rate_weight=0)])
 def test_the_same_seed_repeats_a_fit(clip: Frames, grid_model: ModelConfig, fit: FitConfig) -> None:
     """The same seed gives the same parameters and steps, bit for bit."""
-    first, second = (fitted_to(clip, grid_model, fit) for _ in range(2))
+    first, second = (fitted(context_of(clip, grid_model, fit)) for _ in range(2))
     assert torch.equal(first.parameters, second.parameters)
     assert torch.equal(first.log_steps, second.log_steps)
 
@@ -125,7 +135,8 @@ def test_the_same_seed_repeats_a_fit(clip: Frames, grid_model: ModelConfig, fit:
 def test_another_seed_gives_another_fit(clip: Frames, grid_model: ModelConfig) -> None:
     """The seed changes the parameters."""
     first, second = (
-        fitted_to(clip, grid_model, replace(QUICK, seed=seed)).parameters for seed in (0, 1)
+        fitted(context_of(clip, grid_model, replace(QUICK, seed=seed))).parameters
+        for seed in (0, 1)
     )
     assert not torch.equal(first, second)
 
@@ -137,8 +148,8 @@ def test_without_rate_the_steps_cover(clip: Frames, grid_model: ModelConfig) -> 
     """Fitted without regard to rate, steps are those that cover the tensors where rounding
     begins.
     """
-    fitter = fitter_of(clip, grid_model, FitConfig(epochs=10, rate_weight=0, round_from=0.999))
-    start = fitter.start()
+    fit = FitConfig(epochs=10, rate_weight=0, round_from=0.999)
+    context = context_of(clip, grid_model, fit)
     seen: list[Tensor] = []
 
     def spy(values: Tensor, *arguments: Any) -> list[int]:
@@ -146,11 +157,11 @@ def test_without_rate_the_steps_cover(clip: Frames, grid_model: ModelConfig) -> 
         return covering_steps(values, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage_module, "covering_steps", spy)
-        fitted = fitter.overfit(start)
-    codes = covering_steps(seen[0], fitter.sizes, 127, len(fitter.keys))
+        patch.setattr(step_module, "covering_steps", spy)
+        state = fitted(context)
+    codes = covering_steps(seen[0], context.sizes, 127, len(context.keys))
     torch.testing.assert_close(
-        fitted.log_steps.exp(), torch.tensor([step_from_code(code) for code in codes])
+        state.log_steps.exp(), torch.tensor([step_from_code(code) for code in codes])
     )
 
 
@@ -164,22 +175,22 @@ def test_steps_cover_after_any_number_of_steps(
     fit = FitConfig(
         epochs=epochs, batch_size=4, rate_weight=0, round_from=round_from, initial_step=1e-6
     )
-    fitter = fitter_of(clip, grid_model, fit)
-    fitted = fitter.overfit(fitter.start())
+    context = context_of(clip, grid_model, fit)
+    solution = fitted(context).solution()
     peaks = torch.stack(
         [
             part.abs().max()
             for part in torch.tensor_split(
-                fitted.parameters, torch.tensor(fitter.sizes).cumsum(0)[:-1]
+                solution.parameters, torch.tensor(context.sizes).cumsum(0)[:-1]
             )
         ]
     )
-    assert bool((fitted.log_steps.exp() * 127 > 0.9 * peaks).all())
+    assert bool((solution.log_steps.exp() * 127 > 0.9 * peaks).all())
 
 
 def test_steps_are_learned(clip: Frames, grid_model: ModelConfig) -> None:
     """With a rate weight every group's step moves away from where it started."""
-    steps = fitted_to(clip, grid_model, QUICK).log_steps
+    steps = fitted(context_of(clip, grid_model, QUICK)).log_steps.detach()
     assert float((steps - math.log(QUICK.initial_step)).abs().min()) > 1e-3
 
 
@@ -201,21 +212,25 @@ def test_pruned_weights_stay_zero(
     fit = FitConfig(
         epochs=3, finetune_epochs=3, prune=0.4, optimizer=optimizer, rate_weight=rate_weight
     )
-    fitter = fitter_of(clip, grid_model, fit)
-    first = fitter.overfit(fitter.start())
-    mask = magnitude_mask(first.parameters, tensors(grid_model, (4,)), 0.4)
-    seen: list[Tensor] = []
-    original = fitter.network.split
+    context = context_of(clip, grid_model, fit)
+    trainer, seen, original = trainer_of(context), list[Tensor](), context.network.split
 
     def spy(flat: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
         seen.append(flat)
         return original(flat, dtype)
 
-    monkeypatch.setattr(fitter.network, "split", spy)
-    second = fitter.overfit(first, mask)
+    steps = trainer.run()
+    for _ in itertools.islice(steps, 6):
+        pass
+    first = trainer.state.solution().parameters.clone()
+    mask = magnitude_mask(first, tensors(grid_model, (4,)), 0.4)
+    monkeypatch.setattr(context.network, "split", spy)
+    for _ in steps:
+        pass
+    second = trainer.state.solution().parameters
     assert len(seen) == 6
-    assert not any(values[mask == 0].any() for values in (*seen, second.parameters))
-    assert float((second.parameters != first.parameters)[mask == 1].float().mean()) > 0.9
+    assert not any(values[mask == 0].any() for values in (*seen, second))
+    assert float((second != first)[mask == 1].float().mean()) > 0.9
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
@@ -225,16 +240,15 @@ def test_fine_tuning_has_its_own_rate(
     """finetune_rate scales the second stage's steps: 0 leaves everything where the first stage left
     it.
     """
-    fitter = fitter_of(
-        clip,
-        grid_model,
-        FitConfig(epochs=1, finetune_epochs=2, finetune_rate=0, optimizer=optimizer),
-    )
-    first = fitter.overfit(fitter.start())
-    second = fitter.overfit(first)
-    assert torch.equal(second.parameters, first.parameters) and torch.equal(
-        second.log_steps, first.log_steps
-    )
+    fit = FitConfig(epochs=1, finetune_epochs=2, finetune_rate=0, optimizer=optimizer)
+    trainer = trainer_of(context_of(clip, grid_model, fit))
+    steps = trainer.run()
+    for _ in itertools.islice(steps, 2):
+        pass
+    first = trainer.state.snapshot()
+    assert len(list(steps)) == 4
+    second = trainer.state.snapshot()
+    assert all(torch.equal(first[name], second[name]) for name in ("parameters", "log_steps"))
 
 
 # --- looks at the size ---
@@ -249,35 +263,34 @@ def test_the_size_is_looked_at_as_soon_as_weights_are_rounded(
     """
     looks: list[int] = []
 
-    def bits(_: Fitted) -> float:
-        looks.append(fitter.n_steps_done // -(-fitter.n_frames // 2))
-        return 0.5 * fitter.n_pixels
+    def bits(_: Solution) -> float:
+        looks.append(trainer.state.n_steps_done // context.steps_per_epoch)
+        return 0.5 * context.n_pixels
 
     fit = replace(PINNED, epochs=40, target_bpp=0.5, round_from=round_from)
-    fitter = Fitter(
-        grid_model,
-        fit,
-        torch.from_numpy(pack(clip, grid_model)),
-        gauges=Gauges(bits, lambda _: 30.0),
-    )
-    fitter.overfit(fitter.start())
-    at_the_end, regular = 40, {math.ceil(40 * look) - 1 for look in SIZE_LOOKS}
-    assert looks == sorted(regular | {first, first + 1, at_the_end})
+    measures = ExactMeasures(bits, lambda _: 30.0)
+    target = torch.from_numpy(pack(clip, grid_model))
+    context = TrainingContext.create(grid_model, fit, target, measures)
+    trainer = trainer_of(context)
+    for _ in trainer.run():
+        pass
+    regular = {math.ceil(40 * look) for look in SIZE_LOOKS}
+    assert looks == [*sorted(regular | {first + 1, first + 2}), 40]
 
 
 # --- settling ---
 
 
 @pytest.mark.parametrize(
-    ("miss", "n_cycles", "rate", "refinement"),
+    ("miss", "n_cycles", "rate", "rdoq_share"),
     [
         (0.0, 0, 0, 0.08),
         (0.015, 0, 0, 0.08),
-        (0.06, SETTLING_CYCLES, 0.03, 0.08),
-        (-0.1, SETTLING_CYCLES, 0.1, 0.08),
-        (0.045, SETTLING_CYCLES // 2, 0.03, 0.08),
-        (-0.025, SETTLING_CYCLES // 2, 0.03, 0.08),
-        (0.045, SETTLING_CYCLES, 0.03, 0),
+        (0.06, SETTLING.n_cycles, 0.03, 0.08),
+        (-0.1, SETTLING.n_cycles, 0.1, 0.08),
+        (0.045, SETTLING.n_cycles // 2, 0.03, 0.08),
+        (-0.025, SETTLING.n_cycles // 2, 0.03, 0.08),
+        (0.045, SETTLING.n_cycles, 0.03, 0),
     ],
 )
 def test_a_fit_beside_its_size_goes_on(
@@ -286,19 +299,18 @@ def test_a_fit_beside_its_size_goes_on(
     miss: float,
     n_cycles: int,
     rate: float,
-    refinement: float,
+    rdoq_share: float,
 ) -> None:
     """After a fit of 40 epochs cycles of 2 follow at a low rate, or a higher one if it is too small
     for its steps.
 
-    Half of them, where refinement can mend what is left.
+    Half of them, where RDOQ can mend what is left.
     """
-    fit = replace(PINNED, epochs=40, target_bpp=0.5, refinement=refinement)
-    seen: list[Progress] = []
+    fit = replace(PINNED, epochs=40, target_bpp=0.5, rdoq_share=rdoq_share)
     rates: list[float] = []
+    measures = ExactMeasures(lambda _: math.exp(miss) * 0.5 * context.n_pixels, lambda _: 30.0)
     target = torch.from_numpy(pack(clip, grid_model))
-    gauges = Gauges(lambda _: math.exp(miss) * 0.5 * fitter.n_pixels, lambda _: 30.0)
-    fitter = Fitter(grid_model, fit, target, seen.append, gauges)
+    context = TrainingContext.create(grid_model, fit, target, measures)
     original = Optimizer.step
 
     def step(optimizer: Optimizer, factor: torch.Tensor | float) -> None:
@@ -307,8 +319,8 @@ def test_a_fit_beside_its_size_goes_on(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Optimizer, "step", step)
-        fitter.overfit(fitter.start())
-    n_steps = -(-len(target) // 2)
+        seen = reports(context)
+    n_steps = context.steps_per_epoch
     assert len(rates) == (40 + 2 * n_cycles) * n_steps
     for cycle in range(n_cycles):
         own = rates[(40 + 2 * cycle) * n_steps : (42 + 2 * cycle) * n_steps]
@@ -316,7 +328,7 @@ def test_a_fit_beside_its_size_goes_on(
     settling = [progress for progress in seen if progress.stage == "settle"]
     assert bool(settling) == bool(n_cycles)
     assert all(
-        0 <= progress.epoch <= progress.n_epochs == 2 * SETTLING_CYCLES for progress in settling
+        0 <= progress.epoch <= progress.n_epochs == 2 * SETTLING.n_cycles for progress in settling
     )
 
 
@@ -327,20 +339,23 @@ def test_a_fit_that_settles_stops(clip: Frames, grid_model: ModelConfig) -> None
     errors = iter([-0.1, 0.1, 0.01])
     prices: list[float] = []
 
-    def bits(_: Fitted) -> float:
-        if fitter.n_steps_done < 40 * -(-fitter.n_frames // 2):
-            return 0.5 * fitter.n_pixels
-        prices.append(fitter.rate_weight)
-        return math.exp(next(errors)) * 0.5 * fitter.n_pixels
+    def bits(_: Solution) -> float:
+        if not is_settling:
+            return 0.5 * context.n_pixels
+        prices.append(trainer.state.rate_weight)
+        return math.exp(next(errors)) * 0.5 * context.n_pixels
 
     fit = replace(PINNED, epochs=40, target_bpp=0.5)
-    fitter = Fitter(
-        grid_model,
-        fit,
-        torch.from_numpy(pack(clip, grid_model)),
-        gauges=Gauges(bits, lambda _: 30.0),
-    )
-    fitter.overfit(fitter.start())
+    target = torch.from_numpy(pack(clip, grid_model))
+    measures = ExactMeasures(bits, lambda _: 30.0)
+    context = TrainingContext.create(grid_model, fit, target, measures)
+    trainer = trainer_of(context)
+    steps, is_settling = trainer.run(), False
+    for _ in itertools.islice(steps, 40 * context.steps_per_epoch):
+        pass
+    is_settling = True
+    for _ in steps:
+        pass
     assert (
         len(prices) == 3
         and prices[1] < prices[0] < prices[1] * 4
@@ -357,14 +372,14 @@ def patch_distortion(
     """Makes the n-th distortion bad wherever is_bad(n); returns a list that grows with every one
     computed.
     """
-    original = stage_module.Stage._distortion
+    original = OptimizerStep.distortion
     calls: list[int] = []
 
-    def distortion(stage: stage_module.Stage, *tensors: Tensor) -> Tensor:
+    def distortion(step: OptimizerStep, *tensors: Tensor) -> Tensor:
         calls.append(len(calls))
-        return original(stage, *tensors) * (bad if is_bad(calls[-1]) else 1)
+        return original(step, *tensors) * (bad if is_bad(calls[-1]) else 1)
 
-    patch.setattr(stage_module.Stage, "_distortion", distortion)
+    patch.setattr(OptimizerStep, "distortion", distortion)
     return calls
 
 
@@ -377,10 +392,10 @@ def test_one_divergence_is_rolled_back(
     parameters.
     """
     calls = patch_distortion(monkeypatch, lambda n: n == step, bad)
-    fitted = fitted_to(clip, grid_model, QUICK)
-    assert fitted.n_rollbacks == 1
+    state = fitted(context_of(clip, grid_model, QUICK))
+    assert state.n_rollbacks == 1
     assert len(calls) == (QUICK.epochs + 1) * 2
-    assert bool(fitted.parameters.isfinite().all()) and bool(fitted.log_steps.isfinite().all())
+    assert bool(state.parameters.isfinite().all()) and bool(state.log_steps.isfinite().all())
 
 
 @pytest.mark.parametrize(
@@ -395,7 +410,8 @@ def test_a_divergence_in_the_first_epoch_is_rolled_back(
 ) -> None:
     """A bad loss before there is a best one is a divergence too."""
     patch_distortion(monkeypatch, lambda n: n == 0, bad)
-    assert fitted_to(clip, grid_model, replace(QUICK, batch_size=batch_size)).n_rollbacks == 1
+    fit = replace(QUICK, batch_size=batch_size)
+    assert fitted(context_of(clip, grid_model, fit)).n_rollbacks == 1
 
 
 def test_a_rollback_halves_the_rate(
@@ -406,7 +422,7 @@ def test_a_rollback_halves_the_rate(
     with pytest.raises(
         FitError, match=f"at a learning rate of {QUICK.learning_rate / 8:g}; try a lower one"
     ):
-        fitted_to(clip, grid_model, QUICK)
+        fitted(context_of(clip, grid_model, QUICK))
 
 
 def test_steady_divergence_gives_up(
@@ -417,8 +433,8 @@ def test_steady_divergence_gives_up(
     """
     calls = patch_distortion(monkeypatch, lambda n: n >= 2)
     with pytest.raises(FitError, match="diverged 4 times, last in epoch 2 of 4"):
-        fitted_to(clip, grid_model, QUICK)
-    assert len(calls) == 2 * (1 + stage_module.MAX_ROLLBACKS + 1)
+        fitted(context_of(clip, grid_model, QUICK))
+    assert len(calls) == 2 * (1 + MAX_ROLLBACKS + 1)
 
 
 # --- progress ---
@@ -426,16 +442,14 @@ def test_steady_divergence_gives_up(
 
 def test_progress_is_reported(clip: Frames, grid_model: ModelConfig) -> None:
     """Each stage reports every epoch, ascending, with its PSNR; time left ends at 0."""
-    reports: list[Progress] = []
-    fitter = fitter_of(clip, grid_model, FitConfig(epochs=5, finetune_epochs=3), reports.append)
-    fitter.overfit(fitter.overfit(fitter.start()))
+    seen = reports(context_of(clip, grid_model, FitConfig(epochs=5, finetune_epochs=3)))
     for stage, n_epochs in (("fit", 5), ("finetune", 3)):
-        own = [report for report in reports if report.stage == stage]
+        own = [report for report in seen if report.stage == stage]
         assert [report.epoch for report in own] == sorted(report.epoch for report in own)
         assert {report.epoch for report in own} >= set(range(1, n_epochs + 1))
         assert own[-1].psnr_db is not None and 0 < own[-1].psnr_db < 60
-    assert reports[-1].eta_s == 0 < reports[0].eta_s
-    assert min(report.frames_fps for report in reports) > 0
+    assert seen[-1].eta_s == 0 < seen[0].eta_s
+    assert min(report.frames_fps for report in seen) > 0
 
 
 def test_long_epochs_report_their_steps(
@@ -444,9 +458,36 @@ def test_long_epochs_report_their_steps(
     """Where steps take a second each, every one is reported, with the epochs done so far and the
     time left.
     """
-    monkeypatch.setattr(stage_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
-    reports: list[Progress] = []
-    fitter = fitter_of(clip, grid_model, FitConfig(epochs=2, batch_size=1), reports.append)
-    fitter.overfit(fitter.start())
-    assert [report.epoch for report in reports] == [0, 0, 0, 1, 1, 1, 1, 1, 2, 2]
-    assert [report.eta_s > 0 for report in reports] == [True] * 8 + [False] * 2
+    monkeypatch.setattr(step_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    seen = reports(context_of(clip, grid_model, FitConfig(epochs=2, batch_size=1)))
+    assert [report.epoch for report in seen] == [0, 0, 0, 1, 1, 1, 1, 2]
+    assert [report.eta_s > 0 for report in seen] == [True] * 7 + [False]
+
+
+def test_a_fit_yields_once_a_step(clip: Frames, grid_model: ModelConfig) -> None:
+    """A caller that takes n items has made n steps."""
+    context = context_of(clip, grid_model, FitConfig(epochs=3, finetune_epochs=2))
+    trainer = trainer_of(context)
+    n_done = [trainer.state.n_steps_done for _ in trainer.run()]
+    assert n_done == list(range(1, 5 * context.steps_per_epoch + 1))
+
+
+def test_a_pause_leaves_no_mode_switched_on(clip: Frames, grid_model: ModelConfig) -> None:
+    """Between two steps the caller's own torch settings hold."""
+    next(trainer_of(context_of(clip, grid_model, QUICK)).run())
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_stages_are_peers(clip: Frames, grid_model: ModelConfig) -> None:
+    """Which stages a fit has follows from its configuration."""
+    target = torch.from_numpy(pack(clip, grid_model))
+    measures = ExactMeasures(lambda _: 1.0, lambda _: 30.0)
+
+    def names(fit: FitConfig) -> list[str]:
+        context = TrainingContext.create(grid_model, fit, target, measures)
+        return [stage.name for stage in all_stages(context)]
+
+    assert names(FitConfig(rate_weight=0)) == ["fit"]
+    assert names(FitConfig(finetune_epochs=2, prune=0.2)) == ["fit", "finetune"]
+    assert names(FitConfig(target_bpp=1.0)) == ["fit", "settle", "rdoq", "rounding"]
+    assert names(FitConfig(target_psnr=30, round_from=1.0)) == ["fit", "rdoq", "rounding"]
