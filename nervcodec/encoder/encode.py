@@ -70,25 +70,14 @@ def encode(
     from nervcodec.nn.device import device_label, peak_memory_bytes, set_threads
 
     options = plan.options
-    destination = plan.destination
     device = plan.device
-    check_output(destination, overwrite=options.overwrite, source=plan.source)
+    check_output(plan.destination, overwrite=options.overwrite, source=plan.source)
     set_threads(plan.n_threads)
     started = time.monotonic()
-    with Journal(destination, _identity(plan), restart=options.restart) as journal:
+    with Journal(plan.destination, _identity(plan), restart=options.restart) as journal:
         pace = pace or Pace(options.checkpoint_every_s)
         work = _Work(plan, device, journal, pace, on_progress, on_note)
-        try:
-            fitted = work.run()
-        except KeyboardInterrupt:  # between two fits, or a second one
-            if not journal.has_progress:
-                raise
-            fitted = None
-        if fitted is None:
-            raise Interrupted(
-                f"interrupted; what was reached is kept in {journal.folder}, the same command goes"
-                " on from there"
-            )
+        fitted = _fit_segments(work, journal)
         pace.is_fitting = False
         encoded_s = time.monotonic() - started
         peaks = {"fit": peak_memory_bytes(device)}
@@ -96,23 +85,44 @@ def encode(
         data, quality = _write(plan, segments, journal.folder, on_measure)
         journal.remove()
     peaks["measure"] = peak_memory_bytes(device)
-    shares = [
-        tensors.n_parameters(plan.model, shots) / plan.n_parameters for shots in plan.segments
-    ]
+    sizes = [tensors.n_parameters(plan.model, shots) for shots in plan.segments]
     return EncodeReport(
-        plan,
-        destination.stat().st_size,
-        read_file(data).container_bytes,
-        sum(summary.entropy_bytes for summary in summaries),
-        sum(summary.sparsity * share for summary, share in zip(summaries, shares)),
-        quality,
-        encoded_s,
-        time.monotonic() - started - encoded_s,
-        sum(summary.n_rollbacks for summary in summaries),
-        device_label(device),
-        plan.n_threads,
-        peaks,
+        plan=plan,
+        n_bytes=len(data),
+        container_bytes=read_file(data).container_bytes,
+        entropy_bytes=sum(summary.entropy_bytes for summary in summaries),
+        sparsity=sum(
+            summary.sparsity * size / plan.n_parameters for summary, size in zip(summaries, sizes)
+        ),
+        quality=quality,
+        encode_s=encoded_s,
+        measure_s=time.monotonic() - started - encoded_s,
+        n_rollbacks=sum(summary.n_rollbacks for summary in summaries),
+        device=device_label(device),
+        n_threads=plan.n_threads,
+        peak_memory=peaks,
     )
+
+
+def _fit_segments(work: _Work, journal: Journal) -> list[tuple[Segment, FitSummary]]:
+    """Return all segments, with what became of their fits.
+
+    Raises:
+        Interrupted: the fit was ended from outside; what was reached is kept.
+        KeyboardInterrupt: so it was, and nothing was reached.
+    """
+    try:
+        fitted = work.run()
+    except KeyboardInterrupt:  # between two fits, or a second one
+        if not journal.has_progress:
+            raise
+        fitted = None
+    if fitted is None:
+        raise Interrupted(
+            f"interrupted; what was reached is kept in {journal.folder}, the same command goes on"
+            " from there"
+        )
+    return fitted
 
 
 def _write(

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from nervcodec.cli.main import main
+from nervcodec.video.frames import Frames
+from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
 
 
 class Result(NamedTuple):
@@ -49,3 +52,16 @@ def write_clip(
         for t in range(n_frames)
     ]
     path.write_bytes(header + b"".join(b"FRAME\n" + frame for frame in frames))
+
+
+def read_frames(path: Path) -> Frames:
+    """All frames of a video."""
+    form, _ = probe(path)
+    return next(read_groups(path, form, [form.n_frames]))
+
+
+def error_line(result: Result) -> str:
+    """The one line of an error; nothing else was printed."""
+    lines = result.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("nervcodec: error: "), result.err
+    return lines[0]
