@@ -231,7 +231,7 @@ def decoded_frames(
             continue
         if packet.is_keyframe:
             log.keys.add(index)
-        if _tells_damage(messages) or nal_units.are_damaged(packet):
+        if packet.is_corrupt or _tells_damage(messages) or nal_units.are_damaged(packet):
             log.concealed.add(index)
         for frame in frames:
             source = frame.opaque if isinstance(frame.opaque, int) else index

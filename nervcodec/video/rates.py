@@ -99,7 +99,7 @@ def rate_of_times(
         return (guess if guess and abs(guess - average) * 1000 <= average else average), ()
     tolerance = max(1, jitter) * time_base
     rate = _usual_rate(len(steps), span, tolerance, stated.guessed) or _simple(measured)
-    if average is None:
+    if average is None or rate == average:
         return rate, ()
     return rate, (f"the file states {float(average):g} fps, its frame times say {float(rate):g}",)
 

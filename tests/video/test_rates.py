@@ -57,6 +57,7 @@ def test_what_is_no_rate(text: str) -> None:
         ([0, 100, 200, 300], 50, 10, Fraction(10), "50"),
         ([0, 17, 33, 50, 67, 83, 100, 117], None, None, Fraction(60), ""),
         ([0, 70, 140], None, None, Fraction(100, 7), ""),
+        ([0, 1, 2, 4, 5], 1000, 1000, Fraction(1000), ""),
         ([0, 40, 200, 240], 25, 25, Fraction(25, 2), "variable"),
         ([0, 100, 600, 700, 1700], Fraction(25, 9), 10, Fraction(25, 9), "variable"),
         ([7], 24, None, Fraction(24), ""),
