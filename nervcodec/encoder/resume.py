@@ -9,8 +9,8 @@ after any end of it.
 Files but the lock start with the SHA-256 of the rest; segments and checkpoints then have that of
 the encode which they are of (what encode.json says), so that where it is lost they are not taken
 for another's. Each is written beside its place, synced, read back and renamed; the checkpoint
-before the last stays, so that whatever is cut or flipped, there is one to go on from. No pickle.
-Files in the folder that are none of these are never touched.
+before the last stays, so that whatever is cut or flipped, there is one to resume from. Arrays are
+.npz without pickle. Files in the folder that are none of these are never touched.
 """
 
 from __future__ import annotations
@@ -36,31 +36,32 @@ from nervcodec.errors import BitstreamError, ConfigError, OutputError, OutputExi
 from nervcodec.format.container import Segment, read_segment, write_segment
 from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 
-_FIT, _BEFORE = "fit", "fit.before"
-_DIGEST = 32
-_OURS = re.compile(r"(lock|encode\.json|fit|fit\.before|segment-[0-9]{5,})(\.new)?")
-# What a file says that has a good digest and is none of ours all the same.
+_FIT = "fit"
+_BEFORE = "fit.before"
+_DIGEST_BYTES = 32
+_NAMES = re.compile(r"(lock|encode\.json|fit|fit\.before|segment-[0-9]{5,})(\.new)?")
+# What is raised by a file that has a good digest and that no encode has written all the same.
 _SENSELESS = (ValueError, KeyError, EOFError, zipfile.BadZipFile, BitstreamError)
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def folder_of(destination: Path) -> Path:
-    """Where the journal of an encode to `destination` lies."""
+    """Return the folder of what an encode to `destination` has reached."""
     return destination.with_name(destination.name + ".part")
 
 
 def stored_identity(destination: Path) -> dict[str, Any] | None:
-    """What the unfinished encode to `destination` encodes and how; None if there is none."""
+    """Return what the unfinished encode to `destination` encodes and how; None if there is none."""
     data = _read(folder_of(destination) / "encode.json")
     with contextlib.suppress(*_SENSELESS):
-        found = None if data is None else json.loads(data)
-        return found if isinstance(found, dict) else None
+        identity = None if data is None else json.loads(data)
+        return identity if isinstance(identity, dict) else None
     return None
 
 
 class Journal:
-    """Keeps what an encode has reached; a context, within which no other encode to the same output
-    can begin.
+    """What an encode has reached; a context, within which no other encode to the same output can
+    begin.
 
     Args:
         destination: the encode's output.
@@ -75,7 +76,8 @@ class Journal:
     def __init__(
         self, destination: Path, identity: Mapping[str, Any], *, restart: bool = False
     ) -> None:
-        self.folder, self._destination = folder_of(destination), destination
+        self.folder = folder_of(destination)
+        self._destination = destination
         self._is_removed = False
         if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise OutputExists(
@@ -123,7 +125,7 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing reached is nothing to keep."""
+        """Let go of the folder; it stays where there is something to go on from."""
         if not self._is_removed and not self.has_progress:
             self.remove()
         self._lock.close()
@@ -134,7 +136,7 @@ class Journal:
         return any(file.name.startswith(("segment-", _FIT)) for file in self._files())
 
     def remove(self) -> None:
-        """The encode is done: from here on the folder may be another encode's."""
+        """Remove all that was reached: from here on the folder may be another encode's."""
         self._is_removed = True
         for file in self._files():
             with contextlib.suppress(OSError):
@@ -142,11 +144,11 @@ class Journal:
         _remove_empty(self.folder)
 
     def _files(self) -> list[Path]:
-        """What is in the folder by our hand."""
-        return [file for file in self.folder.glob("*") if _OURS.fullmatch(file.name)]
+        """Return the files in the folder that an encode has written."""
+        return [file for file in self.folder.glob("*") if _NAMES.fullmatch(file.name)]
 
     def add_segment(self, number: int, segment: Segment, summary: Mapping[str, Any]) -> None:
-        """Keeps a finished segment; the checkpoints of its fit go."""
+        """Keep a finished segment; the checkpoints of its fit go."""
         head = json.dumps(summary).encode()
         self._keep(
             _segment_name(number), len(head).to_bytes(4, "little") + head + write_segment(segment)
@@ -156,7 +158,7 @@ class Journal:
                 (self.folder / name).unlink(missing_ok=True)
 
     def segment(self, number: int, n_streams: int) -> tuple[Segment, dict[str, Any]] | None:
-        """A finished segment and its summary; None if it is not there or damaged."""
+        """Return a finished segment and its summary; None if it is not there or damaged."""
         data = self._kept(_segment_name(number))
         with contextlib.suppress(*_SENSELESS):
             if data is not None:
@@ -165,7 +167,7 @@ class Journal:
         return None
 
     def add_checkpoint(self, numbers: Mapping[str, Any], arrays: Arrays) -> None:
-        """Keeps a checkpoint of the fit that runs, and the one before it."""
+        """Keep a checkpoint of the fit that runs, and the one before it."""
         file = io.BytesIO()
         named: dict[str, Any] = {
             **arrays,
@@ -175,7 +177,7 @@ class Journal:
         self._keep(_FIT, file.getvalue(), _BEFORE)
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
-        """(numbers, arrays) of the last checkpoint that is whole."""
+        """Return (numbers, arrays) of the last checkpoint that is whole; None if there is none."""
         for name in (_FIT, _BEFORE):
             data = self._kept(name)
             with contextlib.suppress(*_SENSELESS):
@@ -186,19 +188,18 @@ class Journal:
         return None
 
     def _keep(self, name: str, data: bytes, keep_as: str | None = None) -> None:
-        """_write() for what is of this encode alone."""
+        """Write what is of this encode alone."""
         self._write(name, self._name + data, keep_as)
 
     def _kept(self, name: str) -> bytes | None:
-        """What _keep() wrote; None if it is missing, damaged or of another encode."""
+        """Return what _keep() wrote; None if it is missing, damaged or of another encode."""
         data = _read(self.folder / name)
-        return data[_DIGEST:] if data is not None and data.startswith(self._name) else None
+        return data[_DIGEST_BYTES:] if data is not None and data.startswith(self._name) else None
 
     def _write(self, name: str, data: bytes, keep_as: str | None = None) -> None:
-        """Puts a file in place, whole or not at all; the one that was there goes on as
-        `keep_as`.
-        """
-        path, part = self.folder / name, self.folder / f"{name}.new"
+        """Put a file in place, whole or not at all; the one that was there goes on as `keep_as`."""
+        path = self.folder / name
+        part = self.folder / f"{name}.new"
         with os_errors(path), gone_on_error(part):
             part.write_bytes(hashlib.sha256(data).digest() + data)
             sync(part)
@@ -212,23 +213,29 @@ class Journal:
 
 
 class Pace:
-    """When a fit's checkpoints are taken: so many seconds apart, and when it is to end."""
+    """When a fit's checkpoints are taken: so many seconds apart, and when it is to end.
+
+    Attributes:
+        is_fitting: whether somebody asks is_due again and again.
+        is_ending: whether the fit is to end after its next checkpoint.
+    """
 
     def __init__(self, every_s: float = 60.0) -> None:
         self.every_s = every_s
-        self.is_fitting = False  # whether somebody asks is_due again and again
+        self.is_fitting = False
         self.is_ending = False
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
+        """Return whether a checkpoint is to be taken now."""
         return self.is_ending or time.monotonic() - self._last >= self.every_s
 
     def taken(self) -> None:
-        """A checkpoint has been taken."""
+        """Say that a checkpoint has been taken."""
         self._last = time.monotonic()
 
     def end(self) -> None:
-        """Ends a fit after its next step, with a checkpoint; at once where there is none, or when
+        """End a fit after its next step, with a checkpoint; at once where there is none, or when
         asked twice.
 
         Raises:
@@ -249,13 +256,16 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _locked(path: Path, destination: Path) -> BinaryIO:
+    """Return the lock, held until it is closed.
+
+    Raises:
+        OutputExists: another encode holds it.
+    """
     lock = open(path, "wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(
-            os.fstat(lock.fileno()), os.stat(path)
-        ):  # whoever held it has removed the folder
-            raise BlockingIOError
+        if not os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+            raise BlockingIOError  # whoever held it has removed the folder
     except (BlockingIOError, FileNotFoundError):
         lock.close()
         raise OutputExists(
@@ -266,18 +276,18 @@ def _locked(path: Path, destination: Path) -> BinaryIO:
 
 
 def _read(path: Path) -> bytes | None:
-    """What follows the digest; None if the file is missing or not what was written."""
+    """Return what follows the digest; None if the file is missing or not what was written."""
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    digest, rest = data[:_DIGEST], data[_DIGEST:]
+    digest, rest = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     return rest if hashlib.sha256(rest).digest() == digest else None
 
 
 def _differences(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """(dotted name, old, new) of whatever differs between two JSON values, in the order of the new
-    one.
+    """Yield (dotted name, old, new) of whatever differs between two JSON values, in the order of
+    the new one.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*new, *(key for key in old if key not in new)]:
