@@ -27,7 +27,7 @@ from nervcodec import info
 from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import segment_of
-from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.presets import preset_named
 from nervcodec.encoder.sizing import Nature
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
@@ -57,7 +57,7 @@ def random_file(
     form = VideoFormat(*size, Fraction(25), n_frames)
     n_pixels = n_frames * size[0] * size[1]
     rate = expected_bpp(rate_weight_of(crf), n_pixels) / usual_bpp(n_pixels) if crf else 1.0
-    chosen = PRESETS[preset]
+    chosen = preset_named(preset)
     model = chosen.model(form, chosen.colorspace or "yuv", (n_frames,), Nature(rate))
     coded = coded_of(model, n_frames)
     path.write_bytes(

@@ -30,7 +30,7 @@ from nervcodec.bench.plots import growth
 from nervcodec.bench.roofline import floor_text
 from nervcodec.bench.speed import speed_text
 from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
-from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.presets import preset_named
 from nervcodec.format.costs import macs_per_frame
 from nervcodec.format.model_config import Block, ModelConfig
 from nervcodec.format.tensors import n_parameters
@@ -97,7 +97,7 @@ class Point:
 
 
 def sized(network: str, width: int, height: int) -> ModelConfig:
-    preset = PRESETS[network]
+    preset = preset_named(network)
     return preset.model(
         VideoFormat(width, height, Fraction(25), N_FRAMES), preset.colorspace or "yuv", (N_FRAMES,)
     )
@@ -149,7 +149,7 @@ def kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def measured(point: Point, device: str, budget_s: float) -> dict[str, Any]:
-    fit = recipe_fit("preset", PRESETS[point.network].fit, choose_precision("auto", device))
+    fit = recipe_fit("preset", preset_named(point.network).fit, choose_precision("auto", device))
     target = synthetic_target(point.model, point.n_frames, device)
     seconds = settled_seconds(
         OurFit(point.model, replace(fit, epochs=200), target), device, budget_s

@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.encoder.sizing import Nature, is_lively, segment_lengths, segment_shots
 from nervcodec.encoder.target import TUNES, Goal
 from nervcodec.errors import ConfigError, LimitExceeded
@@ -95,9 +95,7 @@ def plan_encode(
     Raises:
         ConfigError, VideoError: an option or a video that cannot work.
     """
-    if preset not in PRESETS:
-        raise ConfigError(f"preset is {preset!r}; legal: {', '.join(PRESETS)}")
-    chosen = PRESETS[preset]
+    chosen = preset_named(preset)
     form, notes = probe(source, frame_rate=frame_rate)
     if n_frames is not None:
         if not 1 <= n_frames <= form.n_frames:

@@ -12,7 +12,9 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import MAX_STEM_SIDE, Block, Grid, GridStem, ModelConfig, Shots
 from nervcodec.format.tensors import KEYED, n_parameters, tensors
 from nervcodec.format.video_format import VideoFormat
+from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import USUAL_PIXELS, usual_bpp
+from nervcodec.util.validation import ceil_div
 
 MAX_SEGMENT_FRAMES = 150
 PAPER_CELLS = 144  # 9 x 16, the paper's stem
@@ -37,6 +39,38 @@ class Nature:
 
 
 Network = Callable[[VideoFormat, str, Shots, Nature], ModelConfig]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named recipe.
+
+    Attributes:
+        summary: one line for --help.
+        colorspace: of the head; None takes 'yuv' for 4:2:0 video and 'rgb' for RGB.
+        network: (format, colorspace, shots of the longest segment, nature) -> network.
+        fit: how to fit it.
+        min_steps: short segments get as many more epochs as it takes to make this many steps.
+    """
+
+    summary: str
+    colorspace: str | None
+    network: Network
+    fit: FitConfig
+    min_steps: int = 0
+
+    def model(
+        self, form: VideoFormat, colorspace: str, shots: Shots, nature: Nature = Nature()
+    ) -> ModelConfig:
+        """Return the network for segments of which the longest has such shots."""
+        return self.network(form, colorspace, shots, nature)
+
+    def fit_for(self, n_frames: int) -> FitConfig:
+        """Return the fit for segments of n_frames frames."""
+        steps_an_epoch = ceil_div(n_frames, self.fit.batch_size)
+        return replace(
+            self.fit, epochs=max(self.fit.epochs, ceil_div(self.min_steps, steps_an_epoch))
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.paper_models import COMPARISON_PRESETS
+from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.encoder.sizing import Nature, choose_strides, segment_lengths, segment_shots
 from nervcodec.errors import ConfigError
 from nervcodec.format.costs import kmac_per_pixel
@@ -300,6 +301,21 @@ def test_our_widths_suit_processors(size: tuple[int, int], rate: float) -> None:
     )
 
 
+def test_the_command_line_has_nine_presets() -> None:
+    """Ours and the published ones; those that experiments compare with are found by name alone."""
+    ours = ["ultrafast", "fast", "medium", "slow", "veryslow"]
+    assert list(PRESETS) == [*ours, *PAPER]
+    assert not set(PRESETS) & set(COMPARISON_PRESETS)
+    for name, preset in {**PRESETS, **COMPARISON_PRESETS}.items():
+        assert preset_named(name) is preset
+
+
+def test_an_unknown_preset_is_named() -> None:
+    """The error has those of the command line."""
+    with pytest.raises(ConfigError, match="^preset is 'fastest'; legal: ultrafast, .*paper-l$"):
+        preset_named("fastest")
+
+
 def test_compared_networks_are_as_wide_as_they_may_be() -> None:
     """small-* and paper-small, which are compared with others at equal parameters, come within 5 %
     of theirs.
@@ -307,7 +323,7 @@ def test_compared_networks_are_as_wide_as_they_may_be() -> None:
     for preset in ("small-nervpp", "small-nerv", "paper-small"):
         assert (
             190_000
-            < n_parameters(PRESETS[preset].model(video(320, 180), "rgb", (132,)), (132,))
+            < n_parameters(preset_named(preset).model(video(320, 180), "rgb", (132,)), (132,))
             <= 200_200
         )
 

@@ -14,7 +14,7 @@ from shell import Shell, write_clip
 
 from nervcodec.format.container import load
 
-ENCODE = ("encode", "in.y4m", "out.nvpp", "--preset", "small-nerv", "--bits", "2", "--epochs", "1")
+ENCODE = ("encode", "in.y4m", "out.nvpp", "--preset", "ultrafast", "--bits", "2", "--epochs", "1")
 
 
 def unread() -> TextIO:

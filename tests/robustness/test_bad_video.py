@@ -513,7 +513,7 @@ def test_what_else_is_in_a_folder_is_not_read(shell: Shell) -> None:
         os.fsdecode(b"in\xff"),
         "out.nvpp",
         "--preset",
-        "small-nerv",
+        "ultrafast",
         "--epochs",
         "1",
         "--json",

@@ -26,7 +26,7 @@ ENCODE = (
     "in.y4m",
     "out.nvpp",
     "--preset",
-    "small-nerv",
+    "ultrafast",
     "--bits",
     "2",
     "--epochs",

@@ -161,7 +161,7 @@ def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
         "in.y4m",
         "out.nvpp",
         "--preset",
-        "small-nerv",
+        "ultrafast",
         "--bits",
         "2",
         "--epochs",
