@@ -28,7 +28,7 @@ from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import segment_of
 from nervcodec.encoder.presets import preset_named
-from nervcodec.encoder.sizing import Nature
+from nervcodec.encoder.sizing import ContentStatistics
 from nervcodec.format import tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import ModelConfig
@@ -58,7 +58,7 @@ def random_file(
     n_pixels = n_frames * size[0] * size[1]
     rate = expected_bpp(rate_weight_of(crf), n_pixels) / usual_bpp(n_pixels) if crf else 1.0
     chosen = preset_named(preset)
-    model = chosen.model(form, chosen.colorspace or "yuv", (n_frames,), Nature(rate))
+    model = chosen.model(form, chosen.colorspace or "yuv", (n_frames,), ContentStatistics(rate))
     coded = coded_of(model, n_frames)
     path.write_bytes(
         write_file(Header(form, model), [segment_of(coded, model, (n_frames,))], StoredQuality())

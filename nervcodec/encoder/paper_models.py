@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from nervcodec.encoder.sizing import (
     PAPER_CELLS,
-    Nature,
+    ContentStatistics,
     Network,
     Preset,
     Sizing,
@@ -34,7 +34,9 @@ def paper_model(channels: int) -> Network:
     It has an MLP stem of 512 units, widths C, 80, 80, ..., and 9 x 16 cells at 720p.
     """
 
-    def model(form: VideoFormat, colorspace: str, shots: Shots, _: Nature) -> ModelConfig:
+    def model(
+        form: VideoFormat, colorspace: str, shots: Shots, _: ContentStatistics
+    ) -> ModelConfig:
         rows, columns, strides = choose_strides(*plane_size(form, colorspace), PAPER_CELLS)
         blocks = tuple(Block(stride, 80 if i else channels) for i, stride in enumerate(strides))
         return ModelConfig(
@@ -55,8 +57,10 @@ def nerv_model(channels: int) -> Network:
     2110.13903, figure 2).
     """
 
-    def model(form: VideoFormat, colorspace: str, shots: Shots, nature: Nature) -> ModelConfig:
-        paper = paper_model(channels)(form, colorspace, shots, nature)
+    def model(
+        form: VideoFormat, colorspace: str, shots: Shots, content: ContentStatistics
+    ) -> ModelConfig:
+        paper = paper_model(channels)(form, colorspace, shots, content)
         n_wanted = n_parameters(paper, shots)
 
         def nerv(width: int) -> ModelConfig:
@@ -80,7 +84,9 @@ def small_model(parts: tuple[str, ...]) -> Network:
     It is about as large as grid_model.
     """
 
-    def model(form: VideoFormat, colorspace: str, shots: Shots, _: Nature) -> ModelConfig:
+    def model(
+        form: VideoFormat, colorspace: str, shots: Shots, _: ContentStatistics
+    ) -> ModelConfig:
         rows, columns, strides = stem_cells(form, colorspace)
         sizing = Sizing(200_000 * relative_pixels(form, shots) ** 0.6, 0.7, 0.525)
         return widest(

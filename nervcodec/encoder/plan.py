@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from nervcodec.encoder.presets import PRESETS, preset_named
-from nervcodec.encoder.sizing import Nature, is_lively, segment_lengths, segment_shots
+from nervcodec.encoder.sizing import (
+    ContentStatistics,
+    is_high_motion,
+    segment_lengths,
+    segment_shots,
+)
 from nervcodec.encoder.target import TUNES, Goal
 from nervcodec.errors import ConfigError, LimitExceeded
 from nervcodec.format import costs, tensors
@@ -123,16 +128,16 @@ def plan_encode(
     )
     bpp = goal.file_bpp(form)
     if bpp is not None:
-        expected = bpp if is_lively(liveliness) else bpp / still_share(n_pixels)
+        expected = bpp if is_high_motion(liveliness) else bpp / still_share(n_pixels)
     else:
         expected = (
             expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels)
         )
     if tune is not None:
         fit = tuned(fit, tune)
-    nature = Nature(expected / usual_bpp(n_pixels), liveliness)
+    content = ContentStatistics(expected / usual_bpp(n_pixels), liveliness)
     segments = segment_shots(lengths, cuts)
-    model = chosen.model(form, colorspace, max(segments, key=sum), nature)
+    model = chosen.model(form, colorspace, max(segments, key=sum), content)
     if isinstance(model.stem, MlpStem):
         segments = segment_shots(lengths, ())
     if bits is not None:
