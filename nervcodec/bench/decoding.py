@@ -18,11 +18,12 @@ from nervcodec.bench.datasets import write_pattern
 from nervcodec.bench.derived import Row
 from nervcodec.bench.place import Options, Place
 from nervcodec.bench.process import Run, run_timed
-from nervcodec.bench.scaling import parse_size, preset_of
+from nervcodec.bench.scaling import parse_size
 from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import segment_of
-from nervcodec.encoder.sizing import Nature
+from nervcodec.encoder.presets import preset_named
+from nervcodec.encoder.sizing import ContentStatistics
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, StoredQuality, write_file
 from nervcodec.format.model_config import ModelConfig
@@ -43,8 +44,8 @@ def random_file(path: Path, preset: str, crf: float | None, form: VideoFormat) -
     rate = 1.0
     if crf is not None:
         rate = expected_bpp(rate_weight_of(crf), form.n_pixels) / usual_bpp(form.n_pixels)
-    chosen = preset_of(preset)
-    model = chosen.model(form, chosen.colorspace or "yuv", shots, Nature(rate))
+    chosen = preset_named(preset)
+    model = chosen.model(form, chosen.colorspace or "yuv", shots, ContentStatistics(rate))
     segment = segment_of(_random_symbols(model, form.n_frames), model, shots)
     path.write_bytes(write_file(Header(form, model), [segment], StoredQuality()))
     return model

@@ -22,7 +22,8 @@ import torch
 from nervcodec.bench.environment import machine, now, versions
 from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
 from nervcodec.decoder.reconstruct import reconstruct
-from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.paper_models import COMPARISON_PRESETS
+from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.errors import ConfigError
 from nervcodec.format.costs import (
     ITEM_BYTES,
@@ -160,7 +161,8 @@ def parse_case(text: str) -> tuple[str, VideoFormat]:
     """
     preset, _, size = text.partition("@")
     width, _, height = size.partition("x")
-    if preset not in PRESETS or not (width.isdecimal() and height.isdecimal()):
+    known = {**PRESETS, **COMPARISON_PRESETS}
+    if preset not in known or not (width.isdecimal() and height.isdecimal()):
         raise ConfigError(f"case is {text!r}; legal: PRESET@WIDTHxHEIGHT, such as {CASES[0]}")
     return preset, VideoFormat(int(width), int(height), Fraction(25), _N_FRAMES)
 
@@ -216,7 +218,7 @@ def _points(
     precision: str,
 ) -> Iterator[RooflinePoint]:
     """Yield the steps of a case by two recipes, and its decoded frame."""
-    chosen = PRESETS[preset]
+    chosen = preset_named(preset)
     model = chosen.model(form, chosen.colorspace or "yuv", (form.n_frames,))
     for recipe in ("preset", "ours"):
         fit = recipe_fit(recipe, chosen.fit, precision)

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from nervcodec.bench.derived import Row
 from nervcodec.bench.stepping import OurFit, recipe_fit, settled_seconds, synthetic_target
-from nervcodec.encoder.presets import PRESETS, Preset
+from nervcodec.encoder.presets import preset_named
 from nervcodec.errors import ConfigError
 from nervcodec.format.costs import macs_per_frame
 from nervcodec.format.model_config import Block, ModelConfig
@@ -21,17 +21,6 @@ from nervcodec.nn.device import choose_precision
 
 N_FRAMES = 132  # what networks are sized for, as long as the clip bunny
 _EPOCHS = 200  # more than are timed
-
-
-def preset_of(name: str) -> Preset:
-    """Return a preset, those for comparisons too.
-
-    Raises:
-        ConfigError: there is no such preset.
-    """
-    if name not in PRESETS:
-        raise ConfigError(f"preset is {name!r}; legal: {', '.join(PRESETS)}")
-    return PRESETS[name]
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -48,7 +37,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def sized_network(name: str, size: str, n_frames: int = N_FRAMES) -> ModelConfig:
     """Return a preset's network for so many frames of a size such as '640x360'."""
-    preset = preset_of(name)
+    preset = preset_named(name)
     form = VideoFormat(*parse_size(size), Fraction(25), n_frames)
     return preset.model(form, preset.colorspace or "yuv", (n_frames,))
 
@@ -80,7 +69,7 @@ def time_step(
         name: of the case; it changes nothing.
     """
     model = widened(sized_network(network, size), width_factor)
-    fit = recipe_fit(recipe, preset_of(network).fit, choose_precision("auto", device))
+    fit = recipe_fit(recipe, preset_named(network).fit, choose_precision("auto", device))
     target = synthetic_target(model, frames, device)
     steps = OurFit(model, replace(fit, epochs=_EPOCHS), target)
     seconds = settled_seconds(steps, device, budget_s)

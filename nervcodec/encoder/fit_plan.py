@@ -14,8 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nervcodec.encoder.options import EncodeOptions
-from nervcodec.encoder.presets import PRESETS, Preset, preset_named
-from nervcodec.encoder.sizing import Nature, is_lively, segment_lengths, segment_shots
+from nervcodec.encoder.presets import PRESETS, preset_named
+from nervcodec.encoder.sizing import (
+    ContentStatistics,
+    is_high_motion,
+    segment_lengths,
+    segment_shots,
+)
 from nervcodec.encoder.target import TUNES, Lambda, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
@@ -99,7 +104,7 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     rate = _expected_bpp(options.target, fit, form, n_pixels, temporal_information)
     if options.tune is not None:
         fit = tuned(fit, options.tune)
-    content = Nature(rate / usual_bpp(n_pixels), temporal_information)
+    content = ContentStatistics(rate / usual_bpp(n_pixels), temporal_information)
     segments = segment_shots(lengths, cuts)
     colorspace = _colorspace(preset, options, form)
     model = preset.model(form, colorspace, max(segments, key=sum), content)
@@ -189,7 +194,7 @@ def _expected_bpp(
     """Return the bits a pixel that the network is sized for."""
     bpp = target.file_bpp(form) if target else None
     if bpp is not None:
-        return bpp if is_lively(temporal_information) else bpp / still_share(n_pixels)
+        return bpp if is_high_motion(temporal_information) else bpp / still_share(n_pixels)
     return expected_bpp(fit.rate_weight, n_pixels) if fit.rate_weight else usual_bpp(n_pixels)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nervcodec.bench.scaling import parse_size, preset_of, sized_network, time_step, widened
+from nervcodec.bench.scaling import parse_size, sized_network, time_step, widened
+from nervcodec.encoder.presets import preset_named
 from nervcodec.errors import ConfigError
 
 
@@ -18,9 +19,9 @@ def test_sizes() -> None:
 
 def test_presets() -> None:
     """An unknown preset is refused with the legal ones."""
-    assert preset_of("medium").fit.rate_weight
+    assert preset_named("medium").fit.rate_weight
     with pytest.raises(ConfigError, match="preset is 'best'; legal: .*medium"):
-        preset_of("best")
+        preset_named("best")
 
 
 def test_widened_blocks() -> None:

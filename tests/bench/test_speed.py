@@ -21,7 +21,7 @@ from nervcodec.cli.tables import roofline_text, speed_text
 from nervcodec.errors import ConfigError, FitError, VideoError
 
 SETTINGS = Settings(
-    preset="small-nervpp",
+    preset="ultrafast",
     variants=("same-recipe", "ours"),
     n_steps=10,
     n_frames=4,
@@ -133,7 +133,7 @@ def test_speed_prints_a_row_a_variant(clip: Shell) -> None:
         "speed",
         "in.y4m",
         "--preset",
-        "small-nervpp",
+        "ultrafast",
         "--steps",
         "6",
         "--frames",
@@ -148,7 +148,7 @@ def test_speed_prints_a_row_a_variant(clip: Shell) -> None:
     result = clip(*arguments)
     title, _, heads, _, *rows = result.out.splitlines()
     assert result.code == 0
-    assert title.startswith("in, 24x18, 2 frames: small-nervpp, ")
+    assert title.startswith("in, 24x18, 2 frames: ultrafast, ")
     assert "batch 2, 6 steps in 2 rounds; cpu, 1 thread, torch" in title
     assert [row.split()[1] for row in (heads, *rows)] == ["variant", "reference", "same-recipe"]
     assert "next: in, round 2/2, same-recipe" in result.err
@@ -161,7 +161,7 @@ def test_speed_as_json_is_the_table(clip: Shell) -> None:
         "speed",
         "in.y4m",
         "--preset",
-        "small-nervpp",
+        "ultrafast",
         "--steps",
         "4",
         "--frames",

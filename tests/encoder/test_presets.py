@@ -9,8 +9,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nervcodec.encoder.presets import PRESETS
-from nervcodec.encoder.sizing import Nature, choose_strides, segment_lengths, segment_shots
+from nervcodec.encoder.paper_models import COMPARISON_PRESETS
+from nervcodec.encoder.presets import PRESETS, preset_named
+from nervcodec.encoder.sizing import (
+    ContentStatistics,
+    choose_strides,
+    segment_lengths,
+    segment_shots,
+)
 from nervcodec.errors import ConfigError
 from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.model_config import COLORSPACES, Grid, GridStem, ModelConfig
@@ -202,7 +208,11 @@ def test_lively_video_gets_grids_up_to_the_head(rate: float, times: int) -> None
     """Above a temporal information of 12 there are three finer grids, whose keys get rarer as the
     rate falls.
     """
-    grids = PRESETS["medium"].model(video(416, 240, 50), "yuv", (50,), Nature(rate, 12.1)).grids
+    grids = (
+        PRESETS["medium"]
+        .model(video(416, 240, 50), "yuv", (50,), ContentStatistics(rate, 12.1))
+        .grids
+    )
     assert grids == (
         Grid(2, 1),
         Grid(4, 8),
@@ -217,10 +227,10 @@ def test_still_video_gets_fewer_keys_at_lower_rates(crf: float, n_keys: int) -> 
     """One finer grid, in the middle, of 9 keys on the known clip at the default crf and of one at
     crf 38.
     """
-    nature = Nature(
+    content = ContentStatistics(
         expected_bpp(rate_weight_of(crf), 320 * 180 * 132) / usual_bpp(320 * 180 * 132), 12.0
     )
-    *stem, finer = PRESETS["medium"].model(video(320, 180), "yuv", (132,), nature).grids
+    *stem, finer = PRESETS["medium"].model(video(320, 180), "yuv", (132,), content).grids
     assert stem == [Grid(2, 1), Grid(4, 8)]
     assert (finer.channels, finer.level, finer.keys((132,))) == (2, 1, (n_keys,))
 
@@ -233,11 +243,11 @@ def test_lively_video_has_wavelets(
     size: tuple[int, int], information: float, expected: int
 ) -> None:
     """What is worth many keys is stored in halves and details; where little moves, as it is."""
-    nature = Nature(temporal_information=information)
+    content = ContentStatistics(temporal_information=information)
     assert (
-        wavelet_levels(PRESETS["medium"].model(video(*size, 50), "yuv", (50,), nature)) == expected
+        wavelet_levels(PRESETS["medium"].model(video(*size, 50), "yuv", (50,), content)) == expected
     )
-    assert wavelet_levels(PRESETS["medium"].model(video(*size, 1), "yuv", (1,), nature)) == 0
+    assert wavelet_levels(PRESETS["medium"].model(video(*size, 1), "yuv", (1,), content)) == 0
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 50])
@@ -269,7 +279,7 @@ def test_our_model_keeps_to_its_budget(
     is; of larger video up to a third more, of lively video fewer that hardly grow.
     """
     model = PRESETS["medium"].model(
-        video(*size), "yuv", (n_frames,), Nature(temporal_information=information)
+        video(*size), "yuv", (n_frames,), ContentStatistics(temporal_information=information)
     )
     larger = size[0] * size[1] * n_frames / 7.6e6
     budget = usual * larger**growth * (min(max(larger, 1), 4) ** 0.22 if information <= 12 else 1)
@@ -289,7 +299,9 @@ def test_our_widths_suit_processors(size: tuple[int, int], rate: float) -> None:
     widths, wider = (
         [
             block.width
-            for block in PRESETS["medium"].model(video(*size), "yuv", (60,), Nature(r)).blocks
+            for block in PRESETS["medium"]
+            .model(video(*size), "yuv", (60,), ContentStatistics(r))
+            .blocks
         ]
         for r in (rate, 2 * rate)
     )
@@ -300,6 +312,21 @@ def test_our_widths_suit_processors(size: tuple[int, int], rate: float) -> None:
     )
 
 
+def test_the_command_line_has_nine_presets() -> None:
+    """Ours and the published ones; those that experiments compare with are found by name alone."""
+    ours = ["ultrafast", "fast", "medium", "slow", "veryslow"]
+    assert list(PRESETS) == [*ours, *PAPER]
+    assert not set(PRESETS) & set(COMPARISON_PRESETS)
+    for name, preset in {**PRESETS, **COMPARISON_PRESETS}.items():
+        assert preset_named(name) is preset
+
+
+def test_an_unknown_preset_is_named() -> None:
+    """The error has those of the command line."""
+    with pytest.raises(ConfigError, match="^preset is 'fastest'; legal: ultrafast, .*paper-l$"):
+        preset_named("fastest")
+
+
 def test_compared_networks_are_as_wide_as_they_may_be() -> None:
     """small-* and paper-small, which are compared with others at equal parameters, come within 5 %
     of theirs.
@@ -307,7 +334,7 @@ def test_compared_networks_are_as_wide_as_they_may_be() -> None:
     for preset in ("small-nervpp", "small-nerv", "paper-small"):
         assert (
             190_000
-            < n_parameters(PRESETS[preset].model(video(320, 180), "rgb", (132,)), (132,))
+            < n_parameters(preset_named(preset).model(video(320, 180), "rgb", (132,)), (132,))
             <= 200_200
         )
 
