@@ -30,10 +30,10 @@ class Steps(Protocol):
     """A training that goes some steps at a time."""
 
     def run(self, n_steps: int, on_step: Callable[[], object]) -> None:
-        """Makes the next steps and calls on_step after each."""
+        """Make the next steps and call on_step after each."""
 
     def parameters(self) -> Tensor:
-        """The parameters so far, float32 [n_parameters] on the CPU."""
+        """Return the parameters so far, float32 [n_parameters] on the CPU."""
 
 
 class OurFit:
@@ -63,8 +63,9 @@ class OurFit:
 
 
 class Stopwatch:
-    """Seconds of a step over all steps but the first ones; on a GPU it waits for their end twice,
-    not at each.
+    """The seconds of a step over all steps but the first ones.
+
+    On a GPU it waits for their end twice, not at each.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class Stopwatch:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._reads_at = (n_warmup, n_warmup + n_timed)
-        self._n_timed, self._device, self._clock = n_timed, device, clock
+        self._n_timed = n_timed
+        self._device = device
+        self._clock = clock
         self._n_done = 0
         self._readings: list[float] = []
 
     def step(self) -> None:
-        """To be called after each step."""
+        """Count a step; called after each."""
         self._n_done += 1
         if self._n_done in self._reads_at:
             if self._device.startswith("cuda"):
@@ -89,20 +92,22 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
+        """Of one timed step, in the mean."""
         start, end = self._readings
         return (end - start) / self._n_timed
 
 
 def seconds_per_step(steps: Steps, n_warmup: int, n_timed: int, device: str) -> float:
-    """Makes n_warmup (1 or more) + n_timed steps; the mean seconds of the latter."""
+    """Make n_warmup (1 or more) + n_timed steps; return the mean seconds of the latter."""
     watch = Stopwatch(n_warmup, n_timed, device)
     steps.run(n_warmup + n_timed, watch.step)
     return watch.seconds
 
 
 def settled_seconds(steps: Steps, device: str, budget_s: float = 10.0) -> float:
-    """Seconds of a step by as many (3 to 100) as take about budget_s, after five that are left
-    out.
+    """Return the seconds of a step by as many (3 to 100) as take about budget_s.
+
+    Five that come before are left out.
     """
     first = seconds_per_step(steps, WARMUP_STEPS, 1, device)
     return seconds_per_step(
@@ -111,8 +116,9 @@ def settled_seconds(steps: Steps, device: str, budget_s: float = 10.0) -> float:
 
 
 def synthetic_target(model: ModelConfig, n_frames: int, device: str = "cpu") -> Tensor:
-    """Noise to time a fit on, uint8 [n_frames, n_planes, plane_height, plane_width]: a step takes
-    what it takes.
+    """Return noise to time a fit on: a step takes as long with any frames.
+
+    Its type and shape are uint8 [n_frames, n_planes, plane_height, plane_width].
     """
     shape = (n_frames, model.n_planes, model.plane_height, model.plane_width)
     random = torch.Generator().manual_seed(0)
@@ -131,7 +137,7 @@ class Recipe:
 
 
 def _one_stage(fit: FitConfig) -> FitConfig:
-    """The fit as one stage of the given epochs, without targets, pruning and rounding."""
+    """Return the fit as one cycle of its epochs, without targets, pruning and rounding."""
     return replace(fit, finetune_epochs=0, prune=0, target_bpp=0, target_psnr=0, round_from=1.0)
 
 
@@ -152,7 +158,7 @@ def _ours(fit: FitConfig, loss: str) -> FitConfig:
 
 RECIPES: Mapping[str, Recipe] = {
     REFERENCE: Recipe(
-        "plain.py: torch.nn modules, contiguous maps, Adam as torch has it; the preset's rates",
+        "reference.py: torch.nn modules, contiguous maps, Adam as torch has it; the preset's rates",
         lambda fit: _with_adam(fit, "l1+ssim"),
     ),
     "same-recipe": Recipe(
@@ -178,7 +184,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def recipe_fit(name: str, fit: FitConfig, precision: str) -> FitConfig:
-    """The FitConfig of a recipe from a preset's.
+    """Return the FitConfig of a recipe from a preset's.
 
     Args:
         precision: of all but the reference, which is float32.

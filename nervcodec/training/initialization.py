@@ -14,7 +14,7 @@ from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT
 from nervcodec.nn.network import Network
 from nervcodec.training.block_matching import trajectories
 
-# Of a start: docs/ablation.md, 'Where weights start'.
+# Of a start (docs/lab L030).
 _GRID_DEVIATION = 0.04
 _ORTHOGONAL_GAIN = 0.7
 _PASSING_GAIN = 1.5
@@ -23,8 +23,7 @@ _PASSING_GAIN = 1.5
 def initial_parameters(
     network: Network, generator: torch.Generator, target: Tensor | None = None
 ) -> Tensor:
-    """A random start, float32 [n_parameters] on the CPU: small grids, zero biases, weights by the
-    stem.
+    """Return a random start: small grids, zero biases, weights by the stem.
 
     With grids depthwise kernels pass on what they take, and matrices are orthogonal; with the
     paper's stem they all start uniform within +-1/sqrt(fan in), as torch's own layers do.
@@ -32,6 +31,8 @@ def initial_parameters(
     Args:
         target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose
             motion is estimated; without them it is 0.
+    Returns:
+        float32 [n_parameters] on the CPU.
     """
     parts = [
         _initial(tensor, generator, isinstance(network.model.stem, MlpStem))

@@ -80,7 +80,7 @@ class Trainer:
             checkpoint.numbers["state"], without_prefix("state.", checkpoint.arrays)
         )
         self._left[0].load_state_dict(
-            checkpoint.numbers["own"], without_prefix("own.", checkpoint.arrays)
+            checkpoint.numbers["stage_state"], without_prefix("stage_state.", checkpoint.arrays)
         )
 
     def run(self) -> Iterator[Progress | None]:
@@ -110,7 +110,10 @@ class Trainer:
             "stage": stage.name,
             "progress": asdict(stage.progress(self.context, self.state)),
             "state": state_numbers,
-            "own": stage_numbers,
+            "stage_state": stage_numbers,
         }
-        arrays = {**with_prefix("state.", state_arrays), **with_prefix("own.", stage_arrays)}
+        arrays = {
+            **with_prefix("state.", state_arrays),
+            **with_prefix("stage_state.", stage_arrays),
+        }
         return Checkpoint(numbers, arrays)

@@ -12,6 +12,7 @@ from nervcodec.training.rate_control import (
     IDLE_LOOKS,
     PSNR_LAW,
     PSNR_LOOKS,
+    SETTLING,
     SIZE_LAW,
     SIZE_LOOKS,
     Law,
@@ -135,3 +136,19 @@ def test_a_psnr_is_met_without_overshooting(content: float, lag: float) -> None:
         errors.append(error)
     assert abs(errors[-1]) <= 0.25 * abs(content) + 0.02
     assert min(errors) * max(errors) >= -0.25 * content**2 - 1e-3
+
+
+@pytest.mark.parametrize("law", [SIZE_LAW, PSNR_LAW], ids=["size", "psnr"])
+def test_each_stage_leaves_less_than_what_is_promised(law: Law) -> None:
+    """Final rounding accepts what fitting ends with, and its own end leaves room to the promise."""
+    promise = law.promise
+    assert 0 < promise.fitted < promise.rounded < promise.promised
+    assert law.tolerance == promise.fitted * law.nats_per_unit
+
+
+@pytest.mark.parametrize(
+    ("error", "is_left"), [(-0.031, False), (-0.03, True), (0.05, True), (0.051, False)]
+)
+def test_settling_leaves_small_errors_to_rdoq(error: float, is_left: bool) -> None:
+    """Between 3 % too small and 5 % too large."""
+    assert SETTLING.is_left_to_rdoq(error) == is_left
