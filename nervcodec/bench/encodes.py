@@ -36,7 +36,7 @@ from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
 from nervcodec.util.memory import keep_freed_memory
 
 _TARGETS = ("crf", "size", "bitrate", "bpp", "target_psnr", "lambda")
-_PLAN = ("tune", "colorspace", "bits", "segment_frames", "epochs", "finetune_epochs", "prune")
+_PLAN = ("tune", "colorspace", "bits", "segment_frames", "epochs", "prune")
 ENCODE_OPTIONS = frozenset(
     ("clip", "frames", "preset", "seed", "time_budget_s", "precision", "device", "role")
     + ("change", "network", "fit", "shots")
@@ -87,15 +87,20 @@ def _changed(plan: EncodePlan, options: Options) -> EncodePlan:
     return SHOTS[shots](replace(plan, model=model, fit=fit))
 
 
+def _with_stem(model: ModelConfig, **fields: Any) -> ModelConfig:
+    """Return the network with other fields of its stem."""
+    return replace(model, **fields)
+
+
 def _still_grids(model: ModelConfig) -> ModelConfig:
     """Return the network with finer grids that do not follow the motion."""
-    return replace(model, motion_height=0, motion_width=0, wavelet_levels=0)
+    return _with_stem(model, motion_height=0, motion_width=0, wavelet_levels=0)
 
 
 def _stem_grids_alone(model: ModelConfig) -> ModelConfig:
     """Return the network without finer grids."""
     grids = tuple(grid for grid in model.grids if grid.level == 0)
-    return replace(_still_grids(model), grids=grids)
+    return _with_stem(_still_grids(model), grids=grids)
 
 
 def _slow_stem_grids(model: ModelConfig) -> ModelConfig:
@@ -103,7 +108,7 @@ def _slow_stem_grids(model: ModelConfig) -> ModelConfig:
     grids = tuple(
         replace(grid, interval=max(grid.interval, 1 if grid.level else 8)) for grid in model.grids
     )
-    return replace(model, grids=grids)
+    return _with_stem(model, grids=grids)
 
 
 def _without(part: str) -> Callable[[ModelConfig], ModelConfig]:
@@ -113,6 +118,7 @@ def _without(part: str) -> Callable[[ModelConfig], ModelConfig]:
 
 CHANGES: Mapping[str, Callable[[ModelConfig], ModelConfig]] = {
     "none": lambda model: model,
+    "no wavelets": lambda model: _with_stem(model, wavelet_levels=0),
     "still grids": _still_grids,
     "stem grids alone": _stem_grids_alone,
     "slow stem grids": _slow_stem_grids,
