@@ -42,7 +42,7 @@ _TARGETS: Mapping[str, Callable[[float], Target]] = {
 # Options of a case that are those of an encode by the same name.
 _SAME = ("preset", "tune", "colorspace", "bits", "segment_frames", "epochs", "prune", "seed")
 ENCODE_OPTIONS = frozenset(
-    ("clip", "frames", "finetune_epochs", "time_budget_s", "precision", "device", "role")
+    ("clip", "frames", "time_budget_s", "precision", "device", "role")
     + ("change", "network", "fit", "shots")
     + (*_TARGETS, *_SAME)
 )
@@ -80,9 +80,7 @@ def _changed(plan: EncodePlan, options: Options) -> EncodePlan:
             raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
     try:
         model = replace(CHANGES[change](plan.model), **options.get("network", {}))
-        changes = dict(options.get("fit", {}))
-        if "finetune_epochs" in options:
-            changes["finetune_epochs"] = options["finetune_epochs"]
+        changes = options.get("fit", {})
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()
         }
@@ -129,6 +127,7 @@ def _without(part: str) -> Callable[[ModelConfig], ModelConfig]:
 
 CHANGES: Mapping[str, Callable[[ModelConfig], ModelConfig]] = {
     "none": lambda model: model,
+    "no wavelets": lambda model: _with_stem(model, wavelet_levels=0),
     "still grids": _still_grids,
     "stem grids alone": _stem_grids_alone,
     "slow stem grids": _slow_stem_grids,

@@ -17,6 +17,7 @@ from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.encoder.sizing import (
     ContentStatistics,
+    Preset,
     is_high_motion,
     segment_lengths,
     segment_shots,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from experiments import written
 
-from nervcodec.bench.encodes import measure_encode
+from nervcodec.bench.encodes import CHANGES, measure_encode
 from nervcodec.bench.measurements import MEASUREMENTS
 from nervcodec.bench.place import Place
+from nervcodec.bench.scaling import preset_of
+from nervcodec.encoder.sizing import Nature
 from nervcodec.errors import ConfigError
+from nervcodec.format.video_format import VideoFormat
 
 
 def test_changes_of_the_network(tmp_path: Path) -> None:
@@ -19,7 +23,7 @@ def test_changes_of_the_network(tmp_path: Path) -> None:
     written(tmp_path)
     place = Place(tmp_path, tmp_path)
     for options, message in (
-        ({"change": "more"}, "change is 'more'; legal: none, still grids"),
+        ({"change": "more"}, "change is 'more'; legal: none, no wavelets"),
         ({"shots": "many"}, "shots is 'many'; legal: cuts, one, segments"),
         ({"fit": {"colour": 1}}, "network or fit: .*colour.*; legal: fields that they have"),
     ):
@@ -53,3 +57,14 @@ def test_measurements(
     rows = MEASUREMENTS[measure].measure(options, Place(tmp_path, tmp_path), tmp_path / "case")
     assert facts.items() <= rows[0].items()
     assert all(isinstance(v, str | int | float | None) for row in rows for v in row.values())
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_keep_the_frame(change: str) -> None:
+    """Every change gives a legal network for the same frames, and all but one changes it."""
+    form = VideoFormat(320, 180, Fraction(25), 132)
+    high_motion = Nature(temporal_information=20)
+    model = preset_of("medium").model(form, "yuv", (132,), high_motion)
+    changed = CHANGES[change](model)
+    assert (changed.width, changed.height) == (model.width, model.height)
+    assert (changed == model) == (change == "none")
