@@ -23,7 +23,7 @@ from nervcodec.video.damage import DamageLog, has_forbidden_bytes
 from nervcodec.video.frames import Frames, Planes
 from nervcodec.video.pictures import family_of
 from nervcodec.video.pixel_formats import planes_of
-from nervcodec.video.rotation import turn, wished_turns
+from nervcodec.video.rotation import applied_turns, turn
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown
 
 # PyAV is silent from the start, but only until somebody has asked for its log.
@@ -60,7 +60,7 @@ class OpenVideo:
 
     @property
     def is_timeless(self) -> bool:
-        """Whether the file has no frame times, and those that FFmpeg gives are its invention."""
+        """Return whether the file has no frame times, and FFmpeg invents them."""
         names = self.container.format.name.split(",")
         return any(name in _TIMELESS or name.endswith("_pipe") for name in names)
 
@@ -307,7 +307,7 @@ def picture_frames(
 
 def _planes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> Planes:
     planes = planes_of(frame, layout, options.background)
-    return turn(planes, wished_turns(frame.rotation, autorotate=options.autorotate))
+    return turn(planes, applied_turns(frame.rotation, autorotate=options.autorotate))
 
 
 def decode_picture(file: Path) -> VideoFrame:

@@ -17,7 +17,7 @@ from nervcodec.video.pixel_formats import (
     has_alpha,
     layout_of,
 )
-from nervcodec.video.rotation import wished_turns
+from nervcodec.video.rotation import applied_turns
 from nervcodec.video.source import SourceOptions
 from nervcodec.video.y4m import transparency_note
 
@@ -58,11 +58,11 @@ class Inspection:
 
     @property
     def turns(self) -> int:
-        """Quarter turns that the first frame is given."""
+        """Return the quarter turns that the first frame is given."""
         return self._turns(self.first)
 
     def _turns(self, frame: VideoFrame) -> int:
-        return wished_turns(frame.rotation, autorotate=self._options.autorotate)
+        return applied_turns(frame.rotation, autorotate=self._options.autorotate)
 
     def _size(self, frame: VideoFrame) -> tuple[int, int]:
         """Return width and height of a frame as it is coded."""
@@ -130,7 +130,7 @@ def _frame_notes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> I
     name = frame.format.name
     if has_alpha(frame) and alpha_plane(frame) is not None:
         yield transparency_note(options)
-    if wished_turns(frame.rotation, autorotate=options.autorotate):
+    if applied_turns(frame.rotation, autorotate=options.autorotate):
         yield f"frames are turned by their display rotation of {frame.rotation} degrees"
     elif frame.rotation:
         yield (

@@ -24,7 +24,7 @@ def quarter_turns(degrees: float) -> int | None:
     return turns % 4 if abs(degrees - 90 * turns) < 1 else None
 
 
-def wished_turns(degrees: float, *, autorotate: bool) -> int:
+def applied_turns(degrees: float, *, autorotate: bool) -> int:
     """Return the quarter turns that frames of this display rotation are given."""
     return (quarter_turns(degrees) or 0) if autorotate else 0
 

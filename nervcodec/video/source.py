@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ SourceKind = Literal["y4m", "pictures", "container"]
 Color = tuple[int, int, int]
 Y4M_MAGIC = b"YUV4MPEG2 "
 BLACK: Color = (0, 0, 0)
+_COLOR_NAMES = {"black": "000000", "white": "ffffff"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,20 @@ class SourceOptions:
 
 
 DEFAULT_OPTIONS = SourceOptions()
+
+
+def as_color(text: str) -> Color:
+    """Return the R, G and B that a text stands for: 'black', 'white', '#rrggbb' or 'rrggbb'.
+
+    Raises:
+        ConfigError: it is no colour.
+    """
+    digits = _COLOR_NAMES.get(text.strip().lower(), text.strip().removeprefix("#"))
+    if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
+        raise ConfigError(f"{text!r} is not a colour; legal: black, white or #rrggbb")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
+
 
 # Temporary files -> what the user called them.
 _NAMES: dict[str, str] = {}

@@ -304,7 +304,7 @@ def _ratio(value: str, letter: str, name: str) -> Fraction | None:
 
 
 def _interlacing_note(header: Header, name: str, options: SourceOptions) -> list[str]:
-    """Return a note on interlaced frames if there are any, and those are wished for."""
+    """Return a note on interlaced frames; raise for them unless they are to be coded."""
     value = header.interlacing
     if value in ("p", "?"):
         return []

@@ -12,7 +12,7 @@ from nervcodec.errors import ConfigError, NervCodecError, VideoError
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all, source_files, spooled
-from nervcodec.video.source import SourceOptions, source_kind
+from nervcodec.video.source import SourceOptions, as_color, source_kind
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,27 @@ def test_options_that_cannot_be(options: dict[str, object], message: str) -> Non
     """An option that cannot be is refused with its value and what is legal."""
     with pytest.raises(ConfigError, match=message):
         SourceOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "color"),
+    [
+        ("black", (0, 0, 0)),
+        ("White", (255, 255, 255)),
+        ("#ff8000", (255, 128, 0)),
+        ("0000FF", (0, 0, 255)),
+    ],
+)
+def test_colours_as_people_type_them(text: str, color: tuple[int, int, int]) -> None:
+    """A colour is a name or six hexadecimal digits."""
+    assert as_color(text) == color
+
+
+@pytest.mark.parametrize("text", ["", "#fff", "green-ish", "#gg0000", "#ff00000", "1,2,3"])
+def test_what_is_no_colour(text: str) -> None:
+    """Anything else is refused with what was typed."""
+    with pytest.raises(ConfigError, match=f"'{text}' is not a colour; legal: black, white or #rr"):
+        as_color(text)
 
 
 def test_kinds_are_told_by_what_stands_there(tmp_path: Path) -> None:
