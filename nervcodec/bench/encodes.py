@@ -127,7 +127,7 @@ def _without(part: str) -> Callable[[ModelConfig], ModelConfig]:
 
 CHANGES: Mapping[str, Callable[[ModelConfig], ModelConfig]] = {
     "none": lambda model: model,
-    "no wavelets": lambda model: _with_stem(model, wavelet_levels=0),
+    "no wavelets": lambda model: _with_grids(model, wavelet_levels=0),
     "still grids": _still_grids,
     "stem grids alone": _stem_grids_alone,
     "slow stem grids": _slow_stem_grids,

@@ -12,8 +12,8 @@ from experiments import written
 from nervcodec.bench.encodes import CHANGES, measure_encode
 from nervcodec.bench.measurements import MEASUREMENTS
 from nervcodec.bench.place import Place
-from nervcodec.bench.scaling import preset_of
-from nervcodec.encoder.sizing import Nature
+from nervcodec.encoder.presets import preset_named
+from nervcodec.encoder.sizing import ContentStatistics
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
 
@@ -63,8 +63,8 @@ def test_measurements(
 def test_changes_keep_the_frame(change: str) -> None:
     """Every change gives a legal network for the same frames, and all but one changes it."""
     form = VideoFormat(320, 180, Fraction(25), 132)
-    high_motion = Nature(temporal_information=20)
-    model = preset_of("medium").model(form, "yuv", (132,), high_motion)
+    high_motion = ContentStatistics(temporal_information=20)
+    model = preset_named("medium").model(form, "yuv", (132,), high_motion)
     changed = CHANGES[change](model)
     assert (changed.width, changed.height) == (model.width, model.height)
     assert (changed == model) == (change == "none")

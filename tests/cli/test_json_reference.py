@@ -87,7 +87,6 @@ def test_encode(coded: Shell) -> None:
     check(coded(*ENCODE, "-y", "--preset", "paper-xs", "--frames", "1").out, "encode")
 
 
-@pytest.mark.xfail(strict=False, reason="the object of the stem comes with the next format")
 def test_the_model(coded: Shell) -> None:
     """The object of the network, in all kinds of it."""
     data = Path(__file__).parents[1] / "data"

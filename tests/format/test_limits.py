@@ -163,7 +163,7 @@ def test_encoding_what_decoders_refuse_is_noted(
 ) -> None:
     """An encode says beforehand that its file needs an option to be decoded."""
     write_clip(shell.folder / "in.y4m")
-    monkeypatch.setattr("nervcodec.encoder.plan.Limits", lambda: Limits(frames=4))
+    monkeypatch.setattr("nervcodec.encoder.fit_plan.Limits", lambda: Limits(frames=4))
     result = shell("encode", "in.y4m", "out.nvpp", "--dry-run")
     assert result.code == 0
     assert (

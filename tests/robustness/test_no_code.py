@@ -48,6 +48,7 @@ FORBIDDEN: tuple[tuple[Any, str], ...] = (
 # Modules that run programs, none of them on the way from a file to its frames, and none of them
 # through a shell.
 RUN_PROGRAMS = {
+    "bench/environment": "asks git for the commit of the checkout",
     "bench/adapters": "asks the programs of a bench for their versions",
     "bench/process": "runs the encoders and decoders that it compares",
     "quality/tools": "runs the program vmaf where there is one",
@@ -191,7 +192,7 @@ def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
             result = shell(*command, "-y")
         assert result.code == 0, result.err
         assert "nervcodec: segment 1 of 2 was fitted before" in result.err.splitlines()
-        assert "nervcodec: going on from fit epoch 1 of 2" in result.err
+        assert "nervcodec: going on from fit epoch 2 of 2" in result.err
 
 
 def test_a_checkpoint_with_a_pickle_is_none(shell: Shell) -> None:
