@@ -13,6 +13,7 @@ import click
 from nervcodec.cli import console
 from nervcodec.cli.params import (
     Amount,
+    ColorParam,
     Command,
     Duration,
     Measure,
@@ -142,7 +143,47 @@ _file_options = options(
         type=Rational(),
         metavar="RATE",
         section=_INPUT,
-        help="frames a second of a folder of PNG  [default: 25]",
+        help="frames a second, in place of what INPUT says",
+    ),
+    option(
+        "--video-stream",
+        type=int,
+        metavar="N",
+        section=_INPUT,
+        help="which video stream, from 0  [default: INPUT's]",
+    ),
+    option(
+        "--background",
+        type=ColorParam(),
+        metavar="COLOUR",
+        default="black",
+        show_default=True,
+        section=_INPUT,
+        help="what lies under transparent pixels (#rrggbb)",
+    ),
+    option(
+        "--autorotate",
+        is_flag=True,
+        section=_INPUT,
+        help="turn frames as players turn them",
+    ),
+    option(
+        "--force-progressive",
+        is_flag=True,
+        section=_INPUT,
+        help="code interlaced frames as they are",
+    ),
+    option(
+        "--strict",
+        is_flag=True,
+        section=_INPUT,
+        help="refuse a damaged or incomplete INPUT",
+    ),
+    option(
+        "--salvage-input",
+        is_flag=True,
+        section=_INPUT,
+        help="code what decodes of a damaged INPUT",
     ),
     option(
         "--colorspace",

@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 import click
 
 from nervcodec import __version__
+from nervcodec.errors import ConfigError
 from nervcodec.format import limits
+from nervcodec.video.rates import as_rate
+from nervcodec.video.source import Color, as_color
 
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 HELP_WIDTH = 100  # columns, where the terminal has as many
@@ -77,7 +80,7 @@ class Command(click.Command):
 
 
 class Rational(click.ParamType[Fraction]):
-    """A rate above 0: a number or a fraction."""
+    """A rate above 0: a number, of NTSC as people round it, or a fraction."""
 
     name = "RATE"
 
@@ -85,15 +88,25 @@ class Rational(click.ParamType[Fraction]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Fraction:
         try:
-            # Neither exponents nor hundreds of digits: 1e999999999 would be computed.
-            rate = Fraction(str(value)) if re.fullmatch(r"-?[0-9./]{1,40}", str(value)) else None
-        except (ValueError, ZeroDivisionError):
-            rate = None
-        if rate is None:
-            self.fail(f"{value!r} is not a rate; legal: a number or a fraction such as 30000/1001")
-        if rate <= 0:
-            self.fail(f"{value!r} is not a rate; legal: above 0")
-        return rate
+            return as_rate(value)
+        except ConfigError as error:
+            self.fail(str(error))
+
+
+class ColorParam(click.ParamType[Color]):
+    """A colour: a name or #rrggbb."""
+
+    name = "COLOUR"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Color:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return as_color(str(value))
+        except ConfigError as error:
+            self.fail(str(error))
 
 
 class Measure(click.FloatRange):

@@ -35,6 +35,7 @@ from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.video.frames import Frames
 from nervcodec.video.reader import read_groups, source_files
+from nervcodec.video.source import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -264,6 +265,7 @@ def _identity(plan: EncodePlan) -> dict[str, Any]:
     return {
         "input": _digest(plan.source),
         "frame rate": str(plan.format.frame_rate),
+        "source": {**asdict(plan.source_options), "frame_rate": None},
         "segments": plan.segments,
         "model": plan.model.as_json(),
         "fit": asdict(plan.fit),
@@ -288,7 +290,7 @@ def _digest(source: Path) -> str:
                 while chunk := file.read(1 << 20):
                     digest.update(chunk)
     except OSError as error:
-        raise VideoError(f"cannot read {source}: {error.strerror or error}") from error
+        raise VideoError(f"cannot read {shown(source)}: {error.strerror or error}") from error
     return digest.hexdigest()
 
 
@@ -320,7 +322,7 @@ def measure(
     from nervcodec.decoder.reconstruct import decode_segment
 
     file = load(path)
-    sources = read_groups(plan.source, plan.format, batch_lengths(file))
+    sources = read_groups(plan.source, plan.format, batch_lengths(file), plan.source_options)
     meter = QualityMeter(plan.format.color)
     sums = []
     n_done = 0

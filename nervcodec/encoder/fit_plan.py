@@ -36,6 +36,7 @@ from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
 from nervcodec.video.scenes import changes
+from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies
@@ -52,6 +53,7 @@ class FitPlan:
         fit: how it is fitted.
         segments: the shots of each segment, in frames.
         notes: what a user should know about the input, a line each.
+        source_options: how the source is read.
     """
 
     source: Path
@@ -60,6 +62,7 @@ class FitPlan:
     fit: FitConfig
     segments: tuple[Shots, ...]
     notes: tuple[str, ...] = ()
+    source_options: SourceOptions = SourceOptions()
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -95,12 +98,13 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
         VideoError: the source cannot be read, or is none that this version supports.
     """
     preset = preset_named(options.preset)
-    form, notes = probe(os.fspath(source), frame_rate=options.frame_rate)
+    wishes = options.source_options()
+    form, notes = probe(os.fspath(source), wishes, n_frames=options.n_frames)
     form = _first_frames(form, options.n_frames)
     _check_steerable(preset, options)
     lengths = segment_lengths(form.n_frames, options.segment_frames)
     n_pixels = max(lengths) * form.width * form.height
-    temporal_information, cuts = changes(Path(source), form)
+    temporal_information, cuts = changes(Path(source), form, wishes)
     fit = _fit_config(preset, options, form, max(lengths), temporal_information)
     rate = _expected_bpp(options.target, fit, form, n_pixels, temporal_information)
     if options.tune is not None:
@@ -114,7 +118,7 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     if options.bits is not None:
         model = replace(model, bits=options.bits)
     notes += _limit_notes(form, model, segments)
-    plan = FitPlan(Path(source), form, model, fit, tuple(segments), notes)
+    plan = FitPlan(Path(source), form, model, fit, tuple(segments), notes, wishes)
     # What the format cannot hold is better known before the fit than after it.
     n_container = container_bytes(plan)
     bpp = options.target.file_bpp(form) if options.target else None
@@ -302,5 +306,5 @@ def memory_bytes(plan: FitPlan) -> int:
 def source_frames(plan: FitPlan, lengths: Iterable[int]) -> Iterator[Frames]:
     """Yield the source's segments in the colorspace of the model."""
     layout = "rgb" if plan.model.colorspace == "rgb" else "yuv420"
-    for frames in read_groups(plan.source, plan.format, list(lengths)):
+    for frames in read_groups(plan.source, plan.format, list(lengths), plan.source_options):
         yield to_layout(frames, layout, plan.format.color)

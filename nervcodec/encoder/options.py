@@ -17,6 +17,7 @@ from nervcodec.util.validation import (
     check_range,
     check_threads,
 )
+from nervcodec.video.source import BLACK, Color, SourceOptions
 
 ColorspaceChoice = Literal["auto", "rgb", "yuv"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -37,7 +38,14 @@ class EncodeOptions:
         prune: share of the weights that become 0, 0 to 0.99; None takes the preset's.
         bits: symbols lie within +-(2^(bits-1) - 1); None takes the preset's.
         n_frames: the first so many frames alone; None takes all.
-        frame_rate: frames a second of a folder of PNG; None takes 25.
+        frame_rate: frames a second in place of what the source says; None takes that, or 25 for
+            pictures.
+        video_stream: number of the video stream of a container, from 0; None takes its default.
+        background: R, G and B, 0 to 255, that lie under transparent pixels.
+        force_progressive: code interlaced frames as they are, else they are refused.
+        autorotate: turn frames as the source says that players do, else they are coded as they lie.
+        strict: refuse a source that is damaged or shorter than it promises.
+        salvage_input: leave out frames that cannot be decoded, and take a source that is cut short.
         colorspace: planes that the network gives; 'auto' takes 'yuv' for 4:2:0 input and 'rgb' for
             RGB input and the paper's presets.
         segment_frames: the most frames of an independently decodable segment; None takes 150.
@@ -62,6 +70,12 @@ class EncodeOptions:
     bits: int | None = None
     n_frames: int | None = None
     frame_rate: Fraction | None = None
+    video_stream: int | None = None
+    background: Color = BLACK
+    force_progressive: bool = False
+    autorotate: bool = False
+    strict: bool = False
+    salvage_input: bool = False
     colorspace: ColorspaceChoice = "auto"
     segment_frames: int | None = None
     device: str = "auto"
@@ -103,5 +117,20 @@ class EncodeOptions:
         check_choice("colorspace", self.colorspace, get_args(ColorspaceChoice))
         check_least("frames", self.n_frames, 1)
         check_least("segment frames", self.segment_frames, 1)
-        if self.frame_rate is not None and self.frame_rate <= 0:
-            raise ConfigError(f"frame rate is {self.frame_rate}; legal: above 0")
+        self.source_options()
+
+    def source_options(self) -> SourceOptions:
+        """Return how the source is read.
+
+        Raises:
+            ConfigError: options that do not go together, or values that cannot be.
+        """
+        return SourceOptions(
+            frame_rate=self.frame_rate,
+            video_stream=self.video_stream,
+            background=self.background,
+            force_progressive=self.force_progressive,
+            autorotate=self.autorotate,
+            strict=self.strict,
+            salvage=self.salvage_input,
+        )

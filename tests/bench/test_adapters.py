@@ -290,10 +290,8 @@ def test_toml_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_documents_example_is_short_and_legal(tmp_path: Path) -> None:
-    """The example in docs/usage.md has at most 20 lines and is a legal adapter once its program is
-    there.
-    """
-    document = (Path(__file__).parents[2] / "docs" / "usage.md").read_text("utf-8")
+    """The guide's example has at most 20 lines and is legal once its program is there."""
+    document = (Path(__file__).parents[2] / "docs" / "guide" / "benchmarking.md").read_text("utf-8")
     text = document.partition("```toml\n")[2].partition("```")[0]
     assert 0 < len(text.splitlines()) <= 20
     adapter = from_toml(
