@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from nervcodec.cli import console
 from nervcodec.cli.params import (
+    STANDARD,
     Command,
     json_option,
     may_overwrite,
     option,
     overwrite_option,
+    readable,
     version_option,
 )
 from nervcodec.cli.tables import comparison_rows
+from nervcodec.errors import ConfigError
 
 
 @click.command(
@@ -58,13 +62,20 @@ def compare(
         overwrite = may_overwrite(str(csv_path), overwrite)
         for source in (reference, distorted):
             check_output(csv_path, overwrite=overwrite, source=source)
-    with console.progress_line(as_json) as line:
+    if str(reference) == str(distorted) == STANDARD:
+        raise ConfigError("REF and DIST are -; legal: one of them")
+    with (
+        readable(str(reference)) as first,
+        readable(str(distorted)) as second,
+        console.progress_line(as_json) as line,
+    ):
         comparison = run(
-            reference,
-            distorted,
+            Path(first),
+            Path(second),
             n_frames=n_frames,
             on_progress=(lambda n, of: line.counting("compare", n, of)) if line else None,
         )
+    comparison = replace(comparison, reference=reference, distorted=distorted)
     for text in comparison.notes:
         console.note(text)
     if csv_path:

@@ -50,6 +50,22 @@ def show(text: str, stream: TextIO | None = None) -> None:
         raise OutputError(f"cannot write to stdout: {error.strerror}") from None
 
 
+def show_bytes(data: bytes) -> None:
+    """Write bytes on stdout; that whoever reads it stops early is no error.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _mute(sys.stdout)
+    except OSError as error:
+        _mute(sys.stdout)
+        raise OutputError(f"cannot write to stdout: {error.strerror}") from None
+
+
 def open_streams() -> None:
     """Open those of stdin, stdout and stderr that we were started without, before a file gets
     their numbers.

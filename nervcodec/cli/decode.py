@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from nervcodec.cli import console
 from nervcodec.cli.params import (
+    STANDARD,
     Command,
     FrameRange,
     device_options,
@@ -18,7 +20,9 @@ from nervcodec.cli.params import (
     limits_of,
     may_overwrite,
     option,
+    output_name,
     overwrite_option,
+    readable,
     version_option,
 )
 
@@ -34,7 +38,7 @@ _ADVANCED = "Advanced"
         ("in.nvpp out.y4m", "the decoded planes, exact"),
         ("in.nvpp out.mp4", "for a player, by libx264"),
         ("in.nvpp frames/", "a folder of PNG"),
-        ("in.nvpp - | ffplay -", ".y4m on standard output"),
+        ("- - < in.nvpp | ffplay -", "from standard input to .y4m on standard output"),
     ],
 )
 @click.argument("source", metavar="INPUT.nvpp")
@@ -86,15 +90,16 @@ def decode(
     from nervcodec.decoder.decode import decode as run
     from nervcodec.util.memory import keep_freed_memory
 
+    destination = output_name(destination)
     request = DecodeOptions(
         limits=limits_of(raised, max_memory_gib),
         overwrite=may_overwrite(destination, overwrite),
         **settings,
     )
     keep_freed_memory()
-    with console.progress_line(as_json) as line:
+    with readable(source) as path, console.progress_line(as_json) as line:
         report = run(
-            source,
+            path,
             destination,
             request,
             on_progress=(lambda n, of: line.counting("decode", n, of)) if line else None,
@@ -105,5 +110,6 @@ def decode(
         f"{report.n_frames} frames in {report.seconds:.1f} s,"
         f" {report.n_frames / report.seconds:.1f} frames/s"
     )
-    stream = sys.stderr if destination == "-" else None
+    stream = sys.stderr if destination == STANDARD else None
+    report = replace(report, source=source)
     console.show(json.dumps(report.as_json()) if as_json else text, stream)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TextIO, get_args
 
 import click
 
 from nervcodec.cli import console
 from nervcodec.cli.params import (
+    STANDARD,
     Amount,
     ColorParam,
     Command,
@@ -23,7 +27,9 @@ from nervcodec.cli.params import (
     may_overwrite,
     option,
     options,
+    output_name,
     overwrite_option,
+    readable,
     version_option,
 )
 from nervcodec.cli.tables import estimate_rows, plan_rows, report_rows
@@ -294,6 +300,7 @@ def encode(
 ) -> None:
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input)."""
     target = _chosen_target({name: settings.pop(name) for name in _TARGETS})
+    destination = output_name(destination)
     request = EncodeOptions(
         target=target,
         max_memory_bytes=None if max_memory_gib is None else max_memory_gib * 2**30,
@@ -302,18 +309,37 @@ def encode(
     )
     from nervcodec.encoder.plan import check_destination, plan
     from nervcodec.util.memory import keep_freed_memory
-    from nervcodec.video.reader import spooled
 
-    check_destination(source, destination, request)
-    keep_freed_memory()
-    with spooled(source) as path:
-        decided = plan(path, destination, request)
-        for text in decided.notes:
-            console.note(text)
-        if dry_run:
-            _show_estimate(decided, as_json)
-        else:
-            _carry_out(decided, as_json)
+    with _writable(destination) as file:
+        check_destination(source, file, request)
+        keep_freed_memory()
+        with readable(source) as path:
+            decided = plan(path, file, request)
+            for text in decided.notes:
+                console.note(text)
+            stream = sys.stderr if destination == STANDARD else None
+            if dry_run:
+                _show_estimate(decided, as_json, stream)
+            else:
+                _carry_out(decided, as_json, stream)
+                if destination == STANDARD:
+                    console.show_bytes(Path(file).read_bytes())
+
+
+@contextmanager
+def _writable(destination: str) -> Iterator[str]:
+    """Yield the name of the file to write: for standard output that of a temporary one.
+
+    Raises:
+        ConfigError: standard output is a terminal.
+    """
+    if destination != STANDARD:
+        yield destination
+        return
+    if sys.stdout.isatty():
+        raise ConfigError("standard output is a terminal; legal for a .nvpp file: a pipe or a file")
+    with TemporaryDirectory(prefix="nervcodec-") as folder:
+        yield str(Path(folder, "standard output.nvpp"))
 
 
 def _chosen_target(values: dict[str, float | None]) -> Target | None:
@@ -331,19 +357,20 @@ def _chosen_target(values: dict[str, float | None]) -> Target | None:
     return None
 
 
-def _show_estimate(plan: EncodePlan, as_json: bool) -> None:
+def _show_estimate(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> None:
     text = json.dumps(plan.as_json()) if as_json else console.pairs(estimate_rows(plan))
-    console.show(text)
+    console.show(text, stream)
 
 
-def _carry_out(plan: EncodePlan, as_json: bool) -> None:
+def _carry_out(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> None:
     """Encode, with the plan before it, progress beside it, and the report after it."""
     if not as_json:
-        console.show(console.pairs(plan_rows(plan, plan.estimate_seconds())))
+        console.show(console.pairs(plan_rows(plan, plan.estimate_seconds())), stream)
     report = _encode(plan, as_json)
     if report.missed:
         console.note(report.missed)
-    console.show(json.dumps(report.as_json()) if as_json else console.pairs(report_rows(report)))
+    text = json.dumps(report.as_json()) if as_json else console.pairs(report_rows(report))
+    console.show(text, stream)
 
 
 def _encode(plan: EncodePlan, is_quiet: bool) -> EncodeReport:

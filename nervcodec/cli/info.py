@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import click
 
@@ -13,6 +14,7 @@ from nervcodec.cli.params import (
     json_option,
     limit_options,
     limits_of,
+    readable,
     version_option,
 )
 from nervcodec.cli.tables import info_rows, verify_rows
@@ -27,7 +29,8 @@ def info(source: str, *, as_json: bool) -> None:
     """Show what is in a file: video, network, where the bytes go, stored quality."""
     from nervcodec.format.info import info as read_info
 
-    contents = read_info(source)
+    with readable(source) as path:
+        contents = replace(read_info(path), path=source)
     console.show(json.dumps(contents.as_json()) if as_json else console.pairs(info_rows(contents)))
 
 
@@ -51,14 +54,15 @@ def verify(
     from nervcodec.util.memory import keep_freed_memory
 
     keep_freed_memory()
-    with console.progress_line(as_json) as line:
+    with readable(source) as path, console.progress_line(as_json) as line:
         verification = run(
-            source,
+            path,
             limits=limits_of(raised, max_memory_gib),
             device=device,
             n_threads=n_threads,
             on_progress=(lambda n, of: line.counting("verify", n, of)) if line else None,
         )
+    verification = replace(verification, source=source)
     console.show(
         json.dumps(verification.as_json()) if as_json else console.pairs(verify_rows(verification))
     )

@@ -8,7 +8,8 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -306,6 +307,36 @@ def limit_options(section: str | None = None) -> Callable[[AnyCommand], AnyComma
 def limits_of(raised: dict[str, int], max_memory_gib: float) -> limits.Limits:
     """Return the limits that the options of limit_options ask for."""
     return limits.Limits(**raised, memory=int(max_memory_gib * 2**30))
+
+
+STANDARD = "-"  # in place of a name: standard input or output
+
+
+def output_name(destination: str) -> str:
+    """Return the name of an output, - for all names of standard output."""
+    names = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+    return STANDARD if os.path.abspath(destination) in names else destination
+
+
+@contextmanager
+def readable(source: str) -> Iterator[str]:
+    """Yield a name by which an input can be read more than once.
+
+    That is its own, or of a pipe (- and others) a temporary file with what it gives.
+
+    Raises:
+        VideoError, OutputError: as video.reader.spooled.
+    """
+    is_pipe = source == STANDARD or not (
+        os.path.isfile(source) or os.path.isdir(source) or not os.path.exists(source)
+    )
+    if not is_pipe:
+        yield source
+        return
+    from nervcodec.video.reader import spooled
+
+    with spooled(source) as path:
+        yield path
 
 
 def may_overwrite(destination: str, overwrite: bool) -> bool:
