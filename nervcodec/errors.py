@@ -68,7 +68,7 @@ class InvalidField(BitstreamError):
     """A field of the file outside its legal range.
 
     Args:
-        field: its name in docs/bitstream.md.
+        field: its name in docs/reference/nvpp-format.md.
         value: what the file says.
         allowed: what would be legal, in words.
     """

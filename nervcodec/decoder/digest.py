@@ -1,4 +1,4 @@
-"""What tells decoded frames from others in sixteen bytes (docs/bitstream.md, 'Segment'): a checksum
+"""What tells decoded frames from others in sixteen bytes (nvpp-format.md section 6.2): a checksum
 and three sums.
 """
 
