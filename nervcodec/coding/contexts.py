@@ -1,9 +1,9 @@
-"""Which symbols of a grid share a table (docs/bitstream.md, 'Contexts'): change goes on where the
-last key changed.
+"""Which symbols of a grid share a table: change goes on where the last key changed.
 
 The activity of a place is what the key before in its shot changed around it and, of a wavelet's
 details, what the next coarser details hold there. The file says into how many classes a grid's
-places fall by it; everything else follows from symbols that are already known. Integers only.
+places fall by it; everything else follows from symbols that are already known (nvpp-format.md
+section 4.4). Integers only.
 """
 
 from __future__ import annotations
@@ -23,21 +23,20 @@ THRESHOLDS = ((), (6,), (2, 8), (1, 4, 10), (1, 3, 7, 16), (1, 3, 6, 12, 24))
 
 
 def has_classes(keys: Keys, follows: bool) -> bool:
-    """Whether a group has them: grids with several keys in a shot, and what follows coarser
-    details.
-    """
+    """Return whether a group has classes: grids with several keys in a shot, and followers."""
     return follows or any(n_keys > 1 for n_keys in keys)
 
 
 def activity(symbols: Symbols) -> Symbols:
-    """The magnitudes around each cell of [.., height, width] summed over 3 x 3 cells, its own
-    counted twice.
+    """Return the magnitudes around each cell of [.., height, width] summed over 3 x 3 cells.
+
+    The cell's own counts twice.
     """
     magnitudes = np.abs(symbols)
     padded = np.pad(magnitudes, [(0, 0)] * (symbols.ndim - 2) + [(1, 1), (1, 1)])
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
-    found: Symbols = magnitudes + rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
-    return found
+    around: Symbols = magnitudes + rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    return around
 
 
 class Places:
@@ -65,16 +64,18 @@ class Places:
             self._above = half.repeat(2, axis=2).repeat(2, axis=3)[:, :, :height, :width]
 
     def without_classes(self, symbols: Symbols) -> Symbols:
-        """Those that have a table for all of them: of the first key of each shot, or of a group
-        without classes.
+        """Return the symbols that share one table.
+
+        They are those of the first key of each shot, or all of a group without classes.
         """
         return (
             symbols.reshape(self.shape)[sorted(self._bare)].ravel() if self.has_classes else symbols
         )
 
     def runs(self, symbols: Symbols, n_tables: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """What is coded at once, in coded order: (number of its table, places in the flat symbols),
-        none of it empty.
+        """Yield what is coded at once, in scan order: (number of its table, places), none empty.
+
+        Places are those of the flat symbols.
 
         A run's places depend on the symbols of earlier runs alone: a decoder fills them in as they
         come.
@@ -99,14 +100,18 @@ class Places:
                     yield self.n_first + number, key * keys[0].size + places
 
     def _activity(self, keys: Symbols, key: int) -> Symbols:
-        """Of the places of a key, from the key before in its shot and from the coarser details of
-        the same key.
+        """Return the activity of a key's places.
+
+        It comes from the key before in its shot and from the coarser details of the same key.
         """
         before = np.zeros_like(keys[0]) if key in self._starts else activity(keys[key - 1])
         return before if self._above is None else before + self._above[key]
 
     def best_classes(self, symbols: Symbols, max_symbol: int) -> NDArray[np.int64]:
-        """How often each symbol occurs in each class, int64 [n_classes, 2 * max_symbol + 1].
+        """Return how often each symbol occurs in each class.
+
+        Returns:
+            int64 [n_classes, 2 * max_symbol + 1].
 
         The number of classes is the one that costs least by _cost_bits, the fewest if several do.
         """
@@ -125,8 +130,9 @@ class Places:
 
 
 def _cost_bits(counts: NDArray[np.int64]) -> float:
-    """About what classes take: their order-0 entropies, and 3 bytes for a record, but 1 where all
-    symbols are 0.
+    """Return about what classes take.
+
+    That is their order-0 entropies, and 3 bytes for a record, but 1 where all symbols are 0.
     """
 
     def weighed(numbers: NDArray[np.int64]) -> float:

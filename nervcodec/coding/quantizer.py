@@ -1,7 +1,8 @@
 """Parameters <-> symbols: uniform steps, zero exactly zero, differences from key to key.
 
 value = symbol * step, |symbol| <= 2^(bits-1) - 1. A step is an integer mantissa times a power of
-two, so that dequantizing is exact in float64 and rounds once to float32.
+two, so that dequantizing is exact in float64 and rounds once to float32 (nvpp-format.md section
+4.2).
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ MAX_STEP_CODE = 255
 
 
 def step_from_code(code: int) -> float:
-    """The step (8 + code mod 8) * 2^(floor(code / 8) - 23), exact in float64."""
+    """Return the step (8 + code mod 8) * 2^(floor(code / 8) - 23), exact in float64."""
     mantissa = (1 << MANTISSA_BITS) + code % (1 << MANTISSA_BITS)
     return math.ldexp(mantissa, (code >> MANTISSA_BITS) + _MIN_EXPONENT)
 
 
 def code_from_step(step: float, *, up: bool = False) -> int:
-    """The code of the nearest step that can be written, or with `up` of the smallest one not below
-    it.
+    """Return the code of the nearest step that can be written.
+
+    Args:
+        up: return the smallest one that is not below the step instead.
     """
     fraction, exponent = math.frexp(max(step, step_from_code(0)))
     mantissa = fraction * (2 << MANTISSA_BITS)
@@ -41,8 +44,9 @@ def code_from_step(step: float, *, up: bool = False) -> int:
 
 
 def bounds(max_symbol: int, is_keyed: bool) -> tuple[int, int]:
-    """Least and largest multiple of its step that a parameter may be, so that differences too are
-    legal symbols.
+    """Return the least and largest multiple of its step that a parameter may be.
+
+    Of keys they are closer, so that differences too are legal symbols.
     """
     return (-(max_symbol // 2), (max_symbol + 1) // 2) if is_keyed else (-max_symbol, max_symbol)
 
@@ -50,8 +54,9 @@ def bounds(max_symbol: int, is_keyed: bool) -> tuple[int, int]:
 def quantize(
     values: NDArray[np.float32], step: float, max_symbol: int, keys: Keys = ()
 ) -> NDArray[np.int32]:
-    """Nearest multiples of the step (halves to even), clipped to `bounds`; of keys their
-    differences.
+    """Return the nearest multiples of the step, clipped to `bounds`; of keys their differences.
+
+    Halves go to even.
 
     Args:
         values: [n]; of keys, n is a multiple of their number.
@@ -71,7 +76,7 @@ def quantize(
 
 
 def dequantize(symbols: NDArray[np.int32], step: float, keys: Keys = ()) -> NDArray[np.float32]:
-    """The inverse: multiple * step, computed in float64 and rounded once; float32 [n]."""
+    """Return multiple * step, computed in float64 and rounded once; float32 [n]."""
     multiples = symbols.astype(np.int64)
     if keys:
         multiples = np.concatenate(
@@ -81,5 +86,5 @@ def dequantize(symbols: NDArray[np.int32], step: float, keys: Keys = ()) -> NDAr
 
 
 def _shots(values: NDArray[Any], keys: Keys) -> list[NDArray[Any]]:
-    """Values [n] as those of each shot, [keys of it, values a key]."""
+    """Return values [n] as those of each shot, [keys of it, values a key]."""
     return np.split(values.reshape(sum(keys), -1), np.cumsum(keys[:-1]))

@@ -1,7 +1,7 @@
-"""Symbols <-> bytes: range coding with integer frequency tables (docs/bitstream.md, 'Streams').
+"""Symbols <-> bytes: range coding with integer frequency tables (nvpp-format.md section 4).
 
 One stream holds all groups of a module: first the records of each group (its step and the few
-integers that give its tables, records.py: one, or of a grid one for each class of contexts.py),
+integers that give its tables, tables.py: one, or of a grid one for each class of contexts.py),
 then the range coder's bytes. The only import of constriction, whose coder is exact for integer
 frequencies that sum to 2^24.
 """
@@ -55,8 +55,11 @@ class Form(NamedTuple):
 
 
 def encode_symbols(groups: Sequence[Coded], forms: Sequence[Form], max_symbol: int) -> bytes:
-    """Codes the groups of one module, whose symbols lie in -max_symbol..max_symbol, into one
-    stream.
+    """Return the stream of the groups of one module.
+
+    Args:
+        groups: their symbols lie in -max_symbol..max_symbol.
+        forms: of the groups.
     """
     parts: list[_Part] = []
     for group, form in zip(groups, forms, strict=True):
@@ -67,7 +70,7 @@ def encode_symbols(groups: Sequence[Coded], forms: Sequence[Form], max_symbol: i
 
 
 def decode_symbols(stream: bytes, forms: Sequence[Form], max_symbol: int) -> list[Coded]:
-    """The inverse of encode_symbols.
+    """Return the groups of a stream; the inverse of encode_symbols.
 
     Raises:
         Truncated: the stream ends inside its records.
@@ -94,7 +97,7 @@ def decode_symbols(stream: bytes, forms: Sequence[Form], max_symbol: int) -> lis
 
 
 def _encode_bytes(parts: Iterable[_Part], max_symbol: int) -> bytes:
-    """The range coder's bytes of groups; what has an empty table leaves no trace."""
+    """Return the range coder's bytes of groups; what has an empty table leaves no trace."""
     encoder = constriction.stream.queue.RangeEncoder()
     for part in parts:
         for number, run in part.places.runs(part.symbols, len(part.tables)):
@@ -108,8 +111,9 @@ def _encode_bytes(parts: Iterable[_Part], max_symbol: int) -> bytes:
 
 
 def _shortest(words: bytes, n_shifts: int, low: int, extent: int) -> bytes:
-    """The shortest bytes that name a number of the coder's last interval (docs/bitstream.md, 'Range
-    decoder').
+    """Return the shortest bytes that name a number of the coder's last interval.
+
+    nvpp-format.md section 4.6.
 
     Args:
         words: a number in the interval, as the coder gives it: up to seven bytes longer than need
@@ -148,7 +152,7 @@ def _decode_group(
 
 
 def _records(part: _Part, step_code: int) -> bytes:
-    """The records of a group; the step stands in the first one that is not empty."""
+    """Return the records of a group; the step stands in the first one that is not empty."""
     written = bytes([len(part.tables) - part.places.n_first] if part.places.has_classes else [])
     step = bytes([step_code])
     for table in part.tables:
@@ -162,8 +166,10 @@ def _records(part: _Part, step_code: int) -> bytes:
 def _read_records(
     stream: bytes, start: int, form: Form, max_symbol: int
 ) -> tuple[list[bytes], int, int]:
-    """The records of a group at `start`: (their tables, the step code or 0, the position after
-    them).
+    """Return the records of a group at `start`: (tables, step code or 0, position after them).
+
+    Raises:
+        Truncated, InvalidField: what is wrong with them.
     """
     n_tables, position = 1, start
     if has_classes(form.keys, form.follows):
@@ -174,9 +180,9 @@ def _read_records(
             raise InvalidField("number of classes", stream[start], f"1 to {len(THRESHOLDS)}")
     tables, step = [], b""
     for _ in range(n_tables):
-        table, found, position = read_record(stream, position, max_symbol, has_step=not step)
+        table, own_step, position = read_record(stream, position, max_symbol, has_step=not step)
         tables.append(table)
-        step = step or found
+        step = step or own_step
     return tables, step[0] if step else 0, position
 
 
@@ -187,7 +193,7 @@ def _model(table: bytes, max_symbol: int) -> constriction.stream.model.Categoric
 
 
 def _fit_tables(symbols: Symbols, places: Places, max_symbol: int) -> list[bytes]:
-    """The tables of a group, in the order of Places."""
+    """Return the tables of a group, in the order of Places."""
     own = places.without_classes(symbols)
     first = [np.bincount(own + max_symbol, minlength=2 * max_symbol + 1)] if own.size else []
     classes = places.best_classes(symbols, max_symbol) if places.has_classes else ()

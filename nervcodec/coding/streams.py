@@ -16,7 +16,7 @@ from nervcodec.format.model_config import ModelConfig, Shots
 
 
 def segment_of(coded: list[Coded], model: ModelConfig, shots: Shots) -> Segment:
-    """The symbols of all groups coded, a stream for each module."""
+    """Return a segment of the symbols of all groups, with a stream for each module."""
     by_module = itertools.groupby(
         zip(tensors.groups(model, shots), coded, strict=True), key=lambda pair: pair[0].module
     )
@@ -25,7 +25,9 @@ def segment_of(coded: list[Coded], model: ModelConfig, shots: Shots) -> Segment:
         shots,
         tuple(
             encode_symbols(
-                [own for _, own in pairs], _forms(group for group, _ in pairs), model.max_symbol
+                [symbols for _, symbols in pairs],
+                _forms(group for group, _ in pairs),
+                model.max_symbol,
             )
             for pairs in modules
         ),
@@ -37,8 +39,9 @@ def _forms(groups: Iterable[tensors.Group]) -> list[Form]:
 
 
 def entropy_bytes(model: ModelConfig, shots: Shots, coded: list[Coded]) -> float:
-    """Sum over all parameter tensors of their own empirical order-0 entropy, the yardstick of the
-    entropy coder.
+    """Return the sum of all tensors' empirical order-0 entropies in bytes.
+
+    It is the yardstick of the entropy coder.
     """
     symbols = np.concatenate([group.symbols for group in coded])
     bits, start = 0.0, 0
@@ -50,7 +53,7 @@ def entropy_bytes(model: ModelConfig, shots: Shots, coded: list[Coded]) -> float
 
 
 def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
-    """The symbols and steps of all groups, in coded order.
+    """Return the symbols and steps of all groups, in coded order.
 
     Raises:
         BitstreamError: streams that no encoder writes.
@@ -58,13 +61,13 @@ def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
     coded: list[Coded] = []
     groups = tensors.groups(model, segment.shots)
     for module, stream in zip(tensors.module_names(model), segment.streams, strict=True):
-        own = _forms(group for group in groups if group.module == module)
-        coded += decode_symbols(stream, own, model.max_symbol)
+        forms = _forms(group for group in groups if group.module == module)
+        coded += decode_symbols(stream, forms, model.max_symbol)
     return coded
 
 
 def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float32]:
-    """The parameters of a segment's network, float32 [n_parameters].
+    """Return the parameters of a segment's network, float32 [n_parameters].
 
     Raises:
         BitstreamError: streams that no encoder writes.

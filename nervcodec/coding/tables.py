@@ -1,5 +1,4 @@
-"""Records <-> integer frequency tables, and which one suits symbols best (docs/bitstream.md,
-'Records', 'Tables').
+"""Records <-> integer frequency tables (nvpp-format.md sections 4.1 and 4.3), and the best ones.
 
 A table is computed in integers from its record alone, so no float ever chooses a symbol.
 """
@@ -31,8 +30,10 @@ _RECORD_BYTES = 4  # of most records, with a step
 def read_record(
     stream: bytes, start: int, max_symbol: int, has_step: bool = True
 ) -> tuple[bytes, bytes, int]:
-    """The record at `start`: (its table bytes, its step byte if it has one, the position after
-    it).
+    """Return the record at `start`: (table bytes, step byte if it has one, position after it).
+
+    Raises:
+        Truncated, InvalidField: what is wrong with it.
     """
     kind = stream[start : start + 1]
     if kind == bytes([EMPTY]):
@@ -47,7 +48,7 @@ def read_record(
 
 
 def _n_parameters(kind: bytes, max_symbol: int) -> int:
-    """Bytes of a record after its first byte and its step."""
+    """Return the bytes of a record after its first byte and its step."""
     if kind == bytes([_HISTOGRAM]):
         return len(_buckets(max_symbol))
     return 2 if kind < bytes([_PLAIN]) else 0
@@ -70,7 +71,7 @@ def _check_table(table: bytes) -> None:
 
 
 def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
-    """The frequency table that a record stands for (docs/bitstream.md, 'Tables').
+    """Return the frequency table that a record stands for (nvpp-format.md section 4.3).
 
     Args:
         table: the record without its step: zero odds (1..127) and two tails; 128 + the tail of a
@@ -86,7 +87,7 @@ def frequencies(table: bytes, max_symbol: int) -> NDArray[np.int64]:
 
 
 def _weights(table: bytes, max_symbol: int) -> tuple[list[int], int]:
-    """What the frequencies of -max_symbol..max_symbol are in proportion to, and its sum."""
+    """Return what frequencies of -max_symbol..max_symbol are in proportion to, and its sum."""
     if table[0] == _HISTOGRAM:
         return _histogram_weights(table[1:], max_symbol)
     if table[0] > _NORMAL:
@@ -97,14 +98,15 @@ def _weights(table: bytes, max_symbol: int) -> tuple[list[int], int]:
 
 
 def _ratio(code: int) -> int:
-    """2^16 * (1 - 2^(-code/4))."""
+    """Return 2^16 * (1 - 2^(-code/4))."""
     return 65536 - (_QUARTER[-code % 4] >> -(-code // 4))
 
 
 @lru_cache(maxsize=256)
 def _tail(code: int, max_symbol: int) -> tuple[list[int], int]:
-    """Weights of 1..max_symbol, each 1 - 2^(-code/4) times the one before, and their sum; all 0 for
-    code 64.
+    """Return weights of 1..max_symbol, each 1 - 2^(-code/4) times the one before, and their sum.
+
+    All are 0 for code 64.
     """
     if code == _NO_TAIL:
         return [0] * max_symbol, 0
@@ -127,7 +129,7 @@ def _geometric_weights(
 
 
 def _plain_weights(code: int, max_symbol: int) -> tuple[list[int], int]:
-    """Both sides fall by the same ratio, and so does the step from 0 to 1."""
+    """Return weights of which both sides fall by the same ratio, as does the step from 0 to 1."""
     side, n_side = _tail(code, max_symbol)
     zero = (1 << 47) // _ratio(code)
     return [*reversed(side), zero, *side], 2 * n_side + zero
@@ -135,7 +137,7 @@ def _plain_weights(code: int, max_symbol: int) -> tuple[list[int], int]:
 
 @lru_cache(maxsize=64)
 def _normal_weights(width: int, max_symbol: int) -> tuple[list[int], int]:
-    """w(k) = 2^(-k^2 / 2^(width / 2)), as the product of ratios that themselves fall by a ratio."""
+    """Return w(k) = 2^(-k^2 / 2^(width / 2)), by ratios that themselves fall by a ratio."""
     ratio = _HALVES[width % 2]
     for _ in range(width // 2):
         ratio = math.isqrt(ratio << 32)
@@ -148,8 +150,9 @@ def _normal_weights(width: int, max_symbol: int) -> tuple[list[int], int]:
 
 @lru_cache(maxsize=16)
 def _buckets(max_symbol: int) -> tuple[tuple[int, int], ...]:
-    """Ranges of magnitudes (first, last): 0, 1, 2, 3, 4, then every octave in two halves, cut at
-    max_symbol.
+    """Return ranges of magnitudes (first, last): 0 to 4, then every octave in two halves.
+
+    They are cut at max_symbol.
     """
     ranges = [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]
     first, half = 5, 2
@@ -162,8 +165,9 @@ def _buckets(max_symbol: int) -> tuple[tuple[int, int], ...]:
 
 
 def _histogram_weights(codes: bytes, max_symbol: int) -> tuple[list[int], int]:
-    """A bucket's code c > 0 gives it the weight 2^((c - 1) / 8), shared evenly by its magnitudes
-    and both signs.
+    """Return the weights of a histogram: a bucket's code c > 0 gives it 2^((c - 1) / 8).
+
+    Its magnitudes and both signs share that evenly.
     """
     magnitudes: list[int] = []
     for code, (low, high) in zip(codes, _buckets(max_symbol), strict=True):
@@ -185,7 +189,7 @@ class Used:
 
 
 def _cost_bits(table: bytes, used: Used, max_symbol: int) -> float:
-    """What symbols take with a table, but for what rounding adds to F(0)."""
+    """Return what symbols take with a table, but for what rounding adds to F(0)."""
     weights, total = _weights(table, max_symbol)
     scale = ((1 << TOTAL_BITS) - len(weights)) / total
     bits = TOTAL_BITS - np.log2(
@@ -195,8 +199,7 @@ def _cost_bits(table: bytes, used: Used, max_symbol: int) -> float:
 
 
 def fit_table(counts: NDArray[np.int64], max_symbol: int) -> bytes:
-    """The cheapest record: empty if all symbols are 0, else the best of each kind, its own bytes
-    counted.
+    """Return the cheapest record, its own bytes counted: empty if all symbols are 0.
 
     Args:
         counts: how often each symbol of -max_symbol..max_symbol occurs.
@@ -223,7 +226,7 @@ def fit_table(counts: NDArray[np.int64], max_symbol: int) -> bytes:
 
 
 def _around(estimate: float, largest: int) -> range:
-    """The codes from 1 to largest that are within 4 of an estimate, or of the nearer end."""
+    """Return the codes from 1 to largest that are within 4 of an estimate, or of the nearer end."""
     centre = min(max(round(estimate), 1), largest)
     return range(max(centre - 4, 1), min(centre + 4, largest) + 1)
 
@@ -237,7 +240,9 @@ def _fit_histogram(counts: NDArray[np.int64], max_symbol: int) -> bytes:
 
 
 def _fit_geometric(counts: NDArray[np.int64], used: Used, max_symbol: int) -> bytes:
-    """Moment estimates, then steps of one in each integer while they pay."""
+    """Return a geometric record: moment estimates, then steps of one in each integer while they
+    pay.
+    """
 
     def tail(side: NDArray[np.int64]) -> int:
         if not side.any():
@@ -264,8 +269,7 @@ def _fit_geometric(counts: NDArray[np.int64], used: Used, max_symbol: int) -> by
 
 
 def symbol_bits(symbols: Symbols, max_symbol: int) -> NDArray[np.float64]:
-    """What each symbol of -max_symbol..max_symbol takes by the best table for these symbols,
-    without contexts.
+    """Return the bits of each symbol by the best table for these symbols, without contexts.
 
     For an encoder that weighs its symbols. Where all are 0 these take nothing, and any other brings
     a record with it.

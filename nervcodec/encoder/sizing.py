@@ -62,7 +62,7 @@ class GridRule:
             fewer the lower the rate (L023).
         high_motion_values: the same of high motion, at any rate (L020).
         wavelet_levels: of the finer grids of high motion (L024).
-        bits, moving_bits: of symbols, without and with a motion (L022).
+        bits, moving_bits: of symbols, without and with a motion (L039).
     """
 
     stem: tuple[Grid, ...] = (Grid(2, 1), Grid(4, 8))

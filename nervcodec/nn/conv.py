@@ -1,6 +1,6 @@
 """Convolutions whose weights' gradient is a few products of matrices, where torch's takes longer.
 
-docs/performance.md, 'Beside plain PyTorch', has what either takes.
+docs/lab L081 has what either takes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Temporal feature grids: blending between keys, warping along the motion, the inverse Haar
-transform.
+"""Temporal feature grids: blending between keys, warping along the motion, inverse Haar transform.
+
+nvpp-format.md sections 5.3 to 5.6 specify all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -12,7 +13,104 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec.format.model_config import PE_BASE, PE_LEVELS, Shots
+from nervcodec.format.model_config import PE_BASE, PE_LEVELS, ModelConfig, Shots
+from nervcodec.format.tensors import MOTION_UNIT, details_name
+
+Parameters = Mapping[str, Tensor]
+
+
+def table(values: NDArray[np.float64], device: torch.device) -> Tensor:
+    """Return a constant table as float32 on a device."""
+    return torch.from_numpy(values.astype(np.float32)).to(device)
+
+
+class TemporalGrids:
+    """The grids of a segment: what of them each frame has.
+
+    Args:
+        model: the network's configuration.
+        shots: the segment's.
+        device: where the constant tables live.
+    """
+
+    def __init__(self, model: ModelConfig, shots: Shots, device: torch.device) -> None:
+        self._model = model
+        keys = [grid.keys(shots) for grid in model.grids]
+        blends = [shot_by_shot(blend_matrix, shots, each) for each in keys]
+        self._blends = [table(blend, device) for blend in blends]
+        moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion]
+        self._sides = {i: [table(side, device) for side in sides(blends[i])] for i in moving}
+        self._moments = {
+            i: table(shot_by_shot(key_moments, keys[i], shots), device) for i in moving
+        }
+        # Bilinear interpolation of a motion field to the cells of a level, as products along rows
+        # and columns: on a GPU F.interpolate's gradient, summed into so few cells, takes as long as
+        # all the rest of a step.
+        motion = model.motion or (0, 0)
+        self._between = {
+            level: [
+                table(blend_matrix(size, n), device) for size, n in zip(model.cells(level), motion)
+            ]
+            for level in {model.grids[i].level for i in moving}
+        }
+
+    def put_together(self, named: dict[str, Tensor]) -> None:
+        """Replace, in place, the halves and details of each grid by the grid."""
+        for number, grid in enumerate(self._model.grids, 1):
+            *finer, _ = self._model.bands(grid.level)
+            for n_halvings, size in reversed(list(enumerate(finer, 1))):
+                details = named.pop(details_name(number, n_halvings))
+                named[f"stem.grid{number}"] = joined(named[f"stem.grid{number}"], details, size)
+
+    def maps(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
+        """Return the grids of a level, which has some, in frames int64 [B]; [B, C, h, w]."""
+        moves = level and self._model.motion
+        each = (
+            self._moved(parameters, frames, level)
+            if moves
+            else self._still(parameters, frames, level)
+        )
+        return torch.cat(list(each), dim=1)
+
+    def _of_level(self, level: int) -> list[int]:
+        return [i for i, grid in enumerate(self._model.grids) if grid.level == level]
+
+    def _still(self, parameters: Parameters, frames: Tensor, level: int) -> Iterator[Tensor]:
+        """Yield each blended grid of a level.
+
+        Keys [K, C, h, w] are blended by a product with weights [B, K], since indexing is not
+        deterministic.
+        """
+        for i in self._of_level(level):
+            keys = parameters[f"stem.grid{i + 1}"]
+            weights = self._blends[i][frames].to(keys.dtype)
+            yield (weights @ keys.reshape(len(keys), -1)).view(len(frames), *keys.shape[1:])
+
+    def _moved(self, parameters: Parameters, frames: Tensor, level: int) -> Iterator[Tensor]:
+        """Yield each grid of a level, keys moved from their moments to the frames', then blended.
+
+        Float32. The keys before and after a frame are taken by products with weights [B, K], as in
+        _still.
+        """
+        motion = parameters["stem.motion"]
+        fields = motion.flatten(1)  # [T, 2 * rows * columns]
+        now = fields.index_select(0, frames)
+        rows, columns = self._between[level]
+        unit = MOTION_UNIT * len(rows) / self._model.covered_height  # in cells, in both directions
+
+        def taken(keys: Tensor, weights: Tensor, then: Tensor) -> Tensor:
+            """Return each frame's key that has a weight in [B, K], moved, times that weight."""
+            by = (now - (weights > 0).to(now.dtype) @ then).view(-1, *motion.shape[1:])
+            return moved(
+                (weights @ keys.flatten(1)).view(-1, *keys.shape[1:]),
+                unit * (rows @ by @ columns.T),
+            )
+
+        for i in self._of_level(level):
+            keys = parameters[f"stem.grid{i + 1}"].float()
+            then = self._moments[i] @ fields  # [K, 2 * rows * columns]
+            parts = [taken(keys, side[frames], then) for side in self._sides[i]]
+            yield parts[0] + parts[1] if len(parts) > 1 else parts[0]
 
 
 def positional_encoding(n_frames: int) -> NDArray[np.float64]:
@@ -28,7 +126,7 @@ def positional_encoding(n_frames: int) -> NDArray[np.float64]:
 
 
 def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
-    """Weights of a linear interpolation in time; float64 [n_frames, n_keys], rows sum to 1.
+    """Return weights of a linear interpolation in time; float64 [n_frames, n_keys], rows sum to 1.
 
     Key k stands at the middle of the k-th of n_keys equal spans of the shot; before the first and
     after the last middle the nearest key is held.
@@ -41,8 +139,10 @@ def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
 
 
 def key_moments(n_keys: int, n_frames: int) -> NDArray[np.float64]:
-    """Weights that give the motion at the keys' moments from that of a shot's frames; float64
-    [n_keys, n_frames].
+    """Return weights that give the motion at the keys' moments from that of a shot's frames.
+
+    Returns:
+        float64 [n_keys, n_frames].
 
     Key k stands at (k + 1/2) * n_frames / n_keys - 1/2, between two frames or on one.
     """
@@ -56,28 +156,28 @@ def key_moments(n_keys: int, n_frames: int) -> NDArray[np.float64]:
 def shot_by_shot(
     table: Callable[[int, int], NDArray[np.float64]], rows: Shots, columns: Shots
 ) -> NDArray[np.float64]:
-    """The tables table(rows, columns) of each shot on the diagonal, 0 between shots; [sum(rows),
-    sum(columns)].
+    """Return the tables of all shots on the diagonal, 0 between shots; [sum(rows), sum(columns)].
+
+    Args:
+        table: makes that of a shot from its rows and columns.
     """
-    found = np.zeros((sum(rows), sum(columns)))
+    diagonal = np.zeros((sum(rows), sum(columns)))
     row, column = 0, 0
     for n_rows, n_columns in zip(rows, columns, strict=True):
-        found[row : row + n_rows, column : column + n_columns] = table(n_rows, n_columns)
+        diagonal[row : row + n_rows, column : column + n_columns] = table(n_rows, n_columns)
         row, column = row + n_rows, column + n_columns
-    return found
+    return diagonal
 
 
 def sides(blend: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """blend_matrix in two parts: the weights of the first key that each frame has, and what is
-    left, if anything is.
-    """
+    """Return blend_matrix in two parts: each frame's first key, and what is left, if any."""
     is_first = np.arange(blend.shape[1]) == (blend > 0).argmax(axis=1)[:, None]
     parts = [np.where(is_first, blend, 0.0), np.where(is_first, 0.0, blend)]
     return parts if parts[1].any() else parts[:1]
 
 
 def joined(half: Tensor, details: Tensor, size: tuple[int, int]) -> Tensor:
-    """A grid of twice the size from its half and its details; cut to `size`, (rows, columns).
+    """Return a grid of twice the size from its half and its details, cut to (rows, columns).
 
     Args:
         half: [K, C, h, w].
@@ -94,8 +194,9 @@ def joined(half: Tensor, details: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def moved(maps: Tensor, by: Tensor) -> Tensor:
-    """Each map [T, C, h, w] taken at its places plus `by` [T, 2, h, w] (columns, rows, in cells),
-    held at the edges.
+    """Return each map [T, C, h, w] taken at its places plus `by` [T, 2, h, w].
+
+    `by` is (columns, rows) in cells; maps are held at the edges.
     """
     height, width = maps.shape[2:]
     rows = torch.arange(height, device=maps.device).view(-1, 1)

@@ -2,14 +2,14 @@
 
 t in [0, 1) -> stem -> [C, h0, w0] -> decoder blocks -> head -> planes. The stem is the paper's
 (positional encoding and two-layer MLP) or temporal feature grids, blended linearly between keys.
-architecture.py lists the parameters; docs/bitstream.md, 'Reconstruction', specifies every
-operation. Precision and memory layout follow the parameters and the device; nothing here knows of
-files or of fitting.
+format/tensors.py lists the parameters; nvpp-format.md section 5 specifies every operation.
+Precision and memory layout follow the parameters and the device; nothing here knows of files or of
+training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,24 +19,16 @@ from torch import Tensor
 
 from nervcodec.format import tensors
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
-from nervcodec.format.tensors import KEYED, MOTION_UNIT
+from nervcodec.format.tensors import KEYED
 from nervcodec.nn.conv import conv2d
-from nervcodec.nn.grids import (
-    blend_matrix,
-    joined,
-    key_moments,
-    moved,
-    positional_encoding,
-    shot_by_shot,
-    sides,
-)
-
-Parameters = Mapping[str, Tensor]
+from nervcodec.nn.grids import Parameters, TemporalGrids, positional_encoding, table
 
 
 def is_shared(tensors: Sequence[tensors.Tensor]) -> NDArray[np.bool_]:
-    """Which parameters belong to no moment, so that another segment has them too; bool
-    [n_parameters].
+    """Return which parameters belong to no moment, so that another segment has them too.
+
+    Returns:
+        bool [n_parameters].
     """
     return np.concatenate([np.full(tensor.size, tensor.kind not in KEYED) for tensor in tensors])
 
@@ -55,31 +47,14 @@ class Network:
         self.shots = shots
         self.tensors = tensors.tensors(model, shots)
         self._sizes = [tensor.size for tensor in self.tensors]
-
-        def table(values: NDArray[np.float64]) -> Tensor:
-            return torch.from_numpy(values.astype(np.float32)).to(device)
-
-        self._encoding = table(positional_encoding(sum(shots)))
-        keys = [grid.keys(shots) for grid in model.grids]
-        blends = [shot_by_shot(blend_matrix, shots, own) for own in keys]
-        self._blends = [table(blend) for blend in blends]
-        moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion]
-        self._sides = {i: [table(side) for side in sides(blends[i])] for i in moving}
-        self._moments = {i: table(shot_by_shot(key_moments, keys[i], shots)) for i in moving}
-        # Bilinear interpolation of a motion field to the cells of a level, as products along rows
-        # and columns: on a GPU F.interpolate's gradient, summed into so few cells, takes as long as
-        # all the rest of a step.
-        motion = model.motion or (0, 0)
-        self._between = {
-            level: [table(blend_matrix(size, n)) for size, n in zip(model.cells(level), motion)]
-            for level in {model.grids[i].level for i in moving}
-        }
+        self._encoding = table(positional_encoding(sum(shots)), device)
+        self._grids = TemporalGrids(model, shots, device)
 
     def split(self, flat: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """The flat vector [n_parameters] as named tensors of a dtype, but motion as it is: it needs
-        the precision.
+        """Return the flat vector [n_parameters] as named tensors of a dtype.
 
-        Grids that are stored in halves and details are put together.
+        Motion stays as it is: it needs the precision. Grids that are stored in halves and details
+        are put together.
         """
         parts = torch.split(flat.to(dtype), self._sizes)
         named = {
@@ -89,15 +64,11 @@ class Network:
         if self.model.motion:
             first = self.tensors[0]
             named[first.name] = flat[: first.size].view(first.shape)
-        for number, grid in enumerate(self.model.grids, 1):
-            *finer, _ = self.model.bands(grid.level)
-            for n_halvings, size in reversed(list(enumerate(finer, 1))):
-                details = named.pop(tensors.details_name(number, n_halvings))
-                named[f"stem.grid{number}"] = joined(named[f"stem.grid{number}"], details, size)
+        self._grids.put_together(named)
         return named
 
     def __call__(self, parameters: Parameters, frames: Tensor) -> Tensor:
-        """Planes of the frames numbered in `frames` (int64 [B]).
+        """Return the planes of the frames numbered in `frames` (int64 [B]).
 
         Returns:
             float32 [B, n_planes, plane_height, plane_width], in [0, 1].
@@ -107,8 +78,8 @@ class Network:
         for number, block in enumerate(model.blocks, 1):
             x = self._block(parameters, f"block{number}", x, block.stride)
             if model.grid_channels(number):
-                finer = self._moved if model.motion else self._grids
-                x = torch.cat([x, finer(parameters, frames, number).to(x.dtype)], dim=1)
+                finer = self._grids.maps(parameters, frames, number)
+                x = torch.cat([x, finer.to(x.dtype)], dim=1)
                 x = x.contiguous(memory_format=torch.channels_last)
         x = _conv(parameters, "head.conv", x)[
             :, :, : model.plane_height, : model.plane_width
@@ -122,55 +93,9 @@ class Network:
             x = F.silu(_linear(parameters, "stem.linear1", x))
             x = F.silu(_linear(parameters, "stem.linear2", x))
         else:
-            x = self._grids(parameters, frames, 0)
+            x = self._grids.maps(parameters, frames, 0)
         x = x.view(len(frames), model.stem.channels, model.stem.height, model.stem.width)
         return x.contiguous(memory_format=torch.channels_last)
-
-    def _grids(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
-        """The blended grids of a level, [B, C, h, w].
-
-        Keys [K, C, h, w] are blended by a product with weights [B, K], since indexing is not
-        deterministic.
-        """
-
-        def blended(number: int) -> Tensor:
-            keys = parameters[f"stem.grid{number + 1}"]
-            weights = self._blends[number][frames].to(keys.dtype)
-            return (weights @ keys.reshape(len(keys), -1)).view(len(frames), *keys.shape[1:])
-
-        return torch.cat(
-            [blended(i) for i, grid in enumerate(self.model.grids) if grid.level == level], dim=1
-        )
-
-    def _moved(self, parameters: Parameters, frames: Tensor, level: int) -> Tensor:
-        """The grids of a level, each key moved from its own moment to the frames' before it is
-        blended; [B, C, h, w].
-
-        Float32. The keys before and after a frame are taken by products with weights [B, K], as in
-        _grids.
-        """
-        model, motion = self.model, parameters["stem.motion"]
-        fields = motion.flatten(1)  # [T, 2 * rows * columns]
-        now = fields.index_select(0, frames)
-        rows, columns = self._between[level]
-        unit = MOTION_UNIT * len(rows) / model.covered_height  # in cells, in both directions
-
-        def taken(keys: Tensor, weights: Tensor, then: Tensor) -> Tensor:
-            """The key of each frame that has a weight in [B, K], moved, times that weight."""
-            by = (now - (weights > 0).to(now.dtype) @ then).view(-1, *motion.shape[1:])
-            return moved(
-                (weights @ keys.flatten(1)).view(-1, *keys.shape[1:]),
-                unit * (rows @ by @ columns.T),
-            )
-
-        found = []
-        for number, grid in enumerate(model.grids):
-            if grid.level == level:
-                keys = parameters[f"stem.grid{number + 1}"].float()
-                then = self._moments[number] @ fields  # [K, 2 * rows * columns]
-                parts = [taken(keys, side[frames], then) for side in self._sides[number]]
-                found.append(parts[0] + parts[1] if len(parts) > 1 else parts[0])
-        return torch.cat(found, dim=1)
 
     def _block(self, parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:
         parts = self.model.parts
@@ -204,8 +129,7 @@ def _conv(parameters: Parameters, name: str, x: Tensor, *, depthwise: bool = Fal
 
 
 def _upsampled(parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:
-    """pixel_shuffle(silu(conv)), the convolution's outputs ordered so that the shuffle moves whole
-    pixels.
+    """Return pixel_shuffle(silu(conv)), outputs ordered so that the shuffle moves whole pixels.
 
     Under channels_last that is five times as fast forward and seventeen times backward as
     F.pixel_shuffle.

@@ -22,8 +22,8 @@ TABLE = b"\x40\4\x40"
 
 
 def by_definition(start: int, extent: int, n_bytes: int) -> bytes:
-    """As docs/bitstream.md has it: the shortest bytes that stand for a number of the interval, of
-    these the lowest.
+    """As nvpp-format.md section 4.6 has it: the shortest bytes that stand for a number of the
+    interval, of these the lowest.
     """
     for length in range(n_bytes + 1):
         unit = 1 << 8 * (n_bytes - length)

@@ -2,8 +2,8 @@
 refuses it.
 
 `python tests/hostile.py FOLDER` writes them all. The bytes are put together here, from
-docs/bitstream.md, and not by nervcodec's own writer, which would refuse to write them. Checksums
-are right unless a case is about them.
+docs/reference/nvpp-format.md, and not by nervcodec's own writer, which would refuse to write them.
+Checksums are right unless a case is about them.
 """
 
 from __future__ import annotations
