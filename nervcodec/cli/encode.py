@@ -5,270 +5,39 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TextIO, get_args
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from nervcodec.cli import console
+from nervcodec.cli.encode_options import (
+    TARGETS,
+    advanced_options,
+    file_options,
+    target_options,
+    time_options,
+)
 from nervcodec.cli.params import (
     STANDARD,
-    Amount,
-    ColorParam,
     Command,
-    Duration,
-    Measure,
-    Rational,
-    device_options,
-    json_option,
     may_overwrite,
-    option,
-    options,
     output_name,
-    overwrite_option,
     readable,
     version_option,
 )
 from nervcodec.cli.tables import estimate_rows, plan_rows, report_rows
-from nervcodec.encoder.options import ColorspaceChoice, EncodeOptions, Precision, Tune
-from nervcodec.encoder.presets import PRESETS
-from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
+from nervcodec.encoder.options import EncodeOptions
+from nervcodec.encoder.target import Target
 from nervcodec.errors import ConfigError
-from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF
 
 if TYPE_CHECKING:
     from nervcodec.encoder.plan import EncodePlan
     from nervcodec.encoder.report import EncodeReport
     from nervcodec.encoder.resume import Pace
-
-_TARGET = "Target (at most one)"
-_TIME = "Time and quality"
-_INPUT = "Input"
-_OUTPUT = "Output"
-_ADVANCED = "Advanced"
-_TARGETS: dict[str, Callable[[float], Target]] = {
-    "crf": Crf,
-    "size": Size,
-    "bitrate": Bitrate,
-    "bpp": BitsPerPixel,
-    "target_psnr": Psnr,
-    "rate_weight": Lambda,
-}
-
-_target_options = options(
-    option(
-        "--crf",
-        type=float,
-        metavar="X",
-        section=_TARGET,
-        help=f"rate factor, 0 (best) to {MAX_CRF:g} (smallest)  [default: {DEFAULT_CRF:g}]",
-    ),
-    option(
-        "--size",
-        type=Amount(),
-        metavar="N",
-        section=_TARGET,
-        help="bytes of the file (64k, 1.5M), met within 2 %",
-    ),
-    option(
-        "--bitrate",
-        type=Amount(),
-        metavar="N",
-        section=_TARGET,
-        help="bits a second (100k), met within 2 %",
-    ),
-    option("--bpp", type=float, metavar="X", section=_TARGET, help="bits a pixel, met within 2 %"),
-    option(
-        "--target-psnr",
-        type=float,
-        metavar="DB",
-        section=_TARGET,
-        help="RGB PSNR, mean over frames, met within 0.2 dB",
-    ),
-    option(
-        "--rate-weight",
-        type=float,
-        metavar="X",
-        section=_TARGET,
-        help="lambda, the weight of a bit (crf 30: 0.01)",
-    ),
-)
-_time_options = options(
-    option(
-        "--preset",
-        type=click.Choice(list(PRESETS)),
-        metavar="NAME",
-        default="medium",
-        show_default=True,
-        section=_TIME,
-        help="ultrafast, fast, medium, slow, veryslow, paper-xs/s/m/l",
-    ),
-    option(
-        "--epochs",
-        type=int,
-        metavar="N",
-        section=_TIME,
-        help="passes over the frames: more is better and slower",
-    ),
-    option(
-        "--time-budget",
-        "time_budget_s",
-        type=Duration(),
-        metavar="TIME",
-        section=_TIME,
-        help="as many epochs as fit (90s, 10m, 1h30m)",
-    ),
-    option(
-        "--tune",
-        type=click.Choice(get_args(Tune)),
-        metavar="NAME",
-        section=_TIME,
-        help="be good at psnr, or at ssim (a quarter slower)",
-    ),
-    option(
-        "--dry-run",
-        is_flag=True,
-        section=_TIME,
-        help="print network, memory and expected time, and stop",
-    ),
-)
-_file_options = options(
-    option(
-        "--frames",
-        "n_frames",
-        type=int,
-        metavar="N",
-        section=_INPUT,
-        help="code only the first N frames",
-    ),
-    option(
-        "--frame-rate",
-        type=Rational(),
-        metavar="RATE",
-        section=_INPUT,
-        help="frames a second, in place of what INPUT says",
-    ),
-    option(
-        "--video-stream",
-        type=int,
-        metavar="N",
-        section=_INPUT,
-        help="which video stream, from 0  [default: INPUT's]",
-    ),
-    option(
-        "--background",
-        type=ColorParam(),
-        metavar="COLOUR",
-        default="black",
-        show_default=True,
-        section=_INPUT,
-        help="what lies under transparent pixels (#rrggbb)",
-    ),
-    option(
-        "--autorotate",
-        is_flag=True,
-        section=_INPUT,
-        help="turn frames as players turn them",
-    ),
-    option(
-        "--force-progressive",
-        is_flag=True,
-        section=_INPUT,
-        help="code interlaced frames as they are",
-    ),
-    option(
-        "--strict",
-        is_flag=True,
-        section=_INPUT,
-        help="refuse a damaged or incomplete INPUT",
-    ),
-    option(
-        "--salvage-input",
-        is_flag=True,
-        section=_INPUT,
-        help="code what decodes of a damaged INPUT",
-    ),
-    option(
-        "--colorspace",
-        type=click.Choice(get_args(ColorspaceChoice)),
-        metavar="NAME",
-        default="auto",
-        show_default=True,
-        section=_INPUT,
-        help="code as yuv, rgb or auto (as the input; paper-*: rgb)",
-    ),
-    overwrite_option(_OUTPUT),
-    option(
-        "--segment-frames",
-        type=int,
-        metavar="N",
-        section=_OUTPUT,
-        help="longest independently decodable segment  [default: 150]",
-    ),
-    option(
-        "--checkpoint-every",
-        "checkpoint_every_s",
-        type=Measure(0),
-        default=60.0,
-        show_default=True,
-        metavar="SECONDS",
-        section=_OUTPUT,
-        help="how much work an interruption may cost",
-    ),
-    option(
-        "--restart",
-        is_flag=True,
-        section=_OUTPUT,
-        help="forget what an interrupted encode has reached",
-    ),
-    json_option(_OUTPUT),
-)
-_advanced_options = options(
-    option(
-        "--bits",
-        type=int,
-        metavar="N",
-        section=_ADVANCED,
-        help="2^N - 1 levels at most (paper-*: 8, others: 10 or 12)",
-    ),
-    option(
-        "--prune",
-        type=float,
-        metavar="R",
-        section=_ADVANCED,
-        help="share of weights set to zero (paper-*: 0.4)",
-    ),
-    option(
-        "--precision",
-        type=click.Choice(get_args(Precision)),
-        metavar="NAME",
-        default="auto",
-        show_default=True,
-        section=_ADVANCED,
-        help="float32, bfloat16 or auto (bfloat16 in hardware)",
-    ),
-    option(
-        "--seed",
-        type=int,
-        metavar="N",
-        default=0,
-        show_default=True,
-        section=_ADVANCED,
-        help="of every random choice",
-    ),
-    device_options(_ADVANCED),
-    option(
-        "--max-memory",
-        "max_memory_gib",
-        type=Measure(0, min_open=True),
-        metavar="GIB",
-        section=_ADVANCED,
-        help="refuse a fit that takes more  [default: what is left]",
-    ),
-)
 
 
 @click.command(
@@ -283,10 +52,10 @@ _advanced_options = options(
 )
 @click.argument("source", metavar="INPUT")
 @click.argument("destination", metavar="OUTPUT.nvpp")
-@_target_options
-@_time_options
-@_file_options
-@_advanced_options
+@target_options
+@time_options
+@file_options
+@advanced_options
 @version_option
 def encode(
     source: str,
@@ -299,7 +68,7 @@ def encode(
     **settings: Any,
 ) -> None:
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input)."""
-    target = _chosen_target({name: settings.pop(name) for name in _TARGETS})
+    target = _chosen_target({name: settings.pop(name) for name in TARGETS})
     destination = output_name(destination)
     request = EncodeOptions(
         target=target,
@@ -353,7 +122,7 @@ def _chosen_target(values: dict[str, float | None]) -> Target | None:
         names = " and ".join(name.replace("_", " ") for name in asked)
         raise ConfigError(f"{names} are given; legal: one of them")
     for name, value in asked.items():
-        return _TARGETS[name](value)
+        return TARGETS[name](value)
     return None
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from nervcodec.cli.main import cli
 from nervcodec.cli.params import HELP_WIDTH
 
+# What the help of every command ends with.
+_EVERYWHERE = re.compile(r"(\n(Other|Options):)?\n +--version .*\n +-h, --help .*")
 _HEAD = """# Command line
 
-This page is the help of every command. `python -m nervcodec.cli.reference` makes it. The guide says
-more on [encoding](../guide/encoding.md), [decoding](../guide/decoding.md) and
+This page is the help of every command; each also has `--version` and `-h`, `--help`.
+`python -m nervcodec.cli.reference` makes it. The guide says more on
+[encoding](../guide/encoding.md), [decoding](../guide/decoding.md) and
 [benchmarking](../guide/benchmarking.md).
 """
 
@@ -26,7 +31,8 @@ def _section(name: str, command: click.Command) -> str:
     """Return the help of one command under its name."""
     settings = {**cli.context_settings, "terminal_width": HELP_WIDTH - 2}
     with click.Context(command, info_name=name, **settings) as context:
-        return f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"
+        text = _EVERYWHERE.sub("", command.get_help(context))
+        return f"## {name}\n\n```text\n{text.strip()}\n```\n"
 
 
 if __name__ == "__main__":

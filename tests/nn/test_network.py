@@ -1,4 +1,4 @@
-"""nervcodec.nn.network: the network against plain.py, written with torch.nn from the paper's
+"""nervcodec.nn.network: the network against bench.reference, written with torch.nn from the paper's
 figure; the planes' layout.
 """
 

@@ -90,7 +90,7 @@ class Case:
 
     @property
     def exit_code(self) -> int:
-        """As docs/usage.md has it."""
+        """As docs/reference/exit-codes.md has it."""
         return 5 if self.stage == LIMITS else 4
 
 
