@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nervcodec.format import tensors
-from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
+from nervcodec.format.model_config import GridStem, MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT
 from nervcodec.nn.network import Network
 from nervcodec.training.block_matching import trajectories
@@ -18,6 +18,10 @@ from nervcodec.training.block_matching import trajectories
 _GRID_DEVIATION = 0.04
 _ORTHOGONAL_GAIN = 0.7
 _PASSING_GAIN = 1.5
+# Means of a plane, of 0 to 1 (docs/lab L097): the head starts at those that are nearer to an end
+# than the first one, and not nearer than the second, where its tanh has hardly a slope.
+_EXTREME_MEAN = 0.1
+_LEAST_MEAN = 0.004
 
 
 def initial_parameters(
@@ -42,7 +46,24 @@ def initial_parameters(
         parts[0] = _estimated_motion(
             target, network.model, network.model.motion, network.shots
         ).cpu()
+    if target is not None and isinstance(network.model.stem, GridStem):
+        names = [tensor.name for tensor in network.tensors]
+        parts[names.index("head.conv.bias")] = _head_bias(target)
     return torch.cat([part.flatten() for part in parts])
+
+
+def _head_bias(target: Tensor) -> Tensor:
+    """Return the bias of the head, float32 [n_planes] on the CPU.
+
+    It is 0, mid-grey, but where a plane is nearly all black or white in the mean: there the head
+    starts at that mean. On its way from mid-grey its tanh would overshoot and saturate, and a
+    saturated head learns no more.
+    """
+    sums = target.sum(dim=(0, 2, 3), dtype=torch.int64).cpu()  # not of a copy as float32
+    n_samples = len(target) * target.shape[2] * target.shape[3]
+    means = (sums / (255 * n_samples)).clamp(_LEAST_MEAN, 1 - _LEAST_MEAN)
+    is_extreme = (means - 0.5).abs() > 0.5 - _EXTREME_MEAN
+    return torch.where(is_extreme, torch.atanh(2 * means - 1), 0.0)
 
 
 def _estimated_motion(

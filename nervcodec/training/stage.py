@@ -42,6 +42,7 @@ from nervcodec.training.step import Clock, OptimizerStep, cover, end_epoch, next
 
 MAX_ROLLBACKS = 3
 _DIVERGENCE = 10.0  # a distortion this many times the best since the warm-up (10 dB) is one
+_INVISIBLE = 1e-5  # a distortion (50 dB) below which a best one sets no example (docs/lab L097)
 
 
 class TrainingStage(Protocol):
@@ -232,7 +233,7 @@ class _Cycle:
         if is_rounding != self._was_rounding or is_warming_up:
             # A restart at the full rate and the first rounding may cost what they like.
             self._best = math.inf
-        limit = min(self._best * _DIVERGENCE, sys.float_info.max)
+        limit = min(max(self._best, _INVISIBLE) * _DIVERGENCE, sys.float_info.max)
         if not distortion <= limit:  # also true for NaN
             self._roll_back(context, state, step)
             return

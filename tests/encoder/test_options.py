@@ -25,7 +25,7 @@ from nervcodec.errors import ConfigError
         ("prune", 1.0, "prune ratio is 1.0; legal: 0 to 0.99"),
         ("bits", 13, "bits is 13; legal: 2 to 12"),
         ("n_frames", 0, "frames is 0; legal: 1 or more"),
-        ("frame_rate", Fraction(0), "frame rate is 0; legal: above 0"),
+        ("frame_rate", Fraction(0), "frame rate is 0; legal: a positive ratio of 32-bit integers"),
         ("colorspace", "cmyk", "colorspace is 'cmyk'; legal: auto, rgb, yuv"),
         ("segment_frames", -1, "segment frames is -1; legal: 1 or more"),
         ("device", "tpu", "device is 'tpu'; legal: auto, cpu, cuda, cuda:N"),
