@@ -147,7 +147,6 @@ _result_options = options(
 
 @click.command(
     cls=Command,
-    short_help="Compare codecs by rate, distortion and time.",
     examples=[
         ("a.y4m b.mkv", "five codecs at four rates"),
         ("a.y4m --settings x265=22,27,32,37", "rates of one's own"),
@@ -226,7 +225,6 @@ _precision_option = option(
 @click.command(
     name="bench speed",
     cls=Command,
-    short_help="Time training beside plain PyTorch's.",
     examples=[("a.y4m --steps 60 --rounds 3", "steps a second and PSNR of both")],
 )
 @click.argument(
@@ -318,7 +316,6 @@ def speed(
 @click.command(
     name="bench roofline",
     cls=Command,
-    short_help="Time steps and frames beside what the machine allows.",
     examples=[("--cases medium@640x360", "one network, at one size")],
 )
 @option(

@@ -25,7 +25,6 @@ from nervcodec.errors import ConfigError
 
 @click.command(
     cls=Command,
-    short_help="Measure one video against another.",
     examples=[
         ("in.y4m out.mp4", "all metrics of the decoded video"),
         ("in.y4m out.mp4 --csv frames.csv", "and every frame's"),

@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from nervcodec.cli import console
+from nervcodec.cli.limit_options import limit_options, limits_of
 from nervcodec.cli.params import (
     STANDARD,
     Command,
     FrameRange,
     device_options,
     json_option,
-    limit_options,
-    limits_of,
     may_overwrite,
     option,
     output_name,
@@ -33,7 +32,6 @@ _ADVANCED = "Advanced"
 
 @click.command(
     cls=Command,
-    short_help="Write a .nvpp file's frames as video or PNG.",
     examples=[
         ("in.nvpp out.y4m", "the decoded planes, exact"),
         ("in.nvpp out.mp4", "for a player, by libx264"),

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    short_help="Fit a network to a video and write a .nvpp file.",
     examples=[
         ("in.y4m out.nvpp", "constant quality, crf 30"),
         ("in.mkv out.nvpp --size 64k", "a file of 64,000 bytes"),

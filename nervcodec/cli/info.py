@@ -8,12 +8,11 @@ from dataclasses import replace
 import click
 
 from nervcodec.cli import console
+from nervcodec.cli.limit_options import limit_options, limits_of
 from nervcodec.cli.params import (
     Command,
     device_options,
     json_option,
-    limit_options,
-    limits_of,
     readable,
     version_option,
 )
@@ -21,7 +20,7 @@ from nervcodec.cli.tables import info_rows, verify_rows
 from nervcodec.errors import FramesDiffer
 
 
-@click.command(cls=Command, short_help="Show what is in a .nvpp file.")
+@click.command(cls=Command)
 @click.argument("source", metavar="INPUT.nvpp")
 @json_option()
 @version_option
@@ -34,7 +33,7 @@ def info(source: str, *, as_json: bool) -> None:
     console.show(json.dumps(contents.as_json()) if as_json else console.pairs(info_rows(contents)))
 
 
-@click.command(cls=Command, short_help="Check that a .nvpp file is whole and decodes as it should.")
+@click.command(cls=Command)
 @click.argument("source", metavar="INPUT.nvpp")
 @limit_options()
 @device_options()

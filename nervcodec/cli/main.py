@@ -2,38 +2,85 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 
 from nervcodec.cli import console
-from nervcodec.cli.bench import bench, roofline, speed
-from nervcodec.cli.compare import compare
-from nervcodec.cli.decode import decode
-from nervcodec.cli.encode import encode
-from nervcodec.cli.info import info, verify
 from nervcodec.cli.params import HELP_WIDTH, version_option
 from nervcodec.errors import ConfigError, Interrupted, NervCodecError
 
 
+class _Place(NamedTuple):
+    """Where a command is, and the line that help says of it."""
+
+    module: str
+    name: str
+    summary: str
+
+
+# Each is imported when it is called, so that a command waits for no other's modules.
+_COMMANDS = {
+    "encode": _Place("encode", "encode", "Fit a network to a video and write a .nvpp file."),
+    "decode": _Place("decode", "decode", "Write a .nvpp file's frames as video or PNG."),
+    "info": _Place("info", "info", "Show what is in a .nvpp file."),
+    "verify": _Place(
+        "info", "verify", "Check that a .nvpp file is whole and decodes as it should."
+    ),
+    "compare": _Place("compare", "compare", "Measure one video against another."),
+    "bench": _Place("bench", "bench", "Compare codecs by rate, distortion and time."),
+    "bench speed": _Place("bench", "speed", "Time training beside plain PyTorch's."),
+    "bench roofline": _Place(
+        "bench", "roofline", "Time steps and frames beside what the machine allows."
+    ),
+}
+
+
 class _Group(click.Group):
-    """A group whose commands' names may have two words, such as 'bench speed'."""
+    """A group that imports a command when it is called. A name may have two words."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which help shows them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name."""
+        return command(cmd_name) if cmd_name in _COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the name of the command, the command, and what is left of the arguments."""
         two_words = " ".join(args[:2])
-        if two_words in self.commands:
-            return two_words, self.commands[two_words], args[2:]
+        if two_words in _COMMANDS:
+            return two_words, command(two_words), args[2:]
         return super().resolve_command(ctx, args)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which help shows them."""
-        return list(self.commands)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line for each command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.summary) for name, place in _COMMANDS.items()])
+
+
+def command(name: str) -> click.Command:
+    """Return the command of a name, such as 'bench speed'.
+
+    Raises:
+        KeyError: there is none.
+    """
+    place = _COMMANDS[name]
+    found = getattr(importlib.import_module(f"nervcodec.cli.{place.module}"), place.name)
+    assert isinstance(found, click.Command)
+    return found
+
+
+def commands() -> dict[str, click.Command]:
+    """Return all commands by name, in the order in which help shows them."""
+    return {name: command(name) for name in _COMMANDS}
 
 
 @click.group(
@@ -44,10 +91,6 @@ class _Group(click.Group):
 @version_option
 def cli() -> None:
     """A neural video codec: fits a small network to a video and stores it in a .nvpp file."""
-
-
-for command in (encode, decode, info, verify, compare, bench, speed, roofline):
-    cli.add_command(command)
 
 
 def main() -> NoReturn:

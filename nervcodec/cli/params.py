@@ -17,9 +17,6 @@ import click
 
 from nervcodec import __version__
 from nervcodec.errors import ConfigError
-from nervcodec.format import limits
-from nervcodec.video.rates import as_rate
-from nervcodec.video.source import Color, as_color
 
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 HELP_WIDTH = 100  # columns, where the terminal has as many
@@ -88,22 +85,26 @@ class Rational(click.ParamType[Fraction]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Fraction:
+        from nervcodec.video.rates import as_rate
+
         try:
             return as_rate(value)
         except ConfigError as error:
             self.fail(str(error))
 
 
-class ColorParam(click.ParamType[Color]):
+class ColorParam(click.ParamType[tuple[int, int, int]]):
     """A colour: a name or #rrggbb."""
 
     name = "COLOUR"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Color:
+    ) -> tuple[int, int, int]:
         if isinstance(value, tuple):
             return value
+        from nervcodec.video.source import as_color
+
         try:
             return as_color(str(value))
         except ConfigError as error:
@@ -198,26 +199,6 @@ def by_codec(
     return chosen
 
 
-def _raised_limits(
-    _: click.Context, parameter: click.Parameter, value: Sequence[str]
-) -> dict[str, int]:
-    """Return the limits by name: 'side=20000' -> {'side': 20000}.
-
-    Raises:
-        click.BadParameter: a value of another form, or no such limit.
-    """
-    raised = {}
-    for part in value:
-        name, number = (part.split("=", 1) + [""])[:2]
-        if name not in limits.NAMES or not re.fullmatch("[0-9]{1,18}", number) or not int(number):
-            raise click.BadParameter(
-                f"{part!r}; legal: NAME=N, a whole number above 0 for {', '.join(limits.NAMES)}",
-                param=parameter,
-            )
-        raised[name] = int(number)
-    return raised
-
-
 # --- options that commands share ---
 
 
@@ -277,36 +258,6 @@ def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyComm
             help="CPU threads; the same number repeats an encode",
         ),
     )
-
-
-def limit_options(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
-    """Return --max-memory and --limit, of commands that decode strangers' files."""
-    return options(
-        option(
-            "--max-memory",
-            "max_memory_gib",
-            type=Measure(0, min_open=True),
-            default=4.0,
-            show_default=True,
-            metavar="GIB",
-            section=section,
-            help="refuse a file whose decoding takes more",
-        ),
-        option(
-            "--limit",
-            "raised",
-            multiple=True,
-            callback=_raised_limits,
-            metavar="NAME=N",
-            section=section,
-            help=f"raise a limit: {', '.join(limits.NAMES)}",
-        ),
-    )
-
-
-def limits_of(raised: dict[str, int], max_memory_gib: float) -> limits.Limits:
-    """Return the limits that the options of limit_options ask for."""
-    return limits.Limits(**raised, memory=int(max_memory_gib * 2**30))
 
 
 STANDARD = "-"  # in place of a name: standard input or output

@@ -6,7 +6,7 @@ import re
 
 import click
 
-from nervcodec.cli.main import cli
+from nervcodec.cli.main import cli, commands
 from nervcodec.cli.params import HELP_WIDTH
 
 # What the help of every command ends with.
@@ -23,7 +23,7 @@ This page is the help of every command; each also has `--version` and `-h`, `--h
 def reference() -> str:
     """Return the page, in Markdown: a section for each command."""
     sections = [_HEAD, _section("nervcodec", cli)]
-    sections += [_section(f"nervcodec {name}", command) for name, command in cli.commands.items()]
+    sections += [_section(f"nervcodec {name}", command) for name, command in commands().items()]
     return "\n".join(sections)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nervcodec.cli.main import cli
+from nervcodec.cli.main import command
 from nervcodec.decoder.decode import DecodeOptions
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.errors import ConfigError
@@ -69,7 +69,7 @@ def test_options_are_frozen(options: EncodeOptions | DecodeOptions) -> None:
 
 def parameters(name: str) -> dict[str, Any]:
     """Values of a command's options where none is given, by name."""
-    values = cli.commands[name].make_context(name, ["in", "out"]).params
+    values = command(name).make_context(name, ["in", "out"]).params
     return {key: value for key, value in values.items() if key not in ("source", "destination")}
 
 
