@@ -206,6 +206,9 @@ def _add_stream(
 ) -> VideoStream:
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
+        if codec == "libx265" and fmt.n_frames < 3:
+            # With fewer frames than its reordering delays, libx265 leaves their times unset.
+            options = {**options, "x265-params": "bframes=0"}
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
