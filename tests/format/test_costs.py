@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from models import with_stem
+from models import GRIDS, MLP, with_stem
 
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.format.costs import (
@@ -16,19 +16,10 @@ from nervcodec.format.costs import (
     macs_per_frame,
     step_bytes,
 )
-from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
+from nervcodec.format.model_config import Block, Grid, MlpStem, ModelConfig
 from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 
-MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),))
-GRIDS = ModelConfig(
-    16,
-    12,
-    "yuv",
-    GridStem(3, 4, (Grid(2, 4), Grid(1, 3))),
-    (Block(2, 6), Block(1, 3)),
-    biases="lean",
-)
 # One NeRV block: 80 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
 NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=())
 FORM = VideoFormat(320, 180, Fraction(25), 20)

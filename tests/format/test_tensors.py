@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from models import with_stem
+from models import GRIDS, MLP, with_stem
 
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
@@ -24,16 +24,6 @@ from nervcodec.format.tensors import (
     tensors,
 )
 from nervcodec.format.video_format import VideoFormat
-
-MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),))
-GRIDS = ModelConfig(
-    16,
-    12,
-    "yuv",
-    GridStem(3, 4, (Grid(2, 4), Grid(1, 3))),
-    (Block(2, 6), Block(1, 3)),
-    biases="lean",
-)
 
 
 def test_mlp_tensors_are_those_of_the_document() -> None:

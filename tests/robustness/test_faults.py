@@ -16,27 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shell import Result, Shell, write_clip
+from shell import TWO_SEGMENTS, Result, Shell, write_clip
 
 from nervcodec.encoder.resume import Journal, folder_of
 
-# Two segments of two frames, a step an epoch, a checkpoint after every step.
-ENCODE = (
-    "encode",
-    "in.y4m",
-    "out.nvpp",
-    "--preset",
-    "ultrafast",
-    "--bits",
-    "2",
-    "--epochs",
-    "2",
-    "--segment-frames",
-    "2",
-    "--checkpoint-every",
-    "0",
-    "--json",
-)
+ENCODE = (*TWO_SEGMENTS, "--json")
 
 
 class Faults:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from shell import Shell, write_clip
+from shell import TWO_SEGMENTS, Shell, write_clip
 
 import nervcodec
 from nervcodec.encoder.resume import Journal
@@ -157,21 +157,6 @@ def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     """An encode goes on from a segment and a checkpoint where nothing may be unpickled, evaluated
     or started.
     """
-    command = (
-        "encode",
-        "in.y4m",
-        "out.nvpp",
-        "--preset",
-        "ultrafast",
-        "--bits",
-        "2",
-        "--epochs",
-        "2",
-        "--segment-frames",
-        "2",
-        "--checkpoint-every",
-        "0",
-    )
     write_clip(shell.folder / "in.y4m", 8, 6, 4)
     original, n_left = Journal.add_checkpoint, [0]
 
@@ -185,11 +170,11 @@ def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     for is_guarded in (False, True):  # at first for all that is imported late
         n_left[0] = 3
         with pytest.raises(RuntimeError, match="power loss"):
-            shell(*command, "-y")
+            shell(*TWO_SEGMENTS, "-y")
         with monkeypatch.context() as patch:
             if is_guarded:
                 forbid(patch)
-            result = shell(*command, "-y")
+            result = shell(*TWO_SEGMENTS, "-y")
         assert result.code == 0, result.err
         assert "nervcodec: segment 1 of 2 was fitted before" in result.err.splitlines()
         assert "nervcodec: going on from fit epoch 2 of 2" in result.err

@@ -16,6 +16,23 @@ from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
 
+# An encode of four frames: two segments of two, a step an epoch, a checkpoint after every step.
+TWO_SEGMENTS = (
+    "encode",
+    "in.y4m",
+    "out.nvpp",
+    "--preset",
+    "ultrafast",
+    "--bits",
+    "2",
+    "--epochs",
+    "2",
+    "--segment-frames",
+    "2",
+    "--checkpoint-every",
+    "0",
+)
+
 
 class Result(NamedTuple):
     code: int
