@@ -45,6 +45,8 @@ from nervcodec.format.video_format import ColorTags, VideoFormat
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
 SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
+# Section types of what else a file may hold -> the attribute of Extras, its writer, its reader.
+EXTRAS: dict[int, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {}
 MAX_SECTIONS = 1 << 20
 SECTION_OVERHEAD = 9  # type, length and checksum
 
@@ -111,6 +113,11 @@ class StoredQuality:
 
 
 @dataclass(frozen=True)
+class Extras:
+    """What a file holds besides its picture, each in a section that may be skipped."""
+
+
+@dataclass(frozen=True)
 class File:
     """A whole parsed file. container_bytes: all but the segments' streams."""
 
@@ -118,6 +125,7 @@ class File:
     segments: tuple[Segment, ...]
     quality: StoredQuality
     n_bytes: int
+    extras: Extras = Extras()
 
     @property
     def container_bytes(self) -> int:
@@ -129,7 +137,12 @@ class File:
 # --- writing ---
 
 
-def write_file(header: Header, segments: Sequence[Segment], quality: StoredQuality) -> bytes:
+def write_file(
+    header: Header,
+    segments: Sequence[Segment],
+    quality: StoredQuality,
+    extras: Extras = Extras(),
+) -> bytes:
     """The bytes of a .nvpp file. Its length depends neither on `quality` nor on the segments' sums.
 
     Raises:
@@ -137,6 +150,11 @@ def write_file(header: Header, segments: Sequence[Segment], quality: StoredQuali
     """
     payloads = [
         (QUALITY, write_quality(quality)),
+        *(
+            (kind, write(getattr(extras, name)))
+            for kind, (name, write, _) in EXTRAS.items()
+            if getattr(extras, name) is not None
+        ),
         *((SEGMENT, write_segment(segment)) for segment in segments),
     ]
     index = struct.pack("<I", len(payloads))
@@ -203,14 +221,18 @@ def read_file(data: bytes) -> File:
     reader = Reader(data, "file")
     header = read_header(reader)
     segments: list[Segment] = []
-    quality: StoredQuality | None = None
+    single: dict[str, Any] = {}
+    readers = {QUALITY: ("quality", read_quality)} | {
+        kind: (name, read) for kind, (name, _, read) in EXTRAS.items()
+    }
     for kind, payload in _read_sections(reader):
         if kind == SEGMENT:
             segments.append(read_segment(payload, len(header.model.blocks) + 2))
-        elif kind == QUALITY and quality is None:
-            quality = read_quality(payload)
-        elif kind == QUALITY:
-            raise InvalidField("number of quality sections", 2, "0 or 1")
+        elif kind in readers:
+            name, read = readers[kind]
+            if name in single:
+                raise InvalidField(f"number of {name} sections", 2, "0 or 1")
+            single[name] = read(payload)
         elif kind < OPTIONAL:
             raise InvalidField(
                 "section_type", kind, f"{SEGMENT}, {QUALITY}, or {OPTIONAL} and above"
@@ -220,7 +242,8 @@ def read_file(data: bytes) -> File:
         raise InvalidField(
             "n_frames", header.format.n_frames, f"{n_frames}, the sum over the segments"
         )
-    return File(header, tuple(segments), quality or StoredQuality(), len(data))
+    quality = single.pop("quality", StoredQuality())
+    return File(header, tuple(segments), quality, len(data), Extras(**single))
 
 
 def load(path: str | os.PathLike[str]) -> File:
