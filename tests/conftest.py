@@ -62,7 +62,7 @@ def grid_model() -> ModelConfig:
     return ModelConfig(
         16,
         12,
-        "yuv",
+        "yuv420",
         GridStem(3, 4, (Grid(2, 2), Grid(1, 4))),
         (Block(2, 6),),
     )
@@ -80,7 +80,7 @@ def small_file() -> bytes:
     model = ModelConfig(
         4,
         2,
-        "yuv",
+        "yuv420",
         GridStem(1, 2, (Grid(1, 1),)),
         (Block(1, 2),),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from nervcodec.bench.bdrate import OURS, Point
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.util.files import FRAME_NAME
-from nervcodec.video.color import to_layout
+from nervcodec.video.color import to_bit_depth, to_layout
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
@@ -157,7 +157,8 @@ def _rgb_frames(
     frames: dict[int, Frames] = {}
     for t, frame in enumerate(read_groups(path, form, [1] * (max(numbers) + 1))):
         if t in numbers:
-            frames[t] = to_layout(frame, "rgb", color)
+            is_full = bool(color.full_range)
+            frames[t] = to_bit_depth(to_layout(frame, "rgb", color), 8, is_full)
     return [frames[number] for number in numbers]
 
 

@@ -45,7 +45,7 @@ def random_file(path: Path, preset: str, crf: float | None, form: VideoFormat) -
     if crf is not None:
         rate = expected_bpp(rate_weight_of(crf), form.n_pixels) / usual_bpp(form.n_pixels)
     chosen = preset_named(preset)
-    model = chosen.model(form, chosen.colorspace or "yuv", shots, ContentStatistics(rate))
+    model = chosen.model(form, chosen.colorspace or "yuv420", shots, ContentStatistics(rate))
     segment = segment_of(_random_symbols(model, form.n_frames), model, shots)
     path.write_bytes(write_file(Header(form, model), [segment], StoredQuality()))
     return model

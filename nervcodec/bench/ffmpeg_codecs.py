@@ -20,9 +20,10 @@ from pathlib import Path
 
 from nervcodec.errors import ConfigError, NervCodecError
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video.color import to_layout
+from nervcodec.video.color import to_bit_depth, to_layout
 from nervcodec.video.ffmpeg_decode import read_elementary
-from nervcodec.video.ffmpeg_encode import ELEMENTARY, write_elementary
+from nervcodec.video.ffmpeg_encode import ELEMENTARY, coded_format, write_elementary
+from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
 from nervcodec.video.writer import open_writer, tags_420
@@ -106,15 +107,16 @@ def encode(
     """
     codec = _codec(name)
     form = _format(source, n_frames)
+    coded_form = coded_format(_without_rgb(form), codec.encoder)
     started = time.monotonic()
-    groups = (to_layout(frames, "yuv420", form.color) for frames in read_all(source, form))
-    n_bytes = write_elementary(coded, groups, _as_420(form), codec.encoder, options)
+    groups = (_converted(frames, coded_form) for frames in read_all(source, form))
+    n_bytes = write_elementary(coded, groups, coded_form, codec.encoder, options)
     return n_bytes, time.monotonic() - started
 
 
 def decode(source: Path, coded: Path, decoded: Path, n_frames: int | None = None) -> float:
     """Decode a file of encode() into .y4m as its source has it; return seconds with writing."""
-    form = _as_420(_format(source, n_frames))
+    form = _without_rgb(_format(source, n_frames))
     started = time.monotonic()
     with open_writer(decoded, form, overwrite=True) as writer:
         for frames in read_elementary(coded, form):
@@ -139,9 +141,17 @@ def _format(source: Path, n_frames: int | None) -> VideoFormat:
     return form if n_frames is None else replace(form, n_frames=n_frames)
 
 
-def _as_420(form: VideoFormat) -> VideoFormat:
-    """Return the format as 4:2:0."""
+def _without_rgb(form: VideoFormat) -> VideoFormat:
+    """Return the format, of RGB that of its 4:2:0."""
+    if form.layout != "rgb":
+        return form
     return replace(form, layout="yuv420", color=tags_420(form))
+
+
+def _converted(frames: Frames, form: VideoFormat) -> Frames:
+    """Return frames in the layout and bit depth of a format."""
+    frames = to_layout(frames, form.layout, form.color)
+    return to_bit_depth(frames, form.bit_depth, bool(form.color.full_range))
 
 
 def _options(texts: Sequence[str]) -> dict[str, str]:

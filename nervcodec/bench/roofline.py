@@ -219,7 +219,7 @@ def _points(
 ) -> Iterator[RooflinePoint]:
     """Yield the steps of a case by two recipes, and its decoded frame."""
     chosen = preset_named(preset)
-    model = chosen.model(form, chosen.colorspace or "yuv", (form.n_frames,))
+    model = chosen.model(form, chosen.colorspace or "yuv420", (form.n_frames,))
     for recipe in ("preset", "ours"):
         fit = recipe_fit(recipe, chosen.fit, precision)
         yield _timed(

@@ -39,7 +39,7 @@ def sized_network(name: str, size: str, n_frames: int = N_FRAMES) -> ModelConfig
     """Return a preset's network for so many frames of a size such as '640x360'."""
     preset = preset_named(name)
     form = VideoFormat(*parse_size(size), Fraction(25), n_frames)
-    return preset.model(form, preset.colorspace or "yuv", (n_frames,))
+    return preset.model(form, preset.colorspace or "yuv420", (n_frames,))
 
 
 def widened(model: ModelConfig, factor: float) -> ModelConfig:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nervcodec.encoder.report import EncodeReport
     from nervcodec.format.info import FileInfo
     from nervcodec.quality.compare import Comparison
+    from nervcodec.quality.metrics import Quality
 
 Rows = list[tuple[str, str]]
 _RANGES = {None: "unspecified", False: "limited", True: "full"}
@@ -31,7 +32,7 @@ def plan_rows(plan: EncodePlan, seconds: float) -> Rows:
         (
             "input",
             f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s,"
-            f" {form.layout}",
+            f" {form.samples}",
         ),
         *_shot_rows(plan.segments),
         ("network", summary(plan.model)),
@@ -72,7 +73,7 @@ def report_rows(report: EncodeReport) -> Rows:
         formula = f"parameters x (1 - {report.sparsity:.3f}) x bits / pixels; not a file size"
         rows.append(("paper's bpp", f"{report.paper_bpp:.5f} ({formula})"))
     rows += [
-        ("PSNR Y, U, V", f"{quality.y_db:.2f}, {quality.u_db:.2f}, {quality.v_db:.2f} dB"),
+        _planes_row(quality, ".2f"),
         ("PSNR 6:1:1", f"{quality.yuv611_db:.2f} dB (worst frame {quality.worst_yuv611_db:.2f})"),
         ("PSNR RGB", f"{quality.rgb_db:.2f} dB (worst frame {quality.worst_rgb_db:.2f})"),
         ("MS-SSIM Y", str(ms_ssim)),
@@ -90,6 +91,13 @@ def report_rows(report: EncodeReport) -> Rows:
         what = "the fit diverged and went on with lower learning rates"
         rows.append(("rolled back", f"{report.n_rollbacks} times: {what}"))
     return rows
+
+
+def _planes_row(quality: Quality, form: str) -> tuple[str, str]:
+    """Return the PSNR of the planes that there are."""
+    values = {"Y": quality.y_db, "U": quality.u_db, "V": quality.v_db}
+    there = {name: value for name, value in values.items() if value is not None}
+    return f"PSNR {', '.join(there)}", f"{', '.join(format(v, form) for v in there.values())} dB"
 
 
 def _memory(peaks: Mapping[str, int]) -> str:
@@ -123,7 +131,7 @@ def info_rows(info: FileInfo) -> Rows:
         (
             "video",
             f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s,"
-            f" {form.duration_s:.2f} s, {form.layout}, pixel aspect {form.sample_aspect_ratio}",
+            f" {form.duration_s:.2f} s, {form.samples}, pixel aspect {form.sample_aspect_ratio}",
         ),
         (
             "colour",
@@ -199,7 +207,7 @@ def comparison_rows(comparison: Comparison) -> Rows:
             f"{comparison.distorted} against {comparison.reference}:"
             f" {form.width}x{form.height}, {form.n_frames} frames",
         ),
-        ("PSNR Y, U, V", f"{quality.y_db:.4f}, {quality.u_db:.4f}, {quality.v_db:.4f} dB"),
+        _planes_row(quality, ".4f"),
         ("PSNR 6:1:1", f"{quality.yuv611_db:.4f} dB (worst frame {quality.worst_yuv611_db:.4f})"),
         (
             "PSNR RGB",

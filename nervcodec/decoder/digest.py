@@ -26,12 +26,14 @@ class FrameSummer:
         """
         for planes in zip(*frames.planes, strict=True):
             for plane in planes:
-                self._crc = zlib.crc32(np.ascontiguousarray(plane).data, self._crc)
-        self._sums += np.array([plane.sum(dtype=np.uint64) for plane in frames.planes], np.uint64)
-        self._n_samples += [plane.size for plane in frames.planes]
+                samples = np.ascontiguousarray(plane, plane.dtype.newbyteorder("<"))
+                self._crc = zlib.crc32(samples.data, self._crc)
+        for k, plane in enumerate(frames.planes):
+            self._sums[k] += plane.sum(dtype=np.uint64)
+            self._n_samples[k] += plane.size
 
     def result(self) -> FrameSums:
-        """Return checksum and sums of all frames so far."""
+        """Return checksum and sums of all frames so far, 0 of planes that gray lacks."""
         first, second, third = (int(total) % 2**32 for total in self._sums)
         return FrameSums(self._crc, (first, second, third))
 
@@ -43,5 +45,7 @@ class FrameSummer:
             for total, stored_total in zip(decoded, stored.planes, strict=True)
         ]
         return tuple(
-            difference / int(n) for difference, n in zip(differences, self._n_samples, strict=True)
+            difference / int(n)
+            for difference, n in zip(differences, self._n_samples, strict=True)
+            if n
         )

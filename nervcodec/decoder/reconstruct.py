@@ -19,7 +19,7 @@ from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
 from nervcodec.nn.network import Network
-from nervcodec.nn.planes import to_uint8, unpack
+from nervcodec.nn.planes import to_samples, unpack
 from nervcodec.video.frames import Frames
 
 
@@ -56,7 +56,7 @@ def reconstruct(
     named = network.split(torch.from_numpy(parameters).to(device))
 
     def planes_of(batch: torch.Tensor) -> torch.Tensor:
-        return to_uint8(network(named, batch))
+        return to_samples(network(named, batch), model)
 
     size = costs.decode_batch(model)
     for start in range(numbers.start - numbers.start % size, numbers.stop, size):

@@ -62,10 +62,10 @@ def timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str) 
 def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
     """Return the peak memory of a fit, measured per kind of layer (docs/lab).
 
-    It holds the frames as uint8, the parameters with what the optimizer and the rate estimate keep
+    It holds the frames, the parameters with what the optimizer and the rate estimate keep
     of them, and the feature maps that one batch's backward pass needs.
     """
-    frames = sum(shots) * model.n_plane_samples
+    frames = sum(shots) * model.n_plane_samples * (1 if model.bit_depth == 8 else 2)
     parameters = 4 * 24 * tensors.n_parameters(model, shots)
     is_bfloat16 = fit.precision == "bfloat16" and fit.round_from == 1  # rounding is in float32
     values, moving_cells = 0, {}

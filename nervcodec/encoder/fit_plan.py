@@ -28,7 +28,7 @@ from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
@@ -136,10 +136,12 @@ def _first_frames(form: VideoFormat, n_frames: int | None) -> VideoFormat:
     return replace(form, n_frames=n_frames)
 
 
-def _colorspace(preset: Preset, options: EncodeOptions, form: VideoFormat) -> str:
-    if options.colorspace != "auto":
-        return options.colorspace
-    return preset.colorspace or ("rgb" if form.layout == "rgb" else "yuv")
+def _colorspace(preset: Preset, options: EncodeOptions, form: VideoFormat) -> Layout:
+    if options.colorspace == "rgb":
+        return "rgb"
+    if options.colorspace == "yuv":
+        return "yuv420" if form.layout == "rgb" else form.layout
+    return preset.colorspace or form.layout
 
 
 def _check_steerable(preset: Preset, options: EncodeOptions) -> None:
@@ -305,6 +307,5 @@ def memory_bytes(plan: FitPlan) -> int:
 
 def source_frames(plan: FitPlan, lengths: Iterable[int]) -> Iterator[Frames]:
     """Yield the source's segments in the colorspace of the model."""
-    layout = "rgb" if plan.model.colorspace == "rgb" else "yuv420"
     for frames in read_groups(plan.source, plan.format, list(lengths), plan.source_options):
-        yield to_layout(frames, layout, plan.format.color)
+        yield to_layout(frames, plan.model.colorspace, plan.format.color)

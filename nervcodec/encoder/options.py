@@ -46,8 +46,8 @@ class EncodeOptions:
         autorotate: turn frames as the source says that players do, else they are coded as they lie.
         strict: refuse a source that is damaged or shorter than it promises.
         salvage_input: leave out frames that cannot be decoded, and take a source that is cut short.
-        colorspace: planes that the network gives; 'auto' takes 'yuv' for 4:2:0 input and 'rgb' for
-            RGB input and the paper's presets.
+        colorspace: planes that the network gives; 'auto' takes the input's, and 'rgb' for the
+            paper's presets; 'yuv' takes 4:2:0 for RGB input.
         segment_frames: the most frames of an independently decodable segment; None takes 150.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
         precision: arithmetic of the fit; 'auto' takes 'bfloat16' where the hardware has it.

@@ -24,7 +24,7 @@ from nervcodec.encoder.sizing import (
 )
 from nervcodec.format.model_config import PARTS, Block, MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import n_parameters
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import FitConfig
 
 
@@ -35,7 +35,7 @@ def paper_model(channels: int) -> Network:
     """
 
     def model(
-        form: VideoFormat, colorspace: str, shots: Shots, _: ContentStatistics
+        form: VideoFormat, colorspace: Layout, shots: Shots, _: ContentStatistics
     ) -> ModelConfig:
         rows, columns, strides = choose_strides(*plane_size(form, colorspace), PAPER_CELLS)
         blocks = tuple(Block(stride, 80 if i else channels) for i, stride in enumerate(strides))
@@ -58,7 +58,7 @@ def nerv_model(channels: int) -> Network:
     """
 
     def model(
-        form: VideoFormat, colorspace: str, shots: Shots, content: ContentStatistics
+        form: VideoFormat, colorspace: Layout, shots: Shots, content: ContentStatistics
     ) -> ModelConfig:
         paper = paper_model(channels)(form, colorspace, shots, content)
         n_wanted = n_parameters(paper, shots)
@@ -85,7 +85,7 @@ def small_model(parts: tuple[str, ...]) -> Network:
     """
 
     def model(
-        form: VideoFormat, colorspace: str, shots: Shots, _: ContentStatistics
+        form: VideoFormat, colorspace: Layout, shots: Shots, _: ContentStatistics
     ) -> ModelConfig:
         rows, columns, strides = stem_cells(form, colorspace)
         sizing = Sizing(200_000 * relative_pixels(form, shots) ** 0.6, 0.7, 0.525)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import MAX_STEM_SIDE, Block, Grid, GridStem, ModelConfig, Shots
 from nervcodec.format.tensors import KEYED, n_parameters, tensors
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import USUAL_PIXELS, usual_bpp
 from nervcodec.util.validation import ceil_div
@@ -89,7 +89,7 @@ class ContentStatistics:
     temporal_information: float = 0.0
 
 
-Network = Callable[[VideoFormat, str, Shots, ContentStatistics], ModelConfig]
+Network = Callable[[VideoFormat, Layout, Shots, ContentStatistics], ModelConfig]
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ class Preset:
 
     Attributes:
         summary: one line for --help.
-        colorspace: of the head; None takes 'yuv' for 4:2:0 video and 'rgb' for RGB.
+        colorspace: of the head; None takes the source's layout.
         network: (format, colorspace, shots of the longest segment, content) -> network.
         fit: how to fit it.
         min_steps: short segments get as many more epochs as it takes to make this many steps.
     """
 
     summary: str
-    colorspace: str | None
+    colorspace: Layout | None
     network: Network
     fit: FitConfig
     min_steps: int = 0
@@ -113,12 +113,13 @@ class Preset:
     def model(
         self,
         form: VideoFormat,
-        colorspace: str,
+        colorspace: Layout,
         shots: Shots,
         content: ContentStatistics = ContentStatistics(),
     ) -> ModelConfig:
         """Return the network for segments of which the longest has such shots."""
-        return self.network(form, colorspace, shots, content)
+        model = self.network(form, colorspace, shots, content)
+        return replace(model, bit_depth=form.bit_depth)
 
     def fit_for(self, n_frames: int) -> FitConfig:
         """Return the fit for segments of n_frames frames."""
@@ -202,7 +203,7 @@ def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple
 
 
 def grid_model(
-    form: VideoFormat, colorspace: str, shots: Shots, content: ContentStatistics
+    form: VideoFormat, colorspace: Layout, shots: Shots, content: ContentStatistics
 ) -> ModelConfig:
     """Return our network: temporal feature grids, and widths by the segment's pixels and its rate.
 
@@ -281,7 +282,7 @@ def _finer_grids(
     return grids
 
 
-def stem_cells(form: VideoFormat, colorspace: str) -> tuple[int, int, tuple[int, ...]]:
+def stem_cells(form: VideoFormat, colorspace: Layout) -> tuple[int, int, tuple[int, ...]]:
     """Return choose_strides with a cell for every 64 samples of a plane, at most 144."""
     plane = plane_size(form, colorspace)
     return choose_strides(*plane, min(PAPER_CELLS, max(1, plane[0] * plane[1] // _SAMPLES_A_CELL)))
@@ -318,7 +319,7 @@ def _multiple(width: float, of: int) -> int:
     return unit * round(width / unit)
 
 
-def plane_size(form: VideoFormat, colorspace: str) -> tuple[int, int]:
+def plane_size(form: VideoFormat, colorspace: Layout) -> tuple[int, int]:
     """Return (columns, rows) of the head's planes."""
     return (
         (form.width, form.height)

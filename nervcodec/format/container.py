@@ -58,6 +58,14 @@ class Header:
     format: VideoFormat
     model: ModelConfig
 
+    def __post_init__(self) -> None:
+        layout, colorspace = self.format.layout, self.model.colorspace
+        legal = ("rgb", "yuv420") if layout == "rgb" else ("rgb", layout)
+        if colorspace not in legal:
+            raise ConfigError(
+                f"colorspace is {colorspace}; legal for {layout}: {' and '.join(legal)}"
+            )
+
 
 @dataclass(frozen=True)
 class FrameSums:

@@ -24,7 +24,7 @@ from nervcodec.format.model_config import (
     Block,
     Grid,
 )
-from nervcodec.format.video_format import LAYOUTS, MAX_FRAMES, MAX_SIDE
+from nervcodec.format.video_format import BIT_DEPTHS, LAYOUTS, MAX_FRAMES, MAX_SIDE
 
 MAX_U32 = 2**32 - 1
 UNKNOWN = MAX_U32  # of digests and qualities that the encoder did not store
@@ -200,11 +200,11 @@ class Field:
 
 
 def _choice(
-    name: str, values: tuple[str, ...], meaning: str, path: str, stem: str | None = None
+    name: str, values: tuple[object, ...], meaning: str, path: str, also: str = ""
 ) -> Field:
-    """Return a field that holds one of some names, with their numbers in its meaning."""
+    """Return a field that holds one of some values, with their numbers in its meaning."""
     numbered = ", ".join(f"{i} {value}" for i, value in enumerate(values))
-    return Field(name, "u8", 0, len(values) - 1, "", meaning + numbered, path, Choice(values))
+    return Field(name, "u8", 0, len(values) - 1, "", meaning + numbered, path, Choice(values), also)
 
 
 def tree_of(
@@ -255,6 +255,7 @@ HEADER_FIELDS = (
     Field("aspect_denominator", "u16", 1, 65535, "", "its denominator",
           "format.sample_aspect_ratio.denominator"),
     _choice("layout", LAYOUTS, "planes of the source: ", "format.layout"),
+    _choice("bit_depth", BIT_DEPTHS, "bits of a sample: ", "format.bit_depth", "model.bit_depth"),
     Field("matrix", "u8", 0, 255, "", "H.273 MatrixCoefficients, 2 unspecified",
           "format.color.matrix"),
     Field("primaries", "u8", 0, 255, "", "H.273 ColourPrimaries, 2 unspecified",

@@ -84,6 +84,7 @@ class FileInfo:
             "duration_s": form.duration_s,
             "sample_aspect_ratio": str(form.sample_aspect_ratio),
             "layout": form.layout,
+            "bit_depth": form.bit_depth,
             "color": asdict(form.color),
             "segments": self.lengths,
             "shots": self.segments,

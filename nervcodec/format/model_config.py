@@ -12,10 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from nervcodec.errors import ConfigError
-from nervcodec.format.video_format import MAX_SIDE
+from nervcodec.format.video_format import (
+    BIT_DEPTHS,
+    MAX_SIDE,
+    SUBSAMPLING,
+    Layout,
+)
 from nervcodec.util.validation import ceil_div, check_choice, check_range
 
-COLORSPACES = ("rgb", "yuv")
+COLORSPACES: tuple[Layout, ...] = ("rgb", "yuv420", "yuv422", "yuv444", "gray")
 PARTS = ("pw", "scrb1", "scrb2", "skip")
 BIASES = ("all", "lean")
 PE_LEVELS = 40  # of the positional encoding: sin and cos of PE_BASE^i pi t, i < PE_LEVELS
@@ -152,8 +157,9 @@ class ModelConfig:
 
     Attributes:
         width, height: luma size of the frames.
-        colorspace: 'rgb' (the head gives R, G, B at full size) or 'yuv' (four luma phases, Cb and
-            Cr at half size).
+        colorspace: layout of the frames that the head gives: 'rgb' as three planes at full size,
+            all others as planes at half size: four phases of luma, and of Cb and Cr one each of
+            'yuv420', two of 'yuv422', four of 'yuv444', none of 'gray'.
         stem: what the first block takes, as a function of time.
         blocks: 1 to 8 decoder blocks, coarse to fine.
         parts: what a block has besides its UB, in the order of PARTS; all of them are NeRV++, none
@@ -161,6 +167,7 @@ class ModelConfig:
         biases: of 'all' layers, or 'lean': not of the SCRBs' dw and pw2, whose biases later ones
             can stand in for.
         bits: symbols lie in -(2^(bits-1) - 1) .. 2^(bits-1) - 1.
+        bit_depth: bits of a sample of the frames, 8, 10 or 12.
 
     Raises:
         ConfigError: a value outside its legal range, or a network that does not cover the frame.
@@ -168,17 +175,19 @@ class ModelConfig:
 
     width: int
     height: int
-    colorspace: str
+    colorspace: Layout
     stem: Stem
     blocks: tuple[Block, ...]
     parts: tuple[str, ...] = PARTS
     biases: str = "all"
     bits: int = 8
+    bit_depth: int = 8
 
     def __post_init__(self) -> None:
         check_range("width", self.width, 1, MAX_SIDE)
         check_range("height", self.height, 1, MAX_SIDE)
         check_choice("colorspace", self.colorspace, COLORSPACES)
+        check_choice("bit depth", self.bit_depth, BIT_DEPTHS)
         check_choice("biases", self.biases, BIASES)
         self._check_parts()
         check_range("number of blocks", len(self.blocks), 1, MAX_BLOCKS)
@@ -216,18 +225,33 @@ class ModelConfig:
 
     @property
     def plane_width(self) -> int:
-        """Columns used of the head's output: the frame's, or half (rounded up) for 'yuv'."""
+        """Columns used of the head's output: the frame's of 'rgb', else half, rounded up."""
         return self.width if self.colorspace == "rgb" else ceil_div(self.width, 2)
 
     @property
     def plane_height(self) -> int:
-        """Rows used of the head's output: the frame's, or half (rounded up) for 'yuv'."""
+        """Rows used of the head's output: the frame's of 'rgb', else half, rounded up."""
         return self.height if self.colorspace == "rgb" else ceil_div(self.height, 2)
 
     @property
     def n_planes(self) -> int:
         """Planes of the head's output."""
-        return 3 if self.colorspace == "rgb" else 6
+        return 3 if self.colorspace == "rgb" else sum(map(math.prod, self.phases))
+
+    @property
+    def phases(self) -> tuple[tuple[int, int], ...]:
+        """Of each plane of a frame, (across, down): in how many phases the head gives it."""
+        if self.colorspace == "rgb":
+            return ((1, 1),) * 3
+        if self.colorspace == "gray":
+            return ((2, 2),)
+        across, down = SUBSAMPLING[self.colorspace]
+        return (2, 2), *((2 // across, 2 // down),) * 2
+
+    @property
+    def peak(self) -> int:
+        """The largest sample."""
+        return (1 << self.bit_depth) - 1
 
     @property
     def n_plane_samples(self) -> int:

@@ -1,20 +1,39 @@
-"""Geometry, timing and colour of a video, as they are written whole into the file. Standard library
-only.
+"""Geometry, samples, timing and colour of a video, as they are written whole into the file.
+
+Standard library only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
 from nervcodec.errors import ConfigError
-from nervcodec.util.validation import check_choice, check_range
+from nervcodec.util.validation import ceil_div, check_choice, check_range
 
-Layout = Literal["yuv420", "rgb"]
-LAYOUTS: tuple[Layout, ...] = ("yuv420", "rgb")
+Layout = Literal["yuv420", "rgb", "yuv422", "yuv444", "gray"]
+LAYOUTS: tuple[Layout, ...] = ("yuv420", "rgb", "yuv422", "yuv444", "gray")
+# Luma columns and rows for each sample of the second and the third plane, of layouts with three.
+SUBSAMPLING: Mapping[Layout, tuple[int, int]] = {
+    "yuv420": (2, 2),
+    "yuv422": (2, 1),
+    "yuv444": (1, 1),
+    "rgb": (1, 1),
+}
+BIT_DEPTHS = (8, 10, 12)
 MAX_SIDE = 65535
 MAX_FRAMES = 2**24
+
+
+def plane_sizes(layout: Layout, width: int, height: int) -> tuple[tuple[int, int], ...]:
+    """Return (columns, rows) of each plane of a frame of this size: one of gray, else three."""
+    if layout == "gray":
+        return ((width, height),)
+    across, down = SUBSAMPLING[layout]
+    small = ceil_div(width, across), ceil_div(height, down)
+    return (width, height), small, small
 
 
 @dataclass(frozen=True)
@@ -34,14 +53,16 @@ class ColorTags:
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """The geometry, timing and colour of a sequence of 8-bit frames.
+    """The geometry, samples, timing and colour of a sequence of frames.
 
     Attributes:
         width, height: luma size in pixels, 1 to 65535.
         frame_rate: frames a second, exact.
         n_frames: number of frames, at least 1.
-        layout: 'yuv420' (Y, U, V; chroma planes ceil(size / 2)) or 'rgb' (R, G, B, full size).
+        layout: 'yuv420', 'yuv422' or 'yuv444' (Y, U, V; chroma planes by SUBSAMPLING, rounded up),
+            'rgb' (R, G, B) or 'gray' (Y).
         sample_aspect_ratio: width : height of one pixel.
+        bit_depth: bits of a sample, 8, 10 or 12.
     """
 
     width: int
@@ -51,17 +72,24 @@ class VideoFormat:
     layout: Layout = "yuv420"
     color: ColorTags = field(default_factory=ColorTags)
     sample_aspect_ratio: Fraction = Fraction(1)
+    bit_depth: int = 8
 
     def __post_init__(self) -> None:
         check_range("width", self.width, 1, MAX_SIDE)
         check_range("height", self.height, 1, MAX_SIDE)
         check_range("number of frames", self.n_frames, 1, MAX_FRAMES)
         check_choice("layout", self.layout, LAYOUTS)
+        check_choice("bit depth", self.bit_depth, BIT_DEPTHS)
         for name in ("frame_rate", "sample_aspect_ratio"):
             if getattr(self, name) <= 0:
                 raise ConfigError(
                     f"{name.replace('_', ' ')} is {getattr(self, name)}; legal: above 0"
                 )
+
+    @property
+    def samples(self) -> str:
+        """Layout and, unless it is 8, bit depth in words."""
+        return self.layout if self.bit_depth == 8 else f"{self.layout} {self.bit_depth} bits"
 
     @property
     def duration_s(self) -> float:

@@ -8,37 +8,50 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.video_format import plane_sizes
 from nervcodec.video.frames import Frames
 
 
-def pack(frames: Frames, model: ModelConfig) -> NDArray[np.uint8]:
-    """Return frames in the model's colorspace as uint8 [T, n_planes, plane_height, plane_width].
+def pack(frames: Frames, model: ModelConfig) -> NDArray[np.uint8 | np.int16]:
+    """Return frames in the model's colorspace as [T, n_planes, plane_height, plane_width].
 
-    'yuv': the luma phases (even row, even column), (even, odd), (odd, even), (odd, odd), then Cb,
-    Cr; an odd frame's missing luma row or column repeats the last one.
+    Of each plane the phases follow each other, its rows before its columns: (even row, even
+    column), (even, odd), (odd, even), (odd, odd). A missing last row or column repeats the one
+    before.
+
+    Returns:
+        uint8 of 8-bit frames, int16 of all others, since torch counts with hardly any uint16.
     """
-    if model.colorspace == "rgb":
-        return np.stack(frames.planes, axis=1)
-    luma, cb, cr = frames.planes
-    height, width = luma.shape[1:]
-    luma = np.pad(luma, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-    return np.stack([luma[:, i::2, j::2] for i in (0, 1) for j in (0, 1)] + [cb, cr], axis=1)
+    packed = []
+    for plane, (across, down) in zip(frames.planes, model.phases, strict=True):
+        height, width = plane.shape[1:]
+        plane = np.pad(plane, ((0, 0), (0, height % down), (0, width % across)), mode="edge")
+        packed += [plane[:, i::down, j::across] for i in range(down) for j in range(across)]
+    return np.stack(packed, axis=1).astype(np.uint8 if frames.bit_depth == 8 else np.int16)
 
 
 def unpack(planes: Tensor, model: ModelConfig) -> Frames:
-    """Return the frames of uint8 planes on any device; the inverse of pack."""
-    if model.colorspace == "rgb":
-        components = list(planes.unbind(dim=1))
-    else:
-        n_frames, _, height, width = planes.shape
-        luma = planes.new_empty(n_frames, 2 * height, 2 * width)
-        for phase in range(4):
-            luma[:, phase // 2 :: 2, phase % 2 :: 2] = planes[:, phase]
-        components = [luma[:, : model.height, : model.width], planes[:, 4], planes[:, 5]]
-    first, second, third = (plane.contiguous().cpu().numpy() for plane in components)
-    return Frames("rgb" if model.colorspace == "rgb" else "yuv420", (first, second, third))
+    """Return the frames of planes as from pack, on any device; the inverse of pack."""
+    made, start = [], 0
+    sizes = plane_sizes(model.colorspace, model.width, model.height)
+    for (columns, rows), (across, down) in zip(sizes, model.phases, strict=True):
+        phases = planes[:, start : start + across * down]
+        n_frames, _, height, width = phases.shape
+        # [T, down * across, h, w] -> [T, h, down, w, across]
+        plane = phases.reshape(n_frames, down, across, height, width).permute(0, 3, 1, 4, 2)
+        plane = plane.reshape(n_frames, height * down, width * across)[:, :rows, :columns]
+        made.append(plane.contiguous().cpu().numpy())
+        start += across * down
+    if model.bit_depth > 8:
+        made = [plane.view(np.uint16) for plane in made]
+    return Frames(model.colorspace, tuple(made), model.bit_depth)
 
 
-def to_uint8(planes: Tensor) -> Tensor:
-    """Return planes in [0, 1] as 0..255: times 255, rounded (halves to even), clipped."""
-    return (planes * 255).round().clamp(0, 255).to(torch.uint8)
+def to_samples(planes: Tensor, model: ModelConfig) -> Tensor:
+    """Return planes in [0, 1] as 0..peak: times the peak, rounded (halves to even), clipped.
+
+    Returns:
+        uint8 of 8-bit frames, else int16, of the same shape.
+    """
+    samples = (planes * model.peak).round().clamp(0, model.peak)
+    return samples.to(torch.uint8 if model.bit_depth == 8 else torch.int16)

@@ -17,7 +17,7 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.quality.tools import open_tools
 from nervcodec.util.files import whole_file
-from nervcodec.video.color import to_layout
+from nervcodec.video.color import to_bit_depth, to_layout
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
 
@@ -83,7 +83,7 @@ def compare(
     n_frames: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Measure the distorted video against the reference, whose planes, size and colour tags count.
+    """Measure the distorted video against the reference, whose planes, size, bits and tags count.
 
     Args:
         n_frames: compare the first so many frames; None: all, of which both must have as many.
@@ -102,13 +102,16 @@ def compare(
     distorted_form = replace(distorted_form, n_frames=form.n_frames)
     meter = QualityMeter(form.color, with_ssim=True)
     with TemporaryDirectory(prefix="nervcodec-") as folder:
-        xpsnr_tool, vmaf_tool = open_tools(Path(folder), form)
+        is_yuv = form.layout not in ("rgb", "gray")
+        tool_form = form if is_yuv else replace(form, layout="yuv420")
+        xpsnr_tool, vmaf_tool = open_tools(Path(folder), tool_form)
         n_done = 0
         for first, second in zip(
             read_all(reference, form), read_all(distorted, distorted_form), strict=True
         ):
+            second = to_bit_depth(second, form.bit_depth, bool(distorted_form.color.full_range))
             meter.add(first, second)
-            pair = [to_layout(frames, "yuv420", form.color) for frames in (first, second)]
+            pair = [to_layout(frames, tool_form.layout, form.color) for frames in (first, second)]
             for tool in (xpsnr_tool, vmaf_tool):
                 tool.add(*pair)
             n_done += first.n_frames

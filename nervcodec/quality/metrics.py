@@ -1,9 +1,9 @@
 """How close decoded frames are to the source's: PSNR by plane, 6:1:1 and RGB, SSIM and MS-SSIM of
 luma.
 
-The reference is always the source's own planes. RGB is our own conversion of both sides
-(video.color). Means over frames are means of the frames' decibels, as is usual for video; the PSNR
-of the mean error comes out lower or equal and goes by a name of its own.
+The reference is always the source's own planes, at their bit depth. RGB is our own conversion of
+both sides (video.color). Means over frames are means of the frames' decibels, as is usual for
+video; the PSNR of the mean error comes out lower or equal and goes by a name of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nervcodec.format.video_format import ColorTags
+from nervcodec.format.video_format import ColorTags, Layout
 from nervcodec.video.color import to_layout
 from nervcodec.video.frames import Frames, Plane
 
@@ -28,7 +28,6 @@ CAP_DB = 100.0
 # Five scales of an 11x11 window: pytorch-msssim wants more than (11 - 1) * 2**4 pixels a side.
 _MS_SSIM_SIDE = 160
 _SSIM_SIDE = 11  # its window
-_NAMES = {"yuv420": ("y", "u", "v"), "rgb": ("r", "g", "b")}
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,9 @@ class Quality:
 
     Attributes:
         n_frames: frames compared.
-        y_db, u_db, v_db: PSNR of the 4:2:0 planes.
-        yuv611_db: (6 Y + U + V) / 8 of each frame's PSNRs.
+        y_db, u_db, v_db: PSNR of the source's own planes, of RGB those of its 4:2:0; of gray there
+            is no U and V.
+        yuv611_db: (6 Y + U + V) / 8 of each frame's PSNRs, Y of gray.
         rgb_db: PSNR of each frame's mean squared error over R, G and B.
         worst_yuv611_db, worst_rgb_db: those of the worst frame.
         worst_frame: number of the frame with the lowest rgb PSNR, from 0.
@@ -50,8 +50,8 @@ class Quality:
 
     n_frames: int
     y_db: float
-    u_db: float
-    v_db: float
+    u_db: float | None
+    v_db: float | None
     yuv611_db: float
     rgb_db: float
     worst_yuv611_db: float
@@ -67,11 +67,11 @@ def frame_mse(ref: Frames, dist: Frames) -> dict[str, Float64]:
     """Return the mean squared error of every frame by plane, 'y', 'u', 'v' or 'r', 'g', 'b', each
     float64 [T].
 
-    Both sides must have the same layout and size. Squares are summed as integers, so the result is
-    exact.
+    Both sides must have the same layout, bit depth and size. Squares are summed as integers, so the
+    result is exact.
     """
-    assert ref.layout == dist.layout
-    pairs = zip(_NAMES[ref.layout], ref.planes, dist.planes)
+    assert (ref.layout, ref.bit_depth) == (dist.layout, dist.bit_depth)
+    pairs = zip("rgb" if ref.layout == "rgb" else "yuv", ref.planes, dist.planes)
     return {
         name: np.array([_plane_mse(a, b) for a, b in zip(x, y, strict=True)])
         for name, x, y in pairs
@@ -90,7 +90,8 @@ def frame_rgb_db(ref: Frames, dist: Frames, color: ColorTags) -> Float64:
     float64 [T].
     """
     rgb = [to_layout(frames, "rgb", color) for frames in (ref, dist)]
-    return np.minimum(psnr_db(np.mean(list(frame_mse(*rgb).values()), axis=0)), CAP_DB)
+    errors = np.mean(list(frame_mse(*rgb).values()), axis=0)
+    return np.minimum(psnr_db(errors, ref.peak), CAP_DB)
 
 
 class QualityMeter:
@@ -104,14 +105,15 @@ class QualityMeter:
     def __init__(self, color: ColorTags, *, with_ssim: bool = False) -> None:
         self._color = color
         self._with_ssim = with_ssim
-        self._mse: dict[str, list[float]] = {name: [] for name in ("y", "u", "v", "rgb")}
+        self._mse: dict[str, list[float]] = {}
+        self._peak = 255
         self._ssim: list[float] = []
         self._ms_ssim: list[float] = []
         self._size = (0, 0)
 
     def add(self, ref: Frames, dist: Frames) -> None:
-        """Compare as many frames of the source and decoded ones, of either layout each, of one
-        size.
+        """Compare as many frames of the source and decoded ones, of any layout each, of one size
+        and bit depth.
         """
         assert ref.n_frames == dist.n_frames
         for t in range(ref.n_frames):
@@ -124,10 +126,14 @@ class QualityMeter:
         rgb = db["rgb"]
         yuv611 = db["yuv611"]
         assert rgb.size, "no frames were added"
-        means = {f"{name}_db": float(values.mean()) for name, values in db.items()}
+        means = {name: float(values.mean()) for name, values in db.items()}
         return Quality(
             n_frames=rgb.size,
-            **means,
+            y_db=means["y"],
+            u_db=means.get("u"),
+            v_db=means.get("v"),
+            yuv611_db=means["yuv611"],
+            rgb_db=means["rgb"],
             worst_yuv611_db=float(yuv611.min()),
             worst_rgb_db=float(rgb.min()),
             worst_frame=int(rgb.argmin()),
@@ -141,7 +147,10 @@ class QualityMeter:
         """Return the PSNR of the mean over frames of the squared error of 'y', 'u', 'v' and 'rgb',
         capped at 100 dB.
         """
-        return {name: min(float(psnr_db(np.mean(mse))), CAP_DB) for name, mse in self._mse.items()}
+        return {
+            name: min(float(psnr_db(np.mean(mse), self._peak)), CAP_DB)
+            for name, mse in self._mse.items()
+        }
 
     def series(self) -> dict[str, list[float]]:
         """Return every frame's figures: 'psnr_y' .. 'psnr_rgb' in dB, 'ssim' and 'ms_ssim' where
@@ -152,8 +161,11 @@ class QualityMeter:
         return psnr | {name: list(values) for name, values in similarity.items() if values}
 
     def _db(self) -> dict[str, Float64]:
-        db = {name: np.minimum(psnr_db(mse), CAP_DB) for name, mse in self._mse.items()}
-        return db | {"yuv611": (6 * db["y"] + db["u"] + db["v"]) / 8}
+        db = {name: np.minimum(psnr_db(mse, self._peak), CAP_DB) for name, mse in self._mse.items()}
+        if not db:
+            return {"yuv611": np.empty(0), "rgb": np.empty(0)}
+        is_gray = "u" not in db
+        return db | {"yuv611": db["y"] if is_gray else (6 * db["y"] + db["u"] + db["v"]) / 8}
 
     def _too_small(self, name: str, side: int) -> str | None:
         width, height = self._size
@@ -164,36 +176,38 @@ class QualityMeter:
         )
 
     def _add_frame(self, ref: Frames, dist: Frames) -> None:
-        yuv = [to_layout(frames, "yuv420", self._color) for frames in (ref, dist)]
+        own: Layout = "yuv420" if ref.layout == "rgb" else ref.layout
+        yuv = [to_layout(frames, own, self._color) for frames in (ref, dist)]
         rgb = [to_layout(frames, "rgb", self._color) for frames in (ref, dist)]
         mse = frame_mse(*yuv)
         mse["rgb"] = np.mean(list(frame_mse(*rgb).values()), axis=0)
-        for name, values in self._mse.items():
-            values.append(float(mse[name][0]))
+        for name, values in mse.items():
+            self._mse.setdefault(name, []).append(float(values[0]))
         self._size = ref.width, ref.height
+        self._peak = ref.peak
         luma = yuv[0].planes[0][0], yuv[1].planes[0][0]
         if self._with_ssim and min(self._size) >= _SSIM_SIDE:
-            self._ssim.append(ssim(*luma))
+            self._ssim.append(ssim(*luma, ref.peak))
         if min(self._size) > _MS_SSIM_SIDE:
-            self._ms_ssim.append(ms_ssim(*luma))
+            self._ms_ssim.append(ms_ssim(*luma, ref.peak))
 
 
-def ssim(ref: Plane, dist: Plane) -> float:
+def ssim(ref: Plane, dist: Plane, peak: int = 255) -> float:
     """Return the SSIM of two planes [h, w] of 11 samples a side or more (Wang et al. 2004, as
     pytorch-msssim has it).
     """
     from pytorch_msssim import ssim as measure
 
-    return float(measure(*_batches(ref, dist), data_range=255))
+    return float(measure(*_batches(ref, dist), data_range=peak))
 
 
-def ms_ssim(ref: Plane, dist: Plane) -> float:
+def ms_ssim(ref: Plane, dist: Plane, peak: int = 255) -> float:
     """Return the MS-SSIM of two planes [h, w] of more than 160 samples a side (Wang et al. 2003, as
     pytorch-msssim has it).
     """
     from pytorch_msssim import ms_ssim as measure
 
-    return float(measure(*_batches(ref, dist), data_range=255))
+    return float(measure(*_batches(ref, dist), data_range=peak))
 
 
 def _batches(*planes: Plane) -> tuple[Tensor, ...]:
@@ -204,7 +218,7 @@ def _batches(*planes: Plane) -> tuple[Tensor, ...]:
 
 
 def _plane_mse(ref: Plane, dist: Plane) -> float:
-    """Return the mean squared error of two planes [h, w]; the sum of 2**28 squares of up to 255
+    """Return the mean squared error of two planes [h, w]; the sum of 2**28 squares of up to 4095
     fits 64 bits easily.
     """
     difference = np.subtract(ref, dist, dtype=np.int32)

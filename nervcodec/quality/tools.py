@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -137,9 +137,7 @@ class _VmafProgram:
         self._paths = [folder / "reference.y4m", folder / "distorted.y4m"]
         self._open = ExitStack()
         self._writers = [
-            self._open.enter_context(
-                open_writer(path, replace(form, layout="yuv420"), overwrite=True)
-            )
+            self._open.enter_context(open_writer(path, form, overwrite=True))
             for path in self._paths
         ]
 

@@ -44,7 +44,8 @@ class TrainingContext:
     Attributes:
         model, fit: the configurations.
         shots: of the frames.
-        target: the frames, uint8 [n_frames, n_planes, plane_height, plane_width] in channels_last.
+        target: the frames, uint8 or int16 [n_frames, n_planes, plane_height, plane_width] in
+            channels_last.
         network: of the segment.
         sizes: numbers of parameters of the groups.
         keys: of the first groups; the others have none.
@@ -79,7 +80,8 @@ class TrainingContext:
         """Return the context of a fit on the target's device.
 
         Args:
-            target: uint8 [n_frames, n_planes, plane_height, plane_width], as from planes.pack.
+            target: uint8 or int16 [n_frames, n_planes, plane_height, plane_width], as from
+                planes.pack.
             shots: None takes the frames for one shot.
         """
         assert measures or not fit.has_target
@@ -118,7 +120,7 @@ class TrainingContext:
     @property
     def n_main_planes(self) -> int:
         """How many of the first planes the reported PSNR is of: luma's four phases, or R, G, B."""
-        return 4 if self.model.colorspace == "yuv" else 3
+        return 3 if self.model.colorspace == "rgb" else 4
 
     @property
     def steps_per_epoch(self) -> int:

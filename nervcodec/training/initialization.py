@@ -33,8 +33,8 @@ def initial_parameters(
     paper's stem they all start uniform within +-1/sqrt(fan in), as torch's own layers do.
 
     Args:
-        target: the frames as from pack, uint8 [T, n_planes, plane_height, plane_width], whose
-            motion is estimated; without them it is 0.
+        target: the frames as from pack, uint8 or int16 [T, n_planes, plane_height,
+            plane_width], whose motion is estimated; without them it is 0.
     Returns:
         float32 [n_parameters] on the CPU.
     """
@@ -48,11 +48,11 @@ def initial_parameters(
         ).cpu()
     if target is not None and isinstance(network.model.stem, GridStem):
         names = [tensor.name for tensor in network.tensors]
-        parts[names.index("head.conv.bias")] = _head_bias(target)
+        parts[names.index("head.conv.bias")] = _head_bias(target, network.model.peak)
     return torch.cat([part.flatten() for part in parts])
 
 
-def _head_bias(target: Tensor) -> Tensor:
+def _head_bias(target: Tensor, peak: int) -> Tensor:
     """Return the bias of the head, float32 [n_planes] on the CPU.
 
     It is 0, mid-grey, but where a plane is nearly all black or white in the mean: there the head
@@ -61,7 +61,7 @@ def _head_bias(target: Tensor) -> Tensor:
     """
     sums = target.sum(dim=(0, 2, 3), dtype=torch.int64).cpu()  # not of a copy as float32
     n_samples = len(target) * target.shape[2] * target.shape[3]
-    means = (sums / (255 * n_samples)).clamp(_LEAST_MEAN, 1 - _LEAST_MEAN)
+    means = (sums / (peak * n_samples)).clamp(_LEAST_MEAN, 1 - _LEAST_MEAN)
     is_extreme = (means - 0.5).abs() > 0.5 - _EXTREME_MEAN
     return torch.where(is_extreme, torch.atanh(2 * means - 1), 0.0)
 
@@ -78,6 +78,8 @@ def _estimated_motion(
         model.covered_height - model.plane_height,
     )
     luma = F.pad(luma.float()[:, None], missing, mode="replicate")[:, 0]
+    if model.peak != 255:
+        luma = luma * (255 / model.peak)
     found = [trajectories(shot, *size) for shot in torch.split(luma, list(shots))]
     return torch.cat(found) / MOTION_UNIT
 

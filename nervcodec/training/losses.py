@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -14,11 +15,15 @@ from nervcodec.training.config import FitConfig
 def plane_weights(model: ModelConfig, fit: FitConfig) -> Tensor:
     """Return the weight of each plane's mean squared error, float32 [n_planes].
 
-    The four luma phases share one plane's.
+    The phases of luma, of Cb and of Cr each share one weight.
     """
     if model.colorspace == "rgb":
         return torch.full((3,), 1 / 3)
-    return torch.tensor([0.25] * 4 + list(fit.chroma_weights))
+    weights: list[float] = []
+    for weight, phases in zip((1.0, *fit.chroma_weights), model.phases):
+        n_phases = math.prod(phases)
+        weights += [weight / n_phases] * n_phases
+    return torch.tensor(weights)
 
 
 def ssim(output: Tensor, target: Tensor) -> Tensor:

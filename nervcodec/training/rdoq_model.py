@@ -134,7 +134,7 @@ class SymbolModel:
             (distortion, mean squared error) times the frames, detached, float32 [2].
         """
         context = self.context
-        target = context.target[frames].float() / 255
+        target = context.target[frames].float() / context.model.peak
         plane_errors = (self._output(frames) - target).square().mean(dim=(2, 3)).sum(dim=0)
         distortion = plane_errors @ context.plane_weights
         (distortion / context.n_frames).backward()  # type: ignore[no-untyped-call]

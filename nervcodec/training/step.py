@@ -67,7 +67,7 @@ class OptimizerStep:
         # weights that bfloat16 has rounded once more loses 0.7 dB in float32 (docs/lab L039).
         dtype = torch.float32 if is_rounding else getattr(torch, context.fit.precision)
         parameters = context.network.split(values, dtype)
-        target = context.target[frames].float() / 255
+        target = context.target[frames].float() / context.model.peak
         output = context.network(parameters, frames)
         plane_errors = (output - target).square().mean(dim=(0, 2, 3))
         distortion = self.distortion(output, target, plane_errors)

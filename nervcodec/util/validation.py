@@ -16,10 +16,10 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise ConfigError(f"{name} is {value}; legal: {low} to {high}")
 
 
-def check_choice(name: str, value: str, legal: Sequence[str]) -> None:
+def check_choice(name: str, value: object, legal: Sequence[object]) -> None:
     """Raise ConfigError unless the value is one of those that are legal."""
     if value not in legal:
-        raise ConfigError(f"{name} is {value!r}; legal: {', '.join(legal)}")
+        raise ConfigError(f"{name} is {value!r}; legal: {', '.join(map(str, legal))}")
 
 
 def ceil_div(dividend: int, divisor: int) -> int:

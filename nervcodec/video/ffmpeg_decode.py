@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame as VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, VideoError
-from nervcodec.format.video_format import Layout, VideoFormat
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.damage import DamageLog, has_forbidden_bytes
 from nervcodec.video.frames import Frames, Planes
 from nervcodec.video.pictures import family_of
@@ -279,20 +279,22 @@ class _NalUnits:
 
 
 def container_frames(
-    path: Path, layout: Layout, options: SourceOptions = DEFAULT_OPTIONS
+    path: Path, fmt: VideoFormat, options: SourceOptions = DEFAULT_OPTIONS
 ) -> Generator[Planes, None, None]:
-    """Yield the planes of each frame: views that hold until the next one is asked for.
+    """Yield the planes of each frame in the layout and bit depth of a format.
+
+    They are views that hold until the next one is asked for.
 
     Raises:
         VideoError: as probe.
     """
     with open_video(path, options.video_stream) as video:
         for frame in decoded_frames(video, path, salvage=options.salvage):
-            yield _planes(frame, layout, options)
+            yield _planes(frame, fmt, options)
 
 
 def picture_frames(
-    files: Sequence[Path], layout: Layout, options: SourceOptions = DEFAULT_OPTIONS
+    files: Sequence[Path], fmt: VideoFormat, options: SourceOptions = DEFAULT_OPTIONS
 ) -> Generator[Planes, None, None]:
     """Yield the planes of each picture file in turn; with salvage but those that are damaged."""
     for file in files:
@@ -302,11 +304,11 @@ def picture_frames(
             if not options.salvage:
                 raise
             continue
-        yield _planes(frame, layout, options)
+        yield _planes(frame, fmt, options)
 
 
-def _planes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> Planes:
-    planes = planes_of(frame, layout, options.background)
+def _planes(frame: VideoFrame, fmt: VideoFormat, options: SourceOptions) -> Planes:
+    planes = planes_of(frame, fmt.layout, fmt.bit_depth, options.background)
     return turn(planes, applied_turns(frame.rotation, autorotate=options.autorotate))
 
 
@@ -357,8 +359,9 @@ def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:
         video.stream.codec_context.thread_count = 0
         video.stream.thread_type = "AUTO"
         for frame in decoded_frames(video, path, salvage=False):
-            frames = Frames.empty("yuv420", 1, fmt.width, fmt.height)
-            for target, plane in zip(frames.planes, planes_of(frame, "yuv420"), strict=True):
+            frames = Frames.empty(fmt.layout, 1, fmt.width, fmt.height, fmt.bit_depth)
+            planes = planes_of(frame, fmt.layout, fmt.bit_depth)
+            for target, plane in zip(frames.planes, planes, strict=True):
                 target[0] = plane[: target.shape[1], : target.shape[2]]
             n_frames += 1
             yield frames

@@ -17,11 +17,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
-from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
+from nervcodec.format.video_format import SUBSAMPLING, ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video import ffmpeg_decode, matroska
-from nervcodec.video.frames import Frames
-from nervcodec.video.pixel_formats import plane_view
+from nervcodec.video.frames import Frames, Plane
+from nervcodec.video.pixel_formats import nearest_format, plane_view
 
 # PyAV is silent from the start, but only until somebody has asked for its log.
 av.logging.set_level(None)
@@ -35,23 +35,26 @@ _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
 # are not counted).
 ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
-# How encoders that keep RGB take it: the plane of each byte of a pixel.
-_RGB_FORMAT = "bgr0"
-_RGB_ORDER = (2, 1, 0, -1)
+# Packed formats: the plane of each sample of a pixel, -1 for none; and those of more than 8 bits
+# -> their samples.
+_PACKED = {"bgr0": (2, 1, 0, -1), "rgb24": (0, 1, 2), "rgb48be": (0, 1, 2)}
+_PACKED_TYPES = {"rgb48be": ">u2"}
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
+_RGB_ENCODERS = ("ffv1", "libx264rgb")
 
 
 class ContainerSink:
-    """Open container that takes 4:2:0 frames, or RGB ones; made by encoding()."""
+    """Open container that takes frames of one layout and bit depth; made by encoding()."""
 
     def __init__(
         self,
         container: OutputContainer,
         stream: VideoStream,
-        layout: Layout,
+        fmt: VideoFormat,
         notes: tuple[str, ...],
     ) -> None:
-        self.layout: Layout = layout
+        self.layout: Layout = fmt.layout
+        self.bit_depth = fmt.bit_depth
         self.notes = notes
         self._container = container
         self._stream = stream
@@ -60,10 +63,7 @@ class ContainerSink:
     def write(self, frames: Frames) -> None:
         context = self._stream.codec_context
         for t in range(frames.n_frames):
-            if self.layout == "rgb":
-                frame = _packed_frame(frames, t, _RGB_FORMAT, _RGB_ORDER)
-            else:
-                frame = padded_frame(frames, t, context.width, context.height)
+            frame = video_frame(frames, t, context.width, context.height, context.pix_fmt)
             frame.pts = self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
@@ -75,40 +75,84 @@ class ContainerSink:
 
 
 class PngSink:
-    """Folder that takes RGB frames, one PNG file each, numbered from 1."""
+    """Folder that takes RGB or gray frames, one PNG file each, numbered from 1.
 
-    layout: Layout = "rgb"
+    Samples of more than 8 bits are scaled to 16, from which they come back exactly.
+    """
+
     notes: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, fmt: VideoFormat) -> None:
+        # The samples of PNG are of full range.
+        is_gray = fmt.layout == "gray" and bool(fmt.color.full_range)
+        self.layout: Layout = "gray" if is_gray else "rgb"
+        self.bit_depth = fmt.bit_depth
         self._folder = folder
         self._n_frames = 0
         self._context = _encoder("png", fmt, fmt.width, fmt.height, {})
-        self._context.pix_fmt = "rgb24"
+        names = ("gray", "gray16be") if is_gray else ("rgb24", "rgb48be")
+        self._pix_fmt = self._context.pix_fmt = names[fmt.bit_depth > 8]
         self._context.thread_count = 1  # so that each frame gives its file at once
 
     def write(self, frames: Frames) -> None:
         for t in range(frames.n_frames):
-            frame = _packed_frame(frames, t, "rgb24", (0, 1, 2))
+            frame = video_frame(frames, t, frames.width, frames.height, self._pix_fmt)
             frame.pts = self._n_frames
             self._n_frames += 1
             (packet,) = self._context.encode(frame)
             (self._folder / FRAME_NAME.format(self._n_frames)).write_bytes(bytes(packet))
 
 
-def _packed_frame(frames: Frames, t: int, pix_fmt: str, order: tuple[int, ...]) -> VideoFrame:
-    """Return frame t as packed RGB; `order` has the plane of each byte of a pixel, -1 for none."""
-    frame = VideoFrame(frames.width, frames.height, pix_fmt)
-    n_bytes = len(order)
-    lines = plane_view(frame, 0, n_bytes)  # [h, w * n_bytes]
-    for at, plane in enumerate(order):
-        lines[:, at::n_bytes] = 0 if plane < 0 else frames.planes[plane][t]
+def video_frame(frames: Frames, t: int, width: int, height: int, pix_fmt: str | None) -> VideoFrame:
+    """Return frame t in a pixel format of its layout, of a size that may exceed it by one.
+
+    Edges are replicated. 16-bit formats get the samples scaled from peak to peak.
+    """
+    assert pix_fmt is not None
+    frame = VideoFrame(width, height, pix_fmt)
+    bits = frame.format.components[0].bits
+    planes = [_padded(plane[t], frames, width, height) for plane in frames.planes]
+    if bits == 16:
+        planes = [np.rint(plane * (65535 / frames.peak)).astype(np.uint16) for plane in planes]
+    order = _PACKED.get(pix_fmt)
+    if order:
+        # [h, w * samples of a pixel]
+        lines = plane_view(frame, 0, len(order), _PACKED_TYPES.get(pix_fmt, np.uint8))
+        for at, k in enumerate(order):
+            lines[:, at :: len(order)] = 0 if k < 0 else planes[k]
+        return frame
+    dtype = np.uint8 if bits == 8 else ">u2" if frame.format.is_big_endian else "<u2"
+    places = (2, 0, 1) if pix_fmt.startswith("gbrp") else range(len(planes))
+    for place, plane in zip(places, planes):
+        plane_view(frame, place, 1, dtype)[:] = plane
     return frame
 
 
+def _padded(plane: Plane, frames: Frames, width: int, height: int) -> Plane:
+    """Return a plane [h, w] of frames of this size as that of a frame of width x height."""
+    rows = height if plane.shape[0] == frames.height else -(-height // 2)
+    columns = width if plane.shape[1] == frames.width else -(-width // 2)
+    if plane.shape == (rows, columns):
+        return plane
+    return np.pad(plane, ((0, rows - plane.shape[0]), (0, columns - plane.shape[1])), mode="edge")
+
+
 def keeps_rgb(codec: str) -> bool:
-    """Return whether an encoder keeps RGB frames without loss, which are else made 4:2:0."""
-    return codec == "ffv1"
+    """Return whether an encoder is given RGB frames as they are; for others they become 4:2:0."""
+    return codec in _RGB_ENCODERS
+
+
+def coded_format(fmt: VideoFormat, codec: str) -> VideoFormat:
+    """Return the format with the layout and bit depth, nearest to its own, that an encoder has."""
+    _, layout, bit_depth = _pixel_format(fmt, codec)
+    return replace(fmt, layout=layout, bit_depth=bit_depth)
+
+
+def _pixel_format(fmt: VideoFormat, codec: str) -> tuple[str, Layout, int]:
+    available = [each.name for each in av.Codec(codec, "w").video_formats or ()]
+    found = nearest_format(fmt.layout, fmt.bit_depth, available)
+    assert found is not None, "check_encoder has seen to it"
+    return found
 
 
 @contextmanager
@@ -125,15 +169,15 @@ def encoding(
         OutputError: writing failed.
     """
     options = check_encoder(codec, quality)
-    even = codec not in _ODD_SIZES
-    width, height = (n + (n % 2 if even else 0) for n in (fmt.width, fmt.height))
+    fmt = coded_format(fmt, codec)
+    width, height = _coded_size(fmt, codec)
     padded = (width, height) != (fmt.width, fmt.height)
     notes = (f"padded to {width}x{height}: {codec} codes even sizes only",) if padded else ()
     container = None
     try:
         container = av.open(str(path), "w", format=muxer)
         stream = _add_stream(container, fmt, codec, width, height, options, name)
-        sink = ContainerSink(container, stream, fmt.layout, notes)
+        sink = ContainerSink(container, stream, fmt, notes)
         yield sink
         sink.finish()
         if _needs_display_size(container, fmt):
@@ -147,6 +191,14 @@ def encoding(
                 av.FFmpegError
             ):  # after an error the trailer may be refused too; the first error counts
                 container.close()
+
+
+def _coded_size(fmt: VideoFormat, codec: str) -> tuple[int, int]:
+    """Return the frames' size, made even where chroma is subsampled and the encoder asks for it."""
+    across, down = SUBSAMPLING.get(fmt.layout, (1, 1))
+    if codec in _ODD_SIZES:
+        across = down = 1
+    return fmt.width + -fmt.width % across, fmt.height + -fmt.height % down
 
 
 def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...]:
@@ -175,15 +227,17 @@ def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
     """Return the options for this encoder at this quality (its crf).
 
     Raises:
-        ConfigError: no such encoder of 8-bit 4:2:0, or a quality off its scale.
+        ConfigError: no such encoder of video, or a quality off its scale.
     """
     known = f"legal: {', '.join(_LARGEST_CRF)}, ffv1 and others that FFmpeg has"
     try:
         encoder = av.Codec(codec, "w")
     except ValueError:
         raise ConfigError(f"there is no encoder {codec!r}; {known}") from None
-    if encoder.type != "video" or "yuv420p" not in [f.name for f in encoder.video_formats or ()]:
-        raise ConfigError(f"the encoder {codec!r} does not code 8-bit 4:2:0 video; {known}")
+    available = [each.name for each in encoder.video_formats or ()]
+    layout: Layout = "rgb" if keeps_rgb(codec) else "yuv420"
+    if encoder.type != "video" or nearest_format(layout, 8, available) is None:
+        raise ConfigError(f"the encoder {codec!r} codes none of our pixel formats; {known}")
     largest = _LARGEST_CRF.get(codec)
     if largest is None:
         if quality is not None:
@@ -212,6 +266,7 @@ def _add_stream(
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
+        stream.codec_context.pix_fmt = _pixel_format(fmt, codec)[0]
         stream.codec_context.open()
         if _needs_display_size(container, fmt):
             stream.metadata["title"] = matroska.PLACEHOLDER
@@ -244,7 +299,6 @@ def _configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height:
     color = fmt.color
     context.width = width
     context.height = height
-    context.pix_fmt = _RGB_FORMAT if fmt.layout == "rgb" else "yuv420p"
     context.framerate = fmt.frame_rate
     context.time_base = 1 / fmt.frame_rate
     context.sample_aspect_ratio = fmt.sample_aspect_ratio
@@ -265,16 +319,6 @@ def _encoder(
     return context
 
 
-def padded_frame(frames: Frames, t: int, width: int, height: int) -> VideoFrame:
-    """Return frame t as yuv420p of this size, which may exceed it by one; edges are replicated."""
-    frame = VideoFrame(width, height, "yuv420p")
-    for k, plane in enumerate(frames.planes):
-        out = plane_view(frame, k)
-        pad = ((0, out.shape[0] - plane.shape[1]), (0, out.shape[1] - plane.shape[2]))
-        out[:] = np.pad(plane[t], pad, mode="edge")
-    return frame
-
-
 # --- Elementary streams ---
 
 
@@ -285,9 +329,9 @@ def write_elementary(
 
     Args:
         path: the suffix is that of ELEMENTARY[codec].
-        groups: the frames, 4:2:0; odd sizes are padded to even ones by repeating the last row or
-            column.
-        fmt: size, rate and colour of these frames.
+        groups: the frames, in a layout and bit depth of coded_format(); odd sizes are padded to
+            even ones by repeating the last row or column.
+        fmt: format of these frames.
         options: the encoder's, such as {'preset': 'medium', 'crf': '29'}.
 
     Returns:
@@ -297,8 +341,7 @@ def write_elementary(
         ConfigError: no such encoder, or one that refuses the options or the size.
     """
     check_encoder(codec, None)
-    width, height = (n + n % 2 for n in (fmt.width, fmt.height))
-    fmt = replace(fmt, layout="yuv420")
+    width, height = _coded_size(fmt, codec)
     n_bytes = 0
     t = 0
     try:
@@ -308,7 +351,8 @@ def write_elementary(
                 raise ConfigError(f"{codec} has no option {', '.join(unknown)}")
             for frames in groups:
                 for k in range(frames.n_frames):
-                    frame = padded_frame(frames, k, width, height)
+                    pix_fmt = stream.codec_context.pix_fmt
+                    frame = video_frame(frames, k, width, height, pix_fmt)
                     frame.pts = t
                     frame.time_base = stream.codec_context.time_base
                     t += 1

@@ -8,8 +8,9 @@ from contextlib import suppress
 import av
 
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video.ffmpeg_encode import padded_frame
+from nervcodec.video.ffmpeg_encode import video_frame
 from nervcodec.video.frames import Frames
+from nervcodec.video.pixel_formats import format_names
 
 
 def has_filter(name: str) -> bool:
@@ -23,17 +24,18 @@ class FilterStats:
     Args:
         name: 'xpsnr', 'psnr', 'libvmaf' ...
         options: its options, among them the name of that file.
-        fmt: size and rate of both videos; xpsnr takes another filter in time above 32 frames/s.
+        fmt: format of both videos; xpsnr takes another filter in time above 32 frames/s.
     """
 
     def __init__(self, name: str, options: Mapping[str, str], fmt: VideoFormat) -> None:
         self._graph = av.filter.Graph()
+        self._pix_fmt = format_names(fmt.layout, fmt.bit_depth)[0]
         self._time_base = 1 / fmt.frame_rate
         self._t = 0
         # PyAV's add_buffer would leave the rate out.
         video = {
             "video_size": f"{fmt.width}x{fmt.height}",
-            "pix_fmt": "yuv420p",
+            "pix_fmt": self._pix_fmt,
             "time_base": str(self._time_base),
             "frame_rate": str(fmt.frame_rate),
             "pixel_aspect": "1/1",
@@ -48,10 +50,10 @@ class FilterStats:
         self._sides = sides
 
     def add(self, first: Frames, second: Frames) -> None:
-        """Compare as many 4:2:0 frames of both videos."""
+        """Compare as many frames of both videos, of the layout and bit depth of the format."""
         for t in range(first.n_frames):
             for side, frames in zip(self._sides, (first, second)):
-                frame = padded_frame(frames, t, frames.width, frames.height)
+                frame = video_frame(frames, t, frames.width, frames.height, self._pix_fmt)
                 frame.pts = self._t
                 frame.time_base = self._time_base
                 side.push(frame)

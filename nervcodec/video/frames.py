@@ -1,4 +1,4 @@
-"""Frames of 8-bit samples in memory."""
+"""Frames of samples in memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nervcodec.format.video_format import Layout
+from nervcodec.format.video_format import BIT_DEPTHS, LAYOUTS, Layout, plane_sizes
 
-Plane = NDArray[np.uint8]
-Planes = tuple[Plane, Plane, Plane]
+Plane = NDArray[np.uint8 | np.uint16]
+Planes = tuple[Plane, ...]
 
 
-def chroma_size(width: int, height: int) -> tuple[int, int]:
-    """Return width and height of the chroma planes of a 4:2:0 picture: halves, rounded up."""
-    return (width + 1) // 2, (height + 1) // 2
+def sample_type(bit_depth: int) -> type[np.uint8 | np.uint16]:
+    """Return the dtype of samples: uint8 of 8 bits, uint16 of more."""
+    return np.uint8 if bit_depth == 8 else np.uint16
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,25 +24,24 @@ class Frames:
     """Run of frames in memory.
 
     Attributes:
-        layout: 'yuv420' (Y, U, V) or 'rgb' (R, G, B).
-        planes: three uint8 arrays [T, h, w]; in yuv420 the last two are [T, ceil(h / 2), ceil(w /
-            2)].
+        layout: see VideoFormat.
+        planes: one array of gray, else three, uint8 [T, h, w] or, of more than 8 bits, uint16; the
+            sizes are those of plane_sizes.
+        bit_depth: bits of a sample, 8, 10 or 12.
     """
 
     layout: Layout
     planes: Planes
+    bit_depth: int = 8
 
     def __post_init__(self) -> None:
-        assert self.layout in ("yuv420", "rgb"), self.layout
-        assert all(plane.dtype == np.uint8 and plane.ndim == 3 for plane in self.planes)
-        width, height = (
-            (self.width, self.height)
-            if self.layout == "rgb"
-            else chroma_size(self.width, self.height)
-        )
-        assert self.planes[1].shape == self.planes[2].shape == (self.n_frames, height, width), (
-            "plane sizes disagree"
-        )
+        assert self.layout in LAYOUTS, self.layout
+        assert self.bit_depth in BIT_DEPTHS, self.bit_depth
+        dtype = sample_type(self.bit_depth)
+        assert all(plane.dtype == dtype and plane.ndim == 3 for plane in self.planes)
+        sizes = plane_sizes(self.layout, self.width, self.height)
+        shapes = [(self.n_frames, rows, columns) for columns, rows in sizes]
+        assert [plane.shape for plane in self.planes] == shapes, "plane sizes disagree"
 
     @property
     def n_frames(self) -> int:
@@ -56,25 +55,29 @@ class Frames:
     def width(self) -> int:
         return int(self.planes[0].shape[2])
 
+    @property
+    def peak(self) -> int:
+        """The largest sample."""
+        return (1 << self.bit_depth) - 1
+
     def __getitem__(self, index: slice) -> Frames:
         """Return the frames of a slice, as views."""
-        first, second, third = self.planes
-        return Frames(self.layout, (first[index], second[index], third[index]))
+        return Frames(self.layout, tuple(plane[index] for plane in self.planes), self.bit_depth)
 
     @staticmethod
     def concatenate(parts: Sequence[Frames]) -> Frames:
-        """Join all parts, one after the other; they must agree in layout and size."""
-        assert parts and all(part.layout == parts[0].layout for part in parts)
-        first, second, third = (
-            np.concatenate([part.planes[k] for part in parts]) for k in range(3)
+        """Join all parts, one after the other; they must agree in layout, size and bit depth."""
+        first = parts[0]
+        assert all(
+            (part.layout, part.bit_depth) == (first.layout, first.bit_depth) for part in parts
         )
-        return Frames(parts[0].layout, (first, second, third))
+        joined = (np.concatenate(planes) for planes in zip(*(part.planes for part in parts)))
+        return Frames(first.layout, tuple(joined), first.bit_depth)
 
     @staticmethod
-    def empty(layout: Layout, n_frames: int, width: int, height: int) -> Frames:
+    def empty(layout: Layout, n_frames: int, width: int, height: int, bit_depth: int = 8) -> Frames:
         """Return frames whose samples are yet to be written."""
-        small = (width, height) if layout == "rgb" else chroma_size(width, height)
-        first, second, third = (
-            np.empty((n_frames, h, w), np.uint8) for w, h in ((width, height), small, small)
-        )
-        return Frames(layout, (first, second, third))
+        dtype = sample_type(bit_depth)
+        sizes = plane_sizes(layout, width, height)
+        planes = tuple(np.empty((n_frames, rows, columns), dtype) for columns, rows in sizes)
+        return Frames(layout, planes, bit_depth)

@@ -1,4 +1,4 @@
-"""Checks of the frames of a source, one after the other: size, bits, interlacing, conversions."""
+"""Checks of the frames of a source, one after the other: size, format, interlacing, changes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 
 from nervcodec.errors import VideoError
 from nervcodec.format.video_format import ColorTags, Layout
-from nervcodec.video.pixel_formats import (
-    SAME_RGB,
-    alpha_plane,
-    chroma_shrink,
-    color_tags,
-    has_alpha,
-    layout_of,
-)
+from nervcodec.video.pixel_formats import alpha_plane, color_tags, has_alpha, known_format
 from nervcodec.video.rotation import applied_turns
 from nervcodec.video.source import SourceOptions
 from nervcodec.video.y4m import transparency_note
@@ -40,18 +33,32 @@ class SourceProperties:
     color: ColorTags
     frame_rate: Fraction | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
+    bit_depth: int = 8
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
 
 
-class Inspection:
-    """Check of every frame of a source; layout None follows the first frame's pixel format."""
+# The layouts of pictures, each of which can hold what those before it hold.
+_RICHNESS: tuple[Layout, ...] = ("gray", "yuv420", "yuv422", "yuv444", "rgb")
 
-    def __init__(self, name: str, layout: Layout | None, options: SourceOptions) -> None:
+
+class Inspection:
+    """Check of every frame of a source.
+
+    Args:
+        name: of the source, for messages.
+        is_mixed: whether frames may differ in layout and bit depth, as pictures of a folder do;
+            they are coded as the richest of them.
+        options: how the source is read.
+    """
+
+    def __init__(self, name: str, is_mixed: bool, options: SourceOptions) -> None:
         self.n_frames = 0
         self._name = name
-        self._layout = layout
+        self._is_mixed = is_mixed
         self._options = options
+        self._layout: Layout = "gray"
+        self._bit_depth = 8
         self._first: VideoFrame | None = None
         self._notes: dict[str, None] = {}
         self._n_interlaced = 0
@@ -78,26 +85,47 @@ class Inspection:
         """Check the next frame.
 
         Raises:
-            VideoError: it has another size than the first, over 8 bits, or is interlaced.
+            VideoError: it has another size or format than the first, one that is not coded, or is
+                interlaced.
         """
         self.n_frames += 1
         label = f"{self._name}: frame {self.n_frames}"
         self._first = first = frame if self._first is None else self._first
         _check_frame(frame, self._size(frame), self._size(first), label)
-        if not self._layout and layout_of(frame) != layout_of(first):
-            raise VideoError(f"{label} is {frame.format.name}, the first is {first.format.name}")
+        self._add_format(frame, label)
         if frame.interlaced_frame and not self._options.force_progressive:
             raise VideoError(
                 f"{label} is interlaced; --force-progressive codes interlaced frames as they are"
             )
         self._n_interlaced += frame.interlaced_frame
-        notes = _frame_notes(frame, self._layout or layout_of(first), self._options)
-        self._notes.update(dict.fromkeys(notes))
+        self._notes.update(dict.fromkeys(_frame_notes(frame, self._options)))
+
+    def _add_format(self, frame: VideoFrame, label: str) -> None:
+        """Take the layout and bit depth of a frame.
+
+        Raises:
+            VideoError: its pixel format is not coded, or is another than the first one's.
+        """
+        try:
+            known = known_format(frame)
+        except VideoError as error:
+            raise VideoError(f"{label}: {error}") from None
+        layout = known.layout
+        if layout == "yuv422" and self._turns(frame) % 2:
+            layout = "yuv444"
+            self._notes["4:2:2 becomes 4:4:4 where frames are turned by 90 degrees"] = None
+        mixed = (
+            max(self._layout, layout, key=_RICHNESS.index),
+            max(self._bit_depth, known.bit_depth),
+        )
+        if self.n_frames > 1 and not self._is_mixed and mixed != (self._layout, self._bit_depth):
+            first = self.first.format.name
+            raise VideoError(f"{label} is {frame.format.name}, the first is {first}")
+        self._layout, self._bit_depth = mixed
 
     def result(self) -> SourceProperties:
         """Return what the frames have in common; at least one must have been added."""
         first = self.first
-        layout = self._layout or layout_of(first)
         notes = list(self._notes)
         if self._n_interlaced:
             notes.append(
@@ -106,8 +134,9 @@ class Inspection:
         return SourceProperties(
             *self._size(first),
             self.n_frames,
-            layout,
-            color_tags(first, layout),
+            self._layout,
+            color_tags(first, self._layout),
+            bit_depth=self._bit_depth,
             notes=tuple(notes),
         )
 
@@ -119,15 +148,9 @@ def _check_frame(
         raise VideoError(
             f"{label} is {size[0]}x{size[1]}, the first is {first_size[0]}x{first_size[1]}"
         )
-    bits = max(component.bits for component in frame.format.components)
-    if bits > 8:
-        raise VideoError(
-            f"{label} has {bits} bits a sample ({frame.format.name}); 8-bit only in this version"
-        )
 
 
-def _frame_notes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> Iterator[str]:
-    name = frame.format.name
+def _frame_notes(frame: VideoFrame, options: SourceOptions) -> Iterator[str]:
     if has_alpha(frame) and alpha_plane(frame) is not None:
         yield transparency_note(options)
     if applied_turns(frame.rotation, autorotate=options.autorotate):
@@ -137,10 +160,5 @@ def _frame_notes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> I
             f"the display rotation of {frame.rotation} degrees is not applied; --autorotate turns"
             " the frames"
         )
-    if layout == "rgb":
-        if name not in SAME_RGB:
-            yield f"{name} converted to RGB"
-    elif name == "gray":
-        yield "gray converted to 4:2:0 (chroma 128)"
-    elif chroma_shrink(name) != (1, 1):
-        yield f"{name} converted to 4:2:0"
+    if change := known_format(frame).change:
+        yield change

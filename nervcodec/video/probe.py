@@ -1,8 +1,8 @@
 """What a source is: one pass over its frames, the exact count, and a note on every assumption.
 
 Containers lie about their number of frames, so each frame is decoded once before any work begins;
-that also finds the damaged frame, the one of another size and the one of too many bits while
-nothing is lost yet.
+that also finds the damaged frame, the one of another size and the one of a format that is not
+coded while nothing is lost yet.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from pathlib import Path
 
 from nervcodec.errors import VideoError
 from nervcodec.format.limits import Limits
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.damage import DamageLog, ranges
 from nervcodec.video.ffmpeg_decode import OpenVideo
 from nervcodec.video.inspection import Inspection, SourceProperties
 from nervcodec.video.pictures import family_of, picture_files, sequence_notes
-from nervcodec.video.pixel_formats import (
-    chroma_shrink,
-)
 from nervcodec.video.rates import ASSUMED_RATE, LEGAL_RATES, StatedRates, is_rate, rate_of_times
 from nervcodec.video.rotation import turned_location
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown, source_kind
 
-_ALWAYS_RGB = ("PNG", "TIFF", "BMP")
+# Pictures whose samples are of full range wherever they do not say otherwise.
+_FULL_RANGE = ("PNG", "TIFF", "BMP")
 
 
 def probe(
@@ -51,8 +49,8 @@ def probe(
         n_frames: read no further than so many frames; what is damaged behind them does not matter.
 
     Raises:
-        VideoError: missing, unreadable, damaged, cut short, empty, over 8 bits, of changing size,
-            interlaced, without a rate.
+        VideoError: missing, unreadable, damaged, cut short, empty, of changing size, of a pixel
+            format that is not coded, interlaced, without a rate.
         ConfigError: a frame rate or a video stream that is none.
     """
     if not os.fspath(path):  # Path would take it for the folder we are in
@@ -76,10 +74,11 @@ def _probe_y4m(path: Path, options: SourceOptions, n_wanted: int | None) -> Sour
         header.width,
         header.height,
         n_frames,
-        "yuv420",
+        header.layout,
         header.color,
         header.frame_rate,
         header.sample_aspect_ratio,
+        header.bit_depth,
         notes,
     )
 
@@ -88,12 +87,12 @@ def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) ->
     """Decode every picture of a sequence once.
 
     Raises:
-        VideoError: a damaged picture, one of over 8 bits, or of another size.
+        VideoError: a damaged picture, one of another size, or of a format that is not coded.
     """
     files = picture_files(path)
     family = family_of(files[0])
     name = str(path if path.is_dir() else path.parent)
-    inspection = Inspection(name, "rgb" if family in _ALWAYS_RGB else None, options)
+    inspection = Inspection(name, True, options)
     damage: list[str] = []
     for file in files[:n_wanted]:
         try:
@@ -106,10 +105,13 @@ def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) ->
         inspection.add(frame)
     if not inspection.n_frames:
         raise VideoError(f"{path}: none of its {len(files)} pictures can be decoded")
-    notes = (*sequence_notes(path, files), *inspection.result().notes)
+    properties = inspection.result()
+    if family in _FULL_RANGE and properties.layout == "gray":
+        properties = replace(properties, color=ColorTags(full_range=True))
+    notes = (*sequence_notes(path, files), *properties.notes)
     ratio = ffmpeg_decode.pixel_aspect(files[0])
     return replace(
-        inspection.result(),
+        properties,
         sample_aspect_ratio=1 / ratio if inspection.turns % 2 else ratio,
         notes=notes,
         damage=tuple(damage),
@@ -120,25 +122,24 @@ def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -
     """Decode a video stream once: its exact number of frames and all that needs a note.
 
     Raises:
-        VideoError: unreadable, without video, over 8 bits, or a frame of another size.
+        VideoError: unreadable, without video, or a frame of another size or format.
     """
     with ffmpeg_decode.open_video(path, options.video_stream) as video:
         log = DamageLog()
-        inspection = Inspection(shown(path), None, options)
+        inspection = Inspection(shown(path), False, options)
         frames = ffmpeg_decode.decoded_frames(video, path, salvage=options.salvage, log=log)
         for frame in islice(frames, n_wanted):
             inspection.add(frame)
         _check_decoded(log, inspection.n_frames, path, options)
         properties = inspection.result()
         context = video.stream.codec_context
-        location = ffmpeg_decode.chroma_location(video)
+        is_subsampled = properties.layout in ("yuv420", "yuv422")
+        location = ffmpeg_decode.chroma_location(video) if is_subsampled else 0
         color = replace(
             properties.color,
             primaries=context.color_primaries,
             transfer=context.color_trc,
-            chroma_location=turned_location(
-                _coded_location(location, inspection.first.format.name), inspection.turns
-            ),
+            chroma_location=turned_location(location, inspection.turns),
         )
         rate, rate_notes = _stream_rate(video, log)
         ratio = video.stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
@@ -167,18 +168,6 @@ def _check_decoded(log: DamageLog, n_frames: int, path: Path, options: SourceOpt
             f"{shown(path)}: {ranges(log.broken_numbers())} cannot be decoded ({log.reason});"
             " --salvage-input codes those that can"
         )
-
-
-def _coded_location(location: int, pixel_format: str) -> int:
-    """Return where chroma lies once it is 4:2:0, of a stream that says this (ColorTags)."""
-    if location == 0:
-        return 0
-    shrink = chroma_shrink(pixel_format)
-    if shrink == (1, 1):
-        return location
-    if shrink == (1, 2):  # the mean of two lines lies between them
-        return 1 if location in (1, 3, 5) else 2
-    return 2 if shrink == (2, 2) else 0
 
 
 def _stream_rate(video: OpenVideo, log: DamageLog) -> tuple[Fraction | None, tuple[str, ...]]:
@@ -263,4 +252,5 @@ def _format(properties: SourceProperties, rate: Fraction, path: Path) -> VideoFo
         properties.layout,
         properties.color,
         properties.sample_aspect_ratio,
+        properties.bit_depth,
     )

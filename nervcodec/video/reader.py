@@ -55,7 +55,7 @@ def read_groups(
     with closing(_frames(path, fmt, options)) as frames:
         n_read = 0
         for length in lengths:
-            group = Frames.empty(fmt.layout, length, fmt.width, fmt.height)
+            group = Frames.empty(fmt.layout, length, fmt.width, fmt.height, fmt.bit_depth)
             for t in range(length):
                 _fill(group, t, next(frames, None), f"{shown(path)}: frame {n_read + t + 1}")
             n_read += length
@@ -87,15 +87,15 @@ def _frames(path: Path, fmt: VideoFormat, options: SourceOptions) -> Generator[P
     if kind == "y4m":
         return y4m.read_frames(path, options)
     if kind == "pictures":
-        return ffmpeg_decode.picture_frames(picture_files(path), fmt.layout, options)
-    return ffmpeg_decode.container_frames(path, fmt.layout, options)
+        return ffmpeg_decode.picture_frames(picture_files(path), fmt, options)
+    return ffmpeg_decode.container_frames(path, fmt, options)
 
 
 def _fill(group: Frames, t: int, planes: Planes | None, label: str) -> None:
     if planes is None:
         raise VideoError(f"{label} is missing; the source has changed since it was probed")
-    for target, plane in zip(group.planes, planes):
-        if target.shape[1:] != plane.shape:
+    for target, plane in zip(group.planes, planes, strict=True):
+        if (target.shape[1:], target.dtype) != (plane.shape, plane.dtype):
             raise VideoError(
                 f"{label} has another size; the source has changed since it was probed"
             )

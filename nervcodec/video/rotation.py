@@ -31,8 +31,7 @@ def applied_turns(degrees: float, *, autorotate: bool) -> int:
 
 def turn(planes: Planes, turns: int) -> Planes:
     """Return the planes [h, w] turned counterclockwise, as views."""
-    first, second, third = (_turned(plane, turns) for plane in planes)
-    return first, second, third
+    return tuple(_turned(plane, turns) for plane in planes)
 
 
 def turned_location(location: int, turns: int) -> int:

@@ -31,7 +31,7 @@ def changes(
 ) -> tuple[float, tuple[int, ...]]:
     """Return (temporal information, cuts) of a video, from its luma or, of RGB, green.
 
-    The temporal information (ITU-T P.910, section 7.8), in sample values of 0 to 255, is that of
+    The temporal information (ITU-T P.910, section 7.8), in levels of 8 bits, is that of
     the first 150 frames: the standard deviation over the pixels of what changes from one frame to
     the next; the median over frames in place of P.910's maximum, so that a cut or a flash does not
     count. 0 for a single frame. The cuts are the first frames of all shots but the first, see
@@ -40,7 +40,8 @@ def changes(
     Raises:
         VideoError: damaged, or no longer what probe() saw.
     """
-    main = 0 if form.layout == "yuv420" else 1
+    main = 1 if form.layout == "rgb" else 0
+    level = 2.0 ** (form.bit_depth - 8)
     groups = read_groups(source, form, [1] * form.n_frames, options)
     planes = (group.planes[main][0] for group in groups)
     deviations: list[float] = []
@@ -49,8 +50,8 @@ def changes(
         (plane, _picture(plane)) for plane in planes
     ):
         if len(deviations) < _MEASURED_FRAMES - 1:
-            deviations.append(float(np.subtract(after, before, dtype=np.float32).std()))
-        changed.append(float(np.abs(small - small_before).mean()))
+            deviations.append(float(np.subtract(after, before, dtype=np.float32).std()) / level)
+        changed.append(float(np.abs(small - small_before).mean()) / level)
     return float(np.median(deviations)) if deviations else 0.0, find_cuts(changed)
 
 

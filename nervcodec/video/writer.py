@@ -14,8 +14,9 @@ from nervcodec.errors import ConfigError, OutputError
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
 from nervcodec.video import ffmpeg_encode, y4m
-from nervcodec.video.color import resolve_matrix, to_layout
+from nervcodec.video.color import resolve_matrix, to_bit_depth, to_layout
 from nervcodec.video.frames import Frames
+from nervcodec.video.pixel_formats import SHOWN
 from nervcodec.video.reader import STANDARD
 
 OutputKind = Literal["y4m", "container", "folder", "stdout"]
@@ -23,15 +24,16 @@ OutputKind = Literal["y4m", "container", "folder", "stdout"]
 
 class _Sink(Protocol):
     layout: Layout
+    bit_depth: int
     notes: tuple[str, ...]
 
     def write(self, frames: Frames) -> None: ...
 
 
 class _Y4mSink:
-    layout: Layout = "yuv420"
-
     def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
+        self.layout = fmt.layout
+        self.bit_depth = fmt.bit_depth
         self._file = file
         self.notes: tuple[str, ...] = tuple(_y4m_notes(fmt))
         file.write(y4m.header_line(fmt))
@@ -42,14 +44,14 @@ class _Y4mSink:
 
 def _y4m_notes(fmt: VideoFormat) -> Iterator[str]:
     color = fmt.color
-    if fmt.layout == "yuv420" and (color.matrix, color.primaries, color.transfer) != (2, 2, 2):
+    if (color.matrix, color.primaries, color.transfer) != (2, 2, 2):
         yield ".y4m cannot say matrix, primaries and transfer"
-    if color.chroma_location > 3:
-        yield ".y4m cannot say this chroma location (top or bottom): written as 420jpeg"
+    if not y4m.says_location(fmt):
+        yield ".y4m cannot say this chroma location"
 
 
 class Writer:
-    """Output that takes frames of either layout; made by open_writer().
+    """Output that takes frames of any layout and bit depth; made by open_writer().
 
     Attributes:
         notes: what the output does differently from the frames written, for the user; complete
@@ -72,7 +74,9 @@ class Writer:
             OutputError, OSError: they cannot be written; open_writer turns the latter into the
                 former.
         """
-        self._sink.write(to_layout(frames, self._sink.layout, self._color))
+        frames = to_layout(frames, self._sink.layout, self._color)
+        is_full = bool(self._color.full_range)
+        self._sink.write(to_bit_depth(frames, self._sink.bit_depth, is_full))
 
 
 def output_kind(path: str | Path) -> OutputKind:
@@ -115,7 +119,7 @@ def check_target(
     """
     kind = output_kind(path)
     if kind == "container":
-        ffmpeg_encode.check_encoder(codec or _default_codec(path), quality)
+        ffmpeg_encode.check_encoder(codec or default_codec(path, 8), quality)
     elif codec is not None or quality is not None:
         lossy = ", ".join(ffmpeg_encode.MUXERS)
         raise ConfigError(f"{path} is written without loss; a codec or a quality goes with {lossy}")
@@ -138,11 +142,11 @@ def open_writer(
     """Open an output for frames of this format; it stands only when the block ends well.
 
     Args:
-        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB);
-            see output_kind().
-        fmt: size, rate and colour of the frames to come; RGB going into 4:2:0 is converted and
-            tagged accordingly.
-        codec: FFmpeg's encoder for the encoded ones; libx264 unless told, in .webm libvpx-vp9.
+        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB and
+            gray); see output_kind().
+        fmt: size, samples, rate and colour of the frames to come; RGB going into 4:2:0 is converted
+            and tagged accordingly.
+        codec: FFmpeg's encoder for the encoded ones; see default_codec().
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
         overwrite: whether an earlier output may be replaced.
 
@@ -158,7 +162,8 @@ def open_writer(
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
             yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt)
             return
-        tagged = replace(fmt, color=tags_420(fmt))
+        is_rgb = fmt.layout == "rgb"
+        tagged = replace(fmt, layout="yuv420", color=tags_420(fmt)) if is_rgb else fmt
         if kind == "stdout":
             yield Writer(_Y4mSink(stack.enter_context(_standard_output()), tagged), fmt)
             return
@@ -167,9 +172,8 @@ def open_writer(
             yield Writer(_Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt)
             return
         muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
-        codec = codec or _default_codec(path)
-        is_rgb = fmt.layout == "rgb" and ffmpeg_encode.keeps_rgb(codec)
-        coded = fmt if is_rgb else replace(tagged, layout="yuv420")
+        codec = codec or default_codec(path, fmt.bit_depth)
+        coded = fmt if ffmpeg_encode.keeps_rgb(codec) else tagged
         encoding = ffmpeg_encode.encoding(
             part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path)
         )
@@ -188,13 +192,19 @@ def _standard_output() -> Iterator[BinaryIO]:
         raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
-def _default_codec(path: str | Path) -> str:
-    return "libvpx-vp9" if Path(path).suffix.lower() == ".webm" else "libx264"
+def default_codec(path: str | Path, bit_depth: int) -> str:
+    """Return the encoder of a container by its suffix: one that has as many bits a sample.
+
+    libx264 has up to 10, libx265 12; in .webm libvpx-vp9 has 8 and libsvtav1 10.
+    """
+    if Path(path).suffix.lower() == ".webm":
+        return "libvpx-vp9" if bit_depth == 8 else "libsvtav1"
+    return "libx265" if bit_depth > 10 else "libx264"
 
 
 def tags_420(fmt: VideoFormat) -> ColorTags:
     """Return the colour of what is written as 4:2:0: the source's, or for RGB the conversion's."""
-    if fmt.layout == "yuv420":
+    if fmt.layout != "rgb":
         return fmt.color
     matrix = resolve_matrix(fmt.color, fmt.height)
     # The mean of 2x2 lies in their center: location 2.
@@ -204,9 +214,10 @@ def tags_420(fmt: VideoFormat) -> ColorTags:
 def _conversion_note(sink: _Sink, fmt: VideoFormat) -> Iterator[str]:
     if sink.layout != fmt.layout:
         matrix = resolve_matrix(fmt.color, fmt.height)
-        kind = f"matrix {matrix.code} of H.273, {'full' if matrix.full_range else 'limited'} range"
-        yield (
-            f"RGB converted to 4:2:0 ({kind})"
-            if fmt.layout == "rgb"
-            else f"4:2:0 converted to RGB ({kind})"
-        )
+        kind = ""
+        if "rgb" in (sink.layout, fmt.layout):
+            word = "full" if matrix.full_range else "limited"
+            kind = f" (matrix {matrix.code} of H.273, {word} range)"
+        yield f"{SHOWN[fmt.layout]} converted to {SHOWN[sink.layout]}{kind}"
+    if sink.bit_depth != fmt.bit_depth:
+        yield f"{fmt.bit_depth} bits a sample converted to {sink.bit_depth}"

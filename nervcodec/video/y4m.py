@@ -19,10 +19,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from nervcodec.errors import VideoError
-from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.video.color import shrink_plane
-from nervcodec.video.frames import Frames, Plane, Planes, chroma_size
-from nervcodec.video.pixel_formats import background_yuv, lay_over
+from nervcodec.format.video_format import SUBSAMPLING, ColorTags, Layout, VideoFormat, plane_sizes
+from nervcodec.video.frames import Frames, Plane, Planes
+from nervcodec.video.pixel_formats import PixelFormat, background_samples, lay_over
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown
 from nervcodec.video.source import Y4M_MAGIC as MAGIC
 
@@ -31,30 +30,53 @@ _LINE_BYTES = 4096
 
 
 class _Chroma(NamedTuple):
-    """Chroma of one C tag: luma samples per chroma sample each way (0: none), and its location."""
+    """Chroma of one C tag: the layout that it is coded in, and where its samples lie (ColorTags).
 
-    across: int
-    down: int
-    location: int
+    repeat: how often a stored chroma sample stands in a line of that layout.
+    """
+
+    layout: Layout
+    location: int = 0
+    repeat: int = 1
     note: str = ""
     has_alpha: bool = False
+    bit_depth: int = 8
 
 
-# Plain 420 means 420jpeg (as in mjpegtools and FFmpeg). A box mean puts 4:4:4 chroma in the center.
-# Tags are read in capitals and small letters alike.
+def _deeper(tag: str, bits: int) -> tuple[str, _Chroma]:
+    """Return the tag of samples of more bits and its chroma, of which none says where it lies."""
+    layouts: dict[str, Layout] = {
+        "420": "yuv420",
+        "422": "yuv422",
+        "444": "yuv444",
+        "mono": "gray",
+    }
+    mark = "" if tag == "mono" else "p"
+    return f"{tag}{mark}{bits}", _Chroma(layouts[tag], bit_depth=bits)
+
+
+# Plain 420 means 420jpeg (as in mjpegtools and FFmpeg). Tags are read in capitals and small letters
+# alike.
 _CHROMA = {
-    "420jpeg": _Chroma(2, 2, 2),
-    "420mpeg2": _Chroma(2, 2, 1),
-    "420paldv": _Chroma(2, 2, 3),
-    "420": _Chroma(2, 2, 2),
-    "422": _Chroma(2, 1, 1, "4:2:2 converted to 4:2:0 (mean of two lines)"),
-    "444": _Chroma(1, 1, 2, "4:4:4 converted to 4:2:0 (mean of 2x2)"),
-    "444alpha": _Chroma(1, 1, 2, "4:4:4 converted to 4:2:0 (mean of 2x2)", has_alpha=True),
-    "411": _Chroma(4, 1, 1, "4:1:1 converted to 4:2:0 (mean of two lines, columns repeated)"),
-    "mono": _Chroma(0, 0, 0, "gray converted to 4:2:0 (chroma 128)"),
+    "420jpeg": _Chroma("yuv420", 2),
+    "420mpeg2": _Chroma("yuv420", 1),
+    "420paldv": _Chroma("yuv420", 3),
+    "420": _Chroma("yuv420", 2),
+    "422": _Chroma("yuv422", 1),
+    "444": _Chroma("yuv444"),
+    "444alpha": _Chroma("yuv444", has_alpha=True),
+    "411": _Chroma("yuv422", 1, 2, "4:1:1 coded as 4:2:2 (columns repeated)"),
+    "mono": _Chroma("gray"),
+    **dict(_deeper(tag, bits) for bits in (10, 12) for tag in ("420", "422", "444", "mono")),
 }
 _FIELD_ORDERS = {"t": "top field first", "b": "bottom field first", "m": "mixed"}
-_C_TAG_BY_LOCATION = {1: "420mpeg2", 3: "420paldv"}
+# Layout, bit depth -> tag; of 8-bit 4:2:0 the one that says no other location.
+_TAGS = {
+    (kind.layout, kind.bit_depth): tag
+    for tag, kind in reversed(_CHROMA.items())
+    if kind.repeat == 1 and not kind.has_alpha
+}
+_TAG_BY_LOCATION = {1: "420mpeg2", 3: "420paldv"}
 
 
 @dataclass(frozen=True)
@@ -76,21 +98,33 @@ class Header:
     @property
     def chroma_kind(self) -> _Chroma:
         # Without a C tag chroma is 4:2:0, and nobody has said where it lies.
-        return _Chroma(2, 2, 0) if self.chroma is None else _CHROMA[self.chroma]
+        return _Chroma("yuv420") if self.chroma is None else _CHROMA[self.chroma]
+
+    @property
+    def layout(self) -> Layout:
+        return self.chroma_kind.layout
+
+    @property
+    def bit_depth(self) -> int:
+        return self.chroma_kind.bit_depth
 
     @property
     def plane_shapes(self) -> list[tuple[int, int]]:
         """Return height and width of the planes as stored, one, three or four of them."""
         kind = self.chroma_kind
-        size = (self.height, self.width)
-        if not kind.across:
-            return [size]
-        small = (-(-self.height // kind.down), -(-self.width // kind.across))
-        return [size, small, small, *([size] if kind.has_alpha else [])]
+        (width, height), *small = plane_sizes(kind.layout, self.width, self.height)
+        if kind.repeat > 1:
+            small = [(-(-self.width // 4), rows) for _, rows in small]
+        shapes = [(height, width), *((rows, columns) for columns, rows in small)]
+        return [*shapes, *([(height, width)] if kind.has_alpha else [])]
+
+    @property
+    def sample_bytes(self) -> int:
+        return 1 if self.bit_depth == 8 else 2
 
     @property
     def frame_bytes(self) -> int:
-        return sum(height * width for height, width in self.plane_shapes)
+        return self.sample_bytes * sum(height * width for height, width in self.plane_shapes)
 
     @property
     def color(self) -> ColorTags:
@@ -171,40 +205,61 @@ def transparency_note(options: SourceOptions) -> str:
 def read_frames(
     path: Path, options: SourceOptions = DEFAULT_OPTIONS
 ) -> Generator[Planes, None, None]:
-    """Yield the planes of every frame, Y [h, w], U and V [ceil(h / 2), ceil(w / 2)], uint8.
+    """Yield the planes of every frame in the layout and bit depth of its header.
 
     Raises:
         VideoError: as probe.
     """
     with _opened(path) as file:
         header = _read_header(file, path)
-        under = background_yuv(options.background, header.color, header.height)
+        known = PixelFormat(header.layout, header.bit_depth, header.bit_depth)
+        under = background_samples(options.background, header.color, header.height, known)
         t = 0
         while _read_marker(file, path, t + 1):
-            yield _read_planes(file, header, path, t + 1, under)
+            planes = _read_planes(file, header, path, t + 1)
+            if header.chroma_kind.has_alpha:
+                planes = lay_over(planes[:3], planes[3], under, known)
+            yield planes
             t += 1
 
 
 def header_line(fmt: VideoFormat) -> bytes:
-    """Return the first line of a file; a chroma location without a tag is written as 420jpeg."""
+    """Return the first line of a file of frames in any layout but RGB.
+
+    A chroma location of 8-bit 4:2:0 that has no tag is written as 420jpeg.
+    """
     rate, ratio = fmt.frame_rate, fmt.sample_aspect_ratio
     words = [
         f"W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} Ip",
         f"A{ratio.numerator}:{ratio.denominator}",
-        "C" + _C_TAG_BY_LOCATION.get(fmt.color.chroma_location, "420jpeg"),
+        f"C{_tag(fmt)}",
     ]
     if fmt.color.full_range is not None:
         words.append("XCOLORRANGE=" + ("FULL" if fmt.color.full_range else "LIMITED"))
     return MAGIC + " ".join(words).encode("ascii") + b"\n"
 
 
+def _tag(fmt: VideoFormat) -> str:
+    tag = _TAGS[fmt.layout, fmt.bit_depth]
+    return _TAG_BY_LOCATION.get(fmt.color.chroma_location, tag) if tag == "420jpeg" else tag
+
+
+def says_location(fmt: VideoFormat) -> bool:
+    """Return whether the header line of a file says where chroma lies, as far as it matters."""
+    if SUBSAMPLING.get(fmt.layout, (1, 1)) == (1, 1) or not fmt.color.chroma_location:
+        return True
+    if _tag(fmt).startswith("420") and fmt.bit_depth == 8:
+        return fmt.color.chroma_location <= 3
+    return fmt.color.chroma_location == _CHROMA[_tag(fmt)].location
+
+
 def write_frames(file: BinaryIO, frames: Frames) -> None:
-    """Append 4:2:0 frames to a file that has its header line."""
-    assert frames.layout == "yuv420"
+    """Append frames to a file that has its header line; 16-bit samples are little-endian."""
+    assert frames.layout != "rgb"
     for t in range(frames.n_frames):
         file.write(b"FRAME\n")
         for plane in frames.planes:
-            file.write(plane[t].tobytes())
+            file.write(plane[t].astype(plane.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
 @contextmanager
@@ -239,46 +294,41 @@ def _walk_over_frame(file: BinaryIO, header: Header, path: Path, number: int) ->
     if end > os.fstat(file.fileno()).st_size:  # before a seek that may be further than can be
         raise _cut_short(path, number)
     if header.chroma_kind.has_alpha:
-        planes = _stored_planes(file, header, path, number)
-        return bool(planes[3].min() < 255)
+        return bool(_read_planes(file, header, path, number)[3].min() < 255)
     file.seek(end)
     return False
 
 
-def _stored_planes(file: BinaryIO, header: Header, path: Path, number: int) -> list[Plane]:
+def _read_planes(file: BinaryIO, header: Header, path: Path, number: int) -> Planes:
+    """Read the planes of a frame, of 4:1:1 with their columns repeated, and alpha as it is.
+
+    Raises:
+        VideoError: the file ends within the frame, or a sample exceeds its bit depth.
+    """
     data = file.read(header.frame_bytes)
     if len(data) < header.frame_bytes:
         raise _cut_short(path, number)
+    samples: Plane = np.frombuffer(data, np.uint8 if header.sample_bytes == 1 else "<u2")
+    peak = (1 << header.bit_depth) - 1
+    if header.bit_depth > 8 and (most := int(samples.max(initial=0))) > peak:
+        raise VideoError(
+            f"{shown(path)}: a sample of frame {number} is {most}; legal: 0 to {peak}, as"
+            f" C{header.chroma} says"
+        )
     planes: list[Plane] = []
     offset = 0
     for height, width in header.plane_shapes:
-        planes.append(np.frombuffer(data, np.uint8, height * width, offset).reshape(height, width))
+        planes.append(samples[offset : offset + height * width].reshape(height, width))
         offset += height * width
-    return planes
+    if header.chroma_kind.repeat == 1:
+        return tuple(planes)
+    columns = plane_sizes(header.layout, header.width, header.height)[1][0]
+    chroma = (plane.repeat(header.chroma_kind.repeat, axis=1)[:, :columns] for plane in planes[1:])
+    return planes[0], *chroma
 
 
 def _cut_short(path: Path, number: int) -> VideoError:
     return VideoError(f"{shown(path)}: frame {number} is cut short; the file is incomplete")
-
-
-def _read_planes(
-    file: BinaryIO, header: Header, path: Path, number: int, under: tuple[int, int, int]
-) -> Planes:
-    """Read a frame as 4:2:0, transparent pixels laid over a colour of one Y, U and V."""
-    planes = _stored_planes(file, header, path, number)
-    kind = header.chroma_kind
-    if not kind.across:
-        small = np.full(chroma_size(header.width, header.height)[::-1], 128, np.uint8)
-        return planes[0], small, small
-    if kind.has_alpha:
-        planes = list(lay_over((planes[0], planes[1], planes[2]), planes[3], under))
-    if kind.across == 4:
-        width = chroma_size(header.width, header.height)[0]
-        planes = [planes[0], *(plane.repeat(2, axis=1)[:, :width] for plane in planes[1:])]
-    across, down = 2 // min(kind.across, 2), 2 // kind.down
-    by_fields = header.interlacing in _FIELD_ORDERS
-    u, v = (shrink_plane(plane, across, down, by_fields=by_fields) for plane in planes[1:])
-    return planes[0], u, v
 
 
 def _size(tags: dict[str, str], letter: str, name: str) -> int:
@@ -323,10 +373,11 @@ def _chroma(tag: str | None, yscss: str | None, name: str) -> str | None:
     if stated is None:
         return None
     if stated.lower() not in _CHROMA:
-        base = re.sub(r"p?(9|10|12|14|16)$", "", stated.lower())
-        nearest = base if base in _CHROMA else "420"
+        base = re.sub(r"p?(9|14|16)$", "", stated.lower())
+        deepest = f"{base}12" if base == "mono" else f"{base}p12"
+        nearest = deepest if base != stated.lower() and deepest in _CHROMA else "420"
         raise VideoError(
             f"{name}: the chroma format C{stated} is not read, the nearest that is: C{nearest};"
-            f" legal, 8 bits only: C{', C'.join(_CHROMA)}"
+            f" legal: C{', C'.join(_CHROMA)}"
         )
     return stated.lower()

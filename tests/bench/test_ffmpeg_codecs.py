@@ -16,7 +16,7 @@ from clips import MakeClip
 from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL, decode, encode, main
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.video.color import rgb_to_yuv420
+from nervcodec.video.color import to_layout
 from nervcodec.video.ffmpeg_encode import ELEMENTARY, write_elementary
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
@@ -154,7 +154,7 @@ def test_rgb_is_coded_as_its_conversion(tmp_path: Path, make_clip: MakeClip, nam
     path, _ = coded(tmp_path, name, written(tmp_path / "pictures", frames), **options)
     from_rgb, form = read(path), probe(path)[0]
     assert (form.color.matrix, form.color.full_range) == (6, False)
-    converted = written(tmp_path / "in.y4m", rgb_to_yuv420(frames, ColorTags()))
+    converted = written(tmp_path / "in.y4m", to_layout(frames, "yuv420", ColorTags()))
     path, _ = coded(tmp_path, name, converted, **options)
     assert all(
         np.array_equal(a, b) for a, b in zip(from_rgb.planes, read(path).planes, strict=True)

@@ -64,7 +64,7 @@ def test_changes_keep_the_frame(change: str) -> None:
     """Every change gives a legal network for the same frames, and all but one changes it."""
     form = VideoFormat(320, 180, Fraction(25), 132)
     high_motion = ContentStatistics(temporal_information=20)
-    model = preset_named("medium").model(form, "yuv", (132,), high_motion)
+    model = preset_named("medium").model(form, "yuv420", (132,), high_motion)
     changed = CHANGES[change](model)
     assert (changed.width, changed.height) == (model.width, model.height)
     assert (changed == model) == (change == "none")

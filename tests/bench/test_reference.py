@@ -21,7 +21,7 @@ MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 8, 3), (Block(2, 5), Block(2, 6))
 GRID = ModelConfig(
     18,
     13,
-    "yuv",
+    "yuv420",
     GridStem(4, 5, (Grid(2, 2), Grid(1, 4), Grid(2, 3, 1))),
     (Block(1, 4), Block(2, 5)),
     biases="lean",

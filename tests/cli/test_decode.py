@@ -77,7 +77,9 @@ def test_decode_refuses_a_bomb(shell: Shell) -> None:
     """A valid file of under 200 bytes that stands for terabytes of parameters is refused before any
     are allocated.
     """
-    model = ModelConfig(8192, 8192, "yuv", GridStem(4096, 4096, (Grid(255, 1),)), (Block(1, 4096),))
+    model = ModelConfig(
+        8192, 8192, "yuv420", GridStem(4096, 4096, (Grid(255, 1),)), (Block(1, 4096),)
+    )
     form = VideoFormat(8192, 8192, Fraction(25), 1000)
     data = write_file(Header(form, model), [Segment((1000,), (b"\0",) * 3)], StoredQuality())
     assert len(data) < 200

@@ -20,11 +20,17 @@ from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.container import File, Header, StoredQuality, load, write_file
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.training.config import FitConfig
-from nervcodec.video.frames import Frames
+from nervcodec.video.color import to_bit_depth, to_layout
+from nervcodec.video.frames import Frames, Plane
 
 DATA = Path(__file__).parents[1] / "data"
+DEEP: dict[str, tuple[Layout, int]] = {
+    "gray": ("gray", 8),
+    "yuv422_10": ("yuv422", 10),
+    "yuv444_12": ("yuv444", 12),
+}
 SYMBOLS = {
     "tiny": "8c8ffcfe989b61f0281519a7a48a8c3f0486e0cfa01fc9102696ab6129ba04aa",
     "grid_yuv": "116a67a21fcfe0f09c9b61e95251476c1dadf191a1239481ec24ecf4adceaec3",
@@ -32,6 +38,9 @@ SYMBOLS = {
     "wavelets_yuv": "dd43dc075ead4c73675d4d41473b56443ef8d9d0db5783a3865ca74aa8a9e5c9",
     "shots_yuv": "eeafcf3fd5029acd7f7bbe4823c54e4e968687742a8a8c496ec36ad85a8ef739",
     "mlp_rgb": "3d1f8ef5eb6c4a39b065ec5920c00dd714bb12136f6e8464991d31e29847aedf",
+    "gray": "96e2e256f1786ac75890620432fac580cf0b79fe06d129e5635f8cbb4ccc2c66",
+    "yuv422_10": "cc914f51f3ab5a95481730c526d37620942574dd384096c3cc46071bdd9b8cee",
+    "yuv444_12": "9a7088563d68bb6ecd688a4b5787fa6e8c86def4ca59039cf99e80cccd4ac368",
 }
 
 
@@ -44,7 +53,7 @@ def symbols_hash(file: File) -> str:
     return digest.hexdigest()
 
 
-def decoded(file: File) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+def decoded(file: File) -> list[Plane]:
     parts = [
         frames for segment in file.segments for frames in decode_segment(segment, file.header.model)
     ]
@@ -78,12 +87,17 @@ def _models() -> dict[str, ModelConfig]:
         "shots_yuv": GridStem(3, 4, (Grid(2, 1), *grids[1:]), 2, 2, wavelet_levels=1),
     }
     tiny = GridStem(1, 2, (Grid(1, 1),))
+    tiny_deep = GridStem(2, 2, (Grid(2, 1),))
     return {
-        "tiny": ModelConfig(8, 6, "yuv", tiny, (Block(3, 2),), parts=(), biases="lean"),
+        "tiny": ModelConfig(8, 6, "yuv420", tiny, (Block(3, 2),), parts=(), biases="lean"),
         "mlp_rgb": ModelConfig(27, 21, "rgb", MlpStem(5, 6, 12, 3), (Block(5, 6),), bits=6),
         **{
-            name: ModelConfig(27, 21, "yuv", stem, blocks, biases="lean", bits=12)
+            name: ModelConfig(27, 21, "yuv420", stem, blocks, biases="lean", bits=12)
             for name, stem in stems.items()
+        },
+        **{
+            name: ModelConfig(9, 7, layout, tiny_deep, (Block(3, 4),), bit_depth=bit_depth)
+            for name, (layout, bit_depth) in DEEP.items()
         },
     }
 
@@ -96,8 +110,10 @@ def _frames(model: ModelConfig, n_frames: int) -> Frames:
     ).astype(np.uint8)
     if model.colorspace == "rgb":
         return Frames("rgb", (luma, 255 - luma, luma // 2))
-    chroma = luma[:, ::2, ::2] // 2 + 60
-    return Frames("yuv420", (luma, chroma, 255 - chroma))
+    chroma = luma // 2 + 60
+    full = Frames("yuv444", (luma, chroma, 255 - chroma))
+    deep = to_bit_depth(full, model.bit_depth, full_range=True)
+    return to_layout(deep, model.colorspace, ColorTags())
 
 
 def _write(name: str) -> None:
@@ -106,7 +122,7 @@ def _write(name: str) -> None:
     if name == "mlp_rgb":
         fit = FitConfig(epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam")
     segments: list[tuple[int, tuple[int, ...] | None]] = [(4, None), (3, None)]
-    if name == "tiny":
+    if name in ("tiny", *DEEP):
         segments = [(2, None)]
     elif name == "shots_yuv":
         segments = [(4, (1, 3)), (3, (2, 1))]
@@ -116,7 +132,14 @@ def _write(name: str) -> None:
         part = frames[start : start + length]
         coded.append(encode_segment(part, shots, model, fit)[0])
         start += length
-    form = VideoFormat(model.width, model.height, Fraction(30000, 1001), n_frames, frames.layout)
+    form = VideoFormat(
+        model.width,
+        model.height,
+        Fraction(30000, 1001),
+        n_frames,
+        frames.layout,
+        bit_depth=frames.bit_depth,
+    )
     path = DATA / f"{name}.nvpp"
     path.write_bytes(write_file(Header(form, model), coded, StoredQuality(psnr_y=30.5)))
     file = load(path)

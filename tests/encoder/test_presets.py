@@ -142,7 +142,7 @@ def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: 
     st.sampled_from(COLORSPACES),
     st.sampled_from(RECIPES),
 )
-@example(1, 1, 1, "yuv", "medium")
+@example(1, 1, 1, "yuv420", "medium")
 def test_any_size_has_a_network(
     width: int, height: int, n_frames: int, colorspace: str, name: str
 ) -> None:
@@ -195,7 +195,7 @@ def test_strides_of_known_sizes(
 )
 def test_our_models_of_the_known_clip(size: tuple[int, int], blocks: list[tuple[int, int]]) -> None:
     """132 frames at a rate of 1; 320 x 180 is what most figures of the benchmarks are of."""
-    model = PRESETS["medium"].model(video(*size), "yuv", (132,))
+    model = PRESETS["medium"].model(video(*size), "yuv420", (132,))
     assert (model.stem.height, model.stem.width) == (9, 16)
     assert [(block.stride, block.width) for block in model.blocks] == blocks
 
@@ -210,7 +210,7 @@ def test_lively_video_gets_grids_up_to_the_head(rate: float, times: int) -> None
     """
     grids = (
         PRESETS["medium"]
-        .model(video(416, 240, 50), "yuv", (50,), ContentStatistics(rate, 12.1))
+        .model(video(416, 240, 50), "yuv420", (50,), ContentStatistics(rate, 12.1))
         .grids
     )
     assert grids == (
@@ -230,7 +230,7 @@ def test_still_video_gets_fewer_keys_at_lower_rates(crf: float, n_keys: int) -> 
     content = ContentStatistics(
         expected_bpp(rate_weight_of(crf), 320 * 180 * 132) / usual_bpp(320 * 180 * 132), 12.0
     )
-    *stem, finer = PRESETS["medium"].model(video(320, 180), "yuv", (132,), content).grids
+    *stem, finer = PRESETS["medium"].model(video(320, 180), "yuv420", (132,), content).grids
     assert stem == [Grid(2, 1), Grid(4, 8)]
     assert (finer.channels, finer.level, finer.keys((132,))) == (2, 1, (n_keys,))
 
@@ -245,9 +245,10 @@ def test_lively_video_has_wavelets(
     """What is worth many keys is stored in halves and details; where little moves, as it is."""
     content = ContentStatistics(temporal_information=information)
     assert (
-        wavelet_levels(PRESETS["medium"].model(video(*size, 50), "yuv", (50,), content)) == expected
+        wavelet_levels(PRESETS["medium"].model(video(*size, 50), "yuv420", (50,), content))
+        == expected
     )
-    assert wavelet_levels(PRESETS["medium"].model(video(*size, 1), "yuv", (1,), content)) == 0
+    assert wavelet_levels(PRESETS["medium"].model(video(*size, 1), "yuv420", (1,), content)) == 0
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 50])
@@ -256,7 +257,7 @@ def test_finer_grids_follow_the_motion(size: tuple[int, int], n_frames: int) -> 
     """There is a motion of half the stem's cells where there are finer grids and more than one
     frame.
     """
-    model = PRESETS["medium"].model(video(*size, n_frames), "yuv", (n_frames,))
+    model = PRESETS["medium"].model(video(*size, n_frames), "yuv420", (n_frames,))
     has_finer = any(grid.level for grid in model.grids)
     expected = (
         (-(-model.stem.height // 2), -(-model.stem.width // 2))
@@ -279,7 +280,7 @@ def test_our_model_keeps_to_its_budget(
     is; of larger video up to a third more, of lively video fewer that hardly grow.
     """
     model = PRESETS["medium"].model(
-        video(*size), "yuv", (n_frames,), ContentStatistics(temporal_information=information)
+        video(*size), "yuv420", (n_frames,), ContentStatistics(temporal_information=information)
     )
     larger = size[0] * size[1] * n_frames / 7.6e6
     budget = usual * larger**growth * (min(max(larger, 1), 4) ** 0.22 if information <= 12 else 1)
@@ -300,7 +301,7 @@ def test_our_widths_suit_processors(size: tuple[int, int], rate: float) -> None:
         [
             block.width
             for block in PRESETS["medium"]
-            .model(video(*size), "yuv", (60,), ContentStatistics(r))
+            .model(video(*size), "yuv420", (60,), ContentStatistics(r))
             .blocks
         ]
         for r in (rate, 2 * rate)
@@ -386,6 +387,6 @@ def test_presets_rise_in_effort() -> None:
 def test_extreme_shapes_have_a_network(preset: str, width: int, height: int) -> None:
     """The thinnest and the largest frames are covered from a stem of at most 4096 cells a side."""
     form = VideoFormat(width, height, Fraction(25), 2)
-    for colorspace in ("rgb", "yuv"):
+    for colorspace in ("rgb", "yuv420"):
         model = PRESETS[preset].model(form, colorspace, (2,))
         assert max(model.stem.width, model.stem.height) <= 4096

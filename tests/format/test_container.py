@@ -37,12 +37,12 @@ from nervcodec.format.model_config import (
     MlpStem,
     ModelConfig,
 )
-from nervcodec.format.video_format import LAYOUTS, ColorTags, VideoFormat
+from nervcodec.format.video_format import BIT_DEPTHS, LAYOUTS, ColorTags, VideoFormat
 
 MODEL = ModelConfig(
     10,
     6,
-    "yuv",
+    "yuv420",
     GridStem(2, 3, (Grid(2, 4), Grid(3, 300, 1))),
     (Block(2, 5), Block(1, 4)),
     biases="lean",
@@ -88,7 +88,7 @@ def headers(draw: st.DrawFn) -> Header:
     )
     colorspace = draw(st.sampled_from(COLORSPACES))
     rows, columns = draw(st.integers(1, 4096)), draw(st.integers(1, 4096))
-    scale = 2 if colorspace == "yuv" else 1
+    scale = 1 if colorspace == "rgb" else 2
     for block in blocks:
         scale *= block.stride
     width, height = (draw(st.integers(1, min(65535, cells * scale))) for cells in (columns, rows))
@@ -112,16 +112,19 @@ def headers(draw: st.DrawFn) -> Header:
         parts=draw(st.sampled_from(BLOCKS)),
         biases=draw(st.sampled_from(BIASES)),
         bits=draw(st.integers(2, 12)),
+        bit_depth=draw(st.sampled_from(BIT_DEPTHS)),
     )
+    layouts = {"rgb": LAYOUTS, "yuv420": ("yuv420", "rgb")}
     u32 = st.integers(1, 2**32 - 1)
     form = VideoFormat(
         width,
         height,
         Fraction(draw(u32), draw(u32)),
         draw(st.integers(1, 2**24)),
-        draw(st.sampled_from(LAYOUTS)),
+        draw(st.sampled_from(layouts.get(colorspace, (colorspace,)))),
         draw(colors),
         Fraction(draw(st.integers(1, 65535)), draw(st.integers(1, 65535))),
+        model.bit_depth,
     )
     return Header(form, model)
 
@@ -237,7 +240,7 @@ def test_n_bytes_and_container_bytes() -> None:
 def test_container_is_at_most_250_bytes(size: tuple[int, int]) -> None:
     """One segment of the default preset has at most 250 bytes around its streams."""
     form = VideoFormat(*size, Fraction(25), 132)
-    header = Header(form, PRESETS["medium"].model(form, "yuv", (132,)))
+    header = Header(form, PRESETS["medium"].model(form, "yuv420", (132,)))
     data = write_file(header, [segment_of(header, 132)], StoredQuality())
     assert read_file(data).container_bytes <= 250
 
@@ -282,11 +285,11 @@ def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> N
 # --- the format, byte for byte ---
 
 GOLDEN = bytes.fromhex("""
-    894E5650500D0A1A 0100 3E00
-    0A00 0600 30750000 E9030000 07000000 1000 0F00 00 06 05 04 01 01 00 00
+    894E5650500D0A1A 0100 3F00
+    0A00 0600 30750000 E9030000 07000000 1000 0F00 00 00 06 05 04 01 01 00 00
     01 08 0F 01 01 0200 0300 0000 0000 0000 0000 00 02 02
     02 0400 00 03 2C01 01 02 0500 01 0400
-    E177AB43
+    3B49B61D
     03000000 81 20000000 01 2E000000 01 2B000000 CD2FE4AC
     81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
     01 2E000000 04000000 0000 67452301 02000000 03000000 04000000

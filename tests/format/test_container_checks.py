@@ -32,7 +32,7 @@ from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 
 MODEL = ModelConfig(
-    10, 6, "yuv", GridStem(2, 3, (Grid(2, 4), Grid(3, 300))), (Block(2, 5), Block(1, 4))
+    10, 6, "yuv420", GridStem(2, 3, (Grid(2, 4), Grid(3, 300))), (Block(2, 5), Block(1, 4))
 )
 HEADER = Header(VideoFormat(10, 6, Fraction(30000, 1001), 7), MODEL)
 SEGMENTS = (Segment((4,), (b"\0", b"ab", b"c", b"defg")), Segment((3,), (b"1", b"2", b"3", b"45")))

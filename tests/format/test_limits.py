@@ -20,7 +20,7 @@ from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
 
-MODEL = ModelConfig(64, 48, "yuv", GridStem(24, 32, (Grid(2, 1),)), (Block(1, 4),))
+MODEL = ModelConfig(64, 48, "yuv420", GridStem(24, 32, (Grid(2, 1),)), (Block(1, 4),))
 FORM = VideoFormat(64, 48, Fraction(25), 30)
 NEED = {"side": 64, "pixels": 64 * 48, "frames": 30, "parameters": n_parameters(MODEL, (20,))}
 
@@ -89,7 +89,7 @@ def test_usual_video_is_within_the_limits() -> None:
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """A file of 20,000 x 2 pixels."""
-    model = ModelConfig(20_000, 2, "yuv", GridStem(1, 2500, (Grid(1, 1),)), (Block(4, 1),))
+    model = ModelConfig(20_000, 2, "yuv420", GridStem(1, 2500, (Grid(1, 1),)), (Block(4, 1),))
     header = Header(VideoFormat(20_000, 2, Fraction(25), 1), model)
     path = tmp_path / "large.nvpp"
     path.write_bytes(

@@ -16,7 +16,7 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 
 MLP = ModelConfig(20, 9, "rgb", MlpStem(3, 4, 16, 3), (Block(5, 8), Block(1, 4)))
-GRID = ModelConfig(21, 9, "yuv", GridStem(3, 6, (Grid(2, 4), Grid(4, 16))), (Block(2, 8),))
+GRID = ModelConfig(21, 9, "yuv420", GridStem(3, 6, (Grid(2, 4), Grid(4, 16))), (Block(2, 8),))
 MOVING = with_stem(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motion_width=4096)
 
 
@@ -33,7 +33,7 @@ def changed(base: ModelConfig, field: str, value: Any) -> ModelConfig:
         (MLP, "width", 65536, "width is 65536; legal: 1 to 65535"),
         (MLP, "height", 0, "height is 0; legal: 1 to 65535"),
         (MLP, "height", 65536, "height is 65536; legal: 1 to 65535"),
-        (MLP, "colorspace", "hsv", "colorspace is 'hsv'; legal: rgb, yuv"),
+        (MLP, "colorspace", "hsv", "colorspace is 'hsv'; legal: rgb, yuv420, yuv422, yuv444, gray"),
         (MLP, "stem.height", 0, "stem height is 0; legal: 1 to 4096"),
         (MLP, "stem.width", 4097, "stem width is 4097; legal: 1 to 4096"),
         (MLP, "blocks", (), "number of blocks is 0; legal: 1 to 8"),
@@ -239,7 +239,8 @@ def test_bpp_and_rate() -> None:
         ({"height": 65536}, "height is 65536"),
         ({"n_frames": 0}, "number of frames is 0"),
         ({"n_frames": (1 << 24) + 1}, "number of frames"),
-        ({"layout": "yuv444"}, "legal: yuv420, rgb"),
+        ({"layout": "yuv440"}, "legal: yuv420, rgb"),
+        ({"bit_depth": 9}, "bit depth is 9; legal: 8, 10, 12"),
         ({"frame_rate": Fraction(0)}, "frame rate is 0"),
         ({"sample_aspect_ratio": Fraction(-1)}, "aspect ratio is -1"),
     ],

@@ -252,7 +252,7 @@ NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=())
 FINER = ModelConfig(
     29,
     23,
-    "yuv",
+    "yuv420",
     GridStem(3, 4, (Grid(2, 2), Grid(3, 4), Grid(1, 3, 2))),
     (Block(2, 5), Block(1, 4), Block(2, 3)),
 )
@@ -262,7 +262,7 @@ MODELS = [
     FINER,
     replace(FINER, parts=("pw", "scrb2", "skip")),
     replace(FINER, parts=("scrb1", "scrb2")),
-    *(PRESETS[name].model(FORM, "yuv", (20,)) for name in ("paper-xs", "medium")),
+    *(PRESETS[name].model(FORM, "yuv420", (20,)) for name in ("paper-xs", "medium")),
 ]
 
 
@@ -324,7 +324,7 @@ def test_grids_give_maps(model: ModelConfig) -> None:
                 motion_width=1,
                 wavelet_levels=3,
             ),
-            "yuv, grid stem 3x4x3, block x2 6, grid 6x8x5, block x1 3, grid 6x8x1, motion 2x1,"
+            "yuv420, grid stem 3x4x3, block x2 6, grid 6x8x5, block x1 3, grid 6x8x1, motion 2x1,"
             " wavelets of 3 levels",
         ),
     ],

@@ -34,7 +34,7 @@ pytestmark = [
 STILL = ModelConfig(
     48,
     32,
-    "yuv",
+    "yuv420",
     GridStem(4, 6, (Grid(2, 1), Grid(2, 4))),
     (Block(2, 8), Block(2, 8)),
 )

@@ -25,7 +25,7 @@ from nervcodec.errors import ConfigError, OutputExists
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.quality import tools
 from nervcodec.quality.compare import Comparison, compare, write_csv
-from nervcodec.video.color import yuv420_to_rgb
+from nervcodec.video.color import to_layout
 from nervcodec.video.ffmpeg_filter import FilterStats
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import open_writer
@@ -256,7 +256,7 @@ def test_rgb_against_its_source(tmp_path: Path) -> None:
     """A folder of PNG made from 4:2:0 by our conversion has no error in RGB against it."""
     a = noise(1, 2)
     found = compare(
-        written(tmp_path / "a.y4m", a), written(tmp_path / "b", yuv420_to_rgb(a, ColorTags()))
+        written(tmp_path / "a.y4m", a), written(tmp_path / "b", to_layout(a, "rgb", ColorTags()))
     )
     assert found.quality.rgb_db == 100 and found.quality.y_db < 100
 

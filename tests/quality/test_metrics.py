@@ -12,7 +12,7 @@ import pytest
 
 from nervcodec.format.video_format import ColorTags, Layout
 from nervcodec.quality.metrics import QualityMeter, frame_mse, psnr_db
-from nervcodec.video.color import rgb_to_yuv420, yuv420_to_rgb
+from nervcodec.video.color import to_layout
 from nervcodec.video.frames import Frames, Plane
 
 TAGS = ColorTags(matrix=6, full_range=False)
@@ -91,7 +91,7 @@ def test_means_are_over_frames() -> None:
     )
     weighted = [(6 * y + u + v) / 8 for y, u, v in zip(*planes)]
     assert (got.yuv611_db, got.worst_yuv611_db) == pytest.approx((np.mean(weighted), min(weighted)))
-    a, b = yuv420_to_rgb(ref, TAGS), yuv420_to_rgb(dist, TAGS)
+    a, b = to_layout(ref, "rgb", TAGS), to_layout(dist, "rgb", TAGS)
     rgb = [
         db(np.mean([mse(a.planes[k][t], b.planes[k][t]) for k in range(3)]).item())
         for t in range(3)
@@ -128,14 +128,14 @@ def test_rgb_is_compared_as_rgb() -> None:
         for t in range(3)
     ]
     assert got.rgb_db == pytest.approx(np.mean([db(error) for error in errors]))
-    converted = measured(rgb_to_yuv420(ref, TAGS), rgb_to_yuv420(dist, TAGS)).result()
+    converted = measured(to_layout(ref, "yuv420", TAGS), to_layout(dist, "yuv420", TAGS)).result()
     assert (got.y_db, got.u_db, got.v_db) == (converted.y_db, converted.u_db, converted.v_db)
 
 
 def test_mixed_layouts_are_converted() -> None:
     """4:2:0 against the RGB made from it has no error in RGB."""
     ref = noise(1)
-    assert measured(ref, yuv420_to_rgb(ref, TAGS)).result().rgb_db == 100
+    assert measured(ref, to_layout(ref, "rgb", TAGS)).result().rgb_db == 100
 
 
 def luma_pair() -> tuple[Frames, Frames]:

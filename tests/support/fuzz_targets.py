@@ -46,16 +46,18 @@ SHOTS: tuple[Shots, ...] = (
 
 # Stem grids of one, two and several keys, finer ones, both stems, few and many levels.
 MODELS = (
-    ModelConfig(4, 2, "yuv", GridStem(1, 2, (Grid(1, 1),)), (Block(1, 2),), parts=()),
-    ModelConfig(8, 8, "yuv", GridStem(2, 2, (Grid(1, 2), Grid(2, 1, 1))), (Block(2, 2),), bits=5),
+    ModelConfig(4, 2, "yuv420", GridStem(1, 2, (Grid(1, 1),)), (Block(1, 2),), parts=()),
+    ModelConfig(
+        8, 8, "yuv420", GridStem(2, 2, (Grid(1, 2), Grid(2, 1, 1))), (Block(2, 2),), bits=5
+    ),
     ModelConfig(4, 2, "rgb", MlpStem(1, 2, 2, 1), (Block(1, 1), Block(2, 2)), bits=2),
     ModelConfig(
-        12, 6, "yuv", GridStem(3, 6, (Grid(1, 1), Grid(1, 3))), (Block(1, 1),), parts=(), bits=3
+        12, 6, "yuv420", GridStem(3, 6, (Grid(1, 1), Grid(1, 3))), (Block(1, 1),), parts=(), bits=3
     ),
     ModelConfig(
         8,
         8,
-        "yuv",
+        "yuv420",
         GridStem(2, 2, (Grid(1, 2), Grid(2, 1, 1)), motion_height=1, motion_width=2),
         (Block(2, 2),),
         bits=5,
@@ -63,7 +65,7 @@ MODELS = (
     ModelConfig(
         8,
         8,
-        "yuv",
+        "yuv420",
         GridStem(
             2, 2, (Grid(1, 2), Grid(2, 1, 1)), motion_height=1, motion_width=1, wavelet_levels=3
         ),

@@ -43,6 +43,7 @@ HEADER = (
     ("aspect_numerator", "H", 1),
     ("aspect_denominator", "H", 1),
     ("layout", "B", 0),
+    ("bit_depth", "B", 0),
     ("matrix", "B", 2),
     ("primaries", "B", 2),
     ("transfer", "B", 2),
@@ -240,20 +241,20 @@ def _preambles() -> Iterator[Case]:
         "header-length-65535",
         header(length=65535) + GOOD[HEADER_END:],
         Truncated,
-        "file: 65535 bytes wanted at byte 12, 120 there",
+        "file: 65535 bytes wanted at byte 12, 121 there",
     )
     yield Case(
         "header-longer-than-its-fields",
         file_of(segment(), head=header(more=b"\0")),
         InvalidField,
-        "length of header is 56; legal: 55, as its fields say",
+        "length of header is 57; legal: 56, as its fields say",
     )
-    short = checked(MAGIC + struct.pack("<HH", 1, 54) + header()[12:-5])
+    short = checked(MAGIC + struct.pack("<HH", 1, 55) + header()[12:-5])
     yield Case(
         "header-shorter-than-its-fields",
         file_of(segment(), head=short),
         Truncated,
-        "header: 2 bytes wanted at byte 53, 1 there",
+        "header: 2 bytes wanted at byte 54, 1 there",
     )
     for name, at, end in (
         ("header", 12, HEADER_END),
@@ -280,12 +281,13 @@ _ILLEGAL = (
     ("n_frames", U32, "1 to 16777216"),
     ("aspect_numerator", 0, "1 to 65535"),
     ("aspect_denominator", 0, "1 to 65535"),
-    ("layout", 2, "0 to 1"),
+    ("layout", 5, "0 to 4"),
+    ("bit_depth", 3, "0 to 2"),
     ("range", 3, "0 to 2"),
     ("chroma_location", 7, "0 to 6"),
     ("arithmetic", 1, "0 to 0"),
     ("entropy_coder", 255, "0 to 0"),
-    ("colorspace", 2, "0 to 1"),
+    ("colorspace", 5, "0 to 4"),
     ("bits", 0, "2 to 12"),
     ("bits", 1, "2 to 12"),
     ("bits", 13, "2 to 12"),
@@ -344,13 +346,13 @@ def _headers() -> Iterator[Case]:
         "more-grids-than-bytes",
         file_of(segment(), head=header(n_grids=8)),
         Truncated,
-        "header: 1 bytes wanted at byte 55, 0 there",
+        "header: 1 bytes wanted at byte 56, 0 there",
     )
     yield Case(
         "more-blocks-than-bytes",
         file_of(segment(), head=header(n_blocks=8)),
         Truncated,
-        "header: 1 bytes wanted at byte 55, 0 there",
+        "header: 1 bytes wanted at byte 56, 0 there",
     )
 
     def unfit(name: str, why: str, head: bytes) -> Case:
@@ -470,12 +472,12 @@ def _sections() -> Iterator[Case]:
         Truncated,
         "index: 12 entries, 57 bytes left",
     )
-    yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(125))
+    yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(126))
     yield Case(
         "index-without-its-checksum",
         head + index(own)[:-4],
         Truncated,
-        "file: 4 bytes wanted at byte 80, 0 there",
+        "file: 4 bytes wanted at byte 81, 0 there",
     )
     yield Case(
         "n-sections-one-too-many",
@@ -483,12 +485,12 @@ def _sections() -> Iterator[Case]:
         Checksum,
         _mismatch(INDEX_END + 1),
     )
-    yield Case("no-index", head, Truncated, "file: 4 bytes wanted at byte 71, 0 there")
+    yield Case("no-index", head, Truncated, "file: 4 bytes wanted at byte 72, 0 there")
     yield Case(
         "no-sections-after-the-index",
         head + index(own),
         Truncated,
-        "file: 1 bytes wanted at byte 84, 0 there",
+        "file: 1 bytes wanted at byte 85, 0 there",
     )
     for length in (0, size - 1, size + 1, 2**31, U32):
         yield Case(
@@ -508,13 +510,13 @@ def _sections() -> Iterator[Case]:
             f"section-length-{length}",
             head + index(own, lengths=[length]) + body(own, [length]),
             Truncated,
-            f"file: {length} bytes wanted at byte 89, {size + 4} there",
+            f"file: {length} bytes wanted at byte 90, {size + 4} there",
         )
     yield Case(
         "section-into-its-checksum",
         head + index(own, lengths=[size + 4]) + body(own, [size + 4]),
         Truncated,
-        "file: 4 bytes wanted at byte 132, 0 there",
+        "file: 4 bytes wanted at byte 133, 0 there",
     )
     yield Case(
         "section-overlaps-the-next",
@@ -522,22 +524,22 @@ def _sections() -> Iterator[Case]:
         + index([own[0], own[0]], lengths=[size + 9, size])
         + body([own[0], own[0]], [size + 9, size]),
         Checksum,
-        _mismatch(142),
+        _mismatch(143),
     )
     yield Case(
         "bytes-after-the-last-section",
         GOOD + b"\n",
         InvalidField,
-        "length of file is 133; legal: 132, as its fields say",
+        "length of file is 134; legal: 133, as its fields say",
     )
     yield Case(
         "file-twice",
         GOOD + GOOD,
         InvalidField,
-        "length of file is 264; legal: 132, as its fields say",
+        "length of file is 266; legal: 133, as its fields say",
     )
     yield Case(
-        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 128, 3 there"
+        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 129, 3 there"
     )
     yield Case(
         "section-of-no-bytes",

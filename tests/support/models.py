@@ -9,7 +9,7 @@ MLP = ModelConfig(16, 12, "rgb", MlpStem(3, 4, 7, 2), (Block(4, 5),))
 GRIDS = ModelConfig(
     16,
     12,
-    "yuv",
+    "yuv420",
     GridStem(3, 4, (Grid(2, 4), Grid(1, 3))),
     (Block(2, 6), Block(1, 3)),
     biases="lean",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
-Planes = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+Planes = tuple[npt.NDArray[np.uint8 | np.uint16], ...]
 Field = tuple[str, int, int, int]  # name, bytes, lowest and highest legal value
 
 MAGIC = bytes.fromhex("89 4E 56 50 50 0D 0A 1A")
@@ -27,7 +27,8 @@ HEADER: list[Field] = [
     ("n_frames", 4, 1, 16777216),
     ("aspect_numerator", 2, 1, U16),
     ("aspect_denominator", 2, 1, U16),
-    ("layout", 1, 0, 1),
+    ("layout", 1, 0, 4),
+    ("bit_depth", 1, 0, 2),
     ("matrix", 1, 0, U8),
     ("primaries", 1, 0, U8),
     ("transfer", 1, 0, U8),
@@ -35,7 +36,7 @@ HEADER: list[Field] = [
     ("chroma_location", 1, 0, 6),
     ("arithmetic", 1, 0, 0),
     ("entropy_coder", 1, 0, 0),
-    ("colorspace", 1, 0, 1),
+    ("colorspace", 1, 0, 4),
     ("bits", 1, 2, 12),
     ("parts", 1, 0, 15),
     ("biases", 1, 0, 1),
@@ -81,6 +82,15 @@ QUALITY: list[Field] = [
 
 Q = (65536, 77936, 92682, 110218)
 E = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)
+# Section 5.9: rows x columns of phases of each plane, by colorspace.
+PHASES = {
+    0: ((1, 1), (1, 1), (1, 1)),
+    1: ((2, 2), (1, 1), (1, 1)),
+    2: ((2, 2), (2, 1), (2, 1)),
+    3: ((2, 2), (2, 2), (2, 2)),
+    4: ((2, 2),),
+}
+LAYOUT_COLORSPACE = {0: 1, 1: 0, 2: 2, 3: 3, 4: 4}  # layout -> its colorspace
 THRESHOLDS: dict[int, tuple[int, ...]] = {
     1: (),
     2: (6,),
@@ -135,9 +145,9 @@ class File:
         """Rows and columns of the network's planes, section 2.5."""
         height, width = self.header["height"], self.header["width"]
         return (
-            ((height + 1) // 2, (width + 1) // 2)
-            if self.header["colorspace"] == 1
-            else (height, width)
+            (height, width)
+            if self.header["colorspace"] == 0
+            else ((height + 1) // 2, (width + 1) // 2)
         )
 
 
@@ -258,6 +268,9 @@ def read_header(data: bytes) -> File:
         raise ValueError("there are wavelets and no motion")
     if header["parts"] & 9 == 8:
         raise ValueError("a block has a skip without pw")
+    layout, colorspace = header["layout"], header["colorspace"]
+    if colorspace not in (0, LAYOUT_COLORSPACE[layout]) and (layout, colorspace) != (1, 1):
+        raise ValueError(f"colorspace {colorspace} does not go with layout {layout}")
     upsampling = math.prod(stride for stride, _ in file.blocks)
     height, width = file.plane_size
     if header["stem_height"] * upsampling < height or header["stem_width"] * upsampling < width:
@@ -327,7 +340,7 @@ def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]
             )
         )
         channels = wide + level_channels(file, i)
-    planes = 6 if header["colorspace"] == 1 else 3
+    planes = sum(rows * columns for rows, columns in PHASES[header["colorspace"]])
     modules.append(("head", [("conv", (planes, channels, 3, 3))], [("conv", (planes,))]))
     return modules
 
@@ -827,16 +840,29 @@ class Network:
                 x = np.concatenate([x, self.grids(t, i)])
         rows, columns = self.file.plane_size
         y = self.conv("head.conv", x)[:, :rows, :columns]
-        planes = np.clip(np.rint(255 * (np.tanh(y) + 1) / 2), 0, 255).astype(np.uint8)
-        if self.header["colorspace"] == 0:
-            return planes[0], planes[1], planes[2]
-        luma = (
-            planes[:4]
-            .reshape(2, 2, rows, columns)
-            .transpose(2, 0, 3, 1)
-            .reshape(2 * rows, 2 * columns)
-        )
-        return luma[: self.header["height"], : self.header["width"]], planes[4], planes[5]
+        peak = 2 ** (8, 10, 12)[self.header["bit_depth"]] - 1
+        samples = np.clip(np.rint(peak * (np.tanh(y) + 1) / 2), 0, peak)
+        samples = samples.astype(np.uint8 if peak == 255 else np.uint16)
+        planes, first = [], 0
+        for n_rows, n_columns in PHASES[self.header["colorspace"]]:
+            phases = samples[first : first + n_rows * n_columns]
+            first += n_rows * n_columns
+            plane = np.empty((n_rows * rows, n_columns * columns), samples.dtype)
+            for i in range(n_rows):
+                for j in range(n_columns):
+                    plane[i::n_rows, j::n_columns] = phases[i * n_columns + j]
+            planes.append(plane[: self.plane_rows(n_rows), : self.plane_columns(n_columns)])
+        return tuple(planes)
+
+    def plane_rows(self, phases: int) -> int:
+        """Rows of a plane with so many phases of rows, section 5.9."""
+        height = self.header["height"]
+        return (height + 1) // 2 if phases == 1 and self.header["colorspace"] else height
+
+    def plane_columns(self, phases: int) -> int:
+        """Columns of a plane with so many phases of columns, section 5.9."""
+        width = self.header["width"]
+        return (width + 1) // 2 if phases == 1 and self.header["colorspace"] else width
 
 
 def frames(file: File, segment_index: int, numbers: Iterable[int]) -> list[Planes]:

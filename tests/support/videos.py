@@ -18,17 +18,31 @@ OVER_BLACK = "transparent pixels are laid over black; --background takes another
 RED = ColorTags(matrix=1, primaries=1, transfer=1, full_range=True, chroma_location=1)
 
 
-def clip(n_frames: int = 3, width: int = 32, height: int = 32, layout: Layout = "yuv420") -> Frames:
+def clip(
+    n_frames: int = 3,
+    width: int = 32,
+    height: int = 32,
+    layout: Layout = "yuv420",
+    bit_depth: int = 8,
+) -> Frames:
     """Noise, so that any mix-up of planes, lines or frames shows."""
     rng = np.random.default_rng(width * height)
-    frames = Frames.empty(layout, n_frames, width, height)
+    frames = Frames.empty(layout, n_frames, width, height, bit_depth)
     for plane in frames.planes:
-        plane[:] = rng.integers(0, 256, plane.shape)
+        plane[:] = rng.integers(0, frames.peak + 1, plane.shape)
     return frames
 
 
 def format_of(frames: Frames, rate: Fraction = NTSC, color: ColorTags = ColorTags()) -> VideoFormat:
-    return VideoFormat(frames.width, frames.height, rate, frames.n_frames, frames.layout, color)
+    return VideoFormat(
+        frames.width,
+        frames.height,
+        rate,
+        frames.n_frames,
+        frames.layout,
+        color,
+        bit_depth=frames.bit_depth,
+    )
 
 
 def write(path: Path, frames: Frames, **options: object) -> tuple[str, ...]:
@@ -46,7 +60,8 @@ def read(path: Path) -> Frames:
 
 
 def same(a: Frames, b: Frames) -> bool:
-    return a.layout == b.layout and all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes))
+    kinds = (a.layout, a.bit_depth) == (b.layout, b.bit_depth)
+    return kinds and all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes))
 
 
 def y4m(

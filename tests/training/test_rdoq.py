@@ -35,7 +35,7 @@ from nervcodec.video.frames import Frames
 MODEL = ModelConfig(
     24,
     16,
-    "yuv",
+    "yuv420",
     GridStem(3, 4, (Grid(2, 1), Grid(2, 4, 1)), motion_height=2, motion_width=2),
     (Block(2, 6), Block(2, 4)),
     biases="lean",

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nervcodec.format.video_format import ColorTags, Layout
+from nervcodec.format.video_format import ColorTags, Layout, plane_sizes
 from nervcodec.video.color import (
     resolve_matrix,
-    rgb_to_yuv420,
     shrink_plane,
+    to_bit_depth,
     to_layout,
-    yuv420_to_rgb,
 )
-from nervcodec.video.frames import Frames, chroma_size
+from nervcodec.video.frames import Frames
 
 BT601 = ColorTags(matrix=6, full_range=False)
 BT601_FULL = ColorTags(matrix=6, full_range=True)
@@ -45,10 +44,19 @@ def same(a: Frames, b: Frames) -> bool:
     return a.layout == b.layout and all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes))
 
 
-@pytest.mark.parametrize("size, chroma", [((4, 6), (2, 3)), ((5, 7), (3, 4)), ((1, 1), (1, 1))])
-def test_chroma_size_rounds_up(size: tuple[int, int], chroma: tuple[int, int]) -> None:
-    """Chroma planes have half the size, rounded up."""
-    assert chroma_size(*size) == chroma
+@pytest.mark.parametrize(
+    "layout, sizes",
+    [
+        ("gray", ((5, 7),)),
+        ("yuv420", ((5, 7), (3, 4), (3, 4))),
+        ("yuv422", ((5, 7), (3, 7), (3, 7))),
+        ("yuv444", ((5, 7),) * 3),
+        ("rgb", ((5, 7),) * 3),
+    ],
+)
+def test_plane_sizes_round_up(layout: Layout, sizes: tuple[tuple[int, int], ...]) -> None:
+    """Chroma planes are as large as the subsampling says, rounded up; gray has none."""
+    assert plane_sizes(layout, 5, 7) == sizes
 
 
 def test_frames_tell_their_size() -> None:
@@ -109,7 +117,7 @@ def test_known_colours(
     """The textbook code values of black, white and the primaries convert to those colours, within
     their rounding.
     """
-    assert values_of(yuv420_to_rgb(flat("yuv420", yuv), color)) == rgb
+    assert values_of(to_layout(flat("yuv420", yuv), "rgb", color)) == rgb
 
 
 def test_rgb_of_random_planes_follows_the_formula() -> None:
@@ -117,7 +125,7 @@ def test_rgb_of_random_planes_follows_the_formula() -> None:
     sizes too.
     """
     frames = noise("yuv420", 2, 7, 5)
-    got = yuv420_to_rgb(frames, BT601)
+    got = to_layout(frames, "rgb", BT601)
     y = (frames.planes[0].astype(float) - 16) / 219
     cb, cr = (
         (p.repeat(2, 1).repeat(2, 2)[:, :5, :7].astype(float) - 128) / 224
@@ -137,10 +145,10 @@ def test_gray_survives_both_ways() -> None:
     """In full range gray converts to itself and back."""
     gray = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     rgb = Frames("rgb", (gray, gray, gray))
-    yuv = rgb_to_yuv420(rgb, BT601_FULL)
+    yuv = to_layout(rgb, "yuv420", BT601_FULL)
     assert np.array_equal(yuv.planes[0], gray)
     assert (yuv.planes[1] == 128).all()
-    assert same(yuv420_to_rgb(yuv, BT601_FULL), rgb)
+    assert same(to_layout(yuv, "rgb", BT601_FULL), rgb)
 
 
 @pytest.mark.parametrize("matrix", [1, 4, 6, 7, 9])
@@ -148,14 +156,14 @@ def test_flat_colours_come_back_within_rounding(matrix: int) -> None:
     """A colour without detail goes to limited 4:2:0 and back with an error of at most 2."""
     color = ColorTags(matrix=matrix, full_range=False)
     for value in [(200, 30, 90), (10, 250, 128), (255, 255, 0), (1, 2, 3)]:
-        back = values_of(yuv420_to_rgb(rgb_to_yuv420(flat("rgb", value), color), color))
+        back = values_of(to_layout(to_layout(flat("rgb", value), "yuv420", color), "rgb", color))
         assert max(abs(a - b) for a, b in zip(back, value)) <= 2
 
 
 def test_chroma_is_the_mean_of_its_block_at_odd_sizes() -> None:
     """Chroma is averaged before rounding, with the edge replicated where the block sticks out."""
     frames = noise("rgb", 1, 3, 3)
-    got = rgb_to_yuv420(frames, BT601_FULL)
+    got = to_layout(frames, "yuv420", BT601_FULL)
     r, g, b = (np.pad(p[0].astype(float), ((0, 1), (0, 1)), mode="edge") for p in frames.planes)
     cb: NDArray[np.float64] = (b - (0.299 * r + 0.587 * g + 0.114 * b)) / 1.772 + 128
     expected = cb.reshape(2, 2, 2, 2).mean(axis=(1, 3))
@@ -165,7 +173,7 @@ def test_chroma_is_the_mean_of_its_block_at_odd_sizes() -> None:
 def test_frames_convert_independently() -> None:
     """A frame's conversion does not depend on the frames around it."""
     frames = noise("yuv420", 4, 6, 6)
-    assert same(yuv420_to_rgb(frames, BT601)[2:3], yuv420_to_rgb(frames[2:3], BT601))
+    assert same(to_layout(frames, "rgb", BT601)[2:3], to_layout(frames[2:3], "rgb", BT601))
 
 
 def test_to_layout_leaves_its_own_layout_alone() -> None:
@@ -175,22 +183,58 @@ def test_to_layout_leaves_its_own_layout_alone() -> None:
     assert to_layout(frames, "rgb", BT601).layout == "rgb"
 
 
-@pytest.mark.parametrize("height", [1, 2, 3, 4, 6, 7, 8])
-def test_fields_are_not_averaged_together(height: int) -> None:
-    """Of interlaced lines, 0 in the one field and 200 in the other, both values stay."""
-    plane = np.zeros((height, 4), np.uint8)
-    plane[1::2] = 200
-    shrunk = shrink_plane(plane, 1, 2, by_fields=True)
-    expected = np.zeros(((height + 1) // 2, 4), np.uint8)
-    expected[1::2] = 200
-    assert np.array_equal(shrunk, expected)
-    assert shrink_plane(plane, 2, 2, by_fields=True).shape == ((height + 1) // 2, 2)
+@pytest.mark.parametrize("layout", ["yuv422", "yuv444", "gray"])
+def test_chroma_of_one_value_survives_resampling(layout: Layout) -> None:
+    """Flat frames keep their values through every subsampling; gray has luma alone."""
+    frames = flat("yuv420", (90, 30, 220), 5, 3)
+    there = to_layout(frames, layout, BT601)
+    assert there.layout == layout
+    assert values_of(there) == (90, 30, 220)[: len(there.planes)]
+    back = values_of(to_layout(there, "yuv420", BT601))
+    assert back == ((90, 128, 128) if layout == "gray" else (90, 30, 220))
 
 
-def test_lines_of_a_field_are_averaged() -> None:
-    """The mean of two lines is that of neighbours in their field."""
-    plane = np.array([[10], [100], [30], [110], [50], [0], [70], [20]], np.uint8)
-    assert shrink_plane(plane, 1, 2, by_fields=True).flatten().tolist() == [20, 105, 60, 10]
+def test_finer_chroma_repeats_samples_and_coarser_takes_means() -> None:
+    """4:2:0 becomes 4:2:2 by repeating lines, and 4:2:2 becomes 4:2:0 by their mean."""
+    fine = to_layout(noise("yuv420", 1, 5, 5), "yuv422", BT601)
+    assert np.array_equal(fine.planes[1][0][0::2], fine.planes[1][0][[1, 3, 4]])
+    frames = noise("yuv422", 1, 4, 4)
+    lines = frames.planes[2][0].astype(float)
+    coarse = to_layout(frames, "yuv420", BT601).planes[2][0]
+    assert np.array_equal(coarse, np.rint((lines[0::2] + lines[1::2]) / 2))
+
+
+def test_gray_is_luma() -> None:
+    """Gray of RGB is its luma, and RGB of gray has three planes of that, by range."""
+    assert values_of(to_layout(flat("rgb", (255, 255, 255)), "gray", BT601)) == (235,)
+    gray = Frames("gray", (np.full((1, 2, 2), 235, np.uint8),))
+    assert values_of(to_layout(gray, "rgb", BT601)) == (255, 255, 255)
+    assert values_of(to_layout(gray, "rgb", BT601_FULL)) == (235, 235, 235)
+
+
+@pytest.mark.parametrize(
+    "layout, full_range, value, expected",
+    [
+        ("yuv420", False, 235, 940),
+        ("yuv420", True, 255, 1023),
+        ("rgb", False, 255, 1023),
+        ("rgb", False, 128, 514),
+    ],
+)
+def test_bits_are_added(layout: Layout, full_range: bool, value: int, expected: int) -> None:
+    """Limited range is multiplied by a power of two, full range and RGB go from peak to peak."""
+    deep = to_bit_depth(flat(layout, (value,) * 3), 10, full_range)
+    assert (deep.bit_depth, values_of(deep)) == (10, (expected,) * 3)
+    assert values_of(to_bit_depth(deep, 8, full_range)) == (value,) * 3
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("layout", ["yuv420", "yuv422", "yuv444"])
+def test_deep_colours_are_those_of_8_bits(layout: Layout, bits: int) -> None:
+    """The code values of a colour at more bits convert to that colour at the new peak."""
+    deep = to_bit_depth(flat(layout, (81, 90, 240)), bits, full_range=False)
+    rgb = np.array(values_of(to_layout(deep, "rgb", BT601)))
+    assert np.abs(rgb / deep.peak - np.array([254, 0, 0]) / 255).max() < 1 / 255
 
 
 def test_shrink_plane_rounds_ties_to_even() -> None:

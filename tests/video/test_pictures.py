@@ -41,28 +41,39 @@ def test_png_frame_rate_can_be_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pix_fmt, note, value",
-    [("gray", "gray converted to RGB", 77), ("rgba", OVER_BLACK, round(77 * 77 / 255))],
+    "pix_fmt, layout, notes, value",
+    [
+        ("gray", "gray", (), 77),
+        ("ya8", "gray", (OVER_BLACK,), round(77 * 77 / 255)),
+        ("rgba", "rgb", (OVER_BLACK,), round(77 * 77 / 255)),
+    ],
 )
-def test_png_of_other_kinds(tmp_path: Path, pix_fmt: str, note: str, value: int) -> None:
-    """Gray and RGBA pictures are read as RGB with a note."""
+def test_png_of_other_kinds(
+    tmp_path: Path, pix_fmt: str, layout: str, notes: tuple[str, ...], value: int
+) -> None:
+    """Gray pictures stay gray, of full range, and transparent ones are laid over black."""
     png(tmp_path / "1.png", pix_fmt, value=77)
-    assert note in probe(tmp_path)[1]
+    fmt, found = probe(tmp_path)
+    assert (fmt.layout, fmt.color.full_range) == (layout, True if layout == "gray" else None)
+    assert found[:-1] == notes
     assert all((plane == value).all() for plane in read(tmp_path).planes)
 
 
 def test_png_of_mixed_kinds(tmp_path: Path) -> None:
-    """A folder may mix gray, gray with alpha and RGB."""
-    for number, pix_fmt in enumerate(("rgb24", "gray", "ya8"), 1):
+    """A folder may mix gray, gray with alpha and RGB, of 8 and of 16 bits: all become RGB."""
+    for number, pix_fmt in enumerate(("rgb24", "gray", "ya8", "rgb48be"), 1):
         png(tmp_path / f"{number}.png", pix_fmt, value=255)
-    assert all((plane == 255).all() for plane in read(tmp_path).planes)
+    frames = read(tmp_path)
+    assert (frames.layout, frames.bit_depth) == ("rgb", 12)
+    assert all((plane == 4095).all() for plane in frames.planes)
 
 
-def test_png_of_16_bits_is_refused(tmp_path: Path) -> None:
-    """16-bit pictures are refused."""
+def test_png_of_16_bits_is_coded_at_12(tmp_path: Path) -> None:
+    """16-bit pictures are read as 12 bits with a note."""
     png(tmp_path / "1.png", "rgb48be")
-    with pytest.raises(VideoError, match="frame 1 has 16 bits"):
-        probe(tmp_path)
+    fmt, notes = probe(tmp_path)
+    assert (fmt.layout, fmt.bit_depth) == ("rgb", 12)
+    assert "16-bit RGB coded at 12 bits" in notes
 
 
 def test_png_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from videos import NTSC, OVER_BLACK, read, y4m
+from videos import NTSC, OVER_BLACK, clip, read, same, write, y4m
 
 from nervcodec.errors import VideoError
-from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.video.probe import probe
 from nervcodec.video.source import SourceOptions
 
@@ -42,21 +42,35 @@ def test_y4m_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     assert [plane.flatten().tolist() for plane in planes] == [list(range(8)), [8, 9], [10, 11]]
 
 
-@pytest.mark.parametrize(
-    "tag, frame_bytes, note, chroma",
-    [
-        ("C444", 24, "4:4:4 converted to 4:2:0 (mean of 2x2)", 1),
-        ("C422", 16, "4:2:2 converted to 4:2:0 (mean of two lines)", 1),
-        ("Cmono", 8, "gray converted to 4:2:0 (chroma 128)", 128),
-    ],
-)
-def test_y4m_other_sampling_is_converted(
-    tmp_path: Path, tag: str, frame_bytes: int, note: str, chroma: int
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("layout", ["yuv420", "yuv422", "yuv444", "gray"])
+@pytest.mark.parametrize("size", [(4, 2), (5, 3), (1, 1)])
+def test_every_layout_comes_back(
+    tmp_path: Path, layout: Layout, bits: int, size: tuple[int, int]
 ) -> None:
-    """8-bit 4:4:4, 4:2:2 and gray become 4:2:0 with a note."""
-    path = y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 {tag}", frame_bytes=frame_bytes)
-    assert probe(path)[1] == (note,)
-    assert read(path).planes[1].tolist()[1] == [[chroma, chroma]]
+    """Planes of every layout and bit depth come back exactly, and the header has their tag."""
+    frames = clip(3, *size, layout, bits)
+    assert write(tmp_path / "a.y4m", frames) == ()
+    tags = {"yuv420": "420", "yuv422": "422", "yuv444": "444", "gray": "mono"}
+    tag = tags[layout] + ("" if bits == 8 else f"{'' if layout == 'gray' else 'p'}{bits}")
+    line = (tmp_path / "a.y4m").read_bytes().partition(b"\n")[0]
+    assert f"C{tag}{'jpeg' if tag == '420' else ''}" in line.decode().split()
+    assert same(read(tmp_path / "a.y4m"), frames)
+
+
+def test_deep_samples_are_little_endian(tmp_path: Path) -> None:
+    """A sample of 10 bits is two bytes, the lower one first."""
+    path = tmp_path / "a.y4m"
+    path.write_bytes(b"YUV4MPEG2 W2 H1 F25:1 Cmono10\nFRAME\n" + bytes([1, 2, 255, 3]))
+    assert read(path).planes[0].tolist() == [[[513, 1023]]]
+
+
+def test_samples_beyond_their_bits_are_refused(tmp_path: Path) -> None:
+    """A sample that 10 bits cannot hold is named with its frame."""
+    path = tmp_path / "a.y4m"
+    path.write_bytes(b"YUV4MPEG2 W1 H1 F25:1 Cmono10\nFRAME\n\0\0FRAME\n\0\4")
+    with pytest.raises(VideoError, match="a sample of frame 2 is 1024; legal: 0 to 1023"):
+        read(path)
 
 
 def test_frame_rate_can_be_given(tmp_path: Path) -> None:
@@ -80,9 +94,9 @@ def test_frame_rate_can_be_given(tmp_path: Path) -> None:
         ("W-4 H2 F25:1", "tag W is W-4;"),
         ("W4 H2 F25:1 It", "interlaced frames .It, top field first"),
         ("W4 H2 F25:1 Im", "interlaced frames .Im, mixed"),
-        ("W4 H2 F25:1 C420p10", "C420p10 is not read"),
+        ("W4 H2 F25:1 C420p9", "C420p9 is not read, the nearest that is: C420p12;"),
         ("W4 H2 F25:1 C440", "C440 is not read, the nearest that is: C420;"),
-        ("W4 H2 F25:1 XYSCSS=422P12", "C422P12 is not read, the nearest that is: C422;"),
+        ("W4 H2 F25:1 XYSCSS=422P16", "C422P16 is not read, the nearest that is: C422p12;"),
         ("W4 H2 F9999999999:1", "32-bit"),
         ("W99999 H2 F25:1", "frame 1 is cut short"),
         ("W999999999 H999999999 F25:1", "frame 1 is cut short"),
@@ -134,15 +148,15 @@ def test_tags_are_read_in_capitals_too(tmp_path: Path, tag: str) -> None:
 
 
 def test_c411_is_read(tmp_path: Path) -> None:
-    """Of 4:1:1 chroma lines are averaged by pairs, and columns repeated."""
+    """4:1:1 becomes 4:2:2 by repeated columns."""
     path = tmp_path / "a.y4m"
     chroma = bytes([10, 20, 30, 60])  # two lines of two samples for six columns
     path.write_bytes(b"YUV4MPEG2 W6 H2 F25:1 C411\nFRAME\n" + bytes(range(12)) + 2 * chroma)
     fmt, notes = probe(path)
-    assert notes == ("4:1:1 converted to 4:2:0 (mean of two lines, columns repeated)",)
+    assert notes == ("4:1:1 coded as 4:2:2 (columns repeated)",)
     planes = read(path).planes
     assert planes[0].flatten().tolist() == list(range(12))
-    assert planes[1].tolist() == planes[2].tolist() == [[[20, 20, 40]]]
+    assert planes[1].tolist() == planes[2].tolist() == [[[10, 10, 20], [30, 30, 60]]]
 
 
 @pytest.mark.parametrize(("alpha", "luma"), [(255, 100), (0, 16)])
@@ -152,10 +166,7 @@ def test_c444alpha_is_laid_over_the_background(tmp_path: Path, alpha: int, luma:
     frame = bytes([100]) * 8 + bytes([50]) * 16 + bytes([alpha]) * 8
     path.write_bytes(b"YUV4MPEG2 W4 H2 F25:1 C444alpha\n" + 2 * (b"FRAME\n" + frame))
     notes = probe(path)[1]
-    assert notes == (
-        "4:4:4 converted to 4:2:0 (mean of 2x2)",
-        *([OVER_BLACK] if alpha == 0 else []),
-    )
+    assert notes == ((OVER_BLACK,) if alpha == 0 else ())
     planes = read(path).planes
     assert (planes[0] == luma).all() and (planes[1] == (50 if alpha else 128)).all()
 
