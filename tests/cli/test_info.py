@@ -28,7 +28,7 @@ def test_info_shows_finer_grids_where_they_stand(coded: Shell) -> None:
     still, moving = (
         coded("info", str(data / f"{name}.nvpp")).out for name in ("grid_yuv", "moving_yuv")
     )
-    assert "yuv, grid stem 3x4x5, block x2 8, grid 6x8x1, block x2 6\n" in still
+    assert "yuv420, grid stem 3x4x5, block x2 8, grid 6x8x1, block x2 6\n" in still
     assert "grid 6x8x2, block x2 6, grid 12x16x1, motion 2x2\n" in moving
 
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.format.container import read_file
 
+Plane = npt.NDArray[np.uint8 | np.uint16]
+DATA = Path(__file__).parents[1] / "data"
 N_FRAMES = 5
 CUT = 2  # the first frame of another scene in clip "cut"
 CLIPS = {
@@ -89,7 +92,7 @@ def encoded(request: pytest.FixtureRequest, folder: Path) -> Path:
     return path
 
 
-def assert_close(found: list[npt.NDArray[np.uint8]], expected: list[npt.NDArray[np.uint8]]) -> None:
+def assert_close(found: Sequence[Plane], expected: Sequence[Plane]) -> None:
     assert [plane.shape for plane in found] == [plane.shape for plane in expected]
     error = np.concatenate(
         [
@@ -101,7 +104,7 @@ def assert_close(found: list[npt.NDArray[np.uint8]], expected: list[npt.NDArray[
     assert np.mean(error == 0) > 0.99
 
 
-def decoded_planes(data: bytes) -> list[npt.NDArray[np.uint8]]:
+def decoded_planes(data: bytes) -> list[Plane]:
     """Planes of all frames as the codec decodes them."""
     file = read_file(data)
     batches = [
@@ -332,6 +335,20 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
             payload += len(stream).to_bytes(4, "little") + stream
         sections.append((1, payload))
     return header_fields(header, grids, blocks), sections
+
+
+@pytest.mark.parametrize("name", ["gray", "yuv422_10", "yuv444_12", "mlp_rgb"])
+def test_every_layout_agrees(name: str) -> None:
+    """Gray, 4:2:2, 4:4:4 and RGB, of 8, 10 and 12 bits, are the same planes."""
+    data = (DATA / f"{name}.nvpp").read_bytes()
+    file = reference_reader.read(data)
+    found = [
+        plane
+        for i, segment in enumerate(file.segments)
+        for planes in reference_reader.frames(file, i, range(segment.n_frames))
+        for plane in planes
+    ]
+    assert_close(found, decoded_planes(data))
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

@@ -21,7 +21,7 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.model_config import COLORSPACES, Grid, GridStem, ModelConfig
 from nervcodec.format.tensors import GRID, MOTION, n_parameters, tensors
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, usual_bpp
 
@@ -125,7 +125,7 @@ def test_shots_of_segments(cuts: tuple[int, ...], expected: list[tuple[int, ...]
         (3840, 2160),
     ],
 )
-def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: str) -> None:
+def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: Layout) -> None:
     """Every preset has a network for any size, which covers the frame and crops less than one stem
     cell a side.
     """
@@ -144,7 +144,7 @@ def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: 
 )
 @example(1, 1, 1, "yuv420", "medium")
 def test_any_size_has_a_network(
-    width: int, height: int, n_frames: int, colorspace: str, name: str
+    width: int, height: int, n_frames: int, colorspace: Layout, name: str
 ) -> None:
     """Every preset has a legal network for any size and length; making it is deterministic."""
     recipe = PRESETS[name].model

@@ -217,7 +217,7 @@ BAD_DECODES: list[tuple[list[str], int, str]] = [
     (
         ["decode", "in.nvpp", "a.mkv", "--codec", "flac"],
         2,
-        "the encoder 'flac' does not code 8-bit 4:2:0 video; legal: libx264, libx265, .*",
+        "the encoder 'flac' codes none of our pixel formats; legal: libx264, libx265, .*",
     ),
     (
         ["decode", "in.nvpp", "a.webm", "--codec", "libx264"],

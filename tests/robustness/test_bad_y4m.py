@@ -74,15 +74,15 @@ BAD_Y4M: dict[str, tuple[bytes, str]] = {
     ),
     "C444p16": (
         y4m("W8 H6 F25:1 C444p16"),
-        f"the chroma format C444p16 is not read, the nearest that is: C444; {CHROMA}",
+        f"the chroma format C444p16 is not read, the nearest that is: C444p12; {CHROMA}",
     ),
-    "C420p10": (
-        y4m("W8 H6 F25:1 C420p10"),
-        f"the chroma format C420p10 is not read, the nearest that is: C420; {CHROMA}",
+    "C420p9": (
+        y4m("W8 H6 F25:1 C420p9"),
+        f"the chroma format C420p9 is not read, the nearest that is: C420p12; {CHROMA}",
     ),
     "Cmono16": (
         y4m("W8 H6 F25:1 Cmono16"),
-        f"the chroma format Cmono16 is not read, the nearest that is: Cmono; {CHROMA}",
+        f"the chroma format Cmono16 is not read, the nearest that is: Cmono12; {CHROMA}",
     ),
     "Cxyz": (
         y4m("W8 H6 F25:1 Cxyz"),

@@ -15,25 +15,15 @@ from shell import Shell, write_clip
 from nervcodec.video.probe import probe
 
 NOTED: dict[str, tuple[str, Callable[[Path], Any], list[str]]] = {
-    "gray y4m": (
+    "4:1:1": (
         "in.y4m",
-        lambda path: path.write_bytes(y4m("W8 H6 F25:1 Cmono", 3, 48)),
-        ["gray converted to 4:2:0 (chroma 128)"],
-    ),
-    "4:2:2": (
-        "in.y4m",
-        lambda path: path.write_bytes(y4m("W8 H6 F25:1 C422", 3, 96)),
-        ["4:2:2 converted to 4:2:0 (mean of two lines)"],
-    ),
-    "4:4:4": (
-        "in.y4m",
-        lambda path: path.write_bytes(y4m("W8 H6 F25:1 C444", 3, 144)),
-        ["4:4:4 converted to 4:2:0 (mean of 2x2)"],
+        lambda path: path.write_bytes(y4m("W8 H6 F25:1 C411", 3, 72)),
+        ["4:1:1 coded as 4:2:2 (columns repeated)"],
     ),
     "gray": (
         "in.nut",
-        lambda path: add_frames(path, "ffv1", "gray"),
-        ["gray converted to 4:2:0 (chroma 128)"],
+        lambda path: add_frames(path, "ffv1", "gray16le"),
+        ["16-bit gray coded at 12 bits"],
     ),
     "alpha": (
         "in.nut",
@@ -47,11 +37,6 @@ NOTED: dict[str, tuple[str, Callable[[Path], Any], list[str]]] = {
             "transparent pixels are laid over black; --background takes another colour",
             "pal8 converted to RGB",
         ],
-    ),
-    "bits": (
-        "in.nut",
-        lambda path: add_frames(path, "rawvideo", "monob"),
-        ["monob converted to 4:2:0"],
     ),
     "mkv that lost its end": (
         "in.mkv",

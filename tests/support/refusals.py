@@ -15,7 +15,8 @@ OLD = b"an earlier encode"
 
 
 CHROMA = (
-    "legal, 8 bits only: C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, C444alpha, C411, Cmono"
+    "legal: C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, C444alpha, C411, Cmono, C420p10,"
+    " C422p10, C444p10, Cmono10, C420p12, C422p12, C444p12, Cmono12"
 )
 NO_PICTURES = r"in: there are no pictures \(PNG, JPEG, TIFF, BMP or WebP\) in this folder"
 

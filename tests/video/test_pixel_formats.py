@@ -134,7 +134,7 @@ def packed(name: str, planes: list[Plane]) -> list[Plane]:
     first, *others = planes
     if name in ("nv12", "nv21", "nv16", "nv24", "nv42", "p010le", "p212be", "p410le", "nv20le"):
         order = others[::-1] if name in ("nv21", "nv42") else others
-        shift = 16 - int(name[2:4]) if name[0] == "p" else 0
+        shift = np.uint8(16 - int(name[2:4]) if name[0] == "p" else 0)
         pairs = np.stack(order, axis=-1).reshape(others[0].shape[0], -1)
         return [first << shift, pairs << shift]
     if name in ("yuyv422", "uyvy422", "yvyu422", "y210le", "y212le"):
@@ -142,14 +142,12 @@ def packed(name: str, planes: list[Plane]) -> list[Plane]:
         line = [first[:, 0::2], u, first[:, 1::2], v]
         if name == "uyvy422":
             line = [u, first[:, 0::2], v, first[:, 1::2]]
-        shift = 16 - int(name[2:4]) if name.startswith("y2") else 0
+        shift = np.uint8(16 - int(name[2:4]) if name.startswith("y2") else 0)
         return [np.stack(line, axis=-1).reshape(4, -1) << shift]
     if name in ("xv30le", "x2rgb10le"):
-        u, y, v = (plane.astype(np.uint32) for plane in (others[0], first, others[1]))
-        words = u | y << 10 | v << 20
-        if name == "x2rgb10le":  # planes are R, G, B
-            words = y << 20 | u << 10 | v
-        return [words.astype("<u4").view("<u2")]
+        shifts = (10, 0, 20) if name == "xv30le" else (20, 10, 0)  # of Y, U, V and of R, G, B
+        words = sum(plane.astype(np.uint32) << shift for plane, shift in zip(planes, shifts))
+        return [np.asarray(words, "<u4").view("<u2")]
     if name == "vuyx":
         return [np.stack([others[1], others[0], first, first], axis=-1).reshape(4, -1)]
     if name == "bgr48be":

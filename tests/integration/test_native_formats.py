@@ -1,0 +1,65 @@
+"""Videos of every layout and bit depth, encoded and decoded as they are."""
+
+import json
+
+import numpy as np
+import pytest
+from shell import Shell
+from videos import format_of, read
+
+from nervcodec.format.video_format import Layout
+from nervcodec.video.frames import Frames
+from nervcodec.video.writer import open_writer
+
+
+def wave(layout: Layout, bits: int) -> Frames:
+    """Three smooth frames of 24x18."""
+    frames = Frames.empty(layout, 3, 24, 18, bits)
+    for k, plane in enumerate(frames.planes):
+        t, y, x = np.indices(plane.shape)
+        rows, columns = plane.shape[1:]
+        pattern = np.sin(7 * x / columns + 0.5 * t + k) * np.cos(6 * y / rows)
+        plane[:] = np.rint(frames.peak * (0.5 + 0.3 * pattern))
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("layout", "bits", "suffix"),
+    [
+        ("gray", 8, "y4m"),
+        ("gray", 12, "y4m"),
+        ("yuv422", 10, "y4m"),
+        ("yuv444", 8, "y4m"),
+        ("yuv420", 12, "y4m"),
+        ("rgb", 10, "mkv"),
+    ],
+)
+def test_a_video_comes_back_in_its_format(
+    shell: Shell, layout: Layout, bits: int, suffix: str
+) -> None:
+    """Decoded frames have the source's layout and bit depth, and the PSNR that encode measured."""
+    source, back = shell.folder / f"in.{suffix}", shell.folder / f"back.{suffix}"
+    frames = wave(layout, bits)
+    codec = "ffv1" if suffix == "mkv" else None
+    with open_writer(source, format_of(frames), codec=codec) as writer:
+        writer.write(frames)
+    options = "--preset ultrafast --epochs 120 --threads 1 --json".split()
+    report = json.loads(shell("encode", source.name, "out.nvpp", *options).out)
+    extra = ["--codec", "ffv1"] if codec else []
+    assert shell("decode", "out.nvpp", back.name, *extra).code == 0
+    decoded = read(back)
+    assert (decoded.layout, decoded.bit_depth) == (layout, bits)
+    info = json.loads(shell("info", "out.nvpp", "--json").out)
+    assert (info["layout"], info["bit_depth"]) == (layout, bits)
+    assert info["model"]["colorspace"] == layout
+    error = np.mean(
+        [(a.astype(float) - b) ** 2 for a, b in zip(frames.planes[0], decoded.planes[0])]
+    )
+    psnr = 10 * np.log10(frames.peak**2 / error)
+    assert psnr > 20
+    if layout != "rgb":
+        assert abs(report["quality"]["y_db"] - psnr) < 1.0  # a mean over frames there
+    assert (report["quality"]["u_db"] is None) == (layout == "gray")
+    assert shell("verify", "out.nvpp").code == 0
+    compared = json.loads(shell("compare", source.name, back.name, "--json").out)
+    assert compared["psnr"]["rgb"] == pytest.approx(report["quality"]["rgb_db"], abs=1e-6)
