@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import MakeClip
+from videos import clip as video_clip
+from videos import format_of
 
 from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL, decode, encode, main
 from nervcodec.errors import ConfigError, VideoError
@@ -275,3 +277,15 @@ def test_the_programs_errors(
         run(monkeypatch, *arguments)
     (line,) = capsys.readouterr().err.splitlines()
     assert exit_.value.code == code and line.startswith("nervcodec: error: ") and words in line
+
+
+@pytest.mark.parametrize("name", ["x265", "svtav1"])
+def test_ten_bits_are_coded_at_ten(tmp_path: Path, name: str) -> None:
+    """x265 and SVT-AV1 code a clip of 10 bits at 10 bits, and it comes back so."""
+    frames = video_clip(4, 64, 64, bit_depth=10)
+    source = tmp_path / "in.y4m"
+    with open_writer(source, format_of(frames)) as writer:
+        writer.write(frames)
+    path, _ = coded(tmp_path, name, source, crf="20")
+    assert probe(path)[0].bit_depth == 10
+    assert decoded(tmp_path, source, path).bit_depth == 10
