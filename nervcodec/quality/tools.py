@@ -45,7 +45,7 @@ class Tool(Protocol[Value]):
     """What measures a video frame by frame."""
 
     def add(self, reference: Frames, distorted: Frames) -> None:
-        """Add the next frames, in 4:2:0."""
+        """Add the next frames, in the layout of the format."""
 
     def result(self) -> Measured[Value]:
         """Return what was measured of all frames so far; ends the measurement."""
