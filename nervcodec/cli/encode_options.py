@@ -19,9 +19,10 @@ from nervcodec.cli.params import (
     options,
     overwrite_option,
 )
-from nervcodec.encoder.options import ColorspaceChoice, Precision, Tune
+from nervcodec.encoder.options import ColorspaceChoice, Tune
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
+from nervcodec.nn.arithmetic import Precision
 from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF
 
 _TARGET = "Target (at most one)"
