@@ -35,6 +35,7 @@ from nervcodec.format.costs import (
 )
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.video_format import VideoFormat
+from nervcodec.nn.arithmetic import Arithmetic, Precision
 from nervcodec.nn.device import choose_precision, device_label
 from nervcodec.nn.network import Network
 from nervcodec.training.config import FitConfig
@@ -114,7 +115,7 @@ class RooflinePoint:
 
     case: str
     what: str
-    precision: str
+    precision: Arithmetic
     batch: int
     macs: int
     n_bytes: int
@@ -170,7 +171,7 @@ def parse_case(text: str) -> tuple[str, VideoFormat]:
 def measure_roofline(
     cases: tuple[str, ...] = CASES,
     device: str = "cpu",
-    precision: str = "auto",
+    precision: Precision = "auto",
     command: str = "",
     on_progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> dict[str, Any]:
@@ -215,7 +216,7 @@ def _points(
     form: VideoFormat,
     flops: Mapping[str, float],
     device: str,
-    precision: str,
+    precision: Arithmetic,
 ) -> Iterator[RooflinePoint]:
     """Yield the steps of a case by two recipes, and its decoded frame."""
     chosen = preset_named(preset)

@@ -40,6 +40,7 @@ from nervcodec.encoder.options import EncodeOptions
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.costs import macs_per_frame
 from nervcodec.format.tensors import n_parameters
+from nervcodec.nn.arithmetic import Precision
 from nervcodec.nn.device import choose_precision, device_label, set_threads
 from nervcodec.nn.planes import pack
 from nervcodec.quality.metrics import Quality, QualityMeter
@@ -79,7 +80,7 @@ class Settings:
     n_frames: int = 16
     n_rounds: int = 3
     device: str = "cpu"
-    precision: str = "auto"
+    precision: Precision = "auto"
     seed: int = 0
 
 

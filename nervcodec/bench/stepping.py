@@ -17,7 +17,8 @@ from torch import Tensor
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import ModelConfig
-from nervcodec.training.config import FitConfig
+from nervcodec.nn.arithmetic import Arithmetic
+from nervcodec.training.config import FitConfig, Loss
 from nervcodec.training.context import TrainingContext
 from nervcodec.training.stage import Main
 from nervcodec.training.trainer import Trainer
@@ -141,11 +142,11 @@ def _one_stage(fit: FitConfig) -> FitConfig:
     return replace(fit, finetune_epochs=0, prune=0, target_bpp=0, target_psnr=0, round_from=1.0)
 
 
-def _with_adam(fit: FitConfig, loss: str) -> FitConfig:
+def _with_adam(fit: FitConfig, loss: Loss) -> FitConfig:
     return replace(_one_stage(fit), loss=loss, optimizer="adam", rate_weight=0)
 
 
-def _ours(fit: FitConfig, loss: str) -> FitConfig:
+def _ours(fit: FitConfig, loss: Loss) -> FitConfig:
     return replace(
         _one_stage(FitConfig()),
         loss=loss,
@@ -183,7 +184,7 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
-def recipe_fit(name: str, fit: FitConfig, precision: str) -> FitConfig:
+def recipe_fit(name: str, fit: FitConfig, precision: Arithmetic) -> FitConfig:
     """Return the FitConfig of a recipe from a preset's.
 
     Args:

@@ -23,9 +23,9 @@ from nervcodec.cli.params import (
     version_option,
 )
 from nervcodec.cli.tables import bench_text, roofline_text, speed_text
-from nervcodec.encoder.options import Precision
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError, Interrupted
+from nervcodec.nn.arithmetic import Precision
 
 _CODECS = "Codecs"
 _CLIPS = "Clips"
@@ -284,7 +284,7 @@ def speed(
     n_rounds: int,
     n_frames: int | None,
     seed: int,
-    precision: str,
+    precision: Precision,
     device: str,
     n_threads: int | None,
     as_json: bool,
@@ -330,7 +330,7 @@ def speed(
 @json_option()
 @version_option
 def roofline(
-    *, cases: list[str], precision: str, device: str, n_threads: int | None, as_json: bool
+    *, cases: list[str], precision: Precision, device: str, n_threads: int | None, as_json: bool
 ) -> None:
     """Measure steps and decoded frames against the least time that this machine allows."""
     from nervcodec.bench.roofline import CASES, measure_roofline

@@ -19,9 +19,10 @@ from nervcodec.cli.params import (
     options,
     overwrite_option,
 )
-from nervcodec.encoder.options import ColorspaceChoice, Precision, Tune
+from nervcodec.encoder.options import ColorspaceChoice, Tune
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
+from nervcodec.nn.arithmetic import Precision
 from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF
 
 _TARGET = "Target (at most one)"
@@ -51,22 +52,22 @@ target_options = options(
         type=Amount(),
         metavar="N",
         section=_TARGET,
-        help="bytes of the file (64k, 1.5M), met within 2 %",
+        help="bytes of the file (64k, 1.5M), within 2 %",
     ),
     option(
         "--bitrate",
         type=Amount(),
         metavar="N",
         section=_TARGET,
-        help="bits a second (100k), met within 2 %",
+        help="bits a second (100k), within 2 %",
     ),
-    option("--bpp", type=float, metavar="X", section=_TARGET, help="bits a pixel, met within 2 %"),
+    option("--bpp", type=float, metavar="X", section=_TARGET, help="bits a pixel, within 2 %"),
     option(
         "--target-psnr",
         type=float,
         metavar="DB",
         section=_TARGET,
-        help="RGB PSNR, mean over frames, met within 0.2 dB",
+        help="RGB PSNR, mean over frames, within 0.2 dB",
     ),
     option(
         "--rate-weight",
@@ -91,7 +92,7 @@ time_options = options(
         type=int,
         metavar="N",
         section=_TIME,
-        help="passes over the frames: more is better and slower",
+        help="passes over the frames",
     ),
     option(
         "--time-budget",
@@ -106,13 +107,13 @@ time_options = options(
         type=click.Choice(get_args(Tune)),
         metavar="NAME",
         section=_TIME,
-        help="be good at psnr, or at ssim (a quarter slower)",
+        help="psnr, or ssim (a quarter slower)",
     ),
     option(
         "--dry-run",
         is_flag=True,
         section=_TIME,
-        help="print network, memory and expected time, and stop",
+        help="print network, memory and time, and stop",
     ),
 )
 file_options = options(
@@ -129,7 +130,7 @@ file_options = options(
         type=Rational(),
         metavar="RATE",
         section=_INPUT,
-        help="frames a second, in place of what INPUT says",
+        help="frames a second, in place of INPUT's",
     ),
     option(
         "--video-stream",
@@ -186,7 +187,7 @@ file_options = options(
         type=int,
         metavar="N",
         section=_OUTPUT,
-        help="longest independently decodable segment  [default: 150]",
+        help="longest segment  [default: 150]",
     ),
     option(
         "--checkpoint-every",
@@ -202,7 +203,7 @@ file_options = options(
         "--restart",
         is_flag=True,
         section=_OUTPUT,
-        help="forget what an interrupted encode has reached",
+        help="forget an interrupted encode",
     ),
     json_option(_OUTPUT),
 )

@@ -227,7 +227,7 @@ version_option = click.version_option(
 
 def json_option(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
     """Return --json."""
-    text = "print one JSON object on stdout, and no progress"
+    text = "print one JSON object on stdout"
     return option("--json", "as_json", is_flag=True, section=section, help=text)
 
 
@@ -255,7 +255,7 @@ def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyComm
             type=int,
             metavar="N",
             section=section,
-            help="CPU threads; the same number repeats an encode",
+            help="CPU threads",
         ),
     )
 

@@ -11,27 +11,27 @@ from nervcodec.cli.params import HELP_WIDTH
 
 # What the help of every command ends with.
 _EVERYWHERE = re.compile(r"(\n(Other|Options):)?\n +--version .*\n +-h, --help .*")
+# The guide has examples, and the head says what --json does.
+_LEFT_OUT = re.compile(r"\nExamples:\n(  .*\n)+|(\nOptions:)?\n +--json .*(?=\n|$)")
 _HEAD = """# Command line
 
-This page is the help of every command; each also has `--version` and `-h`, `--help`.
-`python -m nervcodec.cli.reference` makes it. The guide says more on
-[encoding](../guide/encoding.md), [decoding](../guide/decoding.md) and
-[benchmarking](../guide/benchmarking.md).
+The help of every command, without its examples (the guide has some); each also has `--json`
+(print one JSON object on stdout), `--version` and `-h`, `--help`.
+`python -m nervcodec.cli.reference` makes this page.
 """
 
 
 def reference() -> str:
     """Return the page, in Markdown: a section for each command."""
-    sections = [_HEAD, _section("nervcodec", cli)]
-    sections += [_section(f"nervcodec {name}", command) for name, command in commands().items()]
-    return "\n".join(sections)
+    sections = [_section(f"nervcodec {name}", command) for name, command in commands().items()]
+    return "\n".join([_HEAD, *sections])
 
 
 def _section(name: str, command: click.Command) -> str:
-    """Return the help of one command under its name."""
+    """Return the help of one command, as the page has it, under its name."""
     settings = {**cli.context_settings, "terminal_width": HELP_WIDTH - 2}
     with click.Context(command, info_name=name, **settings) as context:
-        text = _EVERYWHERE.sub("", command.get_help(context))
+        text = _LEFT_OUT.sub("", _EVERYWHERE.sub("", command.get_help(context)))
         return f"## {name}\n\n```text\n{text.strip()}\n```\n"
 
 

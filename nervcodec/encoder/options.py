@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from nervcodec.encoder.presets import preset_named
 from nervcodec.encoder.target import Target
 from nervcodec.errors import ConfigError
+from nervcodec.nn.arithmetic import Precision
 from nervcodec.training.config import MAX_EPOCHS
 from nervcodec.util.validation import (
     check_choice,
@@ -20,7 +21,6 @@ from nervcodec.util.validation import (
 from nervcodec.video.source import BLACK, Color, SourceOptions
 
 ColorspaceChoice = Literal["auto", "rgb", "yuv"]
-Precision = Literal["auto", "float32", "bfloat16"]
 Tune = Literal["psnr", "ssim"]
 _MOST_SECONDS = 1e9
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
+from nervcodec.training.config import Loss
 from nervcodec.training.rate_model import (
     NATS_PER_DB,
     expected_rate_weight,
@@ -22,7 +23,7 @@ from nervcodec.training.rate_model import (
 from nervcodec.util.validation import check_range
 
 # Loss of a tuning, and by how much it is worth more than the mean squared error.
-TUNES = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}
+TUNES: dict[str, tuple[Loss, float]] = {"psnr": ("mse", 1.0), "ssim": ("l1+ssim", 16.0)}
 _MAX_RATE_WEIGHT = 1000
 # For a low PSNR a network is not as much smaller: the video may be a hard one.
 _LOW_PSNR_CAUTION = 0.6

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import (
@@ -22,7 +22,8 @@ from nervcodec.util.validation import ceil_div, check_choice, check_range
 
 COLORSPACES: tuple[Layout, ...] = ("rgb", "yuv420", "yuv422", "yuv444", "gray")
 PARTS = ("pw", "scrb1", "scrb2", "skip")
-BIASES = ("all", "lean")
+Biases = Literal["all", "lean"]
+BIASES: tuple[Biases, ...] = get_args(Biases)
 PE_LEVELS = 40  # of the positional encoding: sin and cos of PE_BASE^i pi t, i < PE_LEVELS
 PE_BASE = 1.25
 MAX_STEM_SIDE = 4096
@@ -179,7 +180,7 @@ class ModelConfig:
     stem: Stem
     blocks: tuple[Block, ...]
     parts: tuple[str, ...] = PARTS
-    biases: str = "all"
+    biases: Biases = "all"
     bits: int = 8
     bit_depth: int = 8
 

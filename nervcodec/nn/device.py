@@ -10,6 +10,7 @@ import torch
 import torch.utils.deterministic
 
 from nervcodec.errors import DeviceError
+from nervcodec.nn.arithmetic import Arithmetic, Precision
 from nervcodec.util.memory import available_bytes, peak_bytes
 from nervcodec.util.validation import check_device_name, check_threads
 
@@ -33,7 +34,7 @@ def choose_device(name: str) -> str:
     return name
 
 
-def choose_precision(name: str, device: str) -> str:
+def choose_precision(name: Precision, device: str) -> Arithmetic:
     """'auto' -> 'bfloat16' where the device multiplies it in hardware, else 'float32'; others are
     returned as given.
     """

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from nervcodec.errors import ConfigError
+from nervcodec.nn.arithmetic import Arithmetic
 from nervcodec.util.validation import check_choice, check_range
 
+Loss = Literal["mse", "l1+ssim"]
+OptimizerName = Literal["adam", "muon"]
 MAX_EPOCHS = 1_000_000
 MIN_RDOQ_PASSES = 7  # fewer are not worth their start (docs/lab L046)
 
@@ -61,9 +65,9 @@ class FitConfig:
     finetune_epochs: int = 0
     finetune_rate: float = 0.3
     batch_size: int = 2
-    loss: str = "mse"
+    loss: Loss = "mse"
     chroma_weights: tuple[float, float] = (1.05, 0.8)
-    optimizer: str = "muon"
+    optimizer: OptimizerName = "muon"
     learning_rate: float = 0.016
     betas: tuple[float, float] = (0.9, 0.99)
     muon_rate: float = 0.03
@@ -77,16 +81,16 @@ class FitConfig:
     round_from: float = 0.7
     rdoq_share: float = 0.08
     prune: float = 0.0
-    precision: str = "float32"
+    precision: Arithmetic = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_range("epochs", self.epochs, 1, MAX_EPOCHS)
         check_range("fine-tuning epochs", self.finetune_epochs, 0, MAX_EPOCHS)
         check_range("batch size", self.batch_size, 1, 1024)
-        check_choice("loss", self.loss, ("mse", "l1+ssim"))
-        check_choice("optimizer", self.optimizer, ("adam", "muon"))
-        check_choice("precision", self.precision, ("float32", "bfloat16"))
+        check_choice("loss", self.loss, get_args(Loss))
+        check_choice("optimizer", self.optimizer, get_args(OptimizerName))
+        check_choice("precision", self.precision, get_args(Arithmetic))
         for name in ("learning_rate", "muon_rate", "finetune_rate", "rate_weight", "max_gradient"):
             check_range(name.replace("_", " "), getattr(self, name), 0, 1000)
         check_range("initial step", self.initial_step, 1e-6, 1000)

@@ -37,6 +37,14 @@ def clip(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the settings give of that clip."""
+    path = tmp_path_factory.mktemp("speed") / "in.y4m"
+    write_clip(path)
+    return compare_speed([path], SETTINGS, "a command")
+
+
 def by_name(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {variant["name"]: variant for variant in run["variants"]}
 
@@ -44,11 +52,10 @@ def by_name(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
 # --- speed ---
 
 
-def test_figures_follow_from_the_rounds(clip: Shell) -> None:
+def test_figures_follow_from_the_rounds(results: dict[str, Any]) -> None:
     """Steps a second and ratios are those of each round's seconds, and every variant has as many
     rounds.
     """
-    results = compare_speed([clip.folder / "in.y4m"], SETTINGS, "a command")
     assert (results["schema"], results["command"], results["rounds"]) == (
         "nervcodec.speed/1",
         "a command",
@@ -85,11 +92,11 @@ def test_frames_are_those_of_the_clip_at_most(clip: Shell) -> None:
     assert (run["frames"], run["steps"], list(by_name(run))) == (5, 9, ["reference"])
 
 
-def test_the_same_recipe_learns_the_same(clip: Shell) -> None:
+def test_the_same_recipe_learns_the_same(results: dict[str, Any]) -> None:
     """In float32 our arithmetic with the reference's recipe reaches its PSNR to a hundredth of a
     decibel.
     """
-    (run,) = compare_speed([clip.folder / "in.y4m"], SETTINGS)["runs"]
+    (run,) = results["runs"]
     found, expected = (by_name(run)[name] for name in ("same-recipe", "reference"))
     assert abs(found["psnr_rgb"] - expected["psnr_rgb"]) < 0.01
     assert abs(found["psnr_y"] - expected["psnr_y"]) < 0.01

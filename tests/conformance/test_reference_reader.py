@@ -2,10 +2,7 @@
 
 import itertools
 import math
-import os
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +13,7 @@ import pytest
 import reference_reader
 from forms import forms
 
+from nervcodec.cli.main import cli
 from nervcodec.coding.range_coder import Coded, Form, encode_symbols
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.decoder.reconstruct import decode_segment
@@ -68,13 +66,8 @@ def read_y4m(path: Path) -> list[list[npt.NDArray[np.uint8]]]:
 
 
 def nervcodec(*arguments: object) -> None:
-    """Runs the command line."""
-    subprocess.run(
-        [sys.executable, "-m", "nervcodec", *map(str, arguments)],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    """Runs the command line, in this process."""
+    cli.main(list(map(str, arguments)), standalone_mode=False)
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,17 @@ TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)+")
 DUMP = re.compile(r"<!-- hexdump: (\w+\.nvpp) -->\n(?:```\n[^`]*```\n)?<!-- /hexdump -->\n")
 
 
+def legal(field: Field) -> str:
+    """The legal range of a field; 'any' if its type has no other values."""
+    if (field.low, field.high) == (0, 256**field.n_bytes - 1):
+        return "any"
+    return str(field.low) if field.low == field.high else f"{field.low} to {field.high}"
+
+
 def rendered(fields: tuple[Field, ...]) -> str:
     """A table of fields as Markdown."""
     return HEAD + "".join(
-        f"| {field.name} | {field.type} | {field.low} to {field.high} | {field.unit} |"
-        f" {field.meaning} |\n"
+        f"| {field.name} | {field.type} | {legal(field)} | {field.unit} | {field.meaning} |\n"
         for field in fields
     )
 

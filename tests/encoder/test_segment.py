@@ -13,7 +13,7 @@ from nervcodec.coding.quantizer import bounds, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, decode_symbols_of, entropy_bytes
 from nervcodec.decoder.reconstruct import decode_segment, reconstruct
-from nervcodec.encoder.segment import encode_segment, quantized
+from nervcodec.encoder.segment import FitSummary, encode_segment, quantized
 from nervcodec.errors import BitstreamError
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig
@@ -52,6 +52,13 @@ def case(
     return make_clip("rgb"), mlp_model, PAPER
 
 
+@pytest.fixture(scope="module")
+def encoded(case: tuple[Frames, ModelConfig, FitConfig]) -> tuple[Segment, FitSummary]:
+    """The case's segment, and what its fit says of it."""
+    frames, model, fit = case
+    return encode_segment(frames, None, model, fit)
+
+
 def decoded(segment: Segment, model: ModelConfig) -> Frames:
     return Frames.concatenate(list(decode_segment(segment, model)))
 
@@ -65,11 +72,12 @@ def assert_same(one: Frames, other: Frames) -> None:
 # --- round trip ---
 
 
-def test_a_segment_decodes_to_its_frames(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+def test_a_segment_decodes_to_its_frames(
+    case: tuple[Frames, ModelConfig, FitConfig], encoded: tuple[Segment, FitSummary]
+) -> None:
     """Decoded frames have the clip's shape and resemble it better than their own mean does."""
-    frames, model, fit = case
-    segment, _ = encode_segment(frames, None, model, fit)
-    found = decoded(segment, model)
+    frames, model, _ = case
+    found = decoded(encoded[0], model)
     assert (found.layout, found.n_frames, found.width, found.height) == (frames.layout, 4, 16, 12)
     for plane, original in list(zip(found.planes, frames.planes))[
         : 1 if frames.layout == "yuv420" else 3
@@ -77,33 +85,41 @@ def test_a_segment_decodes_to_its_frames(case: tuple[Frames, ModelConfig, FitCon
         assert np.square(plane.astype(float) - original).mean() < 0.8 * original.var()
 
 
-def test_the_same_seed_gives_the_same_bytes(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+def test_the_same_seed_gives_the_same_bytes(
+    case: tuple[Frames, ModelConfig, FitConfig], encoded: tuple[Segment, FitSummary]
+) -> None:
     """With the same seed and threads an encode repeats itself to the byte."""
     frames, model, fit = case
-    assert encode_segment(frames, None, model, fit) == encode_segment(frames, None, model, fit)
+    assert encode_segment(frames, None, model, fit) == encoded
 
 
-def test_symbols_are_within_range(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+def test_symbols_are_within_range(
+    case: tuple[Frames, ModelConfig, FitConfig], encoded: tuple[Segment, FitSummary]
+) -> None:
     """There is a symbol for every parameter, in the groups' sizes, none beyond the largest."""
-    frames, model, fit = case
-    coded = decode_symbols_of(encode_segment(frames, None, model, fit)[0], model)
+    _, model, _ = case
+    coded = decode_symbols_of(encoded[0], model)
     assert [len(group.symbols) for group in coded] == [group.size for group in groups(model, (4,))]
     assert max(int(np.abs(group.symbols).max()) for group in coded) <= model.max_symbol
 
 
-def test_there_is_a_stream_for_every_module(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+def test_there_is_a_stream_for_every_module(
+    case: tuple[Frames, ModelConfig, FitConfig], encoded: tuple[Segment, FitSummary]
+) -> None:
     """A segment has its number of frames and one stream a module."""
-    frames, model, fit = case
-    segment, _ = encode_segment(frames, None, model, fit)
+    _, model, _ = case
+    segment, _ = encoded
     assert (segment.n_frames, len(segment.streams)) == (4, len(module_names(model)))
 
 
-def test_summary_describes_the_symbols(case: tuple[Frames, ModelConfig, FitConfig]) -> None:
+def test_summary_describes_the_symbols(
+    case: tuple[Frames, ModelConfig, FitConfig], encoded: tuple[Segment, FitSummary]
+) -> None:
     """Sparsity is the share of zeros among the coded symbols; entropy and rollbacks are those of
     this fit.
     """
-    frames, model, fit = case
-    segment, summary = encode_segment(frames, None, model, fit)
+    _, model, _ = case
+    segment, summary = encoded
     coded = decode_symbols_of(segment, model)
     n_zeros = sum(int((group.symbols == 0).sum()) for group in coded)
     assert summary.sparsity == n_zeros / n_parameters(model, (4,))
@@ -221,11 +237,22 @@ def test_work_can_be_sent_to_another_process(make_clip: MakeClip, grid_model: Mo
 # --- targets ---
 
 
-@pytest.mark.parametrize("bpp", [2.0, 4.0])
-def test_a_size_is_met(make_clip: MakeClip, grid_model: ModelConfig, bpp: float) -> None:
+@pytest.fixture(scope="module")
+def steered(make_clip: MakeClip, grid_model: ModelConfig) -> dict[float, Segment]:
+    """Twelve frames as segments of so many bits a pixel, of which the network can hardly take up
+    the most.
+    """
+    frames, fit = make_clip("yuv420", 12), replace(OURS, epochs=80)
+    return {
+        bpp: encode_segment(frames, None, grid_model, replace(fit, target_bpp=bpp))[0]
+        for bpp in (3.0, 4.0)
+    }
+
+
+@pytest.mark.parametrize("bpp", [3.0, 4.0])
+def test_a_size_is_met(steered: dict[float, Segment], bpp: float) -> None:
     """Streams take the bits a pixel that were asked for, within 2 %."""
-    frames = make_clip("yuv420", 12)
-    segment, _ = encode_segment(frames, None, grid_model, replace(OURS, epochs=80, target_bpp=bpp))
+    segment = steered[bpp]
     assert 8 * sum(map(len, segment.streams)) / (12 * 16 * 12) == pytest.approx(bpp, rel=0.02)
 
 
@@ -241,33 +268,29 @@ def test_the_progress_shows_the_size(make_clip: MakeClip, grid_model: ModelConfi
     assert seen[-1].n_bytes == pytest.approx(sum(map(len, segment.streams)), rel=0.01)
 
 
-@pytest.mark.parametrize(("rate_weight", "epochs"), [(3e-3, 120), (1e-3, 160)])
+@pytest.mark.parametrize(("rate_weight", "epochs"), [(3e-3, 80), (1e-3, 87)])
 def test_a_psnr_is_met(
     make_clip: MakeClip, grid_model: ModelConfig, rate_weight: float, epochs: int
 ) -> None:
-    """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB; unsteered they had 24.1
-    and 27.5 dB.
+    """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB; unsteered they
+    had 24.7 and 26.5 dB.
     """
     frames = make_clip("yuv420", 12)
-    fit = replace(OURS, rate_weight=rate_weight, epochs=epochs, target_psnr=25.0)
+    fit = replace(OURS, rate_weight=rate_weight, epochs=epochs, target_psnr=25.5)
     segment, _ = encode_segment(frames, None, grid_model, fit)
     found = frame_rgb_db(frames, decoded(segment, grid_model), ColorTags())
-    assert float(found.mean()) == pytest.approx(25.0, abs=0.2)
+    assert float(found.mean()) == pytest.approx(25.5, abs=0.2)
 
 
 def test_more_bytes_never_make_a_worse_picture(
-    make_clip: MakeClip, grid_model: ModelConfig
+    make_clip: MakeClip, grid_model: ModelConfig, steered: dict[float, Segment]
 ) -> None:
     """A network that can hardly take up a size settles with finer steps: the size is met, and the
     picture is better.
     """
     frames = make_clip("yuv420", 12)
-    segments = (
-        encode_segment(frames, None, grid_model, replace(OURS, epochs=80, target_bpp=bpp))[0]
-        for bpp in (3.0, 4.0)
-    )
     lower, higher = (
-        frame_rgb_db(frames, decoded(segment, grid_model), ColorTags()).mean()
-        for segment in segments
+        frame_rgb_db(frames, decoded(steered[bpp], grid_model), ColorTags()).mean()
+        for bpp in (3.0, 4.0)
     )
     assert higher > lower + 0.5

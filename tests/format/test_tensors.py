@@ -10,7 +10,7 @@ import pytest
 from models import GRIDS, MLP, with_stem
 
 from nervcodec.encoder.presets import PRESETS
-from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
+from nervcodec.format.model_config import Biases, Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.tensors import (
     BIAS,
     DEPTHWISE,
@@ -63,7 +63,7 @@ def test_grid_stem_tensors() -> None:
 def test_lean_biases() -> None:
     """Lean networks have all weights but no biases of the SCRBs' dw and pw2."""
 
-    def names(biases: str) -> list[str]:
+    def names(biases: Biases) -> list[str]:
         return [t.name for t in tensors(replace(MLP, biases=biases), (5,))]
 
     left_out = {f"block1.scrb{i}.{layer}.bias" for i in (1, 2) for layer in ("dw", "pw2")}

@@ -16,6 +16,7 @@ from nervcodec.bench.stepping import OurFit
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
+from nervcodec.nn.arithmetic import Arithmetic
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
@@ -87,7 +88,7 @@ def fitted(context: TrainingContext) -> TrainingState:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("model", "fit"), CASES)
-def test_a_gpu_fits_as_well(model: ModelConfig, fit: FitConfig, precision: str) -> None:
+def test_a_gpu_fits_as_well(model: ModelConfig, fit: FitConfig, precision: Arithmetic) -> None:
     """The error after a fit on the GPU is within 2 dB of that after a fit on the CPU."""
     fit = replace(fit, precision=precision)
     assert first_plane_mse(model, fit, "cuda") < 1.6 * first_plane_mse(model, fit, "cpu")

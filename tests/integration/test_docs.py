@@ -23,6 +23,10 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LANGUAGES = {"sh", "python", "console", "text", "toml", "json"}
 
 
+READ = ("README.md", "docs/index.md", "docs/contributing.md")
+FOLDERS = ("guide", "reference", "design")
+
+
 def blocks(page: Path, *languages: str) -> list[str]:
     """Return the code blocks of a page in some languages, in their order."""
     return [code for name, code in _BLOCK.findall(page.read_text("utf-8")) if name in languages]
@@ -101,3 +105,12 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     script = compile("\n".join(blocks(page, "python")), name_of(page), "exec")
     exec(script, {"nervcodec": nervcodec})
+
+
+def test_what_must_be_read_is_short() -> None:
+    """README, index, guide, reference, design and contributing are less than 80,000 bytes."""
+    pages = [ROOT / name for name in READ]
+    for folder in FOLDERS:
+        pages += (ROOT / "docs" / folder).rglob("*.md")
+    assert len(pages) > 20
+    assert sum(page.stat().st_size for page in pages) < 80_000

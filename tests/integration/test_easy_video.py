@@ -28,11 +28,14 @@ def encoded(folder: Path, luma: Plane, preset: str, epochs: int) -> EncodeReport
     return encode(plan(folder / "in.y4m", folder / "out.nvpp", options))
 
 
-@pytest.mark.parametrize("preset", ["ultrafast", "veryslow"])
-@pytest.mark.parametrize("level", [0, 16, 128, 255])
+@pytest.mark.parametrize(
+    ("level", "preset"),
+    [(0, "ultrafast"), (0, "veryslow"), (16, "ultrafast"), (128, "veryslow"), (255, "ultrafast"),
+     (255, "veryslow")],
+)  # fmt: skip
 def test_a_flat_video_is_exact(tmp_path: Path, level: int, preset: str) -> None:
     """Frames of one level come back with hardly an error, in few bytes, and no fit diverges."""
-    report = encoded(tmp_path, np.full((3, *SIZE), level, np.uint8), preset, 100)
+    report = encoded(tmp_path, np.full((3, *SIZE), level, np.uint8), preset, 60)
     assert report.quality.y_db > 48 and report.n_bytes < 600 and report.n_rollbacks == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from nervcodec.format.container import MAGIC, QUALITY, SEGMENT, VERSION
 from nervcodec.format.fields import (
@@ -67,23 +68,42 @@ class _Dump:
         shown = found.hex(" ")
         if n_bytes > _SHOWN:
             shown = f"{found[:4].hex(' ')} .. {found[-3:].hex(' ')}"
-        self._lines.append(f"{self._position:04x}  {shown:23}  {text}")
+        self._lines.append(f"{self._position:04x}  {shown:11}  {text}")
         self._position += n_bytes
         return found
 
     def field(self, field: Field, suffix: str = "") -> int:
         """Return the value of the field that stands here, and add its line."""
-        end = self._position + field.n_bytes
-        raw = self._data[self._position : end]
-        if len(raw) < field.n_bytes:
-            raise ValueError(f"{field.name} is wanted at byte {self._position}")
-        value = field.read(raw)
+        value = self._value(field, self._position)
         self.take(field.n_bytes, f"{field.name}{suffix} = {value}")
         return value
 
+    def _value(self, field: Field, at: int) -> int:
+        """Return the value of a field that stands at a byte."""
+        raw = self._data[at : at + field.n_bytes]
+        if len(raw) < field.n_bytes:
+            raise ValueError(f"{field.name} is wanted at byte {at}")
+        return field.read(raw)
+
     def fields(self, fields: Sequence[Field], suffix: str = "") -> dict[str, int]:
-        """Return the values of the fields that stand here by name, and add their lines."""
-        return {field.name: self.field(field, suffix) for field in fields}
+        """Return the values of the fields that stand here by name, and add their lines.
+
+        Three or more of one length and value in a row share a line.
+        """
+        values, at = dict[str, int](), self._position
+        for field in fields:
+            values[field.name] = self._value(field, at)
+            at += field.n_bytes
+        for _, alike in groupby(fields, lambda field: (field.n_bytes, values[field.name])):
+            run = list(alike)
+            if len(run) < 3:
+                for field in run:
+                    self.field(field, suffix)
+            else:
+                first, last = run[0].name, run[-1].name
+                text = f"{first} to {last}{suffix} = {values[first]} each"
+                self.take(len(run) * run[0].n_bytes, text)
+        return values
 
     def crc(self) -> None:
         """Add the line of a checksum."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.nn.planes import pack
-from nervcodec.training.config import FitConfig
+from nervcodec.training.config import FitConfig, Loss
 from nervcodec.training.context import TrainingContext
 from nervcodec.training.losses import ssim
 from nervcodec.training.step import OptimizerStep
@@ -95,7 +95,9 @@ def test_ssim_of_a_row_is_that_of_the_row_twice() -> None:
 
 @pytest.mark.parametrize("loss", ["mse", "l1+ssim"])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 1), (1, 2), (5, 7), (30, 3)])
-def test_tiny_frames_can_be_fitted(make_clip: MakeClip, loss: str, width: int, height: int) -> None:
+def test_tiny_frames_can_be_fitted(
+    make_clip: MakeClip, loss: Loss, width: int, height: int
+) -> None:
     """Every loss works for frames smaller than its window."""
     model = ModelConfig(
         width, height, "rgb", GridStem(height, width, (Grid(1, 1),)), (Block(1, 2),)

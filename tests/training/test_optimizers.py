@@ -9,7 +9,7 @@ import torch
 
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MATRIX, Tensor, tensors
-from nervcodec.training.config import FitConfig
+from nervcodec.training.config import FitConfig, OptimizerName
 from nervcodec.training.optimizers import Muon, Optimizer, orthogonalised, peak_factor, rate_factor
 
 SMALL = [
@@ -259,7 +259,7 @@ def test_fixed_steps_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["adam", "muon"])
-def test_restored_state_continues_bit_for_bit(name: str) -> None:
+def test_restored_state_continues_bit_for_bit(name: OptimizerName) -> None:
     """From a saved state the same gradients lead to the very same parameters, whatever happened in
     between.
     """

@@ -41,7 +41,7 @@ MODEL = ModelConfig(
     biases="lean",
     bits=10,
 )
-FIT = FitConfig(epochs=150, rate_weight=0.002)
+FIT = FitConfig(epochs=150, batch_size=3, rate_weight=0.002)
 
 
 class Case(NamedTuple):
@@ -154,13 +154,12 @@ def test_files_get_smaller_at_no_cost(frames: Frames) -> None:
     assert n_bytes <= more_bytes and db > fewer_db + 0.1
 
 
-@pytest.mark.parametrize("share", [FIT.rdoq_share, 0.0], ids=["with", "without"])
 @pytest.mark.parametrize(
     "fit", [replace(FIT, target_bpp=1.5), replace(FIT, target_psnr=27.0)], ids=["size", "psnr"]
 )
-def test_a_target_stays_met(frames: Frames, fit: FitConfig, share: float) -> None:
-    """With RDOQ and without it a size is met within 2 %, a PSNR within 0.2 dB."""
-    n_bytes, db = size_and_db(frames, replace(fit, rdoq_share=share))
+def test_a_target_stays_met(frames: Frames, fit: FitConfig) -> None:
+    """A size is met within 2 %, a PSNR within 0.2 dB; test_segment has fits without RDOQ."""
+    n_bytes, db = size_and_db(frames, fit)
     if fit.target_bpp:
         assert abs(8 * n_bytes / (fit.target_bpp * 6 * 24 * 16) - 1) < 0.02
     else:
@@ -173,7 +172,7 @@ def test_a_target_stays_met(frames: Frames, fit: FitConfig, share: float) -> Non
 
 @pytest.fixture(scope="module")
 def cases(case: Case, target: Tensor) -> list[Case]:
-    return [case, *(fitted(target, replace(FIT, seed=seed)) for seed in (1, 2, 3))]
+    return [case, *(fitted(target, replace(FIT, seed=seed)) for seed in (1, 2))]
 
 
 def test_gains_go_into_bytes_at_the_same_quality(
@@ -276,6 +275,7 @@ def test_curvatures_are_the_gauss_newton_diagonal(case: Case) -> None:
             case.context.network.split(v), torch.arange(case.context.n_frames)
         ),
         values,
+        vectorize=True,
     )
     weights = 2 * case.context.plane_weights.view(1, -1, 1, 1) / (output.numel() / output.shape[1])
     exact = (weights.unsqueeze(-1) * jacobian.square()).sum(

@@ -19,7 +19,7 @@ from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import tensors
 from nervcodec.nn.planes import pack
 from nervcodec.training import step as step_module
-from nervcodec.training.config import FitConfig
+from nervcodec.training.config import FitConfig, OptimizerName
 from nervcodec.training.context import ExactMeasures, Solution, TrainingContext
 from nervcodec.training.optimizers import Optimizer
 from nervcodec.training.pruning import magnitude_mask
@@ -203,7 +203,7 @@ def test_pruned_weights_stay_zero(
     clip: Frames,
     grid_model: ModelConfig,
     monkeypatch: pytest.MonkeyPatch,
-    optimizer: str,
+    optimizer: OptimizerName,
     rate_weight: float,
 ) -> None:
     """Pruned weights are exactly 0 in every step of fine-tuning and after it, while the others
@@ -235,7 +235,7 @@ def test_pruned_weights_stay_zero(
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_fine_tuning_has_its_own_rate(
-    clip: Frames, grid_model: ModelConfig, optimizer: str
+    clip: Frames, grid_model: ModelConfig, optimizer: OptimizerName
 ) -> None:
     """finetune_rate scales the second stage's steps: 0 leaves everything where the first stage left
     it.
