@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -17,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video import ffmpeg_decode, matroska
@@ -31,6 +34,8 @@ MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _LARGEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63, "libvpx": 63}
 _DEFAULT_CRF = 12
 _OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}}
+# Where frames are reordered, MP4 cannot say how long the last one is shown, but for constant rates.
+_IN_ORDER = {"libx264": {"bf": "0"}, "libx265": {"x265-params": "bframes=0"}}
 _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
 # are not counted).
@@ -42,7 +47,15 @@ _ODD_SIZES = ("ffv1", "libvpx-vp9")
 
 
 class ContainerSink:
-    """Open container that takes 4:2:0 frames, or RGB ones; made by encoding()."""
+    """Open container that takes 4:2:0 frames, or RGB ones; made by encoding().
+
+    Args:
+        container, stream: what is written to.
+        layout: of the frames.
+        notes: what the user should know.
+        ticks: of each frame and of the end in the time base of the stream's codec; None numbers the
+            frames.
+    """
 
     def __init__(
         self,
@@ -50,7 +63,9 @@ class ContainerSink:
         stream: VideoStream,
         layout: Layout,
         notes: tuple[str, ...],
+        ticks: Sequence[int] | None = None,
     ) -> None:
+        self._ticks = ticks
         self.layout: Layout = layout
         self.notes = notes
         self._container = container
@@ -64,14 +79,23 @@ class ContainerSink:
                 frame = _packed_frame(frames, t, _RGB_FORMAT, _RGB_ORDER)
             else:
                 frame = padded_frame(frames, t, context.width, context.height)
-            frame.pts = self._n_frames
+            frame.pts = self._ticks[self._n_frames] if self._ticks else self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
-            self._container.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        self._container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
         self._container.close()
+
+    def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
+        """Write packets; each is told how long its frame is shown, which some encoders forget."""
+        if self._ticks:
+            for packet in packets:
+                at = bisect(self._ticks, packet.pts or 0)
+                if 0 < at < len(self._ticks):
+                    packet.duration = self._ticks[at] - self._ticks[at - 1]
+        self._container.mux(packets)
 
 
 class PngSink:
@@ -113,11 +137,18 @@ def keeps_rgb(codec: str) -> bool:
 
 @contextmanager
 def encoding(
-    path: Path, fmt: VideoFormat, *, muxer: str, codec: str, quality: int | None, name: str
+    path: Path,
+    fmt: VideoFormat,
+    *,
+    muxer: str,
+    codec: str,
+    quality: int | None,
+    name: str,
+    times: FrameTimes | None = None,
 ) -> Iterator[ContainerSink]:
     """Open `path` for encoded frames, and finish it when the block ends well.
 
-    Messages call it `name`.
+    Messages call it `name`. Frames are shown at `times`, None at the constant rate of the format.
 
     Raises:
         ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
@@ -132,8 +163,12 @@ def encoding(
     container = None
     try:
         container = av.open(str(path), "w", format=muxer)
-        stream = _add_stream(container, fmt, codec, width, height, options, name)
-        sink = ContainerSink(container, stream, fmt.layout, notes)
+        unit = times.unit if times else 1 / fmt.frame_rate
+        if times and times.is_variable and muxer in ("mp4", "mov"):
+            options |= _IN_ORDER.get(codec, {})
+        stream = _add_stream(container, fmt, codec, width, height, options, name, unit)
+        ticks = times.ticks(fmt) if times else None
+        sink = ContainerSink(container, stream, fmt.layout, notes, ticks)
         yield sink
         sink.finish()
         if _needs_display_size(container, fmt):
@@ -203,6 +238,7 @@ def _add_stream(
     height: int,
     options: dict[str, str],
     name: str,
+    time_base: Fraction | None = None,
 ) -> VideoStream:
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
@@ -212,6 +248,7 @@ def _add_stream(
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
+        stream.codec_context.time_base = time_base or 1 / fmt.frame_rate
         stream.codec_context.open()
         if _needs_display_size(container, fmt):
             stream.metadata["title"] = matroska.PLACEHOLDER

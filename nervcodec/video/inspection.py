@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from nervcodec.errors import VideoError
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout
 from nervcodec.video.pixel_formats import (
     SAME_RGB,
@@ -31,6 +32,7 @@ class SourceProperties:
 
     Attributes:
         damage: notes on what is damaged or missing.
+        times: when each frame is shown, None where a constant rate tells.
     """
 
     width: int
@@ -42,6 +44,7 @@ class SourceProperties:
     sample_aspect_ratio: Fraction = Fraction(1)
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
+    times: FrameTimes | None = None
 
 
 class Inspection:

@@ -25,7 +25,7 @@ def measured(
     form = VideoFormat(frames.width, frames.height, Fraction(25), len(luma), layout)
     with open_writer(path, form) as writer:
         writer.write(frames)
-    return changes(path, form)
+    return changes(path, form)[:2]
 
 
 def checkered(amplitude: int) -> np.ndarray:
