@@ -121,11 +121,10 @@ def timed_part(
     chosen = times.selected(numbers, form)
     if not times.is_variable:
         return part, chosen if chosen.start else None
-    ticks = times.ticks(form)
-    part = replace(part, frame_rate=average_rate(times.unit, ticks[numbers[0] : numbers.stop + 1]))
-    if len(chosen.steps) > 1 or chosen.start:
-        return part, chosen
-    return part, None
+    ticks = times.ticks(form)[numbers.start : numbers.stop + 1]
+    part = replace(part, frame_rate=average_rate(times.unit, ticks))
+    is_constant = len({after - before for before, after in pairwise(ticks)}) == 1
+    return part, None if is_constant and not chosen.start else chosen
 
 
 def average_rate(unit: Fraction, ticks: Sequence[int]) -> Fraction:

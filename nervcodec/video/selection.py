@@ -129,8 +129,8 @@ def select(
     shown = [numbers[bisect_right(begins, begins[0] + k / cfr + slack) - 1] for k in range(n_shown)]
     n_distinct = len(set(shown))
     note = (
-        f"constant {float(cfr):g} fps as asked: of {len(numbers)} frames"
-        f" {len(numbers) - n_distinct} are dropped, and {n_shown - n_distinct} repeated"
+        f"constant {float(cfr):g} fps as asked makes {n_shown} of {len(numbers)} frames:"
+        f" {len(numbers) - n_distinct} dropped, {n_shown - n_distinct} repeated"
     )
     chosen = replace(chosen, n_frames=n_shown, frame_rate=cfr)
     offset = FrameTimes(times.unit, times.start) if times and times.start else None
