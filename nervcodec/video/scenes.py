@@ -5,6 +5,7 @@ Presets store high motion otherwise than low motion, and networks blend nothing 
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -32,8 +33,7 @@ class ContentChanges(NamedTuple):
 
     Attributes:
         temporal_information: how much changes, see changes().
-        cuts: the first frames of all shots but the first, among those that differ from the one
-            before.
+        cuts: the first frames of all shots but the first, counted without the repeats.
         repeats: the frames that equal the one before in every sample.
     """
 
@@ -50,7 +50,8 @@ def changes(
 ) -> ContentChanges:
     """Return what changes from frame to frame, in the luma or, of RGB, green.
 
-    Frames that equal the one before are left out of all but the repeats; frames are counted from 0.
+    Frames that equal the one before are no motion, and are left out of the temporal information.
+    Frames are counted from 0.
     The temporal information (ITU-T P.910, section 7.8), in sample values of 0 to 255, is that of
     the first 150 frames: the standard deviation over the pixels of what changes from one frame to
     the next; the median over frames in place of P.910's maximum, so that a cut or a flash does not
@@ -73,6 +74,7 @@ def changes(
     for number, (before, after) in enumerate(pairwise(groups), 1):
         if all(map(np.array_equal, before.planes, after.planes)):
             repeats.append(number)
+            changed.append(0.0)
             continue
         first, second = before.planes[main][0], after.planes[main][0]
         small_before = _picture(first) if small_before is None else small_before
@@ -82,7 +84,8 @@ def changes(
         changed.append(float(np.abs(small - small_before).mean()))
         small_before = small
     information = float(np.median(deviations)) if deviations else 0.0
-    return ContentChanges(information, find_cuts(changed), tuple(repeats))
+    cuts = tuple(cut - bisect(repeats, cut) for cut in find_cuts(changed))
+    return ContentChanges(information, cuts, tuple(repeats))
 
 
 def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:
