@@ -13,7 +13,7 @@ import pytest
 from shell import Shell, read_frames, write_clip
 from videos import film
 
-from nervcodec.format.container import load, write_file, write_segment
+from nervcodec.format.container import SECTION_OVERHEAD, load, write_file, write_segment
 from nervcodec.format.salvage import salvage
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
@@ -150,7 +150,8 @@ def test_salvage_counts_shown_frames(held: Shell) -> None:
     """
     file = load(held.folder / "held.nvpp")
     data = (held.folder / "held.nvpp").read_bytes()
-    at = data.index(write_segment(file.segments[1])) + 30
+    first = write_segment(file.segments[0])
+    at = data.index(first) + len(first) + SECTION_OVERHEAD + 30  # in the second one
     damaged, lost = salvage(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     assert lost == (range(4, 10),) and damaged.header.format.n_frames == 7
     assert damaged.extras.repeats and list(damaged.extras.repeats.counts()) == [1, 3, 1, 2]
