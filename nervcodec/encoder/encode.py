@@ -222,6 +222,7 @@ class _Work:
             plan.format.color,
             self._checkpoint(number),
             weights,
+            self._counts(number),
         )
         for progress in fit.run():
             if progress and self.on_progress:
@@ -231,6 +232,15 @@ class _Work:
                 if self.pace.is_ending:
                     return None
         return fit.result()
+
+    def _counts(self, number: int) -> list[int] | None:
+        """Return how often each frame of a segment is shown, None where none repeats."""
+        repeats = self.plan.extras.repeats
+        if repeats is None:
+            return None
+        lengths = self.plan.lengths
+        first = sum(lengths[:number])
+        return list(itertools.islice(repeats.counts(), first, first + lengths[number]))
 
     def _checkpoint(self, number: int) -> Checkpoint | None:
         """Return where the fit of a segment goes on; None where it begins."""

@@ -15,7 +15,8 @@ from nervcodec.format.varints import folded, read_varint, unfolded, write_varint
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.util.validation import check_range
 
-MAX_TERM = 2**32 - 1
+# FFmpeg keeps time bases as ratios of 32-bit integers.
+MAX_TERM = 2**31 - 1
 MAX_START = 2**53
 MAX_STEP = 2**32 - 1
 
@@ -25,7 +26,7 @@ class FrameTimes:
     """When each frame is shown, in whole units of time.
 
     Attributes:
-        unit: seconds, a fraction of integers up to 2^32 - 1 (FFmpeg's time base).
+        unit: seconds, a fraction of integers up to 2^31 - 1 (FFmpeg's time base).
         start: time of the first frame, 0 to 2^53 units.
         steps: (units from one frame to the next, how many such steps), in runs; empty where frames
             follow each other at the rate of the header.
@@ -130,8 +131,10 @@ def timed_part(
 def average_rate(unit: Fraction, ticks: Sequence[int]) -> Fraction:
     """Return the frames a second of frames at these ticks, the last of which is the end."""
     rate = (len(ticks) - 1) / ((ticks[-1] - ticks[0]) * unit)
-    is_legal = max(rate.numerator, rate.denominator) <= MAX_TERM // 2
-    return rate if is_legal else rate.limit_denominator(10**6)
+    if max(rate.numerator, rate.denominator) <= MAX_TERM:
+        return rate
+    most = min(10**6, MAX_TERM // (int(rate) + 1))
+    return rate.limit_denominator(max(1, most)) or Fraction(1, 10**6)
 
 
 def seconds_of(form: VideoFormat, times: FrameTimes | None, number: int) -> Fraction:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -36,6 +37,7 @@ _DEFAULT_CRF = 12
 _OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}}
 # Where frames are reordered, MP4 cannot say how long the last one is shown, but for constant rates.
 _IN_ORDER = {"libx264": {"bf": "0"}, "libx265": {"x265-params": "bframes=0"}}
+_MOST_TICKS = 2**62
 _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
 # are not counted).
@@ -163,11 +165,10 @@ def encoding(
     container = None
     try:
         container = av.open(str(path), "w", format=muxer)
-        unit = times.unit if times else 1 / fmt.frame_rate
+        unit, ticks = _clock(fmt, times, muxer)
         if times and times.is_variable and muxer in ("mp4", "mov"):
             options |= _IN_ORDER.get(codec, {})
         stream = _add_stream(container, fmt, codec, width, height, options, name, unit)
-        ticks = times.ticks(fmt) if times else None
         sink = ContainerSink(container, stream, fmt.layout, notes, ticks)
         yield sink
         sink.finish()
@@ -182,6 +183,25 @@ def encoding(
                 av.FFmpegError
             ):  # after an error the trailer may be refused too; the first error counts
                 container.close()
+
+
+def _clock(
+    fmt: VideoFormat, times: FrameTimes | None, muxer: str
+) -> tuple[Fraction, list[int] | None]:
+    """Return the time base of an encoder, and the ticks of each frame and of the end.
+
+    None for the latter at a constant rate, where frames are numbered.
+    """
+    if times is None:
+        return 1 / fmt.frame_rate, None
+    ticks = times.ticks(fmt)
+    if muxer in ("matroska", "webm"):
+        # They count milliseconds, and not every encoder takes finer units.
+        rounded = [round(tick * times.unit * 1000) for tick in ticks]
+        is_rising = all(before < after for before, after in pairwise(rounded))
+        if is_rising and rounded[-1] < _MOST_TICKS:
+            return Fraction(1, 1000), rounded
+    return times.unit, ticks
 
 
 def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...]:

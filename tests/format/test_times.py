@@ -97,7 +97,7 @@ def test_seconds_of_a_frame() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"unit": Fraction(2**32)}, "term of the time base is 4294967296; legal: 1 to 4294967295"),
+        ({"unit": Fraction(2**31)}, "term of the time base is 2147483648; legal: 1 to 2147483647"),
         ({"start": -1}, "start is -1; legal: 0 to "),
         ({"last_duration": 2**32}, "duration of the last frame is 4294967296; legal: 0 to"),
         ({"steps": ((0, 1),)}, "step of the frame times is 0; legal: 1 to"),

@@ -687,8 +687,8 @@ def _timing() -> Iterator[Case]:
         "number of repeats sections is 2; legal: 0 or 1",
     )
     for name, payload, message in (
-        ("no-time-base", b"\0\1\0\0", "time_base_numerator is 0; legal: 1 to 4294967295"),
-        ("no-denominator", b"\1\0\0\0", "time_base_denominator is 0; legal: 1 to 4294967295"),
+        ("no-time-base", b"\0\1\0\0", "time_base_numerator is 0; legal: 1 to 2147483647"),
+        ("no-denominator", b"\1\0\0\0", "time_base_denominator is 0; legal: 1 to 2147483647"),
         ("late", b"\1\1" + b"\xff" * 8 + b"\1\0", "start is *; legal: 0 to 9007199254740992"),
         ("still", b"\1\1\0\0\0", "step is 0; legal: 1 to 4294967295"),
         ("backwards", b"\1\1\0\0\2", "step is -1; legal: 1 to 4294967295"),

@@ -302,7 +302,7 @@ def read_repeats(cursor: Cursor) -> list[tuple[int, int]]:
 
 def read_times(cursor: Cursor) -> Times:
     """Section 2.11."""
-    time_base = Fraction(cursor.varint(1, U32), cursor.varint(1, U32))
+    time_base = Fraction(cursor.varint(1, 2**31 - 1), cursor.varint(1, 2**31 - 1))
     times = Times(time_base, cursor.varint(0, 2**53), cursor.varint(0, U32), [])
     step = 0
     while cursor.at < len(cursor.data):
