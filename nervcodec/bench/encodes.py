@@ -53,7 +53,7 @@ def encode_case(options: Options, source: Path, destination: Path, place: Place)
     targets = [make(options[name]) for name, make in _TARGETS.items() if name in options]
     request = EncodeOptions(
         target=targets[0] if targets else None,
-        n_frames=options.get("frames"),
+        frames=(0, options.get("frames")),
         device=options.get("device", place.device),
         precision=options.get("precision", "auto"),
         n_threads=place.n_threads,
@@ -136,7 +136,7 @@ CHANGES: Mapping[str, Callable[[ModelConfig], ModelConfig]] = {
 # What an encode makes of the scene cuts that it finds.
 SHOTS: Mapping[str, Callable[[EncodePlan], EncodePlan]] = {
     "cuts": lambda plan: plan,
-    "one": lambda plan: replace(plan, segments=((plan.format.n_frames,),)),
+    "one": lambda plan: replace(plan, segments=((plan.n_coded_frames,),)),
     "segments": lambda plan: replace(plan, segments=tuple((n,) for n in plan.segments[0])),
 }
 

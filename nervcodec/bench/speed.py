@@ -48,7 +48,7 @@ from nervcodec.training.config import FitConfig
 from nervcodec.util.memory import keep_freed_memory
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
-from nervcodec.video.reader import read_all
+from nervcodec.video.reader import read_groups
 
 SCHEMA = "nervcodec.speed/1"
 MAX_LOSS_DB = 0.1  # by how much RGB PSNR may be below the reference's for a ratio to count
@@ -205,7 +205,7 @@ def _run(
 ) -> dict[str, Any]:
     """Return the results of one clip."""
     plan = _plan(path, settings)
-    n_steps = plan.fit.epochs * -(-plan.format.n_frames // plan.fit.batch_size)
+    n_steps = plan.fit.epochs * -(-plan.n_coded_frames // plan.fit.batch_size)
     ends = [n_steps * (i + 1) // settings.n_rounds for i in range(settings.n_rounds)]
     lengths = [end - start for start, end in zip([0, *ends], ends)]
     if min(lengths) <= WARMUP_STEPS:
@@ -231,7 +231,7 @@ def _run(
         "height": plan.format.height,
         "frames": plan.format.n_frames,
         "preset": settings.preset,
-        "parameters": n_parameters(plan.model, (plan.format.n_frames,)),
+        "parameters": n_parameters(plan.model, (plan.n_coded_frames,)),
         "gmac_per_frame": macs_per_frame(plan.model) / 1e9,
         "batch": plan.fit.batch_size,
         "steps": n_steps,
@@ -244,10 +244,10 @@ def _plan(path: Path, settings: Settings) -> FitPlan:
     form, _ = probe(path)
     n_frames = min(settings.n_frames, form.n_frames)
     options = EncodeOptions(
-        preset=settings.preset, n_frames=n_frames, segment_frames=n_frames, seed=settings.seed
+        preset=settings.preset, frames=(0, n_frames), segment_frames=n_frames, seed=settings.seed
     )
     plan = plan_fit(path, options)
-    epochs = -(-settings.n_steps // -(-n_frames // plan.fit.batch_size))
+    epochs = -(-settings.n_steps // -(-plan.n_coded_frames // plan.fit.batch_size))
     return replace(plan, fit=replace(plan.fit, epochs=epochs))
 
 
@@ -274,7 +274,8 @@ def _variants(
     plan: FitPlan, contestants: Sequence[_Contestant], device: str
 ) -> list[dict[str, Any]]:
     """Return what each contestant took and reached."""
-    source = Frames.concatenate(list(read_all(plan.source, plan.format)))
+    frames = read_groups(plan.source, plan.format, plan.lengths, plan.source_options, plan.numbers)
+    source = Frames.concatenate(list(frames))
     reference = contestants[0]
     reached = [
         _quality(plan, source, contestant.parameters(), device) for contestant in contestants

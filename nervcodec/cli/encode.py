@@ -153,7 +153,7 @@ def _encode(plan: EncodePlan, is_quiet: bool) -> EncodeReport:
             on_note=console.note,
             on_progress=line.fitting if line else None,
             on_measure=(
-                (lambda n: line.counting("measure", n, plan.format.n_frames)) if line else None
+                (lambda n: line.counting("measure", n, plan.n_coded_frames)) if line else None
             ),
         )
 

@@ -177,6 +177,35 @@ class FrameRange(click.ParamType[tuple[int, int | None]]):
         return int(first or 0), int(stop) if stop else None
 
 
+class FramePart(FrameRange):
+    """'A:B' as a FrameRange, and 'N' -> (0, N)."""
+
+    name = "N|A:B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int | None]:
+        text = str(value)
+        return super().convert(text if ":" in text else f":{text}", param, ctx)
+
+
+class Timestamp(click.ParamType[Fraction]):
+    """Seconds of a video, exact: 90, 90.5, 1:30.5 or 0:01:30.5."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Fraction:
+        text = str(value)
+        if not re.fullmatch(r"(?:(?:\d{1,6}:)?\d{1,6}:)?\d{1,9}(?:\.\d{1,9})?", text):
+            self.fail(f"{text!r} is not a time; legal: seconds, or [[HH:]MM:]SS[.mmm]")
+        seconds = Fraction(0)
+        for part in text.split(":"):
+            seconds = 60 * seconds + Fraction(part)
+        return seconds
+
+
 def names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[str]:
     """Return the names of all values: 'a,b' 'c' -> a, b, c."""
     return [name for part in value for name in part.split(",") if name]

@@ -31,8 +31,7 @@ def plan_rows(plan: EncodePlan, seconds: float) -> Rows:
     rows = [
         (
             "input",
-            f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s,"
-            f" {form.samples}",
+            f"{form.width}x{form.height}, {_frames(plan)}, {form.samples}",
         ),
         *_shot_rows(plan.segments),
         ("network", summary(plan.model)),
@@ -53,6 +52,15 @@ def plan_rows(plan: EncodePlan, seconds: float) -> Rows:
         rows.append(("target", f"{fit.target_psnr:g} dB RGB"))
     rows.append(("time", f"about {duration(seconds)} to fit"))
     return rows
+
+
+def _frames(video: EncodePlan | FileInfo) -> str:
+    """Return number and rate of frames, how many of them are coded, and whether the rate varies."""
+    form = video.format
+    n_coded = sum(video.lengths)
+    coded = f" ({n_coded} of them coded, the others repeat)" if n_coded < form.n_frames else ""
+    variable = " in the mean (variable frame rate)" if video.has_variable_rate else ""
+    return f"{form.n_frames} frames{coded}, {form.frame_rate} frames/s{variable}"
 
 
 def estimate_rows(plan: EncodePlan) -> Rows:
@@ -130,7 +138,7 @@ def info_rows(info: FileInfo) -> Rows:
         ),
         (
             "video",
-            f"{form.width}x{form.height}, {form.n_frames} frames, {form.frame_rate} frames/s,"
+            f"{form.width}x{form.height}, {_frames(info)},"
             f" {form.duration_s:.2f} s, {form.samples}, pixel aspect {form.sample_aspect_ratio}",
         ),
         (

@@ -10,7 +10,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from nervcodec.errors import ConfigError
@@ -18,6 +18,7 @@ from nervcodec.format import costs
 from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
+from nervcodec.format.times import timed_part
 from nervcodec.util.prefetch import prefetch
 from nervcodec.util.validation import check_device_name, check_threads
 from nervcodec.video.frames import Frames
@@ -106,7 +107,7 @@ def batch_lengths(file: File) -> list[int]:
 
 
 def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
-    """Yield the frames first..stop-1 in the colorspace of the model, a batch at a time; other
+    """Yield the coded frames first..stop-1 in the colorspace of the model, a batch at a time; other
     segments are not touched.
 
     The next segment's streams are decoded while this one's frames are made, and these while others
@@ -130,6 +131,27 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
         for parameters, (segment, numbers) in zip(networks, parts, strict=True)
     )
     return prefetch(itertools.chain.from_iterable(batches), _PREFETCHED_BATCHES)
+
+
+def shown_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
+    """Yield the shown frames first..stop-1, some at a time; a repeated one is decoded once.
+
+    Other segments than theirs are not touched.
+    """
+    repeats = file.extras.repeats
+    if repeats is None:
+        yield from decoded_frames(file, first, stop, device)
+        return
+    start, counts = repeats.within(first, stop)
+    n_done = 0
+    for frames in decoded_frames(file, start, start + len(counts), device):
+        of_batch = counts[n_done : n_done + frames.n_frames]
+        n_done += frames.n_frames
+        if max(of_batch) == 1:
+            yield frames
+            continue
+        for t, n_shown in enumerate(of_batch):
+            yield from itertools.repeat(frames[t : t + 1], n_shown)
 
 
 def decode(
@@ -171,14 +193,16 @@ def decode(
     set_threads(options.n_threads)
     started = time.monotonic()
     n_done = 0
+    part, times = timed_part(form, file.extras.times, range(first, stop))
     with open_writer(
         destination,
-        replace(form, n_frames=stop - first),
+        part,
         codec=options.codec,
         quality=options.quality,
         overwrite=options.overwrite,
+        times=times,
     ) as writer:
-        for frames in decoded_frames(file, first, stop, device):
+        for frames in shown_frames(file, first, stop, device):
             writer.write(frames)
             n_done += frames.n_frames
             if on_progress:

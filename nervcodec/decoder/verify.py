@@ -126,6 +126,7 @@ def verify(
 
     device = choose_device(device)
     set_threads(n_threads)
+    repeats = file.extras.repeats
     verdicts = []
     n_done = 0
     for segment in file.segments:
@@ -136,15 +137,17 @@ def verify(
             summer.add(frames)
             n_done += frames.n_frames
             if on_progress:
-                on_progress(n_done, file.header.format.n_frames)
-        verdicts.append(_verdict(first, segment.n_frames, summer, segment.sums))
+                on_progress(n_done, file.n_coded_frames)
+        shown = range(first, n_done)
+        if repeats:
+            shown = range(repeats.first_shown(first), repeats.first_shown(n_done))
+        verdicts.append(_verdict(shown, summer, segment.sums))
     return Verification(os.fspath(source), file.n_bytes, device, tuple(verdicts))
 
 
-def _verdict(
-    first: int, n_frames: int, summer: FrameSummer, stored: FrameSums | None
-) -> SegmentVerdict:
-    """Return the verdict on one segment's decoded frames."""
+def _verdict(shown: range, summer: FrameSummer, stored: FrameSums | None) -> SegmentVerdict:
+    """Return the verdict on one segment's decoded frames, which are shown at these places."""
+    first, n_frames = shown.start, len(shown)
     if stored is None:
         return SegmentVerdict(first, n_frames, "unknown", None)
     drifts = summer.drifts(stored)

@@ -6,6 +6,7 @@ Modules that need torch are imported inside the functions that use them.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -144,13 +145,14 @@ def _write(
     header = Header(plan.format, plan.model)
     destination = plan.destination
     with whole_file(destination, overwrite=plan.options.overwrite) as path:
-        path.write_bytes(write_file(header, segments, StoredQuality()))
+        path.write_bytes(write_file(header, segments, StoredQuality(), plan.extras))
         quality, sums = measure(path, plan, plan.device, on_measure)
         summed = [
             replace(segment, sums=of_frames)
             for segment, of_frames in zip(segments, sums, strict=True)
         ]
-        data = write_file(header, summed, stored_quality(quality, plan.fit.total_epochs))
+        stored = stored_quality(quality, plan.fit.total_epochs)
+        data = write_file(header, summed, stored, plan.extras)
         path.write_bytes(data)
     with os_errors(destination):
         written = destination.read_bytes()
@@ -220,6 +222,7 @@ class _Work:
             plan.format.color,
             self._checkpoint(number),
             weights,
+            self._counts(number),
         )
         for progress in fit.run():
             if progress and self.on_progress:
@@ -229,6 +232,15 @@ class _Work:
                 if self.pace.is_ending:
                     return None
         return fit.result()
+
+    def _counts(self, number: int) -> list[int] | None:
+        """Return how often each frame of a segment is shown, None where none repeats."""
+        repeats = self.plan.extras.repeats
+        if repeats is None:
+            return None
+        lengths = self.plan.lengths
+        first = sum(lengths[:number])
+        return list(itertools.islice(repeats.counts(), first, first + lengths[number]))
 
     def _checkpoint(self, number: int) -> Checkpoint | None:
         """Return where the fit of a segment goes on; None where it begins."""
@@ -265,6 +277,7 @@ def _identity(plan: EncodePlan) -> dict[str, Any]:
     return {
         "input": _digest(plan.source),
         "frame rate": str(plan.format.frame_rate),
+        "frames": [plan.numbers[0], plan.numbers[-1]] if plan.numbers else None,
         "source": {**asdict(plan.source_options), "frame_rate": None},
         "segments": plan.segments,
         "model": plan.model.as_json(),
@@ -322,14 +335,16 @@ def measure(
     from nervcodec.decoder.reconstruct import decode_segment
 
     file = load(path)
-    sources = read_groups(plan.source, plan.format, batch_lengths(file), plan.source_options)
+    lengths = batch_lengths(file)
+    sources = read_groups(plan.source, plan.format, lengths, plan.source_options, plan.numbers)
+    counts = plan.extras.repeats.counts() if plan.extras.repeats else itertools.repeat(1)
     meter = QualityMeter(plan.format.color)
     sums = []
     n_done = 0
     for segment in file.segments:
         summer = FrameSummer()
         for decoded in decode_segment(segment, file.header.model, device):
-            meter.add(next(sources), decoded)
+            meter.add(next(sources), decoded, itertools.islice(counts, decoded.n_frames))
             summer.add(decoded)
             n_done += decoded.n_frames
             if on_measure:

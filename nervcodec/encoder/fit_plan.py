@@ -10,6 +10,8 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,16 +28,19 @@ from nervcodec.encoder.target import TUNES, Lambda, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.extras import Extras
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
+from nervcodec.format.repeats import Repeats
 from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
 from nervcodec.video.frames import Frames
-from nervcodec.video.probe import probe
+from nervcodec.video.probe import probe_source
 from nervcodec.video.reader import read_groups
 from nervcodec.video.scenes import changes
+from nervcodec.video.selection import Selection, select
 from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
@@ -48,12 +53,15 @@ class FitPlan:
 
     Attributes:
         source: the video.
-        format: of the frames that are coded.
+        format: of the frames that are shown.
         model: the network of every segment.
         fit: how it is fitted.
-        segments: the shots of each segment, in frames.
+        segments: the shots of each segment, in coded frames: of runs of equal frames, one is coded.
         notes: what a user should know about the input, a line each.
         source_options: how the source is read.
+        numbers: of the coded frames in the source; None for all from the first on.
+        extras: how often frames are shown and when, and whatever else the file is to hold.
+        span_s: seconds of the source's time at which the first frame begins and the last one ends.
     """
 
     source: Path
@@ -63,11 +71,29 @@ class FitPlan:
     segments: tuple[Shots, ...]
     notes: tuple[str, ...] = ()
     source_options: SourceOptions = SourceOptions()
+    numbers: Sequence[int] | None = None
+    extras: Extras = Extras()
+    span_s: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Frames of each segment."""
+        """Coded frames of each segment."""
         return tuple(map(sum, self.segments))
+
+    @property
+    def n_coded_frames(self) -> int:
+        """Frames of all segments."""
+        return sum(self.lengths)
+
+    @property
+    def n_coded_pixels(self) -> int:
+        """Luma pixels of all coded frames, which the rate of a fit is counted by."""
+        return self.n_coded_frames * self.format.width * self.format.height
+
+    @property
+    def has_variable_rate(self) -> bool:
+        """Whether frames have times of their own; the frame rate is then the average."""
+        return self.extras.times is not None and self.extras.times.is_variable
 
     @property
     def n_parameters(self) -> int:
@@ -84,7 +110,7 @@ class FitPlan:
         """Bytes of the file that the fit is steered to, if it is."""
         if not self.fit.target_bpp:
             return None
-        return round(self.fit.target_bpp * self.format.n_pixels / 8) + container_bytes(self)
+        return round(self.fit.target_bpp * self.n_coded_pixels / 8) + container_bytes(self)
 
 
 AnyPlan = TypeVar("AnyPlan", bound=FitPlan)
@@ -99,14 +125,22 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     """
     preset = preset_named(options.preset)
     wishes = options.source_options()
-    form, notes = probe(os.fspath(source), wishes, n_frames=options.n_frames)
-    form = _first_frames(form, options.n_frames)
+    probed = probe_source(os.fspath(source), wishes, n_frames=options.frames[1])
+    selection = select(probed.format, probed.times, options.part(), options.cfr)
     _check_steerable(preset, options)
+    shown = selection.format
+    frames = _coded_frames(Path(source), selection, wishes)
+    share = Fraction(len(frames.numbers), shown.n_frames)
+    # The same seconds and bytes, of the coded frames.
+    form = replace(shown, n_frames=len(frames.numbers), frame_rate=shown.frame_rate * share)
+    target = options.target.for_coded(float(share)) if options.target else None
     lengths = segment_lengths(form.n_frames, options.segment_frames)
     n_pixels = max(lengths) * form.width * form.height
-    temporal_information, cuts = changes(Path(source), form, wishes)
-    fit = _fit_config(preset, options, form, max(lengths), temporal_information)
-    rate = _expected_bpp(options.target, fit, form, n_pixels, temporal_information)
+    temporal_information, cuts = frames.temporal_information, frames.cuts
+    fit = _fit_config(
+        preset, replace(options, target=target), form, max(lengths), temporal_information
+    )
+    rate = _expected_bpp(target, fit, form, n_pixels, temporal_information)
     if options.tune is not None:
         fit = tuned(fit, options.tune)
     content = ContentStatistics(rate / usual_bpp(n_pixels), temporal_information)
@@ -117,23 +151,50 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
         segments = segment_shots(lengths, ())
     if options.bits is not None:
         model = replace(model, bits=options.bits)
-    notes += _limit_notes(form, model, segments)
-    plan = FitPlan(Path(source), form, model, fit, tuple(segments), notes, wishes)
+    plan = FitPlan(
+        Path(source),
+        shown,
+        model,
+        fit,
+        tuple(segments),
+        (*probed.notes, *selection.notes, *_limit_notes(shown, model, segments)),
+        wishes,
+        frames.numbers,
+        Extras(repeats=frames.repeats, times=selection.times),
+        selection.span_s,
+    )
     # What the format cannot hold is better known before the fit than after it.
     n_container = container_bytes(plan)
-    bpp = options.target.file_bpp(form) if options.target else None
+    bpp = target.file_bpp(form) if target else None
     return plan if bpp is None else _towards(plan, bpp * form.n_pixels / 8, n_container)
 
 
-def _first_frames(form: VideoFormat, n_frames: int | None) -> VideoFormat:
-    """Return the format of the first n_frames frames, of all where it is None."""
-    if n_frames is None:
-        return form
-    if not 1 <= n_frames <= form.n_frames:
-        raise ConfigError(
-            f"frames is {n_frames}; legal: 1 to {form.n_frames}, the frames of the input"
-        )
-    return replace(form, n_frames=n_frames)
+@dataclass(frozen=True)
+class _CodedFrames:
+    """Frames of a source that are coded, each unlike the one before, and what changes in them."""
+
+    numbers: Sequence[int]
+    repeats: Repeats | None
+    temporal_information: float
+    cuts: tuple[int, ...]
+
+
+def _coded_frames(source: Path, selection: Selection, options: SourceOptions) -> _CodedFrames:
+    """Return the frames that are coded: of a run of equal ones, the first."""
+    runs = [(number, sum(1 for _ in run)) for number, run in groupby(selection.numbers)]
+    numbers = [number for number, _ in runs]
+    content = changes(source, selection.format, options, numbers)
+    repeated = set(content.repeats)
+    first = [n for n in range(len(runs)) if n not in repeated]
+    shown_before = [0, *accumulate(n_shown for _, n_shown in runs)]
+    ends = [*first[1:], len(runs)]
+    counts = (shown_before[end] - shown_before[n] for n, end in zip(first, ends, strict=True))
+    return _CodedFrames(
+        [numbers[n] for n in first],
+        Repeats.of_counts(counts),
+        content.temporal_information,
+        content.cuts,
+    )
 
 
 def _colorspace(preset: Preset, options: EncodeOptions, form: VideoFormat) -> Layout:
@@ -225,7 +286,7 @@ def _towards(plan: FitPlan, n_bytes: float, n_container: int) -> FitPlan:
             f"size is {n_bytes:,.0f} bytes; legal: {least:,} to {most:,.0f} for this video and"
             " preset"
         )
-    target_bpp = 8 * (n_bytes - n_container) / plan.format.n_pixels
+    target_bpp = 8 * (n_bytes - n_container) / plan.n_coded_pixels
     return replace(plan, fit=replace(plan.fit, target_bpp=target_bpp))
 
 
@@ -237,7 +298,7 @@ def container_bytes(plan: FitPlan) -> int:
     """
     streams = (b"\0",) * len(tensors.module_names(plan.model))
     empty = [Segment(shots, streams) for shots in plan.segments]
-    data = write_file(Header(plan.format, plan.model), empty, StoredQuality())
+    data = write_file(Header(plan.format, plan.model), empty, StoredQuality(), plan.extras)
     return len(data) - len(streams) * len(empty)
 
 
@@ -307,5 +368,6 @@ def memory_bytes(plan: FitPlan) -> int:
 
 def source_frames(plan: FitPlan, lengths: Iterable[int]) -> Iterator[Frames]:
     """Yield the source's segments in the colorspace of the model."""
-    for frames in read_groups(plan.source, plan.format, list(lengths), plan.source_options):
+    groups = read_groups(plan.source, plan.format, list(lengths), plan.source_options, plan.numbers)
+    for frames in groups:
         yield to_layout(frames, plan.model.colorspace, plan.format.color)

@@ -18,6 +18,8 @@ from nervcodec.util.validation import (
     check_range,
     check_threads,
 )
+from nervcodec.video.rates import LEGAL_RATES, is_rate
+from nervcodec.video.selection import Part
 from nervcodec.video.source import BLACK, Color, SourceOptions
 
 ColorspaceChoice = Literal["auto", "rgb", "yuv"]
@@ -37,9 +39,13 @@ class EncodeOptions:
         time_budget_s: seconds in which as many epochs are made as fit; not together with epochs.
         prune: share of the weights that become 0, 0 to 0.99; None takes the preset's.
         bits: symbols lie within +-(2^(bits-1) - 1); None takes the preset's.
-        n_frames: the first so many frames alone; None takes all.
-        frame_rate: frames a second in place of what the source says; None takes that, or 25 for
-            pictures.
+        frames: (A, B), the frames A to B - 1 of the source counted from 0; B None goes to the end.
+        seek_s: seconds of the source's time at which the encode begins, in place of frames.
+        duration_s: seconds of the source that are coded, in place of frames.
+        cfr: frames a second of a constant rate that the source is brought to, by dropping and
+            repeating frames; None keeps each frame and its time.
+        frame_rate: frames a second in place of what the source and its frame times say; None takes
+            those, or 25 for pictures.
         video_stream: number of the video stream of a container, from 0; None takes its default.
         background: R, G and B, 0 to 255, that lie under transparent pixels.
         force_progressive: code interlaced frames as they are, else they are refused.
@@ -68,7 +74,10 @@ class EncodeOptions:
     time_budget_s: float | None = None
     prune: float | None = None
     bits: int | None = None
-    n_frames: int | None = None
+    frames: tuple[int, int | None] = (0, None)
+    seek_s: Fraction | None = None
+    duration_s: Fraction | None = None
+    cfr: Fraction | None = None
     frame_rate: Fraction | None = None
     video_stream: int | None = None
     background: Color = BLACK
@@ -115,9 +124,19 @@ class EncodeOptions:
 
     def _check_video(self) -> None:
         check_choice("colorspace", self.colorspace, get_args(ColorspaceChoice))
-        check_least("frames", self.n_frames, 1)
         check_least("segment frames", self.segment_frames, 1)
+        if self.cfr is not None and not is_rate(self.cfr):
+            raise ConfigError(f"cfr is {self.cfr}; legal: {LEGAL_RATES}")
         self.source_options()
+        self.part()
+
+    def part(self) -> Part:
+        """Return which part of the source is coded.
+
+        Raises:
+            ConfigError: an empty one, or frames together with a time.
+        """
+        return Part(self.frames, self.seek_s, self.duration_s)
 
     def source_options(self) -> SourceOptions:
         """Return how the source is read.

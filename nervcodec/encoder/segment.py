@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,7 @@ class SegmentFit:
         color: what the RGB of a target PSNR is converted by.
         checkpoint: where to go on.
         weights: as from shared_weights; the fit starts from them.
+        counts: how often each frame is shown, which a target PSNR is a mean over; None for once.
     """
 
     def __init__(
@@ -66,10 +67,11 @@ class SegmentFit:
         color: ColorTags = ColorTags(),
         checkpoint: Checkpoint | None = None,
         weights: NDArray[np.float32] | None = None,
+        counts: Sequence[int] | None = None,
     ) -> None:
         self._model = model
         self._shots = shots or (frames.n_frames,)
-        measures = exact_measures(frames, self._shots, model, color, device)
+        measures = exact_measures(frames, self._shots, model, color, device, counts)
         target = torch.from_numpy(pack(frames, model)).to(device)
         context = TrainingContext.create(model, fit, target, measures, self._shots, weights)
         self._trainer = Trainer(context, checkpoint)
@@ -124,9 +126,19 @@ def encode_segment(
 
 
 def exact_measures(
-    frames: Frames, shots: Shots, model: ModelConfig, color: ColorTags, device: str
+    frames: Frames,
+    shots: Shots,
+    model: ModelConfig,
+    color: ColorTags,
+    device: str,
+    counts: Sequence[int] | None = None,
 ) -> ExactMeasures:
-    """Return what measures a fit by coding and by decoding its segment."""
+    """Return what measures a fit by coding and by decoding its segment.
+
+    Args:
+        frames, shots, model, color, device: as SegmentFit has them.
+        counts: weights of the frames in the mean; None weighs them alike.
+    """
 
     def segment(solution: Solution) -> Segment:
         return segment_of(quantized(solution, model, shots), model, shots)
@@ -136,7 +148,7 @@ def exact_measures(
 
     def rgb_db(solution: Solution) -> float:
         decoded = Frames.concatenate(list(decode_segment(segment(solution), model, device=device)))
-        return float(frame_rgb_db(frames, decoded, color).mean())
+        return float(np.average(frame_rgb_db(frames, decoded, color), weights=counts))
 
     return ExactMeasures(bits, rgb_db)
 

@@ -36,6 +36,14 @@ class Target(ABC):
         """Return the bits a luma pixel of the whole file, None where no size is asked for."""
         return None
 
+    def for_coded(self, share: float) -> Target:
+        """Return what is asked of the coded frames of a video of which more are shown.
+
+        Args:
+            share: coded over shown frames.
+        """
+        return self
+
     @property
     def psnr_db(self) -> float | None:
         """The RGB PSNR in dB that is asked for, if one is."""
@@ -146,6 +154,9 @@ class BitsPerPixel(_SizeTarget):
 
     def file_bpp(self, form: VideoFormat) -> float:
         return self.value
+
+    def for_coded(self, share: float) -> Target:
+        return BitsPerPixel(self.value / share)
 
 
 @dataclass(frozen=True)

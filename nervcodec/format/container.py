@@ -25,6 +25,7 @@ from nervcodec.errors import (
     UnsupportedVersion,
     VideoError,
 )
+from nervcodec.format.extras import EXTRAS, REPEATS, Extras
 from nervcodec.format.fields import (
     CUT,
     HEADER_FIELDS,
@@ -40,13 +41,13 @@ from nervcodec.format.fields import (
 )
 from nervcodec.format.model_config import STEMS, GridStem, MlpStem, ModelConfig, Shots, Stem
 from nervcodec.format.reader import Reader
+from nervcodec.format.repeats import check_frames
+from nervcodec.format.times import check_times
 from nervcodec.format.video_format import ColorTags, VideoFormat
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
 SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
-# Section types of what else a file may hold -> the attribute of Extras, its writer, its reader.
-EXTRAS: dict[int, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {}
 MAX_SECTIONS = 1 << 20
 SECTION_OVERHEAD = 9  # type, length and checksum
 
@@ -121,11 +122,6 @@ class StoredQuality:
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What a file holds besides its picture, each in a section that may be skipped."""
-
-
-@dataclass(frozen=True)
 class File:
     """A whole parsed file. container_bytes: all but the segments' streams."""
 
@@ -134,6 +130,11 @@ class File:
     quality: StoredQuality
     n_bytes: int
     extras: Extras = Extras()
+
+    @property
+    def n_coded_frames(self) -> int:
+        """Frames of all segments; more are shown where frames repeat."""
+        return sum(segment.n_frames for segment in self.segments)
 
     @property
     def container_bytes(self) -> int:
@@ -243,15 +244,14 @@ def read_file(data: bytes) -> File:
             single[name] = read(payload)
         elif kind < OPTIONAL:
             raise InvalidField(
-                "section_type", kind, f"{SEGMENT}, {QUALITY}, or {OPTIONAL} and above"
+                "section_type", kind, f"{SEGMENT}, {REPEATS}, {QUALITY}, or {OPTIONAL} and above"
             )
-    n_frames = sum(segment.n_frames for segment in segments)
-    if n_frames != header.format.n_frames:
-        raise InvalidField(
-            "n_frames", header.format.n_frames, f"{n_frames}, the sum over the segments"
-        )
     quality = single.pop("quality", StoredQuality())
-    return File(header, tuple(segments), quality, len(data), Extras(**single))
+    file = File(header, tuple(segments), quality, len(data), Extras(**single))
+    check_frames(file.extras.repeats, file.n_coded_frames, header.format.n_frames)
+    if file.extras.times:
+        check_times(file.extras.times, header.format.n_frames)
+    return file
 
 
 def load(path: str | os.PathLike[str]) -> File:

@@ -248,7 +248,7 @@ HEADER_FIELDS = (
           "format.frame_rate.numerator"),
     Field("frame_rate_denominator", "u32", 1, MAX_U32, "seconds", "its denominator",
           "format.frame_rate.denominator"),
-    Field("n_frames", "u32", 1, MAX_FRAMES, "frames", "sum of the segments' frames",
+    Field("n_frames", "u32", 1, MAX_FRAMES, "frames", "frames that are shown",
           "format.n_frames"),
     Field("aspect_numerator", "u16", 1, 65535, "", "width of one pixel over its height",
           "format.sample_aspect_ratio.numerator"),
@@ -296,7 +296,7 @@ HEADER_FIELDS = (
           "model.blocks", Rows(Block, BLOCK_FIELDS)),
 )
 SECTION_TYPE = Field("section_type", "u8", 0, 255, "",
-                     "1 segment, 129 quality; 128 and above may be skipped")
+                     "1 segment, 2 repeats, 129 quality, 130 times; 128 and above may be skipped")
 SECTION_LENGTH = Field("section_length", "u32", 0, MAX_U32, "bytes", "length of the payload")
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment", "n_frames"),

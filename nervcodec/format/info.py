@@ -12,6 +12,7 @@ from typing import Any
 
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import File, StoredQuality, load
+from nervcodec.format.extras import Extras
 from nervcodec.format.limits import memory_bytes
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
@@ -34,6 +35,7 @@ class FileInfo:
         decode_memory_bytes: about the peak memory of decoding it.
         module_bytes: of the streams of 'stem', 'block1' ..., 'head', and of the 'container'.
         quality: what the encoder measured and stored.
+        extras: what the file holds besides its picture.
     """
 
     path: str
@@ -46,6 +48,17 @@ class FileInfo:
     decode_memory_bytes: int
     module_bytes: dict[str, int]
     quality: StoredQuality
+    extras: Extras = Extras()
+
+    @property
+    def has_variable_rate(self) -> bool:
+        """Whether frames have times of their own; the frame rate is then the average."""
+        return self.extras.times is not None and self.extras.times.is_variable
+
+    @property
+    def start_s(self) -> float:
+        """Seconds by which the video begins later than the other streams of its source."""
+        return float(self.extras.times.start_s) if self.extras.times else 0.0
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -80,7 +93,10 @@ class FileInfo:
             "width": form.width,
             "height": form.height,
             "frames": form.n_frames,
+            "coded_frames": sum(self.lengths),
             "frame_rate": str(form.frame_rate),
+            "variable_frame_rate": self.has_variable_rate,
+            "start_s": self.start_s,
             "duration_s": form.duration_s,
             "sample_aspect_ratio": str(form.sample_aspect_ratio),
             "layout": form.layout,
@@ -119,6 +135,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
         decode_memory_bytes=memory_bytes(model, segments, file.n_bytes),
         module_bytes=_module_bytes(file),
         quality=file.quality,
+        extras=file.extras,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate, chain, pairwise
+from typing import Any
 
 from nervcodec.errors import BitstreamError, Truncated
 from nervcodec.format.container import (
@@ -17,7 +20,12 @@ from nervcodec.format.container import (
     read_section,
     read_segment,
 )
+from nervcodec.format.extras import EXTRAS, REPEATS, Extras
 from nervcodec.format.reader import Reader
+from nervcodec.format.repeats import Repeats, check_frames
+from nervcodec.format.video_format import VideoFormat
+
+_LISTED = 1 << 20
 
 
 def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
@@ -25,7 +33,8 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
     lost.
 
     Header and index must be whole. The frames of several damaged segments are taken to be equal
-    parts, as the encoder makes them.
+    parts, as the encoder makes them. Where the section of repeats is damaged, each coded frame is
+    shown once, and the frames that are missing then are counted at the end.
 
     Raises:
         BitstreamError: no segment is whole, or nothing tells where the segments lie.
@@ -33,36 +42,84 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
     reader = Reader(data, "file")
     header = read_header(reader)
     found: list[Segment | None] = []
+    single: dict[str, Any] = {}
+    has_repeats = False
     for kind, length in read_index(reader):
         start = reader.position
+        segment = None
         try:
             payload = read_section(reader, (kind, length))
-            segment = (
-                read_segment(payload, len(header.model.blocks) + 2) if kind == SEGMENT else None
-            )
+            if kind == SEGMENT:
+                segment = read_segment(payload, len(header.model.blocks) + 2)
+            elif kind in EXTRAS:
+                name, _, read = EXTRAS[kind]
+                single[name] = read(payload)
         except BitstreamError:
-            segment, reader.position = None, min(start + SECTION_OVERHEAD + length, len(data))
+            reader.position = min(start + SECTION_OVERHEAD + length, len(data))
         if kind == SEGMENT:
             found.append(segment)
+        has_repeats |= kind == REPEATS
+    extras = Extras(**single)
     segments = tuple(segment for segment in found if segment)
-    n_whole, n_damaged = sum(segment.n_frames for segment in segments), found.count(None)
-    n_lost = header.format.n_frames - n_whole
-    if not segments or (n_lost < n_damaged if n_damaged else n_lost):
-        raise Truncated(
-            f"file: none of its {len(found)} segments is whole"
-            if not segments
-            else (
-                f"file: {n_whole} frames are whole, which does not fit {header.format.n_frames}"
-                " in all"
-            )
-        )
+    n_shown = header.format.n_frames
+    if has_repeats and extras.repeats is None and segments:
+        n_whole = sum(segment.n_frames for segment in segments)
+        header = Header(replace(header.format, n_frames=n_whole), header.model)
+        whole = File(header, segments, StoredQuality(), len(data), replace(extras, times=None))
+        return whole, (range(n_whole, n_shown),)
+    n_coded = extras.repeats.n_coded if extras.repeats else n_shown
+    check_frames(extras.repeats, n_coded, n_shown)
+    parts = _shown(_parts(found, n_coded), extras.repeats)
+    lost = tuple(part for part, segment in zip(parts, found, strict=True) if not segment)
+    kept = [part for part, segment in zip(parts, found, strict=True) if segment]
+    form = replace(header.format, n_frames=sum(map(len, kept)))
+    if lost or extras.times:
+        extras = _kept(kept, extras, header.format)
+    return File(Header(form, header.model), segments, StoredQuality(), len(data), extras), lost
+
+
+def _parts(found: Sequence[Segment | None], n_coded: int) -> list[range]:
+    """Return the coded frames of each segment.
+
+    Raises:
+        Truncated: no segment is whole, or they do not fit so many frames.
+    """
+    n_whole = sum(segment.n_frames for segment in found if segment)
+    n_damaged = found.count(None)
+    n_lost = n_coded - n_whole
+    if n_damaged == len(found):
+        raise Truncated(f"file: none of its {len(found)} segments is whole")
+    if n_lost < n_damaged if n_damaged else n_lost:
+        raise Truncated(f"file: {n_whole} frames are whole, which does not fit {n_coded} in all")
     lost = iter(
         [n_lost // n_damaged + (i >= n_damaged - n_lost % n_damaged) for i in range(n_damaged)]
     )
-    ranges, start = [], 0
-    for segment in found:
-        stop = start + (segment.n_frames if segment else next(lost))
-        ranges += [] if segment else [range(start, stop)]
-        start = stop
-    whole = Header(replace(header.format, n_frames=n_whole), header.model)
-    return File(whole, segments, StoredQuality(), len(data)), tuple(ranges)
+    lengths = [segment.n_frames if segment else next(lost) for segment in found]
+    return [range(*ends) for ends in pairwise(accumulate(lengths, initial=0))]
+
+
+def _shown(parts: Sequence[range], repeats: Repeats | None) -> list[range]:
+    """Return the shown frames of runs of coded ones."""
+    if repeats is None:
+        return list(parts)
+    return [range(repeats.first_shown(p.start), repeats.first_shown(p.stop)) for p in parts]
+
+
+def _kept(kept: Sequence[range], extras: Extras, form: VideoFormat) -> Extras:
+    """Return the extras of the frames that are kept; their times are what they were.
+
+    Args:
+        kept: the shown frames of each whole segment.
+        extras, form: of the whole file.
+    """
+    times = extras.times
+    # So many frames are listed here before any limit is looked at.
+    if times is not None and times.n_frames in (None, form.n_frames) and form.n_frames <= _LISTED:
+        times = times.selected(list(chain.from_iterable(kept)), form)
+    else:
+        times = None
+    repeats = extras.repeats
+    if repeats is not None:
+        counts = (count for part in kept for count in repeats.within(part.start, part.stop)[1])
+        repeats = Repeats.of_counts(counts)
+    return replace(extras, times=times, repeats=repeats)

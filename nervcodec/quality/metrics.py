@@ -8,7 +8,9 @@ video; the PSNR of the mean error comes out lower or equal and goes by a name of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,14 +113,20 @@ class QualityMeter:
         self._ms_ssim: list[float] = []
         self._size = (0, 0)
 
-    def add(self, ref: Frames, dist: Frames) -> None:
+    def add(self, ref: Frames, dist: Frames, counts: Iterable[int] | None = None) -> None:
         """Compare as many frames of the source and decoded ones, of any layout each, of one size
         and bit depth.
+
+        Args:
+            ref, dist: the frames.
+            counts: how often each frame counts; None counts each once.
         """
         assert ref.n_frames == dist.n_frames
-        for t in range(ref.n_frames):
+        for t, n_shown in zip(range(ref.n_frames), repeat(1) if counts is None else counts):
             # Frame by frame, so that conversions never hold more than one.
             self._add_frame(ref[t : t + 1], dist[t : t + 1])
+            for values in (*self._mse.values(), self._ssim, self._ms_ssim):
+                values.extend(values[-1:] * (n_shown - 1))
 
     def result(self) -> Quality:
         """Return the quality of all frames added so far, at least one."""

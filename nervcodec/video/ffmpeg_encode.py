@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -17,6 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import SUBSAMPLING, ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video import ffmpeg_decode, matroska
@@ -31,6 +35,9 @@ MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _LARGEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63, "libvpx": 63}
 _DEFAULT_CRF = 12
 _OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}}
+# Where frames are reordered, MP4 cannot say how long the last one is shown, but for constant rates.
+_IN_ORDER = {"libx264": {"bf": "0"}, "libx265": {"x265-params": "bframes=0"}}
+_MOST_TICKS = 2**62
 _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
 # are not counted).
@@ -44,7 +51,15 @@ _RGB_ENCODERS = ("ffv1", "libx264rgb")
 
 
 class ContainerSink:
-    """Open container that takes frames of one layout and bit depth; made by encoding()."""
+    """Open container that takes frames of one layout and bit depth; made by encoding().
+
+    Args:
+        container, stream: what is written to.
+        fmt: of the frames.
+        notes: what the user should know.
+        ticks: of each frame and of the end in the time base of the stream's codec; None numbers the
+            frames.
+    """
 
     def __init__(
         self,
@@ -52,7 +67,9 @@ class ContainerSink:
         stream: VideoStream,
         fmt: VideoFormat,
         notes: tuple[str, ...],
+        ticks: Sequence[int] | None = None,
     ) -> None:
+        self._ticks = ticks
         self.layout: Layout = fmt.layout
         self.bit_depth = fmt.bit_depth
         self.notes = notes
@@ -64,14 +81,23 @@ class ContainerSink:
         context = self._stream.codec_context
         for t in range(frames.n_frames):
             frame = video_frame(frames, t, context.width, context.height, context.pix_fmt)
-            frame.pts = self._n_frames
+            frame.pts = self._ticks[self._n_frames] if self._ticks else self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
-            self._container.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        self._container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
         self._container.close()
+
+    def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
+        """Write packets; each is told how long its frame is shown, which some encoders forget."""
+        if self._ticks:
+            for packet in packets:
+                at = bisect(self._ticks, packet.pts or 0)
+                if 0 < at < len(self._ticks):
+                    packet.duration = self._ticks[at] - self._ticks[at - 1]
+        self._container.mux(packets)
 
 
 class PngSink:
@@ -157,11 +183,18 @@ def _pixel_format(fmt: VideoFormat, codec: str) -> tuple[str, Layout, int]:
 
 @contextmanager
 def encoding(
-    path: Path, fmt: VideoFormat, *, muxer: str, codec: str, quality: int | None, name: str
+    path: Path,
+    fmt: VideoFormat,
+    *,
+    muxer: str,
+    codec: str,
+    quality: int | None,
+    name: str,
+    times: FrameTimes | None = None,
 ) -> Iterator[ContainerSink]:
     """Open `path` for encoded frames, and finish it when the block ends well.
 
-    Messages call it `name`.
+    Messages call it `name`. Frames are shown at `times`, None at the constant rate of the format.
 
     Raises:
         ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
@@ -176,8 +209,11 @@ def encoding(
     container = None
     try:
         container = av.open(str(path), "w", format=muxer)
-        stream = _add_stream(container, fmt, codec, width, height, options, name)
-        sink = ContainerSink(container, stream, fmt, notes)
+        unit, ticks = _clock(fmt, times, muxer)
+        if times and times.is_variable and muxer in ("mp4", "mov"):
+            options |= _IN_ORDER.get(codec, {})
+        stream = _add_stream(container, fmt, codec, width, height, options, name, unit)
+        sink = ContainerSink(container, stream, fmt, notes, ticks)
         yield sink
         sink.finish()
         if _needs_display_size(container, fmt):
@@ -199,6 +235,25 @@ def _coded_size(fmt: VideoFormat, codec: str) -> tuple[int, int]:
     if codec in _ODD_SIZES:
         across = down = 1
     return fmt.width + -fmt.width % across, fmt.height + -fmt.height % down
+
+
+def _clock(
+    fmt: VideoFormat, times: FrameTimes | None, muxer: str
+) -> tuple[Fraction, list[int] | None]:
+    """Return the time base of an encoder, and the ticks of each frame and of the end.
+
+    None for the latter at a constant rate, where frames are numbered.
+    """
+    if times is None:
+        return 1 / fmt.frame_rate, None
+    ticks = times.ticks(fmt)
+    if muxer in ("matroska", "webm"):
+        # They count milliseconds, and not every encoder takes finer units.
+        rounded = [round(tick * times.unit * 1000) for tick in ticks]
+        is_rising = all(before < after for before, after in pairwise(rounded))
+        if is_rising and rounded[-1] < _MOST_TICKS:
+            return Fraction(1, 1000), rounded
+    return times.unit, ticks
 
 
 def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...]:
@@ -257,6 +312,7 @@ def _add_stream(
     height: int,
     options: dict[str, str],
     name: str,
+    time_base: Fraction | None = None,
 ) -> VideoStream:
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
@@ -267,6 +323,7 @@ def _add_stream(
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
         stream.codec_context.pix_fmt = _pixel_format(fmt, codec)[0]
+        stream.codec_context.time_base = time_base or 1 / fmt.frame_rate
         stream.codec_context.open()
         if _needs_display_size(container, fmt):
             stream.metadata["title"] = matroska.PLACEHOLDER

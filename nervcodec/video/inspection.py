@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from nervcodec.errors import VideoError
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout
 from nervcodec.video.pixel_formats import alpha_plane, color_tags, has_alpha, known_format
 from nervcodec.video.rotation import applied_turns
@@ -24,6 +25,7 @@ class SourceProperties:
 
     Attributes:
         damage: notes on what is damaged or missing.
+        times: when each frame is shown, None where a constant rate tells.
     """
 
     width: int
@@ -36,6 +38,7 @@ class SourceProperties:
     bit_depth: int = 8
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
+    times: FrameTimes | None = None
 
 
 # The layouts of pictures, each of which can hold what those before it hold.

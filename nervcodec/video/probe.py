@@ -9,25 +9,51 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 from nervcodec.errors import VideoError
 from nervcodec.format.limits import Limits
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.damage import DamageLog, ranges
 from nervcodec.video.ffmpeg_decode import OpenVideo
+from nervcodec.video.ffmpeg_times import timeline_start
 from nervcodec.video.inspection import Inspection, SourceProperties
 from nervcodec.video.pictures import family_of, picture_files, sequence_notes
-from nervcodec.video.rates import ASSUMED_RATE, LEGAL_RATES, StatedRates, is_rate, rate_of_times
+from nervcodec.video.rates import (
+    ASSUMED_RATE,
+    LEGAL_RATES,
+    StatedRates,
+    frame_times,
+    is_rate,
+    is_variable,
+    rate_of_times,
+)
 from nervcodec.video.rotation import turned_location
+from nervcodec.video.selection import time_notes
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown, source_kind
 
 # Pictures whose samples are of full range wherever they do not say otherwise.
 _FULL_RANGE = ("PNG", "TIFF", "BMP")
+
+
+@dataclass(frozen=True)
+class ProbedSource:
+    """A source after one pass over it.
+
+    Attributes:
+        format: with the exact number of frames; the rate of frames with times is the average.
+        times: when each frame is shown, None where a constant rate tells.
+        notes: on every conversion or assumption but the times.
+    """
+
+    format: VideoFormat
+    times: FrameTimes | None
+    notes: tuple[str, ...]
 
 
 def probe(
@@ -37,9 +63,22 @@ def probe(
     frame_rate: Fraction | None = None,
     n_frames: int | None = None,
 ) -> tuple[VideoFormat, tuple[str, ...]]:
-    """Read a source through once.
+    """Return the format of a source and a note on every conversion or assumption.
 
-    Return its format, with an exact frame count, and a note on every conversion or assumption.
+    The arguments and errors are those of probe_source.
+    """
+    source = probe_source(path, options, frame_rate=frame_rate, n_frames=n_frames)
+    return source.format, (*source.notes, *time_notes(source.format, source.times))
+
+
+def probe_source(
+    path: str | Path,
+    options: SourceOptions = DEFAULT_OPTIONS,
+    *,
+    frame_rate: Fraction | None = None,
+    n_frames: int | None = None,
+) -> ProbedSource:
+    """Read a source through once.
 
     Args:
         path: a .y4m file (told by its first bytes), a folder of pictures, a pattern such as
@@ -65,7 +104,8 @@ def probe(
         raise VideoError(f"{shown(path)}: {properties.damage[0]} (refused as --strict asks)")
     rate, rate_notes = _frame_rate(properties, options, path)
     notes = (*properties.notes, *properties.damage, *rate_notes)
-    return _format(properties, rate, path), notes
+    times = properties.times if options.frame_rate is None else None
+    return ProbedSource(_format(properties, rate, path), times, notes)
 
 
 def _probe_y4m(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:
@@ -128,8 +168,10 @@ def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -
         log = DamageLog()
         inspection = Inspection(shown(path), False, options)
         frames = ffmpeg_decode.decoded_frames(video, path, salvage=options.salvage, log=log)
+        last_duration = 0
         for frame in islice(frames, n_wanted):
             inspection.add(frame)
+            last_duration = frame.duration or 0
         _check_decoded(log, inspection.n_frames, path, options)
         properties = inspection.result()
         context = video.stream.codec_context
@@ -142,6 +184,9 @@ def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -
             chroma_location=turned_location(location, inspection.turns),
         )
         rate, rate_notes = _stream_rate(video, log)
+        times = _stream_times(video, log, last_duration)
+        if times is None or not times.is_variable:
+            rate_notes += _average_notes(video, log, rate, options)
         ratio = video.stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
         is_whole = n_wanted is None
         return replace(
@@ -154,6 +199,7 @@ def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -
                 *_damage_notes(log),
                 *(_missing_notes(video, log, rate) if is_whole else ()),
             ),
+            times=times,
         )
 
 
@@ -184,9 +230,38 @@ def _stream_rate(video: OpenVideo, log: DamageLog) -> tuple[Fraction | None, tup
             f"there are neither frame times nor a frame rate in it: {ASSUMED_RATE} fps assumed",
         )
     times = [time for _, time in log.frames if time is not None]
-    time_base = stream.time_base or Fraction(1, 1000)
     rates = StatedRates(stream.average_rate, stream.guessed_rate)
-    return rate_of_times(times, time_base, rates)
+    return rate_of_times(times, _time_base(video), rates)
+
+
+def _time_base(video: OpenVideo) -> Fraction:
+    return video.stream.time_base or Fraction(1, 1000)
+
+
+def _stream_times(video: OpenVideo, log: DamageLog, last_duration: int) -> FrameTimes | None:
+    """Return when each frame is shown, None where a constant rate tells or nothing does."""
+    if video.is_timeless:
+        return None
+    start_s = timeline_start(video.container)
+    times = [time for _, time in log.frames]
+    chosen = frame_times(times, _time_base(video), start_s, last_duration)
+    # A Matroska file has no duration of a frame but that of a rate, which browsers state as 1000.
+    shortest = min((step for step, _ in chosen.steps), default=0) if chosen else 0
+    if chosen and "matroska" in video.container.format.name and 2 * last_duration < shortest:
+        return replace(chosen, last_duration=0)
+    return chosen
+
+
+def _average_notes(
+    video: OpenVideo, log: DamageLog, rate: Fraction | None, options: SourceOptions
+) -> tuple[str, ...]:
+    """Return a note where the rate varies and the frame times cannot be kept."""
+    times = [time for _, time in log.frames if time is not None]
+    is_constant = not rate or not is_variable(times)
+    if video.is_timeless or is_constant or options.frame_rate is not None:
+        return ()
+    average = f"its frames are coded at their average rate, {float(rate or 0):.3f} fps"
+    return (f"variable frame rate, but times are missing or do not rise: {average}",)
 
 
 def _damage_notes(log: DamageLog) -> Iterator[str]:
@@ -208,7 +283,7 @@ def _missing_notes(video: OpenVideo, log: DamageLog, rate: Fraction | None) -> I
     if promised is None or not rate or last is None:
         return
     # A Matroska file that was cut still says how long it was.
-    end = last * (stream.time_base or Fraction(1, 1000)) + 1 / rate
+    end = last * _time_base(video) + 1 / rate
     if promised - end > Fraction(9, 10) / rate:
         yield f"the file promises {float(promised):.2f} s, its frames end at {float(end):.2f} s"
 

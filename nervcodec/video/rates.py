@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from nervcodec.errors import ConfigError
+from nervcodec.format.times import FrameTimes
 
 # FFmpeg keeps rates as ratios of 32-bit integers.
 _LARGEST_TERM = 2**31 - 1
@@ -70,7 +71,9 @@ class StatedRates:
 def rate_of_times(
     times: Sequence[int], time_base: Fraction, stated: StatedRates
 ) -> tuple[Fraction | None, tuple[str, ...]]:
-    """Return the rate of frames at these times, and notes where it is not as stated or constant.
+    """Return the rate of frames at these times, and a note where it is not as stated.
+
+    Where it is not constant (is_variable), it is the average.
 
     What the stream states is taken where its frame times agree with it; else the frame times
     count. None where there is neither.
@@ -87,21 +90,66 @@ def rate_of_times(
         return average, ()
     measured = Fraction(len(steps)) / span
     is_agreed = average is not None and _lasts_as_long(average, times, steps, time_base)
-    # One tick either way is rounding; less than a tenth of a frame cannot be seen.
-    jitter = max(steps) - min(steps)
-    if jitter > 1 and jitter * time_base > Fraction(1, 10) / measured:
-        rate = average if average is not None and is_agreed else _simple(measured)
-        note = f"its frames are coded at their average rate, {float(rate):.3f} fps"
-        return rate, (f"variable frame rate: {note}",)
+    if is_variable(times):
+        return average if average is not None and is_agreed else _simple(measured), ()
     if average is not None and is_agreed:
         # The average of a short or oddly trimmed file can miss the rate it was made at by a hair.
         guess = stated.guessed
         return (guess if guess and abs(guess - average) * 1000 <= average else average), ()
-    tolerance = max(1, jitter) * time_base
+    tolerance = max(1, max(steps) - min(steps)) * time_base
     rate = _usual_rate(len(steps), span, tolerance, stated.guessed) or _simple(measured)
     if average is None or rate == average:
         return rate, ()
     return rate, (f"the file states {float(average):g} fps, its frame times say {float(rate):g}",)
+
+
+def is_variable(times: Sequence[int]) -> bool:
+    """Return whether it can be seen that frames at these times have no constant rate.
+
+    One unit either way is rounding; less than a tenth of a frame cannot be seen.
+    """
+    steps = [after - before for before, after in pairwise(times)]
+    span = times[-1] - times[0] if steps else 0
+    jitter = max(steps, default=0) - min(steps, default=0)
+    return span > 0 and jitter > 1 and 10 * jitter * len(steps) > span
+
+
+def _is_irregular(times: Sequence[int]) -> bool:
+    """Return whether frames at these times have no constant rate, but for rounding to the unit."""
+    steps = [after - before for before, after in pairwise(times)]
+    if max(steps, default=0) - min(steps, default=0) > 1:
+        return True
+    n_steps, span = len(steps), times[-1] - times[0]
+    drifts = (abs((time - times[0]) * n_steps - n * span) for n, time in enumerate(times))
+    return max(drifts) > n_steps
+
+
+def frame_times(
+    times: Sequence[int | None],
+    time_base: Fraction,
+    start_s: Fraction,
+    last_duration: int,
+) -> FrameTimes | None:
+    """Return the times of frames that have no constant rate, or begin later than the file.
+
+    None for all others, and where times are missing or do not rise.
+
+    Args:
+        times: of all frames in the order of display, in units of time_base.
+        time_base: seconds a unit.
+        start_s: time that is the file's start.
+        last_duration: of the last frame, in units; 0 where that is not known.
+    """
+    ticks = [time for time in times if time is not None]
+    if not ticks or len(ticks) < len(times):
+        return None
+    start = max(0, ticks[0] - round(start_s / time_base))
+    if not _is_irregular(ticks):
+        return FrameTimes(time_base, start) if start else None
+    if any(after <= before for before, after in pairwise(ticks)):
+        return None
+    shifted = [tick - ticks[0] + start for tick in ticks]
+    return FrameTimes.of_ticks(time_base, shifted, last_duration)
 
 
 def _lasts_as_long(

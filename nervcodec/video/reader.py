@@ -11,8 +11,9 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,12 +42,14 @@ def read_groups(
     fmt: VideoFormat,
     lengths: Sequence[int],
     options: SourceOptions = DEFAULT_OPTIONS,
+    numbers: Iterable[int] | None = None,
 ) -> Iterator[Frames]:
-    """Yield the frames from the first on in consecutive groups, each read when it is asked for.
+    """Yield frames in consecutive groups, each read when it is asked for.
 
     Args:
         path, fmt, options: a source, its format from probe(), and the options of that.
         lengths: frames in each group; together at most fmt.n_frames.
+        numbers: of the frames to read, which rise; None reads all from the first on.
 
     Raises:
         VideoError: damaged, or no longer what probe() saw.
@@ -54,11 +57,14 @@ def read_groups(
     path = Path(path)
     with closing(_frames(path, fmt, options)) as frames:
         n_read = 0
+        wanted = iter(count() if numbers is None else numbers)
         for length in lengths:
             group = Frames.empty(fmt.layout, length, fmt.width, fmt.height, fmt.bit_depth)
             for t in range(length):
-                _fill(group, t, next(frames, None), f"{shown(path)}: frame {n_read + t + 1}")
-            n_read += length
+                number = next(wanted)
+                planes = next(islice(frames, number - n_read, None), None)
+                _fill(group, t, planes, f"{shown(path)}: frame {number + 1}")
+                n_read = number + 1
             yield group
             del group  # the consumer may be done with it while we read on
 

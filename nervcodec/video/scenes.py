@@ -5,9 +5,11 @@ Presets store high motion otherwise than low motion, and networks blend nothing 
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,33 +28,65 @@ _RATIO = 2.0
 _LEAST = 4.0
 
 
-def changes(
-    source: Path, form: VideoFormat, options: SourceOptions = DEFAULT_OPTIONS
-) -> tuple[float, tuple[int, ...]]:
-    """Return (temporal information, cuts) of a video, from its luma or, of RGB, green.
+class ContentChanges(NamedTuple):
+    """What changes from frame to frame of a video.
 
+    Attributes:
+        temporal_information: how much changes, see changes().
+        cuts: the first frames of all shots but the first, counted without the repeats.
+        repeats: the frames that equal the one before in every sample.
+    """
+
+    temporal_information: float
+    cuts: tuple[int, ...]
+    repeats: tuple[int, ...]
+
+
+def changes(
+    source: Path,
+    form: VideoFormat,
+    options: SourceOptions = DEFAULT_OPTIONS,
+    numbers: Sequence[int] | None = None,
+) -> ContentChanges:
+    """Return what changes from frame to frame, in the luma or, of RGB, green.
+
+    Frames that equal the one before are no motion, and are left out of the temporal information.
+    Frames are counted from 0.
     The temporal information (ITU-T P.910, section 7.8), in levels of 8 bits, is that of
     the first 150 frames: the standard deviation over the pixels of what changes from one frame to
     the next; the median over frames in place of P.910's maximum, so that a cut or a flash does not
-    count. 0 for a single frame. The cuts are the first frames of all shots but the first, see
-    find_cuts.
+    count. 0 for a single frame. For the cuts see find_cuts.
+
+    Args:
+        source, form, options: a source, its format from probe(), and the options of that.
+        numbers: the frames that are looked at, which rise; None for the first form.n_frames.
 
     Raises:
         VideoError: damaged, or no longer what probe() saw.
     """
     main = 1 if form.layout == "rgb" else 0
     level = 2.0 ** (form.bit_depth - 8)
-    groups = read_groups(source, form, [1] * form.n_frames, options)
-    planes = (group.planes[main][0] for group in groups)
+    n_frames = form.n_frames if numbers is None else len(numbers)
+    groups = read_groups(source, form, [1] * n_frames, options, numbers)
     deviations: list[float] = []
     changed: list[float] = []
-    for (before, small_before), (after, small) in pairwise(
-        (plane, _picture(plane)) for plane in planes
-    ):
+    repeats: list[int] = []
+    small_before = None
+    for number, (before, after) in enumerate(pairwise(groups), 1):
+        if all(map(np.array_equal, before.planes, after.planes)):
+            repeats.append(number)
+            changed.append(0.0)
+            continue
+        first, second = before.planes[main][0], after.planes[main][0]
+        small_before = _picture(first) if small_before is None else small_before
+        small = _picture(second)
         if len(deviations) < _MEASURED_FRAMES - 1:
-            deviations.append(float(np.subtract(after, before, dtype=np.float32).std()) / level)
+            deviations.append(float(np.subtract(second, first, dtype=np.float32).std()) / level)
         changed.append(float(np.abs(small - small_before).mean()) / level)
-    return float(np.median(deviations)) if deviations else 0.0, find_cuts(changed)
+        small_before = small
+    information = float(np.median(deviations)) if deviations else 0.0
+    cuts = tuple(cut - bisect(repeats, cut) for cut in find_cuts(changed))
+    return ContentChanges(information, cuts, tuple(repeats))
 
 
 def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
 from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
 from nervcodec.video import ffmpeg_encode, y4m
@@ -50,6 +51,14 @@ def _y4m_notes(fmt: VideoFormat) -> Iterator[str]:
         yield ".y4m cannot say this chroma location"
 
 
+def _lost_times(name: str, fmt: VideoFormat, times: FrameTimes | None) -> Iterator[str]:
+    """Yield a note on the frame times that an output without them loses."""
+    if times is not None and times.is_variable:
+        yield f"{name} has no frame times: written at the average rate, {fmt.frame_rate} fps"
+    if times is not None and times.start:
+        yield f"{name} cannot say that the video begins at {float(times.start_s):.3f} s"
+
+
 class Writer:
     """Output that takes frames of any layout and bit depth; made by open_writer().
 
@@ -58,10 +67,10 @@ class Writer:
             when the output is.
     """
 
-    def __init__(self, sink: _Sink, fmt: VideoFormat) -> None:
+    def __init__(self, sink: _Sink, fmt: VideoFormat, notes: Iterable[str] = ()) -> None:
         self._sink = sink
         self._color = fmt.color
-        self._conversion = tuple(_conversion_note(sink, fmt))
+        self._conversion = (*_conversion_note(sink, fmt), *notes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -138,6 +147,7 @@ def open_writer(
     codec: str | None = None,
     quality: int | None = None,
     overwrite: bool = False,
+    times: FrameTimes | None = None,
 ) -> Iterator[Writer]:
     """Open an output for frames of this format; it stands only when the block ends well.
 
@@ -149,6 +159,8 @@ def open_writer(
         codec: FFmpeg's encoder for the encoded ones; see default_codec().
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
         overwrite: whether an earlier output may be replaced.
+        times: when each frame is shown, where that is more than the rate says; the encoded ones
+            keep it.
 
     Raises:
         ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that
@@ -160,22 +172,24 @@ def open_writer(
     with ExitStack() as stack:
         if kind == "folder":
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
-            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt)
+            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt, _lost_times("PNG", fmt, times))
             return
         is_rgb = fmt.layout == "rgb"
         tagged = replace(fmt, layout="yuv420", color=tags_420(fmt)) if is_rgb else fmt
         if kind == "stdout":
-            yield Writer(_Y4mSink(stack.enter_context(_standard_output()), tagged), fmt)
+            sink = _Y4mSink(stack.enter_context(_standard_output()), tagged)
+            yield Writer(sink, fmt, _lost_times(".y4m", fmt, times))
             return
         part = stack.enter_context(whole_file(path, overwrite=overwrite))
         if kind == "y4m":
-            yield Writer(_Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt)
+            sink = _Y4mSink(stack.enter_context(open(part, "wb")), tagged)
+            yield Writer(sink, fmt, _lost_times(".y4m", fmt, times))
             return
         muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
         codec = codec or default_codec(path, fmt.bit_depth)
         coded = fmt if ffmpeg_encode.keeps_rgb(codec) else tagged
         encoding = ffmpeg_encode.encoding(
-            part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path)
+            part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path), times=times
         )
         yield Writer(stack.enter_context(encoding), fmt)
 

@@ -36,7 +36,7 @@ def test_threads_do_not_spin_for_ever(
         (["encode", "in.y4m", "o.nvpp", "--preset", "best"], 2, "best"),
         (["encode", "in.y4m", "o.nvpp", "--epochs", "0"], 2, "epochs is 0"),
         (["encode", "in.y4m", "o.nvpp", "--epochs", "many"], 2, "many"),
-        (["encode", "in.y4m", "o.nvpp", "--frames", "9"], 2, "1 to 5"),
+        (["encode", "in.y4m", "o.nvpp", "--frames", "9"], 2, "<= 5"),
         (["encode", "in.y4m", "o.nvpp", "--bits", "1"], 2, "bits is 1; legal: 2 to 12"),
         (["encode", "in.y4m", "o.nvpp", "--bits", "13"], 2, "bits is 13"),
         (["encode", "in.y4m", "o.nvpp", "--prune", "1"], 2, "prune ratio is 1"),

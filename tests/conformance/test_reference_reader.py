@@ -5,6 +5,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from nervcodec.cli.main import cli
 from nervcodec.coding.range_coder import Coded, Form, encode_symbols
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.decoder.reconstruct import decode_segment
+from nervcodec.errors import BitstreamError
 from nervcodec.format.container import read_file
 
 Plane = npt.NDArray[np.uint8 | np.uint16]
@@ -357,6 +359,61 @@ def test_random_networks_agree(name: str) -> None:
     ]
     assert np.std(np.concatenate([plane.ravel() for plane in found])) > 10
     assert_close(found, decoded_planes(data))
+
+
+# Of the frames of LENGTHS: repeats and times, and how often and when the frames are shown.
+N_CODED = sum(LENGTHS)
+REPEATS = bytes([1, 3, N_CODED - 1, 1])
+TIMES = bytes([1, 0x99, 1, 7, 9, 2 * 2 * 40, 1, 2 * 5 + 1, N_CODED - 2])
+
+
+def timed_file(*sections: tuple[int, bytes], n_frames: int = N_CODED + 2) -> bytes:
+    """The bytes of a file of N_CODED frames with other sections."""
+    changes, grids, blocks = NETWORKS["grid rgb"]
+    counts = {"n_frames": n_frames, "n_grids": len(grids), "n_blocks": len(blocks)}
+    fields = header_fields(DEFAULTS | changes | counts, grids, blocks)
+    return assemble(fields, [*random_file("grid rgb")[1], *sections])
+
+
+def test_repeats_and_times_agree() -> None:
+    """Both readers find the same frames shown as often, at the same times."""
+    data = timed_file((2, REPEATS), (130, TIMES))
+    file, read = reference_reader.read(data), read_file(data)
+    assert read.extras.repeats and read.extras.times and file.times
+    assert file.shown_times == [3, *[1] * (N_CODED - 1)] == list(read.extras.repeats.counts())
+    unit = Fraction(1, 153)
+    assert file.times.of_frames(N_CODED + 2, Fraction(25)) == [
+        tick * unit for tick in read.extras.times.ticks(read.header.format)[:-1]
+    ]
+    assert read.extras.times.ticks(read.header.format)[:4] == [7, 47, 84, 121]
+    assert file.times.last_duration == 9 == read.extras.times.last_duration
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        [(2, REPEATS), (2, REPEATS)],
+        [(130, TIMES), (130, TIMES), (2, REPEATS)],
+        [(2, b"")],
+        [(2, REPEATS[:-1])],
+        [(2, bytes([1, 2, N_CODED - 1, 1]))],
+        [(2, bytes([1, 3, N_CODED - 2, 1]))],
+        [(2, bytes([0, 3]) + REPEATS)],
+        [(2, b"\x81\0" + REPEATS[1:])],
+        [(2, REPEATS), (130, TIMES[:-1])],
+        [(2, REPEATS), (130, TIMES[:-1] + bytes([N_CODED]))],
+        [(2, REPEATS), (130, bytes([0]) + TIMES[1:])],
+        [(2, REPEATS), (130, TIMES[:6])],
+        [(130, TIMES)],
+    ],
+)
+def test_illegal_repeats_and_times_are_refused(sections: list[tuple[int, bytes]]) -> None:
+    """What one reader refuses of them the other refuses too."""
+    data = timed_file(*sections)
+    with pytest.raises(ValueError):
+        reference_reader.read(data)
+    with pytest.raises(BitstreamError):
+        read_file(data)
 
 
 def test_illegal_files_are_refused() -> None:

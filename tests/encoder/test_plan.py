@@ -24,14 +24,16 @@ from nervcodec.format.container import Header, Segment, StoredQuality, write_fil
 from nervcodec.format.tensors import groups
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, still_share
+from nervcodec.video.scenes import ContentChanges
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 gray frames of 64 x 48."""
+    """20 frames of 64 x 48, each of one gray, no two alike."""
     path = tmp_path_factory.mktemp("clips") / "gray.y4m"
     path.write_bytes(
-        b"YUV4MPEG2 W64 H48 F25:1 C420jpeg\n" + 20 * (b"FRAME\n" + bytes(64 * 48 * 3 // 2))
+        b"YUV4MPEG2 W64 H48 F25:1 C420jpeg\n"
+        + b"".join(b"FRAME\n" + bytes([t]) * (64 * 48 * 3 // 2) for t in range(20))
     )
     return path
 
@@ -65,10 +67,10 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
     """Each cut stands in its segment, one between two segments in none, and the paper's networks
     know of none.
     """
-    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: (1.0, (3, 10, 11)))
+    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: ContentChanges(1.0, (3, 10, 11), ()))
     assert plan_fit(source).segments == ((3, 7, 1, 9),)
     assert plan_fit(source, EncodeOptions(segment_frames=10)).segments == ((3, 7), (1, 9))
-    assert plan_fit(source, EncodeOptions(segment_frames=10, n_frames=11)).segments == (
+    assert plan_fit(source, EncodeOptions(segment_frames=10, frames=(0, 11))).segments == (
         (3, 2),
         (5, 1),
     )
@@ -94,7 +96,7 @@ def test_a_size_gets_the_network_of_its_crf(
     """Short low-motion video takes fewer bits than the rule says of a crf: so many get its network,
     as many a larger one.
     """
-    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: (information, ()))
+    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: ContentChanges(information, (), ()))
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
     by_crf, by_share, by_rule = (
         plan_fit(source, EncodeOptions(target=target)).n_parameters

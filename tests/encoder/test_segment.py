@@ -11,9 +11,14 @@ from clips import MakeClip
 
 from nervcodec.coding.quantizer import bounds, step_from_code
 from nervcodec.coding.range_coder import Coded
-from nervcodec.coding.streams import decode_parameters, decode_symbols_of, entropy_bytes
+from nervcodec.coding.streams import (
+    decode_parameters,
+    decode_symbols_of,
+    entropy_bytes,
+    segment_of,
+)
 from nervcodec.decoder.reconstruct import decode_segment, reconstruct
-from nervcodec.encoder.segment import FitSummary, encode_segment, quantized
+from nervcodec.encoder.segment import FitSummary, encode_segment, exact_measures, quantized
 from nervcodec.errors import BitstreamError
 from nervcodec.format.container import Segment
 from nervcodec.format.model_config import ModelConfig
@@ -294,3 +299,19 @@ def test_more_bytes_never_make_a_worse_picture(
         for bpp in (3.0, 4.0)
     )
     assert higher > lower + 0.5
+
+
+def test_a_psnr_counts_shown_frames(make_clip: MakeClip, grid_model: ModelConfig) -> None:
+    """What a target PSNR is compared with is a mean in which a frame counts as often as it is
+    shown.
+    """
+    frames = make_clip()
+    steps = torch.full((len(groups(grid_model, (4,))),), -4.0)
+    parameters = torch.linspace(-1, 1, n_parameters(grid_model, (4,)))
+    solution = Solution(parameters, steps)
+    segment = segment_of(quantized(solution, grid_model, (4,)), grid_model, (4,))
+    decoded = Frames.concatenate(list(decode_segment(segment, grid_model)))
+    each = frame_rgb_db(frames, decoded, ColorTags())
+    measures = exact_measures(frames, (4,), grid_model, ColorTags(), "cpu", [1, 7, 1, 1])
+    assert measures.rgb_db(solution) == pytest.approx((each.sum() + 6 * each[1]) / 10)
+    assert measures.rgb_db(solution) != pytest.approx(each.mean())

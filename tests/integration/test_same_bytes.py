@@ -46,7 +46,7 @@ def digest(case: str, folder: Path) -> str:
     options = {
         "grid": EncodeOptions(preset="ultrafast", epochs=100),
         "size": EncodeOptions(preset="ultrafast", epochs=40, target=Size(1200), segment_frames=6),
-        "paper": EncodeOptions(preset="paper-xs", epochs=2, n_frames=2),
+        "paper": EncodeOptions(preset="paper-xs", epochs=2, frames=(0, 2)),
     }[case]
     options = replace(options, device="cpu", precision="float32", n_threads=1)
     encode(plan(source, folder / f"{case}.nvpp", options))

@@ -79,9 +79,25 @@ BAD_OPTIONS: list[tuple[str, str]] = [
         (f"--segment-frames {value}", f"segment frames is {value}; legal: 1 or more")
         for value in ("0", "-1")
     ),
-    *((f"--frames {value}", f"frames is {value}; legal: 1 or more") for value in ("0", "-1")),
+    ("--frames 0", "frames are 0:0; legal: A:B with 0 <= A < B"),
+    ("--frames 2:2", "frames are 2:2; legal: A:B with 0 <= A < B"),
+    ("--frames -1", "Invalid value for '--frames': ':-1' is not a range; legal: A:B, .*"),
+    ("--frames 1:2 --seek 0", "frames and a time are given; legal: one of them"),
+    ("--seek 9", "seek is 9 s; legal: up to 0.067 s, where the last frame of the input begins"),
+    ("--duration 0", "duration is 0 s; legal: above 0"),
     *(
-        (f"--frames {value}", f"frames is {value}; legal: 1 to 3, the frames of the input")
+        (f"{name} {value}", f"Invalid value for '{name}': '{value}' is not a time; legal: .*")
+        for name in ("--seek", "--duration")
+        for value in ("-1", "1:2:3:4", "1e3", "nan", "1.", "9" * 10)
+    ),
+    ("--cfr 2147483648", "cfr is 2147483648; legal: a positive ratio of 32-bit integers"),
+    ("--cfr 2000000000", "cfr is 2000000000, which makes [0-9]* frames; legal: 16777216 in all"),
+    ("--cfr 0", "Invalid value for '--cfr': '0' is not a rate; legal: .*"),
+    *(
+        (
+            f"--frames {value}",
+            f"frames are 0:{value}; legal: A:B with 0 <= A < B <= 3, the frames of the input",
+        )
         for value in ("4", "1000000000000000")
     ),
     *(

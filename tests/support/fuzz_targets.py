@@ -193,6 +193,9 @@ def parser_seeds() -> Iterator[bytes]:
     yield file_of(
         (200, b"new"), (129, bytes(32)), segment(), segment(n_frames=3), head=header(n_frames=4)
     )
+    yield file_of(
+        (2, b"\3\1\1\2"), (130, b"\1\x19\0\0\4\3\1"), segment(n_frames=4), head=header(n_frames=5)
+    )
     yield file_of(segment((b"\0\0\0", b"\0\0", b"\0\0")), head=header([], **MLP))
     yield from (path.read_bytes() for path in sorted(DATA.glob("*.nvpp")))
 

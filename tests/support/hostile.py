@@ -28,7 +28,7 @@ from nervcodec.errors import (
 )
 
 MAGIC = bytes.fromhex("894E5650500D0A1A")
-SEGMENT, QUALITY = 1, 129
+SEGMENT, REPEATS, QUALITY, TIMES = 1, 2, 129, 130
 U32 = 2**32 - 1
 CONTAINER, LIMITS, STREAMS = "container", "limits", "streams"
 
@@ -657,13 +657,48 @@ def _sections() -> Iterator[Case]:
         InvalidField,
         "length of quality is 33; legal: 32, as its fields say",
     )
-    for kind in (0, 2, 127):
+    for kind in (0, 3, 127):
         yield Case(
             f"section-type-{kind}",
             file_of((kind, b"new"), segment()),
             InvalidField,
-            f"section_type is {kind}; legal: 1, 129, or 128 and above",
+            f"section_type is {kind}; legal: 1, 2, 129, or 128 and above",
         )
+
+
+def _timing() -> Iterator[Case]:
+    """Repeats and times that are none, or not those of the frames."""
+    varints = {
+        "cut": (b"\x80", Truncated, "1 bytes wanted at byte 1, 0 there"),
+        "long": (b"\x81\0", InvalidField, "coded_frames is 1; legal: no more bytes than it needs"),
+        "endless": (b"\xff" * 10, InvalidField, f"coded_frames is {2**63 - 1}; legal: at most 9 b"),
+        "zero": (b"\0\1", InvalidField, "coded_frames is 0; legal: 1 to 16777216"),
+        "of-no-pair": (b"\1", Truncated, "1 bytes wanted at byte 1, 0 there"),
+        "never-shown": (b"\1\0", InvalidField, "shown_times is 0; legal: 1 to 16777216"),
+        "empty": (b"", InvalidField, "frames with repeats is 0; legal: 1, the sum over the seg"),
+        "of-others": (b"\2\1", InvalidField, "frames with repeats is 2; legal: 1, the sum over"),
+        "of-more": (b"\1\2", InvalidField, "n_frames is 1; legal: 2, the sum over the repeats"),
+    }
+    for name, (payload, error, message) in varints.items():
+        message = message if error is InvalidField else f"repeats: {message}"
+        yield Case(f"repeats-{name}", file_of((REPEATS, payload), segment()), error, f"{message}*")
+    yield Case(
+        "repeats-twice",
+        file_of((REPEATS, b"\1\1"), (REPEATS, b"\1\1"), segment()),
+        InvalidField,
+        "number of repeats sections is 2; legal: 0 or 1",
+    )
+    for name, payload, message in (
+        ("no-time-base", b"\0\1\0\0", "time_base_numerator is 0; legal: 1 to 2147483647"),
+        ("no-denominator", b"\1\0\0\0", "time_base_denominator is 0; legal: 1 to 2147483647"),
+        ("late", b"\1\1" + b"\xff" * 8 + b"\1\0", "start is *; legal: 0 to 9007199254740992"),
+        ("still", b"\1\1\0\0\0", "step is 0; legal: 1 to 4294967295"),
+        ("backwards", b"\1\1\0\0\2", "step is -1; legal: 1 to 4294967295"),
+        ("of-others", b"\1\1\0\0\4", "frames with times is 2; legal: 1, as n_frames says"),
+        ("of-many", b"\1\1\0\0\5\0", "frames with times is 3; legal: 1, as n_frames says"),
+    ):
+        yield Case(f"times-{name}", file_of((TIMES, payload), segment()), InvalidField, message)
+    yield Case("times-cut", file_of((TIMES, b"\1\1\0"), segment()), Truncated, "times: 1 bytes *")
 
 
 def _bombs() -> Iterator[Case]:
@@ -730,6 +765,13 @@ def _bombs() -> Iterator[Case]:
         file_of(million, million, head=header([(1, 65535, 0)], n_frames=2 * 10**6)),
         LimitExceeded,
         too_much("frames", "2,000,000", "1,000,000"),
+        LIMITS,
+    )
+    yield Case(
+        "bomb-repeats",
+        file_of((REPEATS, b"\1\x80\x80\x80\x08"), segment(), head=header(n_frames=2**24)),
+        LimitExceeded,
+        too_much("frames", "16,777,216", "1,000,000"),
         LIMITS,
     )
     head = 6 * 2 * 9 + 6  # parameters of GOOD's
@@ -971,7 +1013,11 @@ def _streams() -> Iterator[Case]:
 
 
 def cases() -> list[Case]:
-    return [case for part in (_preambles, _headers, _sections, _bombs, _streams) for case in part()]
+    return [
+        case
+        for part in (_preambles, _headers, _sections, _timing, _bombs, _streams)
+        for case in part()
+    ]
 
 
 CASES = cases()

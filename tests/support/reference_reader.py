@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +117,26 @@ class Segment:
 
 
 @dataclass
+class Times:
+    """Section 2.11: the time base, the first frame's time, and runs of (step, how many)."""
+
+    time_base: Fraction
+    start: int
+    last_duration: int
+    steps: list[tuple[int, int]]
+
+    def of_frames(self, n_frames: int, frame_rate: Fraction) -> list[Fraction]:
+        """The seconds at which the frames begin."""
+        if not self.steps:
+            return [self.start * self.time_base + i / frame_rate for i in range(n_frames)]
+        times = [self.start]
+        for step, n in self.steps:
+            for _ in range(n):
+                times.append(times[-1] + step)
+        return [time * self.time_base for time in times]
+
+
+@dataclass
 class File:
     """Section 2.1."""
 
@@ -124,6 +145,14 @@ class File:
     blocks: list[tuple[int, int]]  # stride, width
     segments: list[Segment] = field(default_factory=list)
     quality: dict[str, int] | None = None
+    repeats: list[tuple[int, int]] | None = None  # coded frames, times that each is shown
+    times: Times | None = None
+
+    @property
+    def shown_times(self) -> list[int]:
+        """Section 2.10: how often each coded frame is shown."""
+        runs = self.repeats or [(sum(segment.n_frames for segment in self.segments), 1)]
+        return [times for n_coded, times in runs for _ in range(n_coded)]
 
     @property
     def motion(self) -> tuple[int, int] | None:
@@ -165,6 +194,18 @@ class Cursor:
 
     def integer(self, size: int) -> int:
         return int.from_bytes(self.take(size), "little")
+
+    def varint(self, lowest: int, highest: int) -> int:
+        """Section 1.2."""
+        found = [self.integer(1)]
+        while found[-1] > 127 and len(found) < 9:
+            found.append(self.integer(1))
+        value = sum((byte & 127) << 7 * k for k, byte in enumerate(found))
+        if found[-1] > 127 or (len(found) > 1 and found[-1] == 0):
+            raise ValueError(f"a varint of {self.what} is too long")
+        if not lowest <= value <= highest:
+            raise ValueError(f"a varint of {self.what} is {value}, not {lowest} to {highest}")
+        return value
 
     def fields(self, table: list[Field]) -> dict[str, int]:
         values = {}
@@ -233,13 +274,55 @@ def read(data: bytes) -> File:
             section = Cursor(payload, f"section {number}")
             file.quality = section.fields(QUALITY)
             section.finish()
+        elif kind == 2:
+            if file.repeats is not None:
+                raise ValueError("there is more than one section of repeats")
+            file.repeats = read_repeats(Cursor(payload, f"section {number}"))
+        elif kind == 130:
+            if file.times is not None:
+                raise ValueError("there is more than one section of times")
+            file.times = read_times(Cursor(payload, f"section {number}"))
         elif kind < 128:
             raise ValueError(f"section type {kind} is not known")
     cursor.what = "the file"
     cursor.finish()
-    if sum(segment.n_frames for segment in file.segments) != file.header["n_frames"]:
-        raise ValueError("the frames of the segments do not add up to n_frames")
+    check_frames(file)
     return file
+
+
+def check_frames(file: File) -> None:
+    """Sections 2.1, 2.10 and 2.11: whether all agree on the number of frames."""
+    n_coded, n_shown = sum(segment.n_frames for segment in file.segments), file.header["n_frames"]
+    runs = [(n_coded, 1)] if file.repeats is None else file.repeats
+    if sum(n for n, _ in runs) != n_coded:
+        raise ValueError("the repeats are not those of the segments' frames")
+    if sum(n * times for n, times in runs) != n_shown:
+        raise ValueError("the frames do not add up to n_frames")
+    if file.times and file.times.steps and sum(n for _, n in file.times.steps) != n_shown - 1:
+        raise ValueError("the times are not those of n_frames frames")
+
+
+def read_repeats(cursor: Cursor) -> list[tuple[int, int]]:
+    """Section 2.10."""
+    runs = []
+    while cursor.at < len(cursor.data):
+        runs.append((cursor.varint(1, 16777216), cursor.varint(1, 16777216)))
+    return runs
+
+
+def read_times(cursor: Cursor) -> Times:
+    """Section 2.11."""
+    time_base = Fraction(cursor.varint(1, 2**31 - 1), cursor.varint(1, 2**31 - 1))
+    times = Times(time_base, cursor.varint(0, 2**53), cursor.varint(0, U32), [])
+    step = 0
+    while cursor.at < len(cursor.data):
+        head = cursor.varint(0, 2**63 - 1)
+        h = head >> 1
+        step += h // 2 if h % 2 == 0 else -((h + 1) // 2)
+        if not 1 <= step <= U32:
+            raise ValueError(f"a step is {step}, not 1 to {U32}")
+        times.steps.append((step, 1 if head % 2 == 0 else 2 + cursor.varint(0, U32 - 2)))
+    return times
 
 
 def read_header(data: bytes) -> File:

@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 
 from nervcodec.errors import ConfigError
-from nervcodec.video.rates import StatedRates, as_rate, rate_of_times
+from nervcodec.format.times import FrameTimes
+from nervcodec.video.rates import StatedRates, as_rate, frame_times, rate_of_times
 
 MS = Fraction(1, 1000)
 NTSC_FILM = Fraction(24000, 1001)
@@ -58,8 +59,8 @@ def test_what_is_no_rate(text: str) -> None:
         ([0, 17, 33, 50, 67, 83, 100, 117], None, None, Fraction(60), ""),
         ([0, 70, 140], None, None, Fraction(100, 7), ""),
         ([0, 1, 2, 4, 5], 1000, 1000, Fraction(1000), ""),
-        ([0, 40, 200, 240], 25, 25, Fraction(25, 2), "variable"),
-        ([0, 100, 600, 700, 1700], Fraction(25, 9), 10, Fraction(25, 9), "variable"),
+        ([0, 40, 200, 240], 25, 25, Fraction(25, 2), ""),
+        ([0, 100, 600, 700, 1700], Fraction(25, 9), 10, Fraction(25, 9), ""),
         ([7], 24, None, Fraction(24), ""),
         ([], None, None, None, ""),
         ([3, 3], 24, None, Fraction(24), ""),
@@ -77,3 +78,34 @@ def test_frame_times_come_first(
     found, notes = rate_of_times(times, MS, stated)
     assert found == rate
     assert len(notes) == bool(note) and all(note in text for text in notes)
+
+
+@pytest.mark.parametrize(
+    ("times", "steps"),
+    [
+        ([0, 33, 67, 100, 133], ()),  # rounded from 30 fps
+        ([0, 33, 66, 100, 133], ()),  # cut down from 30 fps
+        ([0, 100, 200, 300], ()),
+        ([0], ()),
+        ([0, 34, 66, 101, 133], ((34, 1), (32, 1), (35, 1), (32, 1))),
+        ([0, 40, 80, 200, 240], ((40, 2), (120, 1), (40, 1))),
+        ([0, *range(33, 331, 33), *range(364, 705, 34)], ((33, 10), (34, 11))),
+        ([0, 40, 30, 80], None),  # they do not rise
+        ([0, 40, None, 400], None),
+    ],
+)
+def test_irregular_times_are_kept(
+    times: list[int | None], steps: tuple[tuple[int, int], ...] | None
+) -> None:
+    """Times that no constant rate gives, but for rounding, are kept as they are."""
+    found = frame_times(times, MS, Fraction(0), 20)
+    assert found == (FrameTimes(MS, 0, steps, 20) if steps else None)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "start"), [(0, 500), (Fraction(1, 2), 0), (Fraction(1, 4), 250)]
+)
+def test_a_start_is_kept(start_s: Fraction, start: int) -> None:
+    """Frames of a constant rate that begin later than the file have but this in their times."""
+    found = frame_times([500, 540, 580], MS, Fraction(start_s), 40)
+    assert found == (FrameTimes(MS, start) if start else None)

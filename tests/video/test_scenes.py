@@ -25,7 +25,7 @@ def measured(
     form = VideoFormat(frames.width, frames.height, Fraction(25), len(luma), layout)
     with open_writer(path, form) as writer:
         writer.write(frames)
-    return changes(path, form)
+    return changes(path, form)[:2]
 
 
 def checkered(amplitude: int) -> np.ndarray:
@@ -104,3 +104,49 @@ def test_what_changes_all_the_time_is_no_cut(tmp_path: Path) -> None:
 def test_a_cut_stands_out(changed: list[float], cuts: tuple[int, ...]) -> None:
     """More than 4 levels, and more than twice what the three changes before and after it are."""
     assert find_cuts(changed) == cuts
+
+
+# --- repeats ---
+
+
+def film(
+    path: Path, levels: list[int], chroma: list[int] | None = None
+) -> tuple[Path, VideoFormat]:
+    """A video of boards of these amplitudes, and of chroma of these levels."""
+    frames = Frames.empty("yuv420", len(levels), 8, 6)
+    frames.planes[0][:] = [checkered(level) for level in levels]
+    for plane in frames.planes[1:]:
+        plane[:] = np.reshape(chroma or [128] * len(levels), (-1, 1, 1))
+    form = VideoFormat(8, 6, Fraction(25), len(levels))
+    with open_writer(path, form) as writer:
+        writer.write(frames)
+    return path, form
+
+
+def test_equal_neighbours_are_repeats(tmp_path: Path) -> None:
+    """A frame that equals the one before in every plane repeats it; others do not, nor does one
+    that was shown earlier.
+    """
+    path, form = film(tmp_path / "a.y4m", [0, 0, 0, 2, 0, 0], [9, 9, 9, 9, 9, 8])
+    assert changes(path, form).repeats == (1, 2)
+
+
+def test_repeats_are_no_motion(tmp_path: Path) -> None:
+    """Held frames hide neither how much changes between the others, nor the cuts."""
+    path, form = film(tmp_path / "a.y4m", [0] * 9 + [20] * 9 + [0] * 9)
+    assert changes(path, form).temporal_information == 20
+    frames = [np.full((6, 8), 16)] * 5 + [np.full((6, 8), 200)] * 5 + [np.full((6, 8), 90)] * 5
+    same = Frames.empty("yuv420", len(frames), 8, 6)
+    for plane in same.planes:
+        plane[:] = 128
+    same.planes[0][:] = frames
+    with open_writer(tmp_path / "b.y4m", VideoFormat(8, 6, Fraction(25), 15)) as writer:
+        writer.write(same)
+    found = changes(tmp_path / "b.y4m", VideoFormat(8, 6, Fraction(25), 15))
+    assert found.cuts == (1, 2) and len(found.repeats) == 12
+
+
+def test_only_the_numbered_frames_are_looked_at(tmp_path: Path) -> None:
+    """Frames that are left out change nothing: those beside them are neighbours."""
+    path, form = film(tmp_path / "a.y4m", [0, 90, 0, 20, 20])
+    assert changes(path, form, numbers=[0, 2, 3]) == (20, (1,), (1,))
