@@ -129,6 +129,7 @@ def info_rows(info: FileInfo) -> Rows:
     form = info.format
     color = form.color
     quality = info.quality
+    start = f" from {info.start_s:.3f} s on" if info.start_s else ""
     ms_ssim = "not measured" if quality.ms_ssim is None else f"{quality.ms_ssim:.5f}"
     return [
         (
@@ -139,7 +140,7 @@ def info_rows(info: FileInfo) -> Rows:
         (
             "video",
             f"{form.width}x{form.height}, {_frames(info)},"
-            f" {form.duration_s:.2f} s, {form.samples}, pixel aspect {form.sample_aspect_ratio}",
+            f" {form.duration_s:.2f} s{start}, {form.samples}, pixel aspect {form.sample_aspect_ratio}",
         ),
         (
             "colour",
