@@ -15,6 +15,7 @@ from nervcodec.cli.params import (
     STANDARD,
     Command,
     FrameRange,
+    SizeParam,
     device_options,
     json_option,
     may_overwrite,
@@ -36,6 +37,8 @@ _ADVANCED = "Advanced"
         ("in.nvpp out.y4m", "the decoded planes, exact"),
         ("in.nvpp out.mp4", "for a player, by libx264"),
         ("in.nvpp frames/", "a folder of PNG"),
+        ("in.nvpp one.png --frame 12", "one frame"),
+        ("in.nvpp look.gif", "for a quick look; .webp too"),
         ("- - < in.nvpp | ffplay -", "from standard input to .y4m on standard output"),
     ],
 )
@@ -50,6 +53,20 @@ _ADVANCED = "Advanced"
     help="only the frames A to B-1, counted from 0",
 )
 @option(
+    "--frame",
+    type=int,
+    metavar="N",
+    section=_OUTPUT,
+    help="this frame alone, counted from 0; to a .png too",
+)
+@option(
+    "--scale",
+    type=SizeParam(),
+    metavar="WxH",
+    section=_OUTPUT,
+    help="scale frames to this size, by FFmpeg's filter",
+)
+@option(
     "--codec",
     metavar="NAME",
     section=_OUTPUT,
@@ -61,6 +78,12 @@ _ADVANCED = "Advanced"
     metavar="CRF",
     section=_OUTPUT,
     help="its crf, lower is better  [default: 12]",
+)
+@option(
+    "--pixel-format",
+    metavar="NAME",
+    section=_OUTPUT,
+    help="what it codes (yuv444p, gbrp)  [default: as the frames]",
 )
 @overwrite_option(_OUTPUT)
 @json_option(_OUTPUT)
@@ -83,7 +106,7 @@ def decode(
     max_memory_gib: float,
     **settings: Any,
 ) -> None:
-    """Decode INPUT.nvpp to .y4m, .mp4, .mkv, .mov, .webm, a folder of PNG, or - (.y4m)."""
+    """Decode INPUT.nvpp to .y4m, .mp4, .mkv, .mov, .webm, .gif, .webp, PNG, or - (.y4m)."""
     from nervcodec.decoder.decode import DecodeOptions
     from nervcodec.decoder.decode import decode as run
     from nervcodec.util.memory import keep_freed_memory

@@ -10,9 +10,11 @@ import click
 from nervcodec.cli.params import (
     Amount,
     ColorParam,
+    CropParam,
     Duration,
     Measure,
     Rational,
+    SizeParam,
     device_options,
     json_option,
     option,
@@ -146,6 +148,20 @@ file_options = options(
         show_default=True,
         section=_INPUT,
         help="what lies under transparent pixels (#rrggbb)",
+    ),
+    option(
+        "--crop",
+        type=CropParam(),
+        metavar="WxH+X+Y",
+        section=_INPUT,
+        help="code this part of the frames",
+    ),
+    option(
+        "--scale",
+        type=SizeParam(),
+        metavar="WxH",
+        section=_INPUT,
+        help="scale frames to this size, after the crop",
     ),
     option(
         "--autorotate",

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from nervcodec import __version__
 from nervcodec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nervcodec.video.geometry import Crop
 
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 HELP_WIDTH = 100  # columns, where the terminal has as many
@@ -109,6 +112,34 @@ class ColorParam(click.ParamType[tuple[int, int, int]]):
             return as_color(str(value))
         except ConfigError as error:
             self.fail(str(error))
+
+
+class SizeParam(click.ParamType[tuple[int, int]]):
+    """'WxH' -> (W, H)."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", str(value))
+        if not match:
+            self.fail(f"{value!r} is not a size; legal: WxH in pixels, such as 640x360")
+        return int(match[1]), int(match[2])
+
+
+class CropParam(click.ParamType[Any]):
+    """'WxH+X+Y' -> Crop."""
+
+    name = "WxH+X+Y"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Crop:
+        match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})\+([0-9]{1,9})\+([0-9]{1,9})", str(value))
+        if not match:
+            self.fail(f"{value!r} is not a part; legal: WxH+X+Y in pixels, such as 640x360+0+60")
+        from nervcodec.video.geometry import Crop
+
+        return Crop(*map(int, match.groups()))
 
 
 class Measure(click.FloatRange):

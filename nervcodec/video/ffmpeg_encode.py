@@ -50,8 +50,10 @@ class ContainerSink:
         stream: VideoStream,
         layout: Layout,
         notes: tuple[str, ...],
+        pixel_format: str,
     ) -> None:
         self.layout: Layout = layout
+        self._pixel_format = pixel_format
         self.notes = notes
         self._container = container
         self._stream = stream
@@ -61,9 +63,10 @@ class ContainerSink:
         context = self._stream.codec_context
         for t in range(frames.n_frames):
             if self.layout == "rgb":
-                frame = _packed_frame(frames, t, _RGB_FORMAT, _RGB_ORDER)
+                frame = packed_frame(frames, t, _RGB_FORMAT, _RGB_ORDER)
             else:
                 frame = padded_frame(frames, t, context.width, context.height)
+            frame = _converted(frame, self._pixel_format)
             frame.pts = self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
@@ -89,14 +92,29 @@ class PngSink:
 
     def write(self, frames: Frames) -> None:
         for t in range(frames.n_frames):
-            frame = _packed_frame(frames, t, "rgb24", (0, 1, 2))
+            frame = packed_frame(frames, t, "rgb24", (0, 1, 2))
             frame.pts = self._n_frames
             self._n_frames += 1
             (packet,) = self._context.encode(frame)
-            (self._folder / FRAME_NAME.format(self._n_frames)).write_bytes(bytes(packet))
+            self._path(self._n_frames).write_bytes(bytes(packet))
+
+    def _path(self, number: int) -> Path:
+        """Return the file of a frame, counted from 1."""
+        return self._folder / FRAME_NAME.format(number)
 
 
-def _packed_frame(frames: Frames, t: int, pix_fmt: str, order: tuple[int, ...]) -> VideoFrame:
+class PictureSink(PngSink):
+    """PNG file of one frame."""
+
+    def __init__(self, file: Path, fmt: VideoFormat) -> None:
+        super().__init__(file.parent, fmt)
+        self._file = file
+
+    def _path(self, number: int) -> Path:
+        return self._file
+
+
+def packed_frame(frames: Frames, t: int, pix_fmt: str, order: tuple[int, ...]) -> VideoFrame:
     """Return frame t as packed RGB; `order` has the plane of each byte of a pixel, -1 for none."""
     frame = VideoFrame(frames.width, frames.height, pix_fmt)
     n_bytes = len(order)
@@ -106,6 +124,19 @@ def _packed_frame(frames: Frames, t: int, pix_fmt: str, order: tuple[int, ...]) 
     return frame
 
 
+def _converted(frame: VideoFrame, pixel_format: str) -> VideoFrame:
+    """Return the frame in a pixel format of the same family (RGB or not)."""
+    if frame.format.name == pixel_format:
+        return frame
+    # The same range on both sides, so that only sampling and bits change.
+    return frame.reformat(format=pixel_format, src_color_range=1, dst_color_range=1)
+
+
+def is_rgb_format(pixel_format: str) -> bool:
+    """Return whether a pixel format holds R, G and B."""
+    return av.VideoFormat(pixel_format).is_rgb
+
+
 def keeps_rgb(codec: str) -> bool:
     """Return whether an encoder keeps RGB frames without loss, which are else made 4:2:0."""
     return codec == "ffv1"
@@ -113,27 +144,42 @@ def keeps_rgb(codec: str) -> bool:
 
 @contextmanager
 def encoding(
-    path: Path, fmt: VideoFormat, *, muxer: str, codec: str, quality: int | None, name: str
+    path: Path,
+    fmt: VideoFormat,
+    *,
+    muxer: str,
+    codec: str,
+    quality: int | None,
+    name: str,
+    pixel_format: str | None = None,
 ) -> Iterator[ContainerSink]:
     """Open `path` for encoded frames, and finish it when the block ends well.
 
-    Messages call it `name`.
+    Messages call it `name`. The encoder is given `pixel_format`, None for that of the frames.
 
     Raises:
         ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
             or the quality.
         OutputError: writing failed.
     """
-    options = check_encoder(codec, quality)
+    options = check_encoder(codec, quality, pixel_format)
+    held = _RGB_FORMAT if fmt.layout == "rgb" else "yuv420p"
+    pixel_format = pixel_format or held
     even = codec not in _ODD_SIZES
     width, height = (n + (n % 2 if even else 0) for n in (fmt.width, fmt.height))
     padded = (width, height) != (fmt.width, fmt.height)
-    notes = (f"padded to {width}x{height}: {codec} codes even sizes only",) if padded else ()
+    notes: tuple[str, ...] = (
+        (f"padded to {width}x{height}: {codec} codes even sizes only",) if padded else ()
+    )
+    if fmt.layout != "rgb" and pixel_format != held:
+        notes += (f"4:2:0 converted to {pixel_format} by FFmpeg",)
     container = None
     try:
         container = av.open(str(path), "w", format=muxer)
-        stream = _add_stream(container, fmt, codec, width, height, options, name)
-        sink = ContainerSink(container, stream, fmt.layout, notes)
+        stream = _add_stream(
+            container, fmt, codec, width, height, options, name, pixel_format=pixel_format
+        )
+        sink = ContainerSink(container, stream, fmt.layout, notes, pixel_format)
         yield sink
         sink.finish()
         if _needs_display_size(container, fmt):
@@ -171,11 +217,14 @@ def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...
     return (f"{path.suffix} with {codec} cannot say: {names}",) if names else ()
 
 
-def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
+def check_encoder(
+    codec: str, quality: int | None, pixel_format: str | None = None
+) -> dict[str, str]:
     """Return the options for this encoder at this quality (its crf).
 
     Raises:
-        ConfigError: no such encoder of 8-bit 4:2:0, or a quality off its scale.
+        ConfigError: no such encoder of 8-bit 4:2:0, a quality off its scale, or a pixel format that
+            it does not take.
     """
     known = f"legal: {', '.join(_LARGEST_CRF)}, ffv1 and others that FFmpeg has"
     try:
@@ -184,6 +233,11 @@ def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
         raise ConfigError(f"there is no encoder {codec!r}; {known}") from None
     if encoder.type != "video" or "yuv420p" not in [f.name for f in encoder.video_formats or ()]:
         raise ConfigError(f"the encoder {codec!r} does not code 8-bit 4:2:0 video; {known}")
+    formats = [each.name for each in encoder.video_formats or () if each.components]
+    if pixel_format is not None and pixel_format not in formats:
+        raise ConfigError(
+            f"pixel format is {pixel_format!r}; legal for {codec}: {', '.join(formats)}"
+        )
     largest = _LARGEST_CRF.get(codec)
     if largest is None:
         if quality is not None:
@@ -203,6 +257,7 @@ def _add_stream(
     height: int,
     options: dict[str, str],
     name: str,
+    pixel_format: str | None = None,
 ) -> VideoStream:
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
@@ -212,6 +267,7 @@ def _add_stream(
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
+        stream.codec_context.pix_fmt = pixel_format or stream.codec_context.pix_fmt
         stream.codec_context.open()
         if _needs_display_size(container, fmt):
             stream.metadata["title"] = matroska.PLACEHOLDER

@@ -139,7 +139,16 @@ def test_the_decoder_stands_by_itself() -> None:
     ("package", "modules"),
     [
         ("constriction", {"coding/range_coder"}),
-        ("av", {"video/ffmpeg_decode", "video/ffmpeg_encode", "video/ffmpeg_filter"}),
+        (
+            "av",
+            {
+                "video/ffmpeg_animation",
+                "video/ffmpeg_decode",
+                "video/ffmpeg_encode",
+                "video/ffmpeg_filter",
+                "video/ffmpeg_scale",
+            },
+        ),
         ("rich", {"cli/console"}),
         ("bjontegaard", {"bench/bdrate"}),
         ("matplotlib", {"bench/plots"}),

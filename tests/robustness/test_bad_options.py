@@ -153,7 +153,7 @@ def test_bad_options_of_encode(tiny_clip: Shell, options: str, message: str) -> 
     refused(tiny_clip, ["encode", "in.y4m", "out.nvpp", *options.split()], 2, message)
 
 
-LOSSLESS = "a codec or a quality goes with .mp4, .mov, .mkv, .webm"
+LOSSLESS = "a codec, a quality or a pixel format goes with .mp4, .mov, .mkv, .webm"
 
 
 BAD_DECODES: list[tuple[list[str], int, str]] = [
