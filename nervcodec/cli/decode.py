@@ -10,12 +10,14 @@ from typing import Any
 import click
 
 from nervcodec.cli import console
+from nervcodec.cli.config import without_overridden
 from nervcodec.cli.limit_options import limit_options, limits_of
 from nervcodec.cli.params import (
     STANDARD,
     Command,
     FrameRange,
     SizeParam,
+    complete_file,
     device_options,
     json_option,
     may_overwrite,
@@ -42,8 +44,8 @@ _ADVANCED = "Advanced"
         ("- - < in.nvpp | ffplay -", "from standard input to .y4m on standard output"),
     ],
 )
-@click.argument("source", metavar="INPUT.nvpp")
-@click.argument("destination", metavar="OUTPUT")
+@click.argument("source", metavar="INPUT.nvpp", shell_complete=complete_file)
+@click.argument("destination", metavar="OUTPUT", shell_complete=complete_file)
 @option(
     "--frames",
     type=FrameRange(),
@@ -107,10 +109,13 @@ def decode(
     **settings: Any,
 ) -> None:
     """Decode INPUT.nvpp to .y4m, .mp4, .mkv, .mov, .webm, .gif, .webp, PNG, or - (.y4m)."""
-    from nervcodec.decoder.decode import DecodeOptions
+    from nervcodec.decoder.decode import ALL_FRAMES, DecodeOptions
     from nervcodec.decoder.decode import decode as run
     from nervcodec.util.memory import keep_freed_memory
 
+    settings = without_overridden(
+        click.get_current_context(), settings, {"frame": None, "frames": ALL_FRAMES}
+    )
     destination = output_name(destination)
     request = DecodeOptions(
         limits=limits_of(raised, max_memory_gib),
@@ -133,4 +138,5 @@ def decode(
     )
     stream = sys.stderr if destination == STANDARD else None
     report = replace(report, source=source)
-    console.show(json.dumps(report.as_json()) if as_json else text, stream)
+    if as_json or not console.is_quiet():
+        console.show(json.dumps(report.as_json()) if as_json else text, stream)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from nervcodec.cli import console
+from nervcodec.cli.config import without_overridden
 from nervcodec.cli.encode_options import (
     TARGETS,
     advanced_options,
@@ -24,6 +26,7 @@ from nervcodec.cli.encode_options import (
 from nervcodec.cli.params import (
     STANDARD,
     Command,
+    complete_file,
     may_overwrite,
     output_name,
     readable,
@@ -40,6 +43,14 @@ if TYPE_CHECKING:
     from nervcodec.encoder.resume import Pace
 
 
+# Options of which one at most is given, with their values where they are not.
+_EXCLUSIVE: tuple[Mapping[str, Any], ...] = (
+    dict.fromkeys(TARGETS),
+    dict.fromkeys(("epochs", "time_budget_s")),
+    dict.fromkeys(("strict", "salvage_input"), False),
+)
+
+
 @click.command(
     cls=Command,
     examples=[
@@ -49,8 +60,8 @@ if TYPE_CHECKING:
         ("frames/ out.nvpp --crf 35 --preset slow", "smaller, and slower to encode"),
     ],
 )
-@click.argument("source", metavar="INPUT")
-@click.argument("destination", metavar="OUTPUT.nvpp")
+@click.argument("source", metavar="INPUT", shell_complete=complete_file)
+@click.argument("destination", metavar="OUTPUT.nvpp", shell_complete=complete_file)
 @target_options
 @time_options
 @file_options
@@ -67,6 +78,9 @@ def encode(
     **settings: Any,
 ) -> None:
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input)."""
+    context = click.get_current_context()
+    for group in _EXCLUSIVE:
+        settings = without_overridden(context, settings, group)
     target = _chosen_target({name: settings.pop(name) for name in TARGETS})
     destination = output_name(destination)
     request = EncodeOptions(
@@ -132,11 +146,19 @@ def _show_estimate(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> No
 
 def _carry_out(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> None:
     """Encode, with the plan before it, progress beside it, and the report after it."""
-    if not as_json:
+    from nervcodec.encoder.resume import folder_of
+
+    settings = ", ".join(f"{name} {value}" for name, value in asdict(plan.fit).items())
+    console.detail(f"fit: {settings}")
+    console.detail(f"device {plan.device}, {plan.n_threads} threads")
+    console.detail(f"checkpoints stand in {folder_of(plan.destination)}")
+    if not as_json and not console.is_quiet():
         console.show(console.pairs(plan_rows(plan, plan.estimate_seconds())), stream)
     report = _encode(plan, as_json)
     if report.missed:
         console.note(report.missed)
+    if console.is_quiet() and not as_json:
+        return
     text = json.dumps(report.as_json()) if as_json else console.pairs(report_rows(report))
     console.show(text, stream)
 

@@ -6,13 +6,16 @@ import importlib
 import os
 import signal
 import sys
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
 from nervcodec.cli import console
 from nervcodec.cli.params import HELP_WIDTH, version_option
 from nervcodec.errors import ConfigError, Interrupted, NervCodecError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class _Place(NamedTuple):
@@ -37,7 +40,12 @@ _COMMANDS = {
     "bench roofline": _Place(
         "bench", "roofline", "Time steps and frames beside what the machine allows."
     ),
+    "completion": _Place("completion", "completion", "Print a shell's completion script."),
+    "man": _Place("completion", "man", "Print the manual page."),
 }
+
+
+SUMMARIES = {name: place.summary for name, place in _COMMANDS.items()}
 
 
 class _Group(click.Group):
@@ -60,10 +68,21 @@ class _Group(click.Group):
             return two_words, command(two_words), args[2:]
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands of one word, without loading them, and the program's options."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=summary)
+            for name, summary in SUMMARIES.items()
+            if name.startswith(incomplete) and " " not in name
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line for each command."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, place.summary) for name, place in _COMMANDS.items()])
+            formatter.write_dl(list(SUMMARIES.items()))
 
 
 def command(name: str) -> click.Command:
@@ -97,6 +116,7 @@ def main() -> NoReturn:
     """Run the command and exit with a code of docs/reference/exit-codes.md."""
     _end_by_signals()
     console.open_streams()
+    console.set_level(0)
     # OpenMP's threads spin while they wait for each other: a moment of it is as fast as for ever,
     # and leaves the cores to other work (docs/lab L079). Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -122,5 +142,5 @@ def _end_by_signals() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    console.note(f"error: {message}")
+    console.error(message)
     return code

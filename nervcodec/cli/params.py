@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nervcodec import __version__
+from nervcodec.cli.habits import habits, invoke
 from nervcodec.errors import ConfigError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from nervcodec.video.geometry import Crop
 
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+OTHER = "Other"  # section of options that are in no other
 HELP_WIDTH = 100  # columns, where the terminal has as many
 
 
@@ -58,6 +62,11 @@ class Command(click.Command):
     ) -> None:
         super().__init__(*arguments, **settings)
         self.examples = examples
+        self.params[-1:-1] = habits()  # before --version
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, with more words around it where -v asks for them."""
+        return invoke(self, ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, then the options section by section."""
@@ -71,7 +80,7 @@ class Command(click.Command):
             if isinstance(parameter, click.Option) and row is not None:
                 sections.setdefault(getattr(parameter, "section", None), []).append(row)
         others = sections.pop(None, [])
-        sections["Other" if sections else "Options"] = others
+        sections[OTHER if sections else "Options"] = others
         for title, rows in sections.items():
             with formatter.section(str(title)):
                 formatter.write_dl(rows)
@@ -289,6 +298,15 @@ def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyComm
             help="CPU threads; the same number repeats an encode",
         ),
     )
+
+
+def complete_file(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Have a shell complete the name of a file."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 STANDARD = "-"  # in place of a name: standard input or output

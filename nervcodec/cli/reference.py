@@ -10,10 +10,12 @@ from nervcodec.cli.main import cli, commands
 from nervcodec.cli.params import HELP_WIDTH
 
 # What the help of every command ends with.
-_EVERYWHERE = re.compile(r"(\n(Other|Options):)?\n +--version .*\n +-h, --help .*")
+_EVERYWHERE = re.compile(
+    r"(\n(Other|Options):)?(\n +--config .*\n +-v, .*\n +-q, .*)?\n +--version .*\n +-h, --help .*"
+)
 _HEAD = """# Command line
 
-This page is the help of every command; each also has `--version` and `-h`, `--help`.
+This page is the help of every command; each also has `--config`, `-v`, `-q`, `--version` and `-h`.
 `python -m nervcodec.cli.reference` makes it. The guide says more on
 [encoding](../guide/encoding.md), [decoding](../guide/decoding.md) and
 [benchmarking](../guide/benchmarking.md).
