@@ -105,11 +105,14 @@ def show_bytes(data: bytes) -> None:
 
 def open_streams() -> None:
     """Open those of stdin, stdout and stderr that we were started without, before a file gets
-    their numbers.
+    their numbers; what the encoding of an output lacks is escaped.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _mute(stream: TextIO) -> None:

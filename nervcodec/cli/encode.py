@@ -35,7 +35,7 @@ from nervcodec.cli.params import (
 from nervcodec.cli.tables import estimate_rows, plan_rows, report_rows
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.target import Target
-from nervcodec.errors import ConfigError
+from nervcodec.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
     from nervcodec.encoder.plan import EncodePlan
@@ -89,10 +89,10 @@ def encode(
         overwrite=dry_run or may_overwrite(destination, overwrite),
         **settings,
     )
-    from nervcodec.encoder.plan import check_destination, plan
-    from nervcodec.util.memory import keep_freed_memory
+    with _writable(destination) as file, _saying_what_is_kept(Path(file)):
+        from nervcodec.encoder.plan import check_destination, plan
+        from nervcodec.util.memory import keep_freed_memory
 
-    with _writable(destination) as file:
         check_destination(source, file, request)
         keep_freed_memory()
         with readable(source) as path:
@@ -124,6 +124,19 @@ def _writable(destination: str) -> Iterator[str]:
         yield str(Path(folder, "standard output.nvpp"))
 
 
+@contextmanager
+def _saying_what_is_kept(destination: Path) -> Iterator[None]:
+    """Have Ctrl-C before the fit say that what an earlier encode has reached is still there."""
+    from nervcodec.encoder.progress_folder import folder_of, has_progress, kept_message
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if has_progress(folder_of(destination)):
+            raise Interrupted(kept_message(folder_of(destination))) from None
+        raise
+
+
 def _chosen_target(values: dict[str, float | None]) -> Target | None:
     """Return the one target that is asked for.
 
@@ -146,7 +159,7 @@ def _show_estimate(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> No
 
 def _carry_out(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> None:
     """Encode, with the plan before it, progress beside it, and the report after it."""
-    from nervcodec.encoder.resume import folder_of
+    from nervcodec.encoder.progress_folder import folder_of
 
     settings = ", ".join(f"{name} {value}" for name, value in asdict(plan.fit).items())
     console.detail(f"fit: {settings}")

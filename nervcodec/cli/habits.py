@@ -14,9 +14,11 @@ from click.core import ParameterSource
 from nervcodec import __version__
 from nervcodec.cli import console
 from nervcodec.errors import ConfigError
+from nervcodec.util.address_space import check_libraries
 
 # Set and empty, it stands for no file; benchmarks set it, so that figures do not depend on one.
 VARIABLE = "NERVCODEC_CONFIG"
+_LIGHT = ("info", "completion", "man")  # commands that need no libraries
 _LEVEL = "nervcodec.level"
 
 
@@ -53,6 +55,8 @@ def config_path() -> Path | None:
 def invoke(command: click.Command, context: click.Context) -> Any:
     """Run a command; where it is to say more, name its settings before and its time after."""
     _set_level(context)
+    if command.name not in _LIGHT:
+        check_libraries()
     if not console.is_verbose():
         return click.Command.invoke(command, context)
     console.detail(f"nervcodec {__version__}, in {os.getcwd()}")

@@ -12,7 +12,8 @@ import click
 
 from nervcodec.cli import console
 from nervcodec.cli.params import HELP_WIDTH, version_option
-from nervcodec.errors import ConfigError, Interrupted, NervCodecError
+from nervcodec.errors import ConfigError, Interrupted, NervCodecError, ResourceError
+from nervcodec.util.address_space import out_of_memory
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -124,11 +125,17 @@ def main() -> NoReturn:
         cli.main(prog_name="nervcodec", standalone_mode=False)
         console.show("")  # what click printed by itself may still be on its way
     except NervCodecError as error:
-        sys.exit(_fail(str(error), error.exit_code))
+        is_out = isinstance(error.__cause__, MemoryError)
+        sys.exit(_fail(str(error), ResourceError.exit_code if is_out else error.exit_code))
     except (KeyboardInterrupt, click.exceptions.Abort):
         sys.exit(_fail("interrupted; nothing was written", Interrupted.exit_code))
     except click.ClickException as error:
         sys.exit(_fail(error.format_message(), ConfigError.exit_code))
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        message = out_of_memory(error)
+        if message is None:
+            raise
+        sys.exit(_fail(message, ResourceError.exit_code))
     sys.exit(0)
 
 

@@ -18,6 +18,7 @@ from nervcodec.format import costs
 from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
+from nervcodec.util.address_space import check_memory
 from nervcodec.util.prefetch import prefetch
 from nervcodec.util.validation import (
     check_device_name,
@@ -124,6 +125,12 @@ def batch_lengths(file: File) -> list[int]:
     ]
 
 
+def decode_memory_bytes(file: File) -> int:
+    """Return about the peak memory of decoding a file."""
+    model = file.header.model
+    return max(costs.decode_memory_bytes(model, segment.shots) for segment in file.segments)
+
+
 def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
     """Yield the frames first..stop-1 in the colorspace of the model, a batch at a time; other
     segments are not touched.
@@ -193,6 +200,7 @@ def decode(
 
     device = choose_device(options.device)
     set_threads(options.n_threads)
+    check_memory(decode_memory_bytes(file), "decoding")
     started = time.monotonic()
     n_done = 0
     with open_writer(
