@@ -11,7 +11,7 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video.geometry import Crop
 from nervcodec.video.probe import probe
-from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions
+from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown
 
 _UNKNOWN = 2  # H.273's code point for unspecified
 
@@ -45,7 +45,7 @@ def pair(
     for path, form in zip((reference, distorted), forms, strict=True):
         if crop is not None and (form.width, form.height) != (crop.width, crop.height):
             notes.append(
-                f"{path} is {form.width}x{form.height}; its last row or column is taken for padding"
+                f"{shown(path)} is {form.width}x{form.height}; its last row or column is taken for padding"
                 f" and left out, which leaves {crop.width}x{crop.height}"
             )
             form = replace(form, width=crop.width, height=crop.height)
