@@ -45,8 +45,8 @@ def pair(
     for path, form in zip((reference, distorted), forms, strict=True):
         if crop is not None and (form.width, form.height) != (crop.width, crop.height):
             notes.append(
-                f"{shown(path)} is {form.width}x{form.height}; its last row or column is taken for padding"
-                f" and left out, which leaves {crop.width}x{crop.height}"
+                f"{shown(path)} is {form.width}x{form.height}; its last row or column is taken for"
+                f" padding and left out, which leaves {crop.width}x{crop.height}"
             )
             form = replace(form, width=crop.width, height=crop.height)
             sides.append(Side(path, form, SourceOptions(crop=crop)))
