@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nervcodec.format.limits import Limits
     from nervcodec.quality.compare import Comparison, compare
     from nervcodec.quality.metrics import Quality
+    from nervcodec.video.geometry import Crop
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "BitsPerPixel",
     "Comparison",
     "Crf",
+    "Crop",
     "DecodeOptions",
     "DecodeReport",
     "EncodeOptions",
@@ -62,6 +64,7 @@ _MODULES = {
     "format.limits": ("Limits",),
     "quality.compare": ("Comparison", "compare"),
     "quality.metrics": ("Quality",),
+    "video.geometry": ("Crop",),
 }
 
 if not TYPE_CHECKING:  # a checker would take every name for an export

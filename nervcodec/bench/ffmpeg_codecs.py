@@ -22,7 +22,8 @@ from nervcodec.errors import ConfigError, NervCodecError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.color import to_bit_depth, to_layout
 from nervcodec.video.ffmpeg_decode import read_elementary
-from nervcodec.video.ffmpeg_encode import ELEMENTARY, coded_format, write_elementary
+from nervcodec.video.ffmpeg_encode import ELEMENTARY, write_elementary
+from nervcodec.video.ffmpeg_frames import coded_format
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
@@ -107,7 +108,7 @@ def encode(
     """
     codec = _codec(name)
     form = _format(source, n_frames)
-    coded_form = coded_format(_without_rgb(form), codec.encoder)
+    _, coded_form = coded_format(_without_rgb(form), codec.encoder)
     started = time.monotonic()
     groups = (_converted(frames, coded_form) for frames in read_all(source, form))
     n_bytes = write_elementary(coded, groups, coded_form, codec.encoder, options)

@@ -76,6 +76,7 @@ def run_timed(command: Sequence[str], n_cpus: int, failure: str) -> Run:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
+            env={**os.environ, "NERVCODEC_CONFIG": ""},  # figures depend on no file of defaults
             pass_fds=(report.fileno(),),
             start_new_session=True,
         )

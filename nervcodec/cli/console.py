@@ -23,7 +23,44 @@ _PLAIN_EVERY_S = 10.0
 _PAGE_WIDTH = 10_000  # tables are never wrapped: a pipe has no width
 
 
+# How much is said: 1 more than usual, -1 errors alone.
+_level = 0
+
+
+def set_level(level: int) -> None:
+    """Say more than usual (1), as usual (0), or errors alone (-1)."""
+    global _level
+    _level = level
+
+
+def is_verbose() -> bool:
+    """Return whether more than usual is to be said."""
+    return _level > 0
+
+
+def is_quiet() -> bool:
+    """Return whether nothing but errors is to be said."""
+    return _level < 0
+
+
+def detail(text: str) -> None:
+    """Print a line on stderr that only those see who ask for more."""
+    if is_verbose():
+        _tell(text)
+
+
 def note(text: str) -> None:
+    """Print a line on stderr, unless only errors are asked for."""
+    if not is_quiet():
+        _tell(text)
+
+
+def error(message: str) -> None:
+    """Print the line of an error on stderr."""
+    _tell(f"error: {message}")
+
+
+def _tell(text: str) -> None:
     """Print a line on stderr; where that cannot be written there is nobody to tell, and the work
     goes on.
     """
@@ -68,11 +105,14 @@ def show_bytes(data: bytes) -> None:
 
 def open_streams() -> None:
     """Open those of stdin, stdout and stderr that we were started without, before a file gets
-    their numbers.
+    their numbers; what the encoding of an output lacks is escaped.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _mute(stream: TextIO) -> None:
@@ -128,8 +168,8 @@ class ProgressLine:
 
 @contextmanager
 def progress_line(quiet: bool = False, n_segments: int = 1) -> Iterator[ProgressLine | None]:
-    """Yield a ProgressLine on stderr; None if quiet."""
-    if quiet:
+    """Yield a ProgressLine on stderr; None if quiet, here or by -q."""
+    if quiet or is_quiet():
         yield None
     elif not sys.stderr.isatty():
         yield ProgressLine(None, n_segments)

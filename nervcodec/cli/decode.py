@@ -10,11 +10,14 @@ from typing import Any
 import click
 
 from nervcodec.cli import console
+from nervcodec.cli.config import without_overridden
 from nervcodec.cli.limit_options import limit_options, limits_of
 from nervcodec.cli.params import (
     STANDARD,
     Command,
     FrameRange,
+    SizeParam,
+    complete_file,
     device_options,
     json_option,
     may_overwrite,
@@ -36,11 +39,13 @@ _ADVANCED = "Advanced"
         ("in.nvpp out.y4m", "the decoded planes, exact"),
         ("in.nvpp out.mp4", "for a player, by libx264"),
         ("in.nvpp frames/", "a folder of PNG"),
+        ("in.nvpp one.png --frame 12", "one frame"),
+        ("in.nvpp look.gif", "for a quick look; .webp too"),
         ("- - < in.nvpp | ffplay -", "from standard input to .y4m on standard output"),
     ],
 )
-@click.argument("source", metavar="INPUT.nvpp")
-@click.argument("destination", metavar="OUTPUT")
+@click.argument("source", metavar="INPUT.nvpp", shell_complete=complete_file)
+@click.argument("destination", metavar="OUTPUT", shell_complete=complete_file)
 @option(
     "--frames",
     type=FrameRange(),
@@ -48,6 +53,20 @@ _ADVANCED = "Advanced"
     default=":",
     section=_OUTPUT,
     help="only the frames A to B-1, counted from 0",
+)
+@option(
+    "--frame",
+    type=int,
+    metavar="N",
+    section=_OUTPUT,
+    help="this frame alone, counted from 0; to a .png too",
+)
+@option(
+    "--scale",
+    type=SizeParam(),
+    metavar="WxH",
+    section=_OUTPUT,
+    help="scale frames to this size, by FFmpeg's filter",
 )
 @option(
     "--codec",
@@ -61,6 +80,12 @@ _ADVANCED = "Advanced"
     metavar="CRF",
     section=_OUTPUT,
     help="its crf, lower is better  [default: 12]",
+)
+@option(
+    "--pixel-format",
+    metavar="NAME",
+    section=_OUTPUT,
+    help="what it codes (yuv444p, gbrp)  [default: as the frames]",
 )
 @overwrite_option(_OUTPUT)
 @json_option(_OUTPUT)
@@ -83,11 +108,14 @@ def decode(
     max_memory_gib: float,
     **settings: Any,
 ) -> None:
-    """Decode INPUT.nvpp to .y4m, .mp4, .mkv, .mov, .webm, a folder of PNG, or - (.y4m)."""
-    from nervcodec.decoder.decode import DecodeOptions
+    """Decode INPUT.nvpp to .y4m, .mp4, .mkv, .mov, .webm, .gif, .webp, PNG, or - (.y4m)."""
+    from nervcodec.decoder.decode import ALL_FRAMES, DecodeOptions
     from nervcodec.decoder.decode import decode as run
     from nervcodec.util.memory import keep_freed_memory
 
+    settings = without_overridden(
+        click.get_current_context(), settings, {"frame": None, "frames": ALL_FRAMES}
+    )
     destination = output_name(destination)
     request = DecodeOptions(
         limits=limits_of(raised, max_memory_gib),
@@ -110,4 +138,5 @@ def decode(
     )
     stream = sys.stderr if destination == STANDARD else None
     report = replace(report, source=source)
-    console.show(json.dumps(report.as_json()) if as_json else text, stream)
+    if as_json or not console.is_quiet():
+        console.show(json.dumps(report.as_json()) if as_json else text, stream)

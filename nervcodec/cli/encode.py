@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from nervcodec.cli import console
+from nervcodec.cli.config import without_overridden
 from nervcodec.cli.encode_options import (
     TARGETS,
     advanced_options,
@@ -24,6 +26,7 @@ from nervcodec.cli.encode_options import (
 from nervcodec.cli.params import (
     STANDARD,
     Command,
+    complete_file,
     may_overwrite,
     output_name,
     readable,
@@ -32,12 +35,20 @@ from nervcodec.cli.params import (
 from nervcodec.cli.tables import estimate_rows, plan_rows, report_rows
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.target import Target
-from nervcodec.errors import ConfigError
+from nervcodec.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
     from nervcodec.encoder.plan import EncodePlan
     from nervcodec.encoder.report import EncodeReport
     from nervcodec.encoder.resume import Pace
+
+
+# Options of which one at most is given, with their values where they are not.
+_EXCLUSIVE: tuple[Mapping[str, Any], ...] = (
+    dict.fromkeys(TARGETS),
+    dict.fromkeys(("epochs", "time_budget_s")),
+    dict.fromkeys(("strict", "salvage_input"), False),
+)
 
 
 @click.command(
@@ -49,8 +60,8 @@ if TYPE_CHECKING:
         ("frames/ out.nvpp --crf 35 --preset slow", "smaller, and slower to encode"),
     ],
 )
-@click.argument("source", metavar="INPUT")
-@click.argument("destination", metavar="OUTPUT.nvpp")
+@click.argument("source", metavar="INPUT", shell_complete=complete_file)
+@click.argument("destination", metavar="OUTPUT.nvpp", shell_complete=complete_file)
 @target_options
 @time_options
 @file_options
@@ -67,6 +78,9 @@ def encode(
     **settings: Any,
 ) -> None:
     """Encode INPUT (anything FFmpeg reads, a folder of PNG, or - for standard input)."""
+    context = click.get_current_context()
+    for group in _EXCLUSIVE:
+        settings = without_overridden(context, settings, group)
     target = _chosen_target({name: settings.pop(name) for name in TARGETS})
     destination = output_name(destination)
     request = EncodeOptions(
@@ -75,10 +89,10 @@ def encode(
         overwrite=dry_run or may_overwrite(destination, overwrite),
         **settings,
     )
-    from nervcodec.encoder.plan import check_destination, plan
-    from nervcodec.util.memory import keep_freed_memory
+    with _writable(destination) as file, _saying_what_is_kept(Path(file)):
+        from nervcodec.encoder.plan import check_destination, plan
+        from nervcodec.util.memory import keep_freed_memory
 
-    with _writable(destination) as file:
         check_destination(source, file, request)
         keep_freed_memory()
         with readable(source) as path:
@@ -110,6 +124,19 @@ def _writable(destination: str) -> Iterator[str]:
         yield str(Path(folder, "standard output.nvpp"))
 
 
+@contextmanager
+def _saying_what_is_kept(destination: Path) -> Iterator[None]:
+    """Have Ctrl-C before the fit say that what an earlier encode has reached is still there."""
+    from nervcodec.encoder.progress_folder import folder_of, has_progress, kept_message
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if has_progress(folder_of(destination)):
+            raise Interrupted(kept_message(folder_of(destination))) from None
+        raise
+
+
 def _chosen_target(values: dict[str, float | None]) -> Target | None:
     """Return the one target that is asked for.
 
@@ -132,11 +159,19 @@ def _show_estimate(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> No
 
 def _carry_out(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> None:
     """Encode, with the plan before it, progress beside it, and the report after it."""
-    if not as_json:
+    from nervcodec.encoder.progress_folder import folder_of
+
+    settings = ", ".join(f"{name} {value}" for name, value in asdict(plan.fit).items())
+    console.detail(f"fit: {settings}")
+    console.detail(f"device {plan.device}, {plan.n_threads} threads")
+    console.detail(f"checkpoints stand in {folder_of(plan.destination)}")
+    if not as_json and not console.is_quiet():
         console.show(console.pairs(plan_rows(plan, plan.estimate_seconds())), stream)
     report = _encode(plan, as_json)
     if report.missed:
         console.note(report.missed)
+    if console.is_quiet() and not as_json:
+        return
     text = json.dumps(report.as_json()) if as_json else console.pairs(report_rows(report))
     console.show(text, stream)
 

@@ -10,10 +10,12 @@ import click
 from nervcodec.cli.params import (
     Amount,
     ColorParam,
+    CropParam,
     Duration,
     FramePart,
     Measure,
     Rational,
+    SizeParam,
     Timestamp,
     device_options,
     json_option,
@@ -172,6 +174,20 @@ file_options = options(
         show_default=True,
         section=_INPUT,
         help="what lies under transparent pixels (#rrggbb)",
+    ),
+    option(
+        "--crop",
+        type=CropParam(),
+        metavar="WxH+X+Y",
+        section=_INPUT,
+        help="code this part of the frames",
+    ),
+    option(
+        "--scale",
+        type=SizeParam(),
+        metavar="WxH",
+        section=_INPUT,
+        help="scale frames to this size, after the crop",
     ),
     option(
         "--autorotate",

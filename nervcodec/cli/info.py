@@ -11,6 +11,7 @@ from nervcodec.cli import console
 from nervcodec.cli.limit_options import limit_options, limits_of
 from nervcodec.cli.params import (
     Command,
+    complete_file,
     device_options,
     json_option,
     readable,
@@ -21,7 +22,7 @@ from nervcodec.errors import FramesDiffer
 
 
 @click.command(cls=Command)
-@click.argument("source", metavar="INPUT.nvpp")
+@click.argument("source", metavar="INPUT.nvpp", shell_complete=complete_file)
 @json_option()
 @version_option
 def info(source: str, *, as_json: bool) -> None:
@@ -34,7 +35,7 @@ def info(source: str, *, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("source", metavar="INPUT.nvpp")
+@click.argument("source", metavar="INPUT.nvpp", shell_complete=complete_file)
 @limit_options()
 @device_options()
 @json_option()

@@ -6,13 +6,17 @@ import importlib
 import os
 import signal
 import sys
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
 from nervcodec.cli import console
 from nervcodec.cli.params import HELP_WIDTH, version_option
-from nervcodec.errors import ConfigError, Interrupted, NervCodecError
+from nervcodec.errors import ConfigError, Interrupted, NervCodecError, ResourceError
+from nervcodec.util.address_space import out_of_memory
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class _Place(NamedTuple):
@@ -37,7 +41,12 @@ _COMMANDS = {
     "bench roofline": _Place(
         "bench", "roofline", "Time steps and frames beside what the machine allows."
     ),
+    "completion": _Place("completion", "completion", "Print a shell's completion script."),
+    "man": _Place("completion", "man", "Print the manual page."),
 }
+
+
+SUMMARIES = {name: place.summary for name, place in _COMMANDS.items()}
 
 
 class _Group(click.Group):
@@ -60,10 +69,21 @@ class _Group(click.Group):
             return two_words, command(two_words), args[2:]
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands of one word, without loading them, and the program's options."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=summary)
+            for name, summary in SUMMARIES.items()
+            if name.startswith(incomplete) and " " not in name
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line for each command."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, place.summary) for name, place in _COMMANDS.items()])
+            formatter.write_dl(list(SUMMARIES.items()))
 
 
 def command(name: str) -> click.Command:
@@ -97,6 +117,7 @@ def main() -> NoReturn:
     """Run the command and exit with a code of docs/reference/exit-codes.md."""
     _end_by_signals()
     console.open_streams()
+    console.set_level(0)
     # OpenMP's threads spin while they wait for each other: a moment of it is as fast as for ever,
     # and leaves the cores to other work (docs/lab L079). Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -104,11 +125,17 @@ def main() -> NoReturn:
         cli.main(prog_name="nervcodec", standalone_mode=False)
         console.show("")  # what click printed by itself may still be on its way
     except NervCodecError as error:
-        sys.exit(_fail(str(error), error.exit_code))
+        is_out = isinstance(error.__cause__, MemoryError)
+        sys.exit(_fail(str(error), ResourceError.exit_code if is_out else error.exit_code))
     except (KeyboardInterrupt, click.exceptions.Abort):
         sys.exit(_fail("interrupted; nothing was written", Interrupted.exit_code))
     except click.ClickException as error:
         sys.exit(_fail(error.format_message(), ConfigError.exit_code))
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        message = out_of_memory(error)
+        if message is None:
+            raise
+        sys.exit(_fail(message, ResourceError.exit_code))
     sys.exit(0)
 
 
@@ -122,5 +149,5 @@ def _end_by_signals() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    console.note(f"error: {message}")
+    console.error(message)
     return code

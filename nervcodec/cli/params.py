@@ -11,14 +11,21 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from nervcodec import __version__
+from nervcodec.cli.habits import habits, invoke
 from nervcodec.errors import ConfigError
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from nervcodec.video.geometry import Crop
+
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+OTHER = "Other"  # section of options that are in no other
 HELP_WIDTH = 100  # columns, where the terminal has as many
 
 
@@ -55,6 +62,11 @@ class Command(click.Command):
     ) -> None:
         super().__init__(*arguments, **settings)
         self.examples = examples
+        self.params[-1:-1] = habits()  # before --version
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, with more words around it where -v asks for them."""
+        return invoke(self, ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, then the options section by section."""
@@ -68,7 +80,7 @@ class Command(click.Command):
             if isinstance(parameter, click.Option) and row is not None:
                 sections.setdefault(getattr(parameter, "section", None), []).append(row)
         others = sections.pop(None, [])
-        sections["Other" if sections else "Options"] = others
+        sections[OTHER if sections else "Options"] = others
         for title, rows in sections.items():
             with formatter.section(str(title)):
                 formatter.write_dl(rows)
@@ -109,6 +121,34 @@ class ColorParam(click.ParamType[tuple[int, int, int]]):
             return as_color(str(value))
         except ConfigError as error:
             self.fail(str(error))
+
+
+class SizeParam(click.ParamType[tuple[int, int]]):
+    """'WxH' -> (W, H)."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", str(value))
+        if not match:
+            self.fail(f"{value!r} is not a size; legal: WxH in pixels, such as 640x360")
+        return int(match[1]), int(match[2])
+
+
+class CropParam(click.ParamType[Any]):
+    """'WxH+X+Y' -> Crop."""
+
+    name = "WxH+X+Y"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Crop:
+        match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})\+([0-9]{1,9})\+([0-9]{1,9})", str(value))
+        if not match:
+            self.fail(f"{value!r} is not a part; legal: WxH+X+Y in pixels, such as 640x360+0+60")
+        from nervcodec.video.geometry import Crop
+
+        return Crop(*map(int, match.groups()))
 
 
 class Measure(click.FloatRange):
@@ -287,6 +327,15 @@ def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyComm
             help="CPU threads",
         ),
     )
+
+
+def complete_file(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Have a shell complete the name of a file."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 STANDARD = "-"  # in place of a name: standard input or output

@@ -10,13 +10,15 @@ from nervcodec.cli.main import cli, commands
 from nervcodec.cli.params import HELP_WIDTH
 
 # What the help of every command ends with.
-_EVERYWHERE = re.compile(r"(\n(Other|Options):)?\n +--version .*\n +-h, --help .*")
+_EVERYWHERE = re.compile(
+    r"(\n(Other|Options):)?(\n +--config .*\n +-v, .*\n +-q, .*)?\n +--version .*\n +-h, --help .*"
+)
 # The guide has examples, and the head says what --json does.
 _LEFT_OUT = re.compile(r"\nExamples:\n(  .*\n)+|(\nOptions:)?\n +--json .*(?=\n|$)")
 _HEAD = """# Command line
 
 The help of every command, without its examples (the guide has some); each also has `--json`
-(print one JSON object on stdout), `--version` and `-h`, `--help`.
+(print one JSON object on stdout), `--config`, `-v`, `-q`, `--version` and `-h`, `--help`.
 `python -m nervcodec.cli.reference` makes this page.
 """
 

@@ -19,12 +19,21 @@ from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
 from nervcodec.format.times import timed_part
+from nervcodec.util.address_space import check_memory
 from nervcodec.util.prefetch import prefetch
-from nervcodec.util.validation import check_device_name, check_threads
+from nervcodec.util.validation import (
+    check_device_name,
+    check_least,
+    check_range,
+    check_threads,
+)
+from nervcodec.video.ffmpeg_scale import scaled_frames
 from nervcodec.video.frames import Frames
+from nervcodec.video.geometry import Size, aspect_notes, check_size, scaled_format
 from nervcodec.video.writer import check_target, open_writer
 
 SCHEMA = "nervcodec.decode/1"
+ALL_FRAMES = (0, None)
 _PREFETCHED_NETWORKS = 1
 _PREFETCHED_BATCHES = 2
 
@@ -35,8 +44,11 @@ class DecodeOptions:
 
     Attributes:
         frames: (A, B), the frames A to B - 1 counted from 0; B None goes to the end.
+        frame: this frame alone, in place of `frames`.
+        scale: width and height that frames are scaled to; None leaves them.
         codec: FFmpeg's encoder of .mp4, .mkv, .mov and .webm; None takes libx264 or libvpx-vp9.
         quality: its crf; None takes 12.
+        pixel_format: what it codes, by FFmpeg's name; None takes that of the frames.
         salvage: whether to decode what is whole of a damaged file; frames then count without what
             is lost.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
@@ -47,9 +59,12 @@ class DecodeOptions:
         ConfigError: a value that cannot be, with what would be legal.
     """
 
-    frames: tuple[int, int | None] = (0, None)
+    frames: tuple[int, int | None] = ALL_FRAMES
+    frame: int | None = None
+    scale: Size | None = None
     codec: str | None = None
     quality: int | None = None
+    pixel_format: str | None = None
     salvage: bool = False
     device: str = "auto"
     n_threads: int | None = None
@@ -62,6 +77,11 @@ class DecodeOptions:
             raise ConfigError(
                 f"frames are {first}:{'' if stop is None else stop}; legal: A:B with 0 <= A < B"
             )
+        check_least("frame", self.frame, 0)
+        if self.frame is not None and self.frames != ALL_FRAMES:
+            raise ConfigError("frame and frames are given; legal: one of them")
+        if self.scale is not None:
+            check_size(self.scale)
         check_device_name(self.device)
         check_threads(self.n_threads)
 
@@ -104,6 +124,12 @@ def batch_lengths(file: File) -> list[int]:
         for segment in file.segments
         for start in range(0, segment.n_frames, size)
     ]
+
+
+def decode_memory_bytes(file: File) -> int:
+    """Return about the peak memory of decoding a file."""
+    model = file.header.model
+    return max(costs.decode_memory_bytes(model, segment.shots) for segment in file.segments)
 
 
 def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
@@ -161,7 +187,7 @@ def decode(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DecodeReport:
-    """Decode a .nvpp file into .y4m, .mp4, .mkv, .mov, .webm or a folder of PNG.
+    """Decode a .nvpp file into .y4m, .mp4, .mkv, .mov, .webm, .gif, .webp or PNG.
 
     Args:
         destination: its suffix chooses the format; none is a folder, '-' .y4m on standard output.
@@ -177,48 +203,62 @@ def decode(
     destination = os.fspath(destination)
     data = read_bytes(source)
     file, lost = salvage(data) if options.salvage else (read_file(data), ())
+    form = file.header.format
+    first, stop = _frame_range(options, form.n_frames)
+    part, times = timed_part(form, file.extras.times, range(first, stop))
+    written = scaled_format(part, options.scale)
     check_target(
         destination,
+        written,
         codec=options.codec,
         quality=options.quality,
+        pixel_format=options.pixel_format,
         overwrite=options.overwrite,
         source=source,
     )
     options.limits.check(file)
-    form = file.header.format
-    first, stop = _frame_range(options.frames, form.n_frames)
+    # Loaded before the clock starts: it counts work, not the start of torch.
+    import nervcodec.decoder.reconstruct  # noqa: F401
     from nervcodec.nn.device import choose_device, set_threads
 
     device = choose_device(options.device)
     set_threads(options.n_threads)
+    check_memory(decode_memory_bytes(file), "decoding")
     started = time.monotonic()
     n_done = 0
-    part, times = timed_part(form, file.extras.times, range(first, stop))
     with open_writer(
         destination,
-        part,
+        written,
         codec=options.codec,
         quality=options.quality,
+        pixel_format=options.pixel_format,
         overwrite=options.overwrite,
         times=times,
     ) as writer:
-        for frames in shown_frames(file, first, stop, device):
+        shown = shown_frames(file, first, stop, device)
+        if options.scale is not None:
+            shown = scaled_frames(shown, form, options.scale)
+        for frames in shown:
             writer.write(frames)
             n_done += frames.n_frames
             if on_progress:
                 on_progress(n_done, stop - first)
     notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
     seconds = time.monotonic() - started
-    return DecodeReport(source, destination, n_done, seconds, (*notes, *writer.notes))
+    notes += [*aspect_notes(form, written), *writer.notes]
+    return DecodeReport(source, destination, n_done, seconds, tuple(notes))
 
 
-def _frame_range(frames: tuple[int, int | None], n_frames: int) -> tuple[int, int]:
+def _frame_range(options: DecodeOptions, n_frames: int) -> tuple[int, int]:
     """Return the first frame and the one after the last.
 
     Raises:
         ConfigError: the file has fewer frames.
     """
-    first, stop = frames
+    if options.frame is not None:
+        check_range("frame", options.frame, 0, n_frames - 1)
+        return options.frame, options.frame + 1
+    first, stop = options.frames
     stop = n_frames if stop is None else stop
     if not first < stop <= n_frames:
         raise ConfigError(f"frames are {first}:{stop}; legal: A:B with 0 <= A < B <= {n_frames}")

@@ -19,6 +19,7 @@ from nervcodec.decoder.decode import batch_lengths
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.encoder.fit_plan import FitPlan, source_frames
 from nervcodec.encoder.plan import EncodePlan
+from nervcodec.encoder.progress_folder import kept_message
 from nervcodec.encoder.report import EncodeReport
 from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.errors import Interrupted, OutputError, VideoError
@@ -120,10 +121,7 @@ def _fit_segments(work: _Work, journal: Journal) -> list[tuple[Segment, FitSumma
             raise
         fitted = None
     if fitted is None:
-        raise Interrupted(
-            f"interrupted; what was reached is kept in {journal.folder}, the same command goes on"
-            " from there"
-        )
+        raise Interrupted(kept_message(journal.folder))
     return fitted
 
 

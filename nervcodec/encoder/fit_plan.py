@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, preset_named
@@ -24,7 +24,7 @@ from nervcodec.encoder.sizing import (
     segment_lengths,
     segment_shots,
 )
-from nervcodec.encoder.target import TUNES, Lambda, Target
+from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
@@ -44,6 +44,7 @@ from nervcodec.video.selection import Selection, select
 from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
+_MOST_BPP = 48.0  # twice what raw video has
 _TIME_RESERVE = 0.9  # of a time budget, since speed varies
 
 
@@ -129,14 +130,47 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     selection = select(probed.format, probed.times, options.part(), options.cfr)
     _check_steerable(preset, options)
     shown = selection.format
-    frames = _coded_frames(Path(source), selection, wishes)
+    video = _Video(
+        Path(source),
+        shown,
+        _coded_frames(Path(source), selection, wishes),
+        selection,
+        (*probed.notes, *selection.notes),
+        wishes,
+    )
+    plan = _plan_for(video, preset, options)
+    if not isinstance(options.target, SizeTarget):
+        return plan
+
+    def sized(n_bytes: float) -> tuple[FitPlan, float, float]:
+        """Return the plan for so many bytes, with the least and the most that it can have."""
+        other = _plan_for(video, preset, replace(options, target=Size(n_bytes)))
+        return (other, *_size_range(other))
+
+    return _towards(plan, options.target, sized)
+
+
+class _Video(NamedTuple):
+    """A source after it was read through: what probe(), select() and changes() say."""
+
+    source: Path
+    shown: VideoFormat
+    frames: _CodedFrames
+    selection: Selection
+    notes: tuple[str, ...]
+    wishes: SourceOptions
+
+
+def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
+    """Return network, fit and segments for a video and a target, which is not steered to yet."""
+    shown, frames = video.shown, video.frames
     share = Fraction(len(frames.numbers), shown.n_frames)
     # The same seconds and bytes, of the coded frames.
     form = replace(shown, n_frames=len(frames.numbers), frame_rate=shown.frame_rate * share)
     target = options.target.for_coded(float(share)) if options.target else None
     lengths = segment_lengths(form.n_frames, options.segment_frames)
     n_pixels = max(lengths) * form.width * form.height
-    temporal_information, cuts = frames.temporal_information, frames.cuts
+    temporal_information = frames.temporal_information
     fit = _fit_config(
         preset, replace(options, target=target), form, max(lengths), temporal_information
     )
@@ -144,7 +178,7 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     if options.tune is not None:
         fit = tuned(fit, options.tune)
     content = ContentStatistics(rate / usual_bpp(n_pixels), temporal_information)
-    segments = segment_shots(lengths, cuts)
+    segments = segment_shots(lengths, frames.cuts)
     colorspace = _colorspace(preset, options, form)
     model = preset.model(form, colorspace, max(segments, key=sum), content)
     if isinstance(model.stem, MlpStem):
@@ -152,21 +186,20 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     if options.bits is not None:
         model = replace(model, bits=options.bits)
     plan = FitPlan(
-        Path(source),
+        video.source,
         shown,
         model,
         fit,
         tuple(segments),
-        (*probed.notes, *selection.notes, *_limit_notes(shown, model, segments)),
-        wishes,
+        (*video.notes, *_limit_notes(shown, model, segments)),
+        video.wishes,
         frames.numbers,
-        Extras(repeats=frames.repeats, times=selection.times),
-        selection.span_s,
+        Extras(repeats=frames.repeats, times=video.selection.times),
+        video.selection.span_s,
     )
     # What the format cannot hold is better known before the fit than after it.
-    n_container = container_bytes(plan)
-    bpp = target.file_bpp(form) if target else None
-    return plan if bpp is None else _towards(plan, bpp * form.n_pixels / 8, n_container)
+    container_bytes(plan)
+    return plan
 
 
 @dataclass(frozen=True)
@@ -275,19 +308,53 @@ def _limit_notes(
     )
 
 
-def _towards(plan: FitPlan, n_bytes: float, n_container: int) -> FitPlan:
-    """Return the plan with the target of a file of n_bytes, n_container of them around its
-    streams.
+def _towards(
+    plan: FitPlan,
+    target: SizeTarget,
+    sized: Callable[[float], tuple[FitPlan, float, float]],
+) -> FitPlan:
+    """Return the plan with its target.
+
+    Args:
+        sized: gives the plan for a size, with the sizes that its network can have.
+    Raises:
+        ConfigError: no network reaches the target; with the range that some do.
     """
-    least = n_container + sum(len(tensors.groups(plan.model, shots)) for shots in plan.segments)
-    most = n_container + _MAX_PARAMETER_BITS * plan.n_parameters / 8
+    form = plan.format
+    n_bytes = target.file_bpp(form) * form.n_pixels / 8
+    least, most = _size_range(plan)
     if not least <= n_bytes <= most:
+        low, high = _legal_sizes(sized, form)
         raise ConfigError(
-            f"size is {n_bytes:,.0f} bytes; legal: {least:,} to {most:,.0f} for this video and"
-            " preset"
+            f"{target.shown()}; legal:"
+            f" {target.figure(target.value_of(form, low), up=True)} to"
+            f" {target.figure(target.value_of(form, high))} for this video and preset"
         )
-    target_bpp = 8 * (n_bytes - n_container) / plan.n_coded_pixels
+    target_bpp = 8 * (n_bytes - container_bytes(plan)) / plan.n_coded_pixels
     return replace(plan, fit=replace(plan.fit, target_bpp=target_bpp))
+
+
+def _size_range(plan: FitPlan) -> tuple[float, float]:
+    """Return the least and the most bytes that a file of the plan's network can have."""
+    n_container = container_bytes(plan)
+    least = n_container + sum(len(tensors.groups(plan.model, shots)) for shots in plan.segments)
+    return least, n_container + _MAX_PARAMETER_BITS * plan.n_parameters / 8
+
+
+def _legal_sizes(
+    sized: Callable[[float], tuple[FitPlan, float, float]], form: VideoFormat
+) -> tuple[int, int]:
+    """Return the smallest and the largest file, in bytes, whose own network can have its size.
+
+    The network grows with the size that is asked for, and so do its bounds: what is out of them
+    moves to them until it is not.
+    """
+    low, high = 1, int(_MOST_BPP * form.n_pixels / 8)
+    while (least := math.ceil(sized(low)[1])) > low:
+        low = least
+    while (most := math.floor(sized(high)[2])) < high:
+        high = most
+    return low, high
 
 
 def container_bytes(plan: FitPlan) -> int:

@@ -18,6 +18,7 @@ from nervcodec.util.validation import (
     check_range,
     check_threads,
 )
+from nervcodec.video.geometry import Crop, Size
 from nervcodec.video.rates import LEGAL_RATES, is_rate
 from nervcodec.video.selection import Part
 from nervcodec.video.source import BLACK, Color, SourceOptions
@@ -52,6 +53,8 @@ class EncodeOptions:
         autorotate: turn frames as the source says that players do, else they are coded as they lie.
         strict: refuse a source that is damaged or shorter than it promises.
         salvage_input: leave out frames that cannot be decoded, and take a source that is cut short.
+        crop: the part of the frames that is coded; None takes all of it.
+        scale: width and height that frames are scaled to; None leaves them.
         colorspace: planes that the network gives; 'auto' takes the input's, and 'rgb' for the
             paper's presets; 'yuv' takes 4:2:0 for RGB input.
         segment_frames: the most frames of an independently decodable segment; None takes 150.
@@ -85,6 +88,8 @@ class EncodeOptions:
     autorotate: bool = False
     strict: bool = False
     salvage_input: bool = False
+    crop: Crop | None = None
+    scale: Size | None = None
     colorspace: ColorspaceChoice = "auto"
     segment_frames: int | None = None
     device: str = "auto"
@@ -152,4 +157,6 @@ class EncodeOptions:
             autorotate=self.autorotate,
             strict=self.strict,
             salvage=self.salvage_input,
+            crop=self.crop,
+            scale=self.scale,
         )

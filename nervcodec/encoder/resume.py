@@ -21,7 +21,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -32,6 +31,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from nervcodec.encoder.progress_folder import folder_of, has_progress, written_files
 from nervcodec.errors import BitstreamError, ConfigError, OutputError, OutputExists
 from nervcodec.format.container import Segment, read_segment, write_segment
 from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
@@ -39,15 +39,9 @@ from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 _FIT = "fit"
 _BEFORE = "fit.before"
 _DIGEST_BYTES = 32
-_NAMES = re.compile(r"(lock|encode\.json|fit|fit\.before|segment-[0-9]{5,})(\.new)?")
 # What is raised by a file that has a good digest and that no encode has written all the same.
 _SENSELESS = (ValueError, KeyError, EOFError, zipfile.BadZipFile, BitstreamError)
 Arrays = Mapping[str, NDArray[Any]]
-
-
-def folder_of(destination: Path) -> Path:
-    """Return the folder of what an encode to `destination` has reached."""
-    return destination.with_name(destination.name + ".part")
 
 
 def stored_identity(destination: Path) -> dict[str, Any] | None:
@@ -103,7 +97,7 @@ class Journal:
         self._name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
         if restart:
             with os_errors(self.folder):
-                for file in self._files():
+                for file in written_files(self.folder):
                     if file.name != "lock":
                         file.unlink()
         stored = stored_identity(self._destination)
@@ -133,19 +127,15 @@ class Journal:
     @property
     def has_progress(self) -> bool:
         """Whether there is anything to go on from."""
-        return any(file.name.startswith(("segment-", _FIT)) for file in self._files())
+        return has_progress(self.folder)
 
     def remove(self) -> None:
         """Remove all that was reached: from here on the folder may be another encode's."""
         self._is_removed = True
-        for file in self._files():
+        for file in written_files(self.folder):
             with contextlib.suppress(OSError):
                 file.unlink()
         _remove_empty(self.folder)
-
-    def _files(self) -> list[Path]:
-        """Return the files in the folder that an encode has written."""
-        return [file for file in self.folder.glob("*") if _NAMES.fullmatch(file.name)]
 
     def add_segment(self, number: int, segment: Segment, summary: Mapping[str, Any]) -> None:
         """Keep a finished segment; the checkpoints of its fit go."""

@@ -94,19 +94,31 @@ class Lambda(Target):
         return self.value
 
 
-class _SizeTarget(Target):
+class SizeTarget(Target):
     """A target that fixes the size of the file."""
 
     @abstractmethod
     def file_bpp(self, form: VideoFormat) -> float:
         """Return the bits a luma pixel of the whole file."""
 
+    @abstractmethod
+    def value_of(self, form: VideoFormat, n_bytes: float) -> float:
+        """Return a size of the file, in bytes, in the unit of this target."""
+
+    @abstractmethod
+    def shown(self) -> str:
+        """Return this target with its name and unit."""
+
+    def figure(self, value: float, *, up: bool = False) -> str:
+        """Return a value in digits, rounded down, or up, to what is typed."""
+        return f"{math.ceil(value) if up else math.floor(value):,}"
+
     def start_lambda(self, form: VideoFormat, n_pixels: int, temporal_information: float) -> float:
         return expected_rate_weight(self.file_bpp(form), n_pixels)
 
 
 @dataclass(frozen=True)
-class Size(_SizeTarget):
+class Size(SizeTarget):
     """Bytes of the whole file, met within 2 %.
 
     Raises:
@@ -121,9 +133,15 @@ class Size(_SizeTarget):
     def file_bpp(self, form: VideoFormat) -> float:
         return 8 * self.n_bytes / form.n_pixels
 
+    def value_of(self, form: VideoFormat, n_bytes: float) -> float:
+        return n_bytes
+
+    def shown(self) -> str:
+        return f"size is {_amount(self.n_bytes)} bytes"
+
 
 @dataclass(frozen=True)
-class Bitrate(_SizeTarget):
+class Bitrate(SizeTarget):
     """Bits a second of the whole file, met within 2 %.
 
     Raises:
@@ -138,9 +156,15 @@ class Bitrate(_SizeTarget):
     def file_bpp(self, form: VideoFormat) -> float:
         return self.bits_per_s * form.duration_s / form.n_pixels
 
+    def value_of(self, form: VideoFormat, n_bytes: float) -> float:
+        return 8 * n_bytes / form.duration_s
+
+    def shown(self) -> str:
+        return f"bitrate is {_amount(self.bits_per_s)} bits/s"
+
 
 @dataclass(frozen=True)
-class BitsPerPixel(_SizeTarget):
+class BitsPerPixel(SizeTarget):
     """Bits a luma pixel of the whole file, met within 2 %.
 
     Raises:
@@ -157,6 +181,16 @@ class BitsPerPixel(_SizeTarget):
 
     def for_coded(self, share: float) -> Target:
         return BitsPerPixel(self.value / share)
+
+    def value_of(self, form: VideoFormat, n_bytes: float) -> float:
+        return form.bpp(1) * n_bytes
+
+    def shown(self) -> str:
+        return f"bpp is {self.value:g}"
+
+    def figure(self, value: float, *, up: bool = False) -> str:
+        scale = 10 ** (3 - math.floor(math.log10(value)))
+        return f"{(math.ceil if up else math.floor)(value * scale) / scale:g}"
 
 
 @dataclass(frozen=True)
@@ -181,6 +215,10 @@ class Psnr(Target):
         more_db = self.db - usual_db(temporal_information)
         nats = NATS_PER_DB * max(more_db, _LOW_PSNR_CAUTION * more_db)
         return expected_rate_weight(usual_bpp(n_pixels) * math.exp(nats), n_pixels)
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -12,13 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.quality.metrics import Quality, QualityMeter
+from nervcodec.quality.pairing import pair
 from nervcodec.quality.tools import open_tools
 from nervcodec.util.files import whole_file
 from nervcodec.video.color import to_bit_depth, to_layout
-from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
 
 SCHEMA = "nervcodec.compare/1"
@@ -92,36 +91,29 @@ def compare(
         VideoError: a video that cannot be read.
         ConfigError: different sizes or numbers of frames.
     """
-    reference = Path(reference)
-    distorted = Path(distorted)
-    reference_form, _ = probe(reference)
-    distorted_form, _ = probe(distorted)
-    form = replace(
-        reference_form, n_frames=_common_frames(reference_form, distorted_form, n_frames)
-    )
-    distorted_form = replace(distorted_form, n_frames=form.n_frames)
+    first_side, second_side, notes = pair(Path(reference), Path(distorted), n_frames)
+    form = first_side.form
     meter = QualityMeter(form.color, with_ssim=True)
     with TemporaryDirectory(prefix="nervcodec-") as folder:
         is_yuv = form.layout not in ("rgb", "gray")
         tool_form = form if is_yuv else replace(form, layout="yuv420")
         xpsnr_tool, vmaf_tool = open_tools(Path(folder), tool_form)
         n_done = 0
-        for first, second in zip(
-            read_all(reference, form), read_all(distorted, distorted_form), strict=True
-        ):
-            second = to_bit_depth(second, form.bit_depth, bool(distorted_form.color.full_range))
+        is_full = bool(second_side.form.color.full_range)
+        for first, second in zip(read_all(*first_side), read_all(*second_side), strict=True):
+            second = to_bit_depth(second, form.bit_depth, is_full)
             meter.add(first, second)
-            pair = [to_layout(frames, tool_form.layout, form.color) for frames in (first, second)]
+            both = [to_layout(frames, tool_form.layout, form.color) for frames in (first, second)]
             for tool in (xpsnr_tool, vmaf_tool):
-                tool.add(*pair)
+                tool.add(*both)
             n_done += first.n_frames
             if on_progress:
                 on_progress(n_done, form.n_frames)
         xpsnr = xpsnr_tool.result()
         vmaf = vmaf_tool.result()
     return Comparison(
-        reference,
-        distorted,
+        first_side.path,
+        second_side.path,
         form,
         meter.result(),
         meter.pooled_db(),
@@ -130,16 +122,7 @@ def compare(
         vmaf.mean,
         vmaf.reason,
         meter.series() | xpsnr.per_frame | vmaf.per_frame,
-        _notes(reference_form, distorted_form),
-    )
-
-
-def _notes(reference: VideoFormat, distorted: VideoFormat) -> tuple[str, ...]:
-    if reference.frame_rate == distorted.frame_rate:
-        return ()
-    return (
-        f"frame rates are {reference.frame_rate} and {distorted.frame_rate}; frames are compared"
-        " one by one all the same",
+        notes,
     )
 
 
@@ -159,25 +142,3 @@ def write_csv(comparison: Comparison, path: Path, *, overwrite: bool = False) ->
             [number, *values]
             for number, values in enumerate(zip(*comparison.per_frame.values(), strict=True))
         )
-
-
-def _common_frames(reference: VideoFormat, distorted: VideoFormat, n_frames: int | None) -> int:
-    """Return how many frames are compared.
-
-    Raises:
-        ConfigError: different sizes or numbers of frames, or fewer than n_frames.
-    """
-    if (reference.width, reference.height) != (distorted.width, distorted.height):
-        raise ConfigError(
-            f"sizes are {reference.width}x{reference.height} and"
-            f" {distorted.width}x{distorted.height}; legal: equal ones"
-        )
-    fewest = min(reference.n_frames, distorted.n_frames)
-    if n_frames is None and reference.n_frames != distorted.n_frames:
-        raise ConfigError(
-            f"there are {reference.n_frames} and {distorted.n_frames} frames; legal: equal numbers,"
-            f" or --frames N to compare the first N, up to {fewest}"
-        )
-    if n_frames is not None and not 1 <= n_frames <= fewest:
-        raise ConfigError(f"frames is {n_frames}; legal: 1 to {fewest}, which both videos have")
-    return fewest if n_frames is None else n_frames

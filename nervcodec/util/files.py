@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nervcodec.errors import OutputError, OutputExists
+from nervcodec.util.strays import held, neighbour, remove_strays
 
 # The names of the frames in a folder; a folder that holds anything else is never replaced.
 FRAME_NAME = "{:08d}.png"
@@ -66,14 +66,16 @@ def whole_file(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     """
     check_output(path, overwrite=overwrite)
     target = _resolved(path)
-    part = _neighbour(target, target.suffix)
+    remove_strays(target)
+    part = neighbour(target, target.suffix)
     with os_errors(path), gone_on_error(part):
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield part
-        sync(part)
-        # Somebody else may have written there in the meantime.
-        _check_file(target, path, overwrite)
-        os.replace(part, target)
+        with held(part):
+            yield part
+            sync(part)
+            # Somebody else may have written there in the meantime.
+            _check_file(target, path, overwrite)
+            os.replace(part, target)
         sync_folder(target.parent)
 
 
@@ -90,16 +92,18 @@ def whole_folder(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     """
     check_output(path, overwrite=overwrite, folder=True)
     target = _resolved(path)
-    part = _neighbour(target, "")
+    remove_strays(target)
+    part = neighbour(target, "")
     with os_errors(path):
         try:
             part.mkdir()
-            yield part
-            for file in sorted(part.iterdir()):
-                sync(file)
-            sync_folder(part)
-            _check_folder(target, path, overwrite)
-            _swap_in(part, target)
+            with held(part):
+                yield part
+                for file in sorted(part.iterdir()):
+                    sync(file)
+                sync_folder(part)
+                _check_folder(target, path, overwrite)
+                _swap_in(part, target)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -118,10 +122,6 @@ def os_errors(path: str | Path) -> Iterator[None]:
 def _resolved(path: str | Path) -> Path:
     # Through symbolic links, so that the link stays and its target is replaced.
     return Path(os.path.realpath(path))
-
-
-def _neighbour(target: Path, suffix: str) -> Path:
-    return target.with_name(f".nervcodec-{secrets.token_hex(4)}{suffix}")
 
 
 def _check_parent(target: Path, path: str | Path) -> None:
@@ -179,7 +179,7 @@ def _swap_in(part: Path, target: Path) -> None:
     if not target.exists():
         os.replace(part, target)
         return
-    old = _neighbour(target, "")
+    old = neighbour(target, ".old")
     os.replace(target, old)
     try:
         os.replace(part, target)

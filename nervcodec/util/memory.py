@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from nervcodec.util.address_space import allowed_resident_bytes
+
 # Options of mallopt, from glibc's malloc.h.
 _TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
@@ -19,10 +21,11 @@ _ARENA_MAX = -8
 def available_bytes(
     meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")
 ) -> int | None:
-    """Return the bytes that can be had without swapping, in the machine and in the control group we
-    run in; None if unknown.
+    """Return the bytes that can be had without swapping, in the machine, in the control group we
+    run in and under the limit of the address space; None if unknown.
     """
-    free = []
+    allowed = allowed_resident_bytes()
+    free = [] if allowed is None else [allowed]
     with suppress(OSError):
         lines = re.findall(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE)
         free += [1024 * int(kib) for kib in lines]

@@ -6,17 +6,14 @@ import os
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
@@ -24,8 +21,14 @@ from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import SUBSAMPLING, ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video import ffmpeg_decode, matroska
-from nervcodec.video.frames import Frames, Plane
-from nervcodec.video.pixel_formats import nearest_format, plane_view
+from nervcodec.video.ffmpeg_frames import (
+    coded_format,
+    encoder_formats,
+    keeps_rgb,
+    video_frame,
+)
+from nervcodec.video.frames import Frames
+from nervcodec.video.pixel_formats import nearest_format
 
 # PyAV is silent from the start, but only until somebody has asked for its log.
 av.logging.set_level(None)
@@ -42,12 +45,7 @@ _X265_SILENT = "info=0:log-level=none"
 # The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
 # are not counted).
 ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
-# Packed formats: the plane of each sample of a pixel, -1 for none; and those of more than 8 bits
-# -> their samples.
-_PACKED = {"bgr0": (2, 1, 0, -1), "rgb24": (0, 1, 2), "rgb48be": (0, 1, 2)}
-_PACKED_TYPES = {"rgb48be": ">u2"}
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
-_RGB_ENCODERS = ("ffv1", "libx264rgb")
 
 
 class ContainerSink:
@@ -67,9 +65,11 @@ class ContainerSink:
         stream: VideoStream,
         fmt: VideoFormat,
         notes: tuple[str, ...],
+        pix_fmt: str,
         ticks: Sequence[int] | None = None,
     ) -> None:
         self._ticks = ticks
+        self._pix_fmt = pix_fmt
         self.layout: Layout = fmt.layout
         self.bit_depth = fmt.bit_depth
         self.notes = notes
@@ -80,7 +80,7 @@ class ContainerSink:
     def write(self, frames: Frames) -> None:
         context = self._stream.codec_context
         for t in range(frames.n_frames):
-            frame = video_frame(frames, t, context.width, context.height, context.pix_fmt)
+            frame = video_frame(frames, t, context.width, context.height, self._pix_fmt)
             frame.pts = self._ticks[self._n_frames] if self._ticks else self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
@@ -126,59 +126,22 @@ class PngSink:
             frame.pts = self._n_frames
             self._n_frames += 1
             (packet,) = self._context.encode(frame)
-            (self._folder / FRAME_NAME.format(self._n_frames)).write_bytes(bytes(packet))
+            self._path(self._n_frames).write_bytes(bytes(packet))
+
+    def _path(self, number: int) -> Path:
+        """Return the file of a frame, counted from 1."""
+        return self._folder / FRAME_NAME.format(number)
 
 
-def video_frame(frames: Frames, t: int, width: int, height: int, pix_fmt: str | None) -> VideoFrame:
-    """Return frame t in a pixel format of its layout, of a size that may exceed it by one.
+class PictureSink(PngSink):
+    """PNG file of one frame."""
 
-    Edges are replicated. 16-bit formats get the samples scaled from peak to peak.
-    """
-    assert pix_fmt is not None
-    frame = VideoFrame(width, height, pix_fmt)
-    bits = frame.format.components[0].bits
-    planes = [_padded(plane[t], frames, width, height) for plane in frames.planes]
-    if bits == 16:
-        planes = [np.rint(plane * (65535 / frames.peak)).astype(np.uint16) for plane in planes]
-    order = _PACKED.get(pix_fmt)
-    if order:
-        # [h, w * samples of a pixel]
-        lines = plane_view(frame, 0, len(order), _PACKED_TYPES.get(pix_fmt, np.uint8))
-        for at, k in enumerate(order):
-            lines[:, at :: len(order)] = 0 if k < 0 else planes[k]
-        return frame
-    dtype = np.uint8 if bits == 8 else ">u2" if frame.format.is_big_endian else "<u2"
-    places = (2, 0, 1) if pix_fmt.startswith("gbrp") else range(len(planes))
-    for place, plane in zip(places, planes):
-        plane_view(frame, place, 1, dtype)[:] = plane
-    return frame
+    def __init__(self, file: Path, fmt: VideoFormat) -> None:
+        super().__init__(file.parent, fmt)
+        self._file = file
 
-
-def _padded(plane: Plane, frames: Frames, width: int, height: int) -> Plane:
-    """Return a plane [h, w] of frames of this size as that of a frame of width x height."""
-    rows = height if plane.shape[0] == frames.height else -(-height // 2)
-    columns = width if plane.shape[1] == frames.width else -(-width // 2)
-    if plane.shape == (rows, columns):
-        return plane
-    return np.pad(plane, ((0, rows - plane.shape[0]), (0, columns - plane.shape[1])), mode="edge")
-
-
-def keeps_rgb(codec: str) -> bool:
-    """Return whether an encoder is given RGB frames as they are; for others they become 4:2:0."""
-    return codec in _RGB_ENCODERS
-
-
-def coded_format(fmt: VideoFormat, codec: str) -> VideoFormat:
-    """Return the format with the layout and bit depth, nearest to its own, that an encoder has."""
-    _, layout, bit_depth = _pixel_format(fmt, codec)
-    return replace(fmt, layout=layout, bit_depth=bit_depth)
-
-
-def _pixel_format(fmt: VideoFormat, codec: str) -> tuple[str, Layout, int]:
-    available = [each.name for each in av.Codec(codec, "w").video_formats or ()]
-    found = nearest_format(fmt.layout, fmt.bit_depth, available)
-    assert found is not None, "check_encoder has seen to it"
-    return found
+    def _path(self, number: int) -> Path:
+        return self._file
 
 
 @contextmanager
@@ -191,18 +154,20 @@ def encoding(
     quality: int | None,
     name: str,
     times: FrameTimes | None = None,
+    pixel_format: str | None = None,
 ) -> Iterator[ContainerSink]:
     """Open `path` for encoded frames, and finish it when the block ends well.
 
     Messages call it `name`. Frames are shown at `times`, None at the constant rate of the format.
+    The encoder is given `pixel_format`, None for the nearest to the frames' own.
 
     Raises:
         ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
             or the quality.
         OutputError: writing failed.
     """
-    options = check_encoder(codec, quality)
-    fmt = coded_format(fmt, codec)
+    options = check_encoder(codec, quality, pixel_format)
+    pix_fmt, fmt = coded_format(fmt, codec, pixel_format)
     width, height = _coded_size(fmt, codec)
     padded = (width, height) != (fmt.width, fmt.height)
     notes = (f"padded to {width}x{height}: {codec} codes even sizes only",) if padded else ()
@@ -212,8 +177,8 @@ def encoding(
         unit, ticks = _clock(fmt, times, muxer)
         if times and times.is_variable and muxer in ("mp4", "mov"):
             options |= _IN_ORDER.get(codec, {})
-        stream = _add_stream(container, fmt, codec, width, height, options, name, unit)
-        sink = ContainerSink(container, stream, fmt, notes, ticks)
+        stream = _add_stream(container, fmt, codec, pix_fmt, width, height, options, name, unit)
+        sink = ContainerSink(container, stream, fmt, notes, pix_fmt, ticks)
         yield sink
         sink.finish()
         if _needs_display_size(container, fmt):
@@ -278,21 +243,28 @@ def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...
     return (f"{path.suffix} with {codec} cannot say: {names}",) if names else ()
 
 
-def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
+def check_encoder(
+    codec: str, quality: int | None, pixel_format: str | None = None
+) -> dict[str, str]:
     """Return the options for this encoder at this quality (its crf).
 
     Raises:
-        ConfigError: no such encoder of video, or a quality off its scale.
+        ConfigError: no such encoder of video, a quality off its scale, or a pixel format that it
+            does not take.
     """
     known = f"legal: {', '.join(_LARGEST_CRF)}, ffv1 and others that FFmpeg has"
     try:
         encoder = av.Codec(codec, "w")
     except ValueError:
         raise ConfigError(f"there is no encoder {codec!r}; {known}") from None
-    available = [each.name for each in encoder.video_formats or ()]
+    formats = encoder_formats(codec)
     layout: Layout = "rgb" if keeps_rgb(codec) else "yuv420"
-    if encoder.type != "video" or nearest_format(layout, 8, available) is None:
+    if encoder.type != "video" or nearest_format(layout, 8, formats) is None:
         raise ConfigError(f"the encoder {codec!r} codes none of our pixel formats; {known}")
+    if pixel_format is not None and pixel_format not in formats:
+        raise ConfigError(
+            f"pixel format is {pixel_format!r}; legal for {codec}: {', '.join(formats)}"
+        )
     largest = _LARGEST_CRF.get(codec)
     if largest is None:
         if quality is not None:
@@ -308,6 +280,7 @@ def _add_stream(
     container: OutputContainer,
     fmt: VideoFormat,
     codec: str,
+    pix_fmt: str,
     width: int,
     height: int,
     options: dict[str, str],
@@ -322,7 +295,7 @@ def _add_stream(
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
-        stream.codec_context.pix_fmt = _pixel_format(fmt, codec)[0]
+        stream.codec_context.pix_fmt = pix_fmt
         stream.codec_context.time_base = time_base or 1 / fmt.frame_rate
         stream.codec_context.open()
         if _needs_display_size(container, fmt):
@@ -403,12 +376,14 @@ def write_elementary(
     t = 0
     try:
         with av.open(f"file:{path}", "w", format=ELEMENTARY[codec]) as container:
-            stream = _add_stream(container, fmt, codec, width, height, dict(options), path.name)
+            pix_fmt = coded_format(fmt, codec)[0]
+            stream = _add_stream(
+                container, fmt, codec, pix_fmt, width, height, dict(options), path.name
+            )
             if unknown := stream.codec_context.options:
                 raise ConfigError(f"{codec} has no option {', '.join(unknown)}")
             for frames in groups:
                 for k in range(frames.n_frames):
-                    pix_fmt = stream.codec_context.pix_fmt
                     frame = video_frame(frames, k, width, height, pix_fmt)
                     frame.pts = t
                     frame.time_base = stream.codec_context.time_base

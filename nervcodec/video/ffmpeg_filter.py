@@ -8,7 +8,7 @@ from contextlib import suppress
 import av
 
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video.ffmpeg_encode import video_frame
+from nervcodec.video.ffmpeg_frames import video_frame
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import format_names
 

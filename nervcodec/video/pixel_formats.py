@@ -192,13 +192,13 @@ def alpha_plane(frame: VideoFrame) -> Plane | None:
         return None
     known, name = known_format(frame), frame.format.name
     if name in _UNPACKED and _UNPACKED[name].startswith("yuva"):
-        frame, name = _reformatted(frame, _UNPACKED[name]), _UNPACKED[name]
+        frame, name = reformatted(frame, _UNPACKED[name]), _UNPACKED[name]
     if name.startswith(("yuva", "gbrap")):
         alpha = _samples(frame, 3, 1, known)
     elif known.bit_depth > 8:
-        alpha = _scaled(_samples(_reformatted(frame, "rgba64le"), 0, 4, known)[:, 3::4], known)
+        alpha = _scaled(_samples(reformatted(frame, "rgba64le"), 0, 4, known)[:, 3::4], known)
     else:
-        packed = frame if name == "rgba" else _reformatted(frame, "rgba")
+        packed = frame if name == "rgba" else reformatted(frame, "rgba")
         alpha = plane_view(packed, 0, 4)[:, 3::4]
     peak = (1 << known.bit_depth) - 1
     return None if alpha.min(initial=peak) == peak else alpha
@@ -259,7 +259,7 @@ def _native_planes(frame: VideoFrame, known: PixelFormat) -> Planes:
         return _rgb24_planes(frame)
     if name in _UNPACKED:
         name = _UNPACKED[name]
-        frame = _reformatted(frame, name)
+        frame = reformatted(frame, name)
     if name == "rgb48le":
         pixels = _samples(frame, 0, 3, known)
         return tuple(_scaled(pixels[:, k::3], known) for k in range(3))
@@ -277,7 +277,7 @@ def _native_planes(frame: VideoFrame, known: PixelFormat) -> Planes:
     return planes
 
 
-def _reformatted(frame: VideoFrame, name: str) -> VideoFrame:
+def reformatted(frame: VideoFrame, name: str) -> VideoFrame:
     """Return a frame in another pixel format of the same samples.
 
     The range is the same on both sides, so that samples are only moved. More threads than one have
@@ -318,7 +318,7 @@ def _scaled(plane: Plane, known: PixelFormat) -> Plane:
 def _rgb24_planes(frame: VideoFrame) -> Planes:
     if frame.format.name in ("gbrp", "gbrap"):
         return plane_view(frame, 2), plane_view(frame, 0), plane_view(frame, 1)
-    packed = frame if frame.format.name == "rgb24" else _reformatted(frame, "rgb24")
+    packed = frame if frame.format.name == "rgb24" else reformatted(frame, "rgb24")
     pixels = plane_view(packed, 0, 3)
     return pixels[:, 0::3], pixels[:, 1::3], pixels[:, 2::3]
 

@@ -22,6 +22,7 @@ from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.damage import DamageLog, ranges
 from nervcodec.video.ffmpeg_decode import OpenVideo
 from nervcodec.video.ffmpeg_times import timeline_start
+from nervcodec.video.geometry import aspect_notes, cropped_format, scaled_format
 from nervcodec.video.inspection import Inspection, SourceProperties
 from nervcodec.video.pictures import family_of, picture_files, sequence_notes
 from nervcodec.video.rates import (
@@ -90,7 +91,7 @@ def probe_source(
     Raises:
         VideoError: missing, unreadable, damaged, cut short, empty, of changing size, of a pixel
             format that is not coded, interlaced, without a rate.
-        ConfigError: a frame rate or a video stream that is none.
+        ConfigError: a frame rate, a video stream, a crop or a scale that is none.
     """
     if not os.fspath(path):  # Path would take it for the folder we are in
         raise VideoError("the input has no name; name a file or a folder of pictures")
@@ -103,9 +104,26 @@ def probe_source(
     if options.strict and properties.damage:
         raise VideoError(f"{shown(path)}: {properties.damage[0]} (refused as --strict asks)")
     rate, rate_notes = _frame_rate(properties, options, path)
-    notes = (*properties.notes, *properties.damage, *rate_notes)
+    form, shape_notes = _shaped(_format(properties, rate, path), options)
+    notes = (*properties.notes, *properties.damage, *rate_notes, *shape_notes)
     times = properties.times if options.frame_rate is None else None
-    return ProbedSource(_format(properties, rate, path), times, notes)
+    return ProbedSource(form, times, notes)
+
+
+def _shaped(form: VideoFormat, options: SourceOptions) -> tuple[VideoFormat, tuple[str, ...]]:
+    """Return the format of the part that is coded, at its size, and a note on new pixel shapes.
+
+    Raises:
+        ConfigError: a part that is none of these frames, or a size that cannot be made of it.
+    """
+    part = cropped_format(form, options.crop)
+    if options.scale is None:
+        return part, ()
+    from nervcodec.video.ffmpeg_scale import Scaler
+
+    Scaler(part, options.scale)
+    scaled = scaled_format(part, options.scale)
+    return scaled, aspect_notes(part, scaled)
 
 
 def _probe_y4m(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:

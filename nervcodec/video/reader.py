@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +23,7 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.util.files import os_errors
 from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.frames import Frames, Planes
+from nervcodec.video.geometry import cropped
 from nervcodec.video.pictures import picture_files
 from nervcodec.video.source import (
     DEFAULT_OPTIONS,
@@ -89,6 +91,25 @@ def source_files(path: Path) -> list[Path]:
 
 
 def _frames(path: Path, fmt: VideoFormat, options: SourceOptions) -> Generator[Planes, None, None]:
+    """Yield the planes of each frame, cropped and scaled as the options ask."""
+    with closing(_whole_frames(path, fmt, options)) as frames:
+        if options.scale is None:
+            yield from (cropped(planes, options.crop) for planes in frames)
+            return
+        from nervcodec.video.ffmpeg_scale import Scaler
+
+        scaler: Scaler | None = None
+        for planes in frames:
+            part = cropped(planes, options.crop)
+            if scaler is None:
+                height, width = part[0].shape
+                scaler = Scaler(replace(fmt, width=width, height=height), options.scale)
+            yield scaler.scale(part)
+
+
+def _whole_frames(
+    path: Path, fmt: VideoFormat, options: SourceOptions
+) -> Generator[Planes, None, None]:
     kind = source_kind(path)
     if kind == "y4m":
         return y4m.read_frames(path, options)

@@ -14,6 +14,7 @@ from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format import container
 from nervcodec.util.validation import check_range
 from nervcodec.video import pictures
+from nervcodec.video.geometry import Crop, Size, check_size
 from nervcodec.video.rates import LEGAL_RATES, is_rate
 
 SourceKind = Literal["y4m", "pictures", "container"]
@@ -37,6 +38,8 @@ class SourceOptions:
         autorotate: turn frames as their display rotation says, else they are coded as they lie.
         strict: refuse a source that is damaged or shorter than it promises.
         salvage: leave out frames that cannot be decoded, and take a source that is cut short.
+        crop: the part of the frames, as they are after turning, that is coded.
+        scale: width and height that this part is scaled to.
     """
 
     frame_rate: Fraction | None = None
@@ -46,6 +49,8 @@ class SourceOptions:
     autorotate: bool = False
     strict: bool = False
     salvage: bool = False
+    crop: Crop | None = None
+    scale: Size | None = None
 
     def __post_init__(self) -> None:
         if self.frame_rate is not None and not is_rate(self.frame_rate):
@@ -56,6 +61,8 @@ class SourceOptions:
             check_range(f"{name} of the background", value, 0, 255)
         if self.strict and self.salvage:
             raise ConfigError("strict and salvage are given; legal: one of them")
+        if self.scale is not None:
+            check_size(self.scale)
 
 
 DEFAULT_OPTIONS = SourceOptions()

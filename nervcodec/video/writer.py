@@ -14,13 +14,13 @@ from nervcodec.errors import ConfigError, OutputError
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
-from nervcodec.video import ffmpeg_encode, y4m
+from nervcodec.video import ffmpeg_animation, ffmpeg_encode, ffmpeg_frames, y4m
 from nervcodec.video.color import resolve_matrix, to_bit_depth, to_layout
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import SHOWN
 from nervcodec.video.reader import STANDARD
 
-OutputKind = Literal["y4m", "container", "folder", "stdout"]
+OutputKind = Literal["y4m", "container", "folder", "stdout", "picture", "animation"]
 
 
 class _Sink(Protocol):
@@ -106,7 +106,11 @@ def output_kind(path: str | Path) -> OutputKind:
         return "y4m"
     if suffix in ffmpeg_encode.MUXERS:
         return "container"
-    legal = ", ".join((".y4m", *ffmpeg_encode.MUXERS))
+    if suffix in ffmpeg_animation.ANIMATIONS:
+        return "animation"
+    if suffix == ".png":
+        return "picture"
+    legal = ", ".join((".y4m", *ffmpeg_encode.MUXERS, *ffmpeg_animation.ANIMATIONS, ".png"))
     raise ConfigError(
         f"no video format goes by {suffix!r}; legal: {legal}, or a name ending in / for a folder"
         " of PNG"
@@ -115,9 +119,11 @@ def output_kind(path: str | Path) -> OutputKind:
 
 def check_target(
     path: str | Path,
+    fmt: VideoFormat,
     *,
     codec: str | None = None,
     quality: int | None = None,
+    pixel_format: str | None = None,
     overwrite: bool,
     source: str | Path | None = None,
 ) -> None:
@@ -128,10 +134,20 @@ def check_target(
     """
     kind = output_kind(path)
     if kind == "container":
-        ffmpeg_encode.check_encoder(codec or default_codec(path, 8), quality)
-    elif codec is not None or quality is not None:
+        ffmpeg_encode.check_encoder(codec or default_codec(path, 8), quality, pixel_format)
+    elif any(option is not None for option in (codec, quality, pixel_format)):
         lossy = ", ".join(ffmpeg_encode.MUXERS)
-        raise ConfigError(f"{path} is written without loss; a codec or a quality goes with {lossy}")
+        how = "in one way alone" if kind == "animation" else "without loss"
+        raise ConfigError(
+            f"{path} is written {how}; a codec, a quality or a pixel format goes with {lossy}"
+        )
+    if kind == "animation":
+        ffmpeg_animation.check_animation(Path(path).suffix.lower(), fmt.frame_rate)
+    if kind == "picture" and fmt.n_frames != 1:
+        raise ConfigError(
+            f"{path} is one picture, and there are {fmt.n_frames} frames; --frame N chooses one,"
+            " a name ending in / takes all"
+        )
     if kind == "stdout":
         if sys.stdout.isatty():
             raise ConfigError("standard output is a terminal; legal for video: a pipe or a file")
@@ -146,18 +162,20 @@ def open_writer(
     *,
     codec: str | None = None,
     quality: int | None = None,
+    pixel_format: str | None = None,
     overwrite: bool = False,
     times: FrameTimes | None = None,
 ) -> Iterator[Writer]:
     """Open an output for frames of this format; it stands only when the block ends well.
 
     Args:
-        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded) or a folder of PNG (exact RGB and
-            gray); see output_kind().
+        path: .y4m or - (exact), .mp4, .mov, .mkv, .webm (encoded), a folder of PNG or one frame's
+            .png (exact RGB and gray), .gif or .webp (for a quick look); see output_kind().
         fmt: size, samples, rate and colour of the frames to come; RGB going into 4:2:0 is converted
             and tagged accordingly.
         codec: FFmpeg's encoder for the encoded ones; see default_codec().
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
+        pixel_format: what it codes, by FFmpeg's name; that of the frames unless told.
         overwrite: whether an earlier output may be replaced.
         times: when each frame is shown, where that is more than the rate says; the encoded ones
             keep it.
@@ -167,7 +185,9 @@ def open_writer(
             has none.
         OutputExists, OutputError: the output exists, or cannot be written.
     """
-    check_target(path, codec=codec, quality=quality, overwrite=overwrite)
+    check_target(
+        path, fmt, codec=codec, quality=quality, pixel_format=pixel_format, overwrite=overwrite
+    )
     kind = output_kind(path)
     with ExitStack() as stack:
         if kind == "folder":
@@ -185,11 +205,28 @@ def open_writer(
             sink = _Y4mSink(stack.enter_context(open(part, "wb")), tagged)
             yield Writer(sink, fmt, _lost_times(".y4m", fmt, times))
             return
-        muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
+        suffix = Path(path).suffix.lower()
+        if kind == "picture":
+            yield Writer(ffmpeg_encode.PictureSink(part, fmt), fmt)
+            return
+        if kind == "animation":
+            animation = ffmpeg_animation.animating(part, fmt, suffix, str(path))
+            yield Writer(stack.enter_context(animation), fmt)
+            return
+        muxer = ffmpeg_encode.MUXERS[suffix]
         codec = codec or default_codec(path, fmt.bit_depth)
-        coded = fmt if ffmpeg_encode.keeps_rgb(codec) else tagged
+        keeps_rgb = ffmpeg_frames.keeps_rgb(codec)
+        if pixel_format is not None:
+            keeps_rgb = ffmpeg_frames.is_rgb_format(pixel_format)
         encoding = ffmpeg_encode.encoding(
-            part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path), times=times
+            part,
+            fmt if keeps_rgb else tagged,
+            muxer=muxer,
+            codec=codec,
+            quality=quality,
+            name=str(path),
+            times=times,
+            pixel_format=pixel_format,
         )
         yield Writer(stack.enter_context(encoding), fmt)
 

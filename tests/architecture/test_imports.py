@@ -142,9 +142,12 @@ def test_the_decoder_stands_by_itself() -> None:
         (
             "av",
             {
+                "video/ffmpeg_animation",
                 "video/ffmpeg_decode",
                 "video/ffmpeg_encode",
                 "video/ffmpeg_filter",
+                "video/ffmpeg_frames",
+                "video/ffmpeg_scale",
                 "video/ffmpeg_times",
             },
         ),

@@ -33,6 +33,7 @@ targets: list[nervcodec.Target] = [
     nervcodec.Lambda(0.01),
 ]
 options = nervcodec.EncodeOptions(preset="fast", target=targets[0], frame_rate=Fraction(25))
+nervcodec.EncodeOptions(crop=nervcodec.Crop(640, 360, 0, 60), scale=(320, 180))
 nervcodec.EncodeOptions(preset=3)  # wrong
 nervcodec.EncodeOptions(target=31)  # wrong
 nervcodec.EncodeOptions(colorspace="cmyk")  # wrong

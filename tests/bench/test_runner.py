@@ -581,6 +581,13 @@ def test_what_a_codec_says_last_in_json() -> None:
     ]
 
 
+def test_figures_depend_on_no_file_of_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of a benchmark read no file of defaults, whatever the user has."""
+    monkeypatch.setenv("NERVCODEC_CONFIG", "mine.toml")
+    code = "import os, json; print(json.dumps({'file': os.environ['NERVCODEC_CONFIG']}))"
+    assert process.run_timed(python(code), 1, "").said == {"file": ""}
+
+
 # Clips
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from shell import Shell, error_line, read_frames, write_clip
@@ -13,6 +16,8 @@ from nervcodec.format.container import Header, Segment, StoredQuality, write_fil
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.probe import probe
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def test_decode_keeps_rate_and_count(coded: Shell) -> None:
@@ -89,3 +94,48 @@ def test_decode_refuses_a_bomb(shell: Shell) -> None:
         result.code == 5
         and "parameters is 4,278,409,555,974, more than the limit" in error_line(result)
     )
+
+
+@pytest.fixture
+def golden(shell: Shell) -> Shell:
+    """A folder with out.nvpp, a golden file of 7 frames of 27 x 21."""
+    shutil.copy(DATA / "grid_yuv.nvpp", shell.folder / "out.nvpp")
+    return shell
+
+
+def test_one_frame_as_a_picture(golden: Shell) -> None:
+    """--frame N writes the very pixels that the folder's picture of that frame has."""
+    golden("decode", "out.nvpp", "pngs/")
+    assert golden("decode", "out.nvpp", "one.png", "--frame", "5").code == 0
+    pictures = golden.folder / "pngs"
+    assert (golden.folder / "one.png").read_bytes() == (pictures / "00000006.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("one.png",), "one picture, and there are 7 frames; --frame N chooses one"),
+        (("one.png", "--frame", "7"), "frame is 7; legal: 0 to 6"),
+        (("a.y4m", "--frame", "1", "--frames", "1:3"), "frame and frames are given"),
+        (("a.mkv", "--codec", "ffv1", "--pixel-format", "x"), "legal for ffv1: yuv420p, "),
+        (("a.y4m", "--scale", "3by4"), "legal: WxH"),
+        (("a.y4m", "--scale", "3x0"), "height to scale to is 0"),
+    ],
+)
+def test_decode_refuses_before_it_writes(
+    golden: Shell, arguments: tuple[str, ...], words: str
+) -> None:
+    """What does not go with the file is one line and exit 2."""
+    result = golden("decode", "out.nvpp", *arguments)
+    assert result.code == 2 and words in error_line(result)
+    assert not (golden.folder / arguments[0]).exists()
+
+
+def test_decode_at_another_size_and_pixel_format(golden: Shell) -> None:
+    """--scale gives the size, --pixel-format what the encoder codes, with a note."""
+    options = ("--scale", "48x36", "--codec", "ffv1", "--pixel-format", "yuv444p")
+    result = golden("decode", "out.nvpp", "a.mkv", *options)
+    assert "4:2:0 converted to 4:4:4" in result.err
+    with av.open(str(golden.folder / "a.mkv")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.pix_fmt) == (48, 36, "yuv444p")

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from shell import Shell, error_line, read_frames, write_clip
 
+from nervcodec.encoder.encode import encode
+from nervcodec.encoder.options import EncodeOptions
+from nervcodec.encoder.plan import plan
+from nervcodec.encoder.resume import Pace
+from nervcodec.errors import ConfigError, Interrupted
 from nervcodec.quality.metrics import QualityMeter
+from nervcodec.video.geometry import Crop
 from nervcodec.video.probe import probe
+from nervcodec.video.reader import read_groups
+from nervcodec.video.source import SourceOptions
 
 
 def test_encode_reports_what_comes_out_of_the_file(coded: Shell) -> None:
@@ -177,3 +185,35 @@ def test_interrupt_leaves_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch)
         and result.err.strip() == "nervcodec: error: interrupted; nothing was written"
     )
     assert [path.name for path in shell.folder.iterdir()] == ["in.y4m"]
+
+
+def test_a_part_at_another_size_is_coded_and_measured(shell: Shell) -> None:
+    """--crop and --scale give the coded frames, whose quality is measured against just these."""
+    write_clip(shell.folder / "in.y4m", n_frames=2)
+    options = ("--preset", "ultrafast", "--epochs", "1", "--json")
+    arguments = ("in.y4m", "out.nvpp", "--crop", "12x18+2+0", "--scale", "16x24", *options)
+    report = json.loads(shell("encode", *arguments).out)
+    assert (report["width"], report["height"]) == (16, 24)
+    shell("decode", "out.nvpp", "out.y4m")
+    source = SourceOptions(crop=Crop(12, 18, 2, 0), scale=(16, 24))
+    form, _ = probe(shell.folder / "in.y4m", source)
+    meter = QualityMeter(form.color)
+    meter.add(
+        next(read_groups(shell.folder / "in.y4m", form, [2], source)),
+        read_frames(shell.folder / "out.y4m"),
+    )
+    assert report["quality"]["y_db"] == meter.result().y_db
+
+
+def test_another_crop_is_another_encode(shell: Shell) -> None:
+    """What was reached with one crop is not gone on with for another."""
+    write_clip(shell.folder / "in.y4m", n_frames=2)
+    plans = [
+        plan("in.y4m", "out.nvpp", EncodeOptions(preset="ultrafast", crop=crop))
+        for crop in (Crop(8, 8, 0, 0), Crop(8, 8, 0, 2))
+    ]
+    pace = Pace(0)
+    with pytest.raises(Interrupted):
+        encode(plans[0], pace=pace, on_progress=lambda *_: pace.end())
+    with pytest.raises(ConfigError, match=r"another source.crop.y \(0, now 2\)"):
+        encode(plans[1])

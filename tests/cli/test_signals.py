@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from shell import Shell, write_clip
+from shell import Shell, error_line, write_clip
 
 from nervcodec.encoder.resume import Journal, Pace
 
@@ -50,3 +50,21 @@ def test_nohup_is_heeded(signalled: Shell, number: int) -> None:
     signal.signal(number, signal.SIG_IGN)
     assert signalled(*ENCODE).code == 0
     assert (signalled.folder / "out.nvpp").exists()
+
+
+def test_an_interruption_before_the_fit_says_what_is_kept(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a resumed encode still reads its input does not deny what was reached before."""
+    write_clip(shell.folder / "in.y4m")
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nervcodec.encoder.fit_plan.probe_source", interrupt)
+    result = shell(*ENCODE)
+    assert result.code == 8 and "interrupted; nothing was written" in result.err
+    (shell.folder / "out.nvpp.part").mkdir()
+    (shell.folder / "out.nvpp.part" / "fit").write_bytes(b"reached")
+    result = shell(*ENCODE)
+    assert result.code == 8 and "is kept in out.nvpp.part, the same command" in error_line(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -285,3 +286,19 @@ def test_a_plan_as_json(source: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         "memory": made.memory_bytes,
     }
     assert (estimate["frames"], estimate["segments"]) == (20, (20,))
+
+
+@pytest.mark.parametrize("kind", [Size, Bitrate, BitsPerPixel])
+def test_one_range_whatever_is_asked(source: Path, kind: Callable[[float], Target]) -> None:
+    """Too little and too much are refused with the same range, in the unit that was asked in, and
+    both of its ends are legal.
+    """
+    messages = []
+    for value in (1e-3, 1e12):
+        with pytest.raises(ConfigError) as refusal:
+            plan_fit(source, EncodeOptions(target=kind(value)))
+        messages.append(str(refusal.value).split("; legal: ")[1])
+    assert messages[0] == messages[1]
+    ends = messages[0].replace(",", "").removesuffix(" for this video and preset").split(" to ")
+    for end in ends:
+        assert plan_fit(source, EncodeOptions(target=kind(float(end)))).fit.target_bpp > 0

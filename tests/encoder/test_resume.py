@@ -16,7 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nervcodec.encoder import resume as journal_module
-from nervcodec.encoder.resume import Journal, Pace, folder_of, stored_identity
+from nervcodec.encoder.progress_folder import folder_of
+from nervcodec.encoder.resume import Journal, Pace, stored_identity
 from nervcodec.errors import ConfigError, OutputError, OutputExists
 from nervcodec.format.container import Segment
 

@@ -17,7 +17,8 @@ import pytest
 import torch
 from shell import Shell, write_clip
 
-from nervcodec.encoder.resume import Journal, Pace, folder_of
+from nervcodec.encoder.progress_folder import folder_of
+from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig

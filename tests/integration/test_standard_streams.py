@@ -5,11 +5,14 @@ line.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 import pytest
+from fresh import ENVIRONMENT
 from shell import Shell, write_clip
 
 from nervcodec.format.container import load
@@ -88,3 +91,19 @@ def test_an_error_though_nobody_listens(clip: Shell, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch, full() as stream:
         patch.setattr(sys, "stderr", stream)
         assert clip("encode", "in.y4m", "nowhere/out.nvpp").code == 6
+
+
+def test_what_an_encoding_lacks_is_escaped(tmp_path: Path, small_file: bytes) -> None:
+    """Where output is ASCII alone, a name with other letters is escaped, in answers and errors."""
+    (tmp_path / "ü.nvpp").write_bytes(small_file)
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    for name, code, stream in (("ü.nvpp", 0, "stdout"), ("ö.nvpp", 3, "stderr")):
+        done = subprocess.run(
+            [sys.executable, "-m", "nervcodec", "info", name],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code
+        assert ascii(name)[1:-1] in getattr(done, stream)

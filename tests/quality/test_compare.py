@@ -11,11 +11,12 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -403,3 +404,55 @@ def test_vmaf_by_ffmpegs_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(tools, "FilterStats", Stats)
     b = noise(2)
     assert compared(tmp_path, noise(1), b).per_frame["vmaf"] == b.planes[0][:, 0, 0].tolist()
+
+
+def test_padding_to_even_sides_is_left_out(tmp_path: Path) -> None:
+    """A video padded by a row and a column is compared where both have samples, with a note."""
+    frames = noise(1, width=63, height=47)
+    padded = Frames.empty("yuv420", 3, 64, 48)
+    for target, plane in zip(padded.planes, frames.planes, strict=True):
+        target[:] = 200
+        target[:, : plane.shape[1], : plane.shape[2]] = plane
+    odd, even = written(tmp_path / "odd.y4m", frames), written(tmp_path / "even.y4m", padded)
+    for pair in ((odd, even), (even, odd)):
+        found = compare(*pair)
+        assert (found.form.width, found.form.height) == (63, 47)
+        assert found.quality.y_db == found.quality.u_db == 100
+        assert [note.split(";")[0] for note in found.notes] == [f"{even} is 64x48"]
+
+
+def test_sizes_that_differ_by_more_are_refused(tmp_path: Path) -> None:
+    """A row more than even sides need is no padding."""
+    first = written(tmp_path / "a.y4m", noise(1, width=64, height=48))
+    second = written(tmp_path / "b.y4m", noise(1, width=65, height=48))
+    with pytest.raises(ConfigError, match="64x48 and 65x48; legal: equal ones, or one padded"):
+        compare(first, second)
+
+
+def test_ranges_that_differ_are_noted(tmp_path: Path) -> None:
+    """Full against limited range is compared as it is, and said."""
+    paths = []
+    for is_full in (True, False):
+        form = replace(form_of(noise(1)), color=ColorTags(full_range=is_full))
+        paths.append(tmp_path / f"{is_full}.y4m")
+        with open_writer(paths[-1], form) as writer:
+            writer.write(noise(1))
+    notes = compare(*paths).notes
+    assert notes == ("ranges are full and limited; samples are compared as they are",)
+
+
+def test_rotations_that_differ_are_noted(tmp_path: Path) -> None:
+    """A video that players turn, against one that they do not, is said."""
+    plain, turned = tmp_path / "plain.mp4", tmp_path / "turned.mp4"
+    for path, degrees in ((plain, 0), (turned, 90)):
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            stream.set_display_rotation(degrees)
+            frame = av.VideoFrame(32, 32, "yuv420p")
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert any(
+        "players turn the videos differently" in text for text in compare(plain, turned).notes
+    )
+    assert compare(turned, turned).notes == ()

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from shell import TWO_SEGMENTS, Result, Shell, write_clip
 
-from nervcodec.encoder.resume import Journal, folder_of
+from nervcodec.encoder.progress_folder import folder_of
+from nervcodec.encoder.resume import Journal
 
 ENCODE = (*TWO_SEGMENTS, "--json")
 

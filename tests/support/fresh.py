@@ -12,6 +12,8 @@ from typing import NamedTuple
 import nervcodec
 
 MAX_SECONDS, MAX_BYTES = 2.0, 512 << 20  # what refusing a file may take
+# Of a process that imports the package under test.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(nervcodec.__file__).parent.parent)}
 _TRIES = 3  # of which one has to be fast enough: other work on the machine is not ours
 
 # A process counts as its own what its parent held when it was started, and this one holds torch: a
@@ -38,12 +40,11 @@ class Fresh(NamedTuple):
 
 def fresh(folder: Path, *arguments: str) -> Fresh:
     """Runs a command in a folder; again, if it was slow."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(nervcodec.__file__).parent.parent)}
     for _ in range(_TRIES):
         printed = subprocess.run(
             [sys.executable, "-c", _STARTER, *arguments],
             cwd=folder,
-            env=environment,
+            env=ENVIRONMENT,
             check=True,
             capture_output=True,
             text=True,
@@ -56,10 +57,9 @@ def fresh(folder: Path, *arguments: str) -> Fresh:
 
 def run(code: str, *arguments: str) -> str:
     """Runs code in a fresh interpreter and gives its output."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(nervcodec.__file__).parent.parent)}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=environment,
+        env=ENVIRONMENT,
         check=True,
         capture_output=True,
         text=True,

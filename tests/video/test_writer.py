@@ -247,7 +247,7 @@ def test_check_target_finds_the_input(tmp_path: Path) -> None:
     """An output that is the source is refused even with overwrite."""
     path = y4m(tmp_path / "a.y4m")
     with pytest.raises(OutputExists, match="is the input itself"):
-        check_target(path, overwrite=True, source=path)
+        check_target(path, format_of(clip()), overwrite=True, source=path)
 
 
 def test_encoder_that_refuses_the_size(tmp_path: Path) -> None:
