@@ -18,8 +18,11 @@ from nervcodec.format import costs
 from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
+from nervcodec.format.sound import Sound
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.util.prefetch import prefetch
 from nervcodec.util.validation import check_device_name, check_threads
+from nervcodec.video.ffmpeg_sound_writer import SoundCut
 from nervcodec.video.frames import Frames
 from nervcodec.video.writer import check_target, open_writer
 
@@ -36,6 +39,7 @@ class DecodeOptions:
         frames: (A, B), the frames A to B - 1 counted from 0; B None goes to the end.
         codec: FFmpeg's encoder of .mp4, .mkv, .mov and .webm; None takes libx264 or libvpx-vp9.
         quality: its crf; None takes 12.
+        audio: whether sound and text subtitles of the file go into the output, if it can hold them.
         salvage: whether to decode what is whole of a damaged file; frames then count without what
             is lost.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
@@ -49,6 +53,7 @@ class DecodeOptions:
     frames: tuple[int, int | None] = (0, None)
     codec: str | None = None
     quality: int | None = None
+    audio: bool = True
     salvage: bool = False
     device: str = "auto"
     n_threads: int | None = None
@@ -165,6 +170,7 @@ def decode(
     options.limits.check(file)
     form = file.header.format
     first, stop = _frame_range(options.frames, form.n_frames)
+    sound = file.extras.sound if options.audio else None
     from nervcodec.nn.device import choose_device, set_threads
 
     device = choose_device(options.device)
@@ -177,6 +183,7 @@ def decode(
         codec=options.codec,
         quality=options.quality,
         overwrite=options.overwrite,
+        sound=_cut(sound, form, first, stop) if sound and not lost else None,
     ) as writer:
         for frames in decoded_frames(file, first, stop, device):
             writer.write(frames)
@@ -184,8 +191,15 @@ def decode(
             if on_progress:
                 on_progress(n_done, stop - first)
     notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
+    notes += ["sound left out: frames are lost"] if sound and lost else []
     seconds = time.monotonic() - started
     return DecodeReport(source, destination, n_done, seconds, (*notes, *writer.notes))
+
+
+def _cut(sound: Sound, form: VideoFormat, first: int, stop: int) -> SoundCut:
+    """Return the sound of the frames first..stop-1; that of the last frame goes on to its end."""
+    end = None if stop == form.n_frames else stop / form.frame_rate
+    return SoundCut(sound, first / form.frame_rate, end)
 
 
 def _frame_range(frames: tuple[int, int | None], n_frames: int) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from nervcodec.errors import (
     UnsupportedVersion,
     VideoError,
 )
+from nervcodec.format.extras import EXTRAS, NO_EXTRAS, SOUND, Extras
 from nervcodec.format.fields import (
     CUT,
     HEADER_FIELDS,
@@ -45,10 +46,9 @@ from nervcodec.format.video_format import ColorTags, VideoFormat
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
 SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
-# Section types of what else a file may hold -> the attribute of Extras, its writer, its reader.
-EXTRAS: dict[int, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {}
 MAX_SECTIONS = 1 << 20
 SECTION_OVERHEAD = 9  # type, length and checksum
+INDEX_ENTRY = 5  # type and length
 
 
 @dataclass(frozen=True)
@@ -113,25 +113,20 @@ class StoredQuality:
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What a file holds besides its picture, each in a section that may be skipped."""
-
-
-@dataclass(frozen=True)
 class File:
-    """A whole parsed file. container_bytes: all but the segments' streams."""
+    """A whole parsed file. container_bytes: all but the segments' streams and the sound."""
 
     header: Header
     segments: tuple[Segment, ...]
     quality: StoredQuality
     n_bytes: int
-    extras: Extras = Extras()
+    extras: Extras = NO_EXTRAS
+    sound_bytes: int = 0
 
     @property
     def container_bytes(self) -> int:
-        return self.n_bytes - sum(
-            len(stream) for segment in self.segments for stream in segment.streams
-        )
+        streams = (len(stream) for segment in self.segments for stream in segment.streams)
+        return self.n_bytes - self.sound_bytes - sum(streams)
 
 
 # --- writing ---
@@ -141,7 +136,7 @@ def write_file(
     header: Header,
     segments: Sequence[Segment],
     quality: StoredQuality,
-    extras: Extras = Extras(),
+    extras: Extras = NO_EXTRAS,
 ) -> bytes:
     """The bytes of a .nvpp file. Its length depends neither on `quality` nor on the segments' sums.
 
@@ -221,6 +216,7 @@ def read_file(data: bytes) -> File:
     reader = Reader(data, "file")
     header = read_header(reader)
     segments: list[Segment] = []
+    sound_bytes = 0
     single: dict[str, Any] = {}
     readers = {QUALITY: ("quality", read_quality)} | {
         kind: (name, read) for kind, (name, _, read) in EXTRAS.items()
@@ -233,6 +229,8 @@ def read_file(data: bytes) -> File:
             if name in single:
                 raise InvalidField(f"number of {name} sections", 2, "0 or 1")
             single[name] = read(payload)
+            if kind == SOUND:
+                sound_bytes = len(payload) + SECTION_OVERHEAD + INDEX_ENTRY
         elif kind < OPTIONAL:
             raise InvalidField(
                 "section_type", kind, f"{SEGMENT}, {QUALITY}, or {OPTIONAL} and above"
@@ -243,7 +241,7 @@ def read_file(data: bytes) -> File:
             "n_frames", header.format.n_frames, f"{n_frames}, the sum over the segments"
         )
     quality = single.pop("quality", StoredQuality())
-    return File(header, tuple(segments), quality, len(data), Extras(**single))
+    return File(header, tuple(segments), quality, len(data), Extras(**single), sound_bytes)
 
 
 def load(path: str | os.PathLike[str]) -> File:

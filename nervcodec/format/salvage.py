@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from nervcodec.errors import BitstreamError, Truncated
 from nervcodec.format.container import (
@@ -17,6 +18,7 @@ from nervcodec.format.container import (
     read_section,
     read_segment,
 )
+from nervcodec.format.extras import EXTRAS, Extras
 from nervcodec.format.reader import Reader
 
 
@@ -24,8 +26,8 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
     """What is whole in a damaged file: a file of its whole segments alone, and the frames that are
     lost.
 
-    Header and index must be whole. The frames of several damaged segments are taken to be equal
-    parts, as the encoder makes them.
+    Header and index must be whole. Of the sections that may be skipped, damaged ones are absent.
+    The frames of several damaged segments are taken to be equal parts, as the encoder makes them.
 
     Raises:
         BitstreamError: no segment is whole, or nothing tells where the segments lie.
@@ -33,6 +35,7 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
     reader = Reader(data, "file")
     header = read_header(reader)
     found: list[Segment | None] = []
+    extras: dict[str, Any] = {}
     for kind, length in read_index(reader):
         start = reader.position
         try:
@@ -40,6 +43,9 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
             segment = (
                 read_segment(payload, len(header.model.blocks) + 2) if kind == SEGMENT else None
             )
+            if kind in EXTRAS:
+                name, _, read = EXTRAS[kind]
+                extras[name] = read(payload)
         except BitstreamError:
             segment, reader.position = None, min(start + SECTION_OVERHEAD + length, len(data))
         if kind == SEGMENT:
@@ -65,4 +71,4 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
         ranges += [] if segment else [range(start, stop)]
         start = stop
     whole = Header(replace(header.format, n_frames=n_whole), header.model)
-    return File(whole, segments, StoredQuality(), len(data)), tuple(ranges)
+    return File(whole, segments, StoredQuality(), len(data), Extras(**extras)), tuple(ranges)

@@ -20,6 +20,7 @@ from nervcodec.errors import ConfigError, OutputError
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
 from nervcodec.video import ffmpeg_decode, matroska
+from nervcodec.video.ffmpeg_sound_writer import SoundMuxer
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import plane_view
 
@@ -50,9 +51,11 @@ class ContainerSink:
         stream: VideoStream,
         layout: Layout,
         notes: tuple[str, ...],
+        sound: SoundMuxer | None = None,
     ) -> None:
         self.layout: Layout = layout
         self.notes = notes
+        self._sound = sound
         self._container = container
         self._stream = stream
         self._n_frames = 0
@@ -67,9 +70,13 @@ class ContainerSink:
             frame.pts = self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
+            if self._sound:
+                self._sound.mux_until(self._n_frames * context.time_base)
             self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
+        if self._sound:
+            self._sound.mux_until(None)
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
@@ -113,9 +120,16 @@ def keeps_rgb(codec: str) -> bool:
 
 @contextmanager
 def encoding(
-    path: Path, fmt: VideoFormat, *, muxer: str, codec: str, quality: int | None, name: str
+    path: Path,
+    fmt: VideoFormat,
+    *,
+    muxer: str,
+    codec: str,
+    quality: int | None,
+    name: str,
+    sound: SoundMuxer | None = None,
 ) -> Iterator[ContainerSink]:
-    """Open `path` for encoded frames, and finish it when the block ends well.
+    """Open `path` for encoded frames and sound, and finish it when the block ends well.
 
     Messages call it `name`.
 
@@ -128,16 +142,23 @@ def encoding(
     even = codec not in _ODD_SIZES
     width, height = (n + (n % 2 if even else 0) for n in (fmt.width, fmt.height))
     padded = (width, height) != (fmt.width, fmt.height)
-    notes = (f"padded to {width}x{height}: {codec} codes even sizes only",) if padded else ()
+    notes = sound.notes if sound else ()
+    if padded:
+        notes = (f"padded to {width}x{height}: {codec} codes even sizes only", *notes)
     container = None
     try:
-        container = av.open(str(path), "w", format=muxer)
-        stream = _add_stream(container, fmt, codec, width, height, options, name)
-        sink = ContainerSink(container, stream, fmt.layout, notes)
+        container = av.open(
+            str(path), "w", format=muxer, container_options=sound.mux_options if sound else {}
+        )
+        stream = _add_stream(container, fmt, codec, width, height, options, name, sound)
+        sink = ContainerSink(container, stream, fmt.layout, notes, sound)
         yield sink
         sink.finish()
         if _needs_display_size(container, fmt):
             matroska.write_pixel_aspect(path, width, height, fmt.sample_aspect_ratio)
+        if sound:
+            sound.write_languages(path)
+            sink.notes += sound.lost_languages(path)
         sink.notes += _lost_properties(path, fmt, codec)
     except av.FFmpegError as error:
         raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
@@ -203,6 +224,7 @@ def _add_stream(
     height: int,
     options: dict[str, str],
     name: str,
+    sound: SoundMuxer | None = None,
 ) -> VideoStream:
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
@@ -215,6 +237,8 @@ def _add_stream(
         stream.codec_context.open()
         if _needs_display_size(container, fmt):
             stream.metadata["title"] = matroska.PLACEHOLDER
+        if sound:
+            sound.add_streams(container)
     except (av.FFmpegError, ValueError) as error:
         raise ConfigError(f"{failure}: {getattr(error, 'strerror', None) or error}") from error
     try:

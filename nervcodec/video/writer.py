@@ -15,6 +15,7 @@ from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
 from nervcodec.video import ffmpeg_encode, y4m
 from nervcodec.video.color import resolve_matrix, to_layout
+from nervcodec.video.ffmpeg_sound_writer import SoundCut, left_out, opened_sound
 from nervcodec.video.frames import Frames
 from nervcodec.video.reader import STANDARD
 
@@ -56,14 +57,15 @@ class Writer:
             when the output is.
     """
 
-    def __init__(self, sink: _Sink, fmt: VideoFormat) -> None:
+    def __init__(self, sink: _Sink, fmt: VideoFormat, notes: tuple[str, ...] = ()) -> None:
         self._sink = sink
+        self._notes = notes
         self._color = fmt.color
         self._conversion = tuple(_conversion_note(sink, fmt))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (*self._conversion, *self._sink.notes)
+        return (*self._conversion, *self._sink.notes, *self._notes)
 
     def write(self, frames: Frames) -> None:
         """Append frames.
@@ -134,6 +136,7 @@ def open_writer(
     codec: str | None = None,
     quality: int | None = None,
     overwrite: bool = False,
+    sound: SoundCut | None = None,
 ) -> Iterator[Writer]:
     """Open an output for frames of this format; it stands only when the block ends well.
 
@@ -145,8 +148,10 @@ def open_writer(
         codec: FFmpeg's encoder for the encoded ones; libx264 unless told, in .webm libvpx-vp9.
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
         overwrite: whether an earlier output may be replaced.
+        sound: what goes beside the frames into a container.
 
     Raises:
+        InvalidField: the sound is damaged.
         ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that
             has none.
         OutputExists, OutputError: the output exists, or cannot be written.
@@ -156,22 +161,31 @@ def open_writer(
     with ExitStack() as stack:
         if kind == "folder":
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
-            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt)
+            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt, _silent(sound, "PNG"))
             return
         tagged = replace(fmt, color=tags_420(fmt))
         if kind == "stdout":
-            yield Writer(_Y4mSink(stack.enter_context(_standard_output()), tagged), fmt)
+            yield Writer(
+                _Y4mSink(stack.enter_context(_standard_output()), tagged),
+                fmt,
+                _silent(sound, ".y4m"),
+            )
             return
         part = stack.enter_context(whole_file(path, overwrite=overwrite))
         if kind == "y4m":
-            yield Writer(_Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt)
+            yield Writer(
+                _Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt, _silent(sound, ".y4m")
+            )
             return
         muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
         codec = codec or _default_codec(path)
+        streams = None
+        if sound:
+            streams = stack.enter_context(opened_sound(sound, muxer, Path(path).suffix))
         is_rgb = fmt.layout == "rgb" and ffmpeg_encode.keeps_rgb(codec)
         coded = fmt if is_rgb else replace(tagged, layout="yuv420")
         encoding = ffmpeg_encode.encoding(
-            part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path)
+            part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path), sound=streams
         )
         yield Writer(stack.enter_context(encoding), fmt)
 
@@ -186,6 +200,11 @@ def _standard_output() -> Iterator[BinaryIO]:
         # What is still in the buffer would fail once more when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def _silent(sound: SoundCut | None, output: str) -> tuple[str, ...]:
+    """Return the note on sound for an output that has none."""
+    return (left_out(sound.sound, output),) if sound else ()
 
 
 def _default_codec(path: str | Path) -> str:
