@@ -62,6 +62,15 @@ _ADVANCED = "Advanced"
     section=_OUTPUT,
     help="its crf, lower is better  [default: 12]",
 )
+@option(
+    "--no-audio",
+    "audio",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    section=_OUTPUT,
+    help="leave out sound and subtitles",
+)
 @overwrite_option(_OUTPUT)
 @json_option(_OUTPUT)
 @option(

@@ -184,6 +184,7 @@ def decode(
         quality=options.quality,
         overwrite=options.overwrite,
         sound=_cut(sound, form, first, stop) if sound and not lost else None,
+        properties=file.extras.properties,
     ) as writer:
         for frames in decoded_frames(file, first, stop, device):
             writer.write(frames)

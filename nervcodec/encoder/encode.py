@@ -86,11 +86,13 @@ def encode(
         data, quality = _write(plan, segments, journal.folder, on_measure)
         journal.remove()
     peaks["measure"] = peak_memory_bytes(device)
+    file = read_file(data)
     sizes = [tensors.n_parameters(plan.model, shots) for shots in plan.segments]
     return EncodeReport(
         plan=plan,
         n_bytes=len(data),
-        container_bytes=read_file(data).container_bytes,
+        container_bytes=file.container_bytes,
+        sound_bytes=file.sound_bytes,
         entropy_bytes=sum(summary.entropy_bytes for summary in summaries),
         sparsity=sum(
             summary.sparsity * size / plan.n_parameters for summary, size in zip(summaries, sizes)
@@ -144,13 +146,14 @@ def _write(
     header = Header(plan.format, plan.model)
     destination = plan.destination
     with whole_file(destination, overwrite=plan.options.overwrite) as path:
-        path.write_bytes(write_file(header, segments, StoredQuality()))
+        path.write_bytes(write_file(header, segments, StoredQuality(), plan.extras))
         quality, sums = measure(path, plan, plan.device, on_measure)
         summed = [
             replace(segment, sums=of_frames)
             for segment, of_frames in zip(segments, sums, strict=True)
         ]
-        data = write_file(header, summed, stored_quality(quality, plan.fit.total_epochs))
+        stored = stored_quality(quality, plan.fit.total_epochs)
+        data = write_file(header, summed, stored, plan.extras)
         path.write_bytes(data)
     with os_errors(destination):
         written = destination.read_bytes()
@@ -266,6 +269,7 @@ def _identity(plan: EncodePlan) -> dict[str, Any]:
         "input": _digest(plan.source),
         "frame rate": str(plan.format.frame_rate),
         "source": {**asdict(plan.source_options), "frame_rate": None},
+        "sound": plan.options.audio,
         "segments": plan.segments,
         "model": plan.model.as_json(),
         "fit": asdict(plan.fit),

@@ -26,12 +26,14 @@ from nervcodec.encoder.target import TUNES, Lambda, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.extras import NO_EXTRAS, Extras
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
+from nervcodec.video.extras import read_extras
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
@@ -54,6 +56,7 @@ class FitPlan:
         segments: the shots of each segment, in frames.
         notes: what a user should know about the input, a line each.
         source_options: how the source is read.
+        extras: what the file holds besides its picture.
     """
 
     source: Path
@@ -63,6 +66,7 @@ class FitPlan:
     segments: tuple[Shots, ...]
     notes: tuple[str, ...] = ()
     source_options: SourceOptions = SourceOptions()
+    extras: Extras = NO_EXTRAS
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -117,8 +121,10 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
         segments = segment_shots(lengths, ())
     if options.bits is not None:
         model = replace(model, bits=options.bits)
-    notes += _limit_notes(form, model, segments)
-    plan = FitPlan(Path(source), form, model, fit, tuple(segments), notes, wishes)
+    stop = None if options.n_frames is None else form.n_frames / form.frame_rate
+    extras, extra_notes = read_extras(Path(source), wishes, audio=options.audio, stop=stop)
+    notes += extra_notes + _limit_notes(form, model, segments)
+    plan = FitPlan(Path(source), form, model, fit, tuple(segments), notes, wishes, extras)
     # What the format cannot hold is better known before the fit than after it.
     n_container = container_bytes(plan)
     bpp = options.target.file_bpp(form) if options.target else None
@@ -228,14 +234,16 @@ def _towards(plan: FitPlan, n_bytes: float, n_container: int) -> FitPlan:
 
 
 def container_bytes(plan: FitPlan) -> int:
-    """Return the bytes that a file of the plan has besides its streams, whatever their lengths.
+    """Return the bytes that a file of the plan has besides its streams, whatever their lengths, and
+    its sound.
 
     Raises:
         ConfigError: a video or a network that the format cannot hold.
     """
     streams = (b"\0",) * len(tensors.module_names(plan.model))
     empty = [Segment(shots, streams) for shots in plan.segments]
-    data = write_file(Header(plan.format, plan.model), empty, StoredQuality())
+    silent = replace(plan.extras, sound=None)
+    data = write_file(Header(plan.format, plan.model), empty, StoredQuality(), silent)
     return len(data) - len(streams) * len(empty)
 
 

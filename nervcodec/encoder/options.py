@@ -45,6 +45,7 @@ class EncodeOptions:
         force_progressive: code interlaced frames as they are, else they are refused.
         autorotate: turn frames as the source says that players do, else they are coded as they lie.
         strict: refuse a source that is damaged or shorter than it promises.
+        audio: keep sound and text subtitles.
         salvage_input: leave out frames that cannot be decoded, and take a source that is cut short.
         colorspace: planes that the network gives; 'auto' takes 'yuv' for 4:2:0 input and 'rgb' for
             RGB input and the paper's presets.
@@ -76,6 +77,7 @@ class EncodeOptions:
     autorotate: bool = False
     strict: bool = False
     salvage_input: bool = False
+    audio: bool = True
     colorspace: ColorspaceChoice = "auto"
     segment_frames: int | None = None
     device: str = "auto"

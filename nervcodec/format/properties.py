@@ -115,6 +115,9 @@ class Properties:
         }
 
 
+NO_PROPERTIES = Properties()
+
+
 def rotation_of(matrix: Matrix) -> tuple[int, bool]:
     """Return the degrees counterclockwise of a display matrix, and whether it mirrors."""
     a, b, _, c, d = matrix[:5]

@@ -17,9 +17,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.properties import NO_PROPERTIES, Properties
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
-from nervcodec.video import ffmpeg_decode, matroska
+from nervcodec.video import ffmpeg_decode, ffmpeg_properties, matroska, mp4
 from nervcodec.video.ffmpeg_sound_writer import SoundMuxer
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import plane_view
@@ -128,10 +129,11 @@ def encoding(
     quality: int | None,
     name: str,
     sound: SoundMuxer | None = None,
+    properties: Properties = NO_PROPERTIES,
 ) -> Iterator[ContainerSink]:
     """Open `path` for encoded frames and sound, and finish it when the block ends well.
 
-    Messages call it `name`.
+    Messages call it `name`; what it cannot say of the properties is in the notes.
 
     Raises:
         ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
@@ -139,6 +141,7 @@ def encoding(
         OutputError: writing failed.
     """
     options = check_encoder(codec, quality)
+    options |= ffmpeg_properties.encoder_options(properties, codec)
     even = codec not in _ODD_SIZES
     width, height = (n + (n % 2 if even else 0) for n in (fmt.width, fmt.height))
     padded = (width, height) != (fmt.width, fmt.height)
@@ -150,16 +153,19 @@ def encoding(
         container = av.open(
             str(path), "w", format=muxer, container_options=sound.mux_options if sound else {}
         )
-        stream = _add_stream(container, fmt, codec, width, height, options, name, sound)
+        stream = _add_stream(container, fmt, codec, width, height, options, name, sound, properties)
         sink = ContainerSink(container, stream, fmt.layout, notes, sound)
         yield sink
         sink.finish()
-        if _needs_display_size(container, fmt):
-            matroska.write_pixel_aspect(path, width, height, fmt.sample_aspect_ratio)
+        if _needs_geometry(container, fmt, properties):
+            ratio = fmt.sample_aspect_ratio
+            matroska.write_geometry(path, width, height, ratio, properties.rotation)
+        elif properties.matrix:
+            mp4.write_display_matrix(path, properties.matrix)
         if sound:
             sound.write_languages(path)
             sink.notes += sound.lost_languages(path)
-        sink.notes += _lost_properties(path, fmt, codec)
+        sink.notes += _lost_properties(path, fmt, codec, properties)
     except av.FFmpegError as error:
         raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
     finally:
@@ -170,11 +176,20 @@ def encoding(
                 container.close()
 
 
-def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...]:
-    """Return a note on what of the colour and geometry a finished file does not say."""
+def _lost_properties(
+    path: Path, fmt: VideoFormat, codec: str, properties: Properties
+) -> tuple[str, ...]:
+    """Return a note on what of colour, geometry and properties a finished file does not say."""
     color = fmt.color
-    if color == ColorTags() and fmt.sample_aspect_ratio == 1:
-        return ()
+    names = list(ffmpeg_properties.lost_properties(path, properties))
+    if color != ColorTags() or fmt.sample_aspect_ratio != 1:
+        names[:0] = _lost_tags(path, fmt)
+    return (f"{path.suffix} with {codec} cannot say: {', '.join(names)}",) if names else ()
+
+
+def _lost_tags(path: Path, fmt: VideoFormat) -> list[str]:
+    """Return the names of what of the colour and geometry a finished file does not say."""
+    color = fmt.color
     with ffmpeg_decode.open_video(path) as video:
         context = video.stream.codec_context
         lost = {
@@ -188,8 +203,7 @@ def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...
         }
     if fmt.layout == "rgb":
         lost = {"pixel aspect": lost["pixel aspect"]}
-    names = ", ".join(name for name, is_lost in lost.items() if is_lost)
-    return (f"{path.suffix} with {codec} cannot say: {names}",) if names else ()
+    return [name for name, is_lost in lost.items() if is_lost]
 
 
 def check_encoder(codec: str, quality: int | None) -> dict[str, str]:
@@ -225,17 +239,20 @@ def _add_stream(
     options: dict[str, str],
     name: str,
     sound: SoundMuxer | None = None,
+    properties: Properties = NO_PROPERTIES,
 ) -> VideoStream:
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
         if codec == "libx265" and fmt.n_frames < 3:
             # With fewer frames than its reordering delays, libx265 leaves their times unset.
-            options = {**options, "x265-params": "bframes=0"}
+            words = (options.get("x265-params"), "bframes=0")
+            options = {**options, "x265-params": ":".join(filter(None, words))}
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
+        ffmpeg_properties.apply(properties, container, stream.codec_context)
         stream.codec_context.open()
-        if _needs_display_size(container, fmt):
+        if _needs_geometry(container, fmt, properties):
             stream.metadata["title"] = matroska.PLACEHOLDER
         if sound:
             sound.add_streams(container)
@@ -250,8 +267,9 @@ def _add_stream(
     return stream
 
 
-def _needs_display_size(container: OutputContainer, fmt: VideoFormat) -> bool:
-    return container.format.name in ("matroska", "webm") and fmt.sample_aspect_ratio != 1
+def _needs_geometry(container: OutputContainer, fmt: VideoFormat, properties: Properties) -> bool:
+    is_plain = fmt.sample_aspect_ratio == 1 and properties.rotation == (0, False)
+    return container.format.name in ("matroska", "webm") and not is_plain
 
 
 def _silent(codec: str, options: Mapping[str, str]) -> dict[str, str]:

@@ -132,11 +132,6 @@ def _frame_notes(frame: VideoFrame, layout: Layout, options: SourceOptions) -> I
         yield transparency_note(options)
     if applied_turns(frame.rotation, autorotate=options.autorotate):
         yield f"frames are turned by their display rotation of {frame.rotation} degrees"
-    elif frame.rotation:
-        yield (
-            f"the display rotation of {frame.rotation} degrees is not applied; --autorotate turns"
-            " the frames"
-        )
     if layout == "rgb":
         if name not in SAME_RGB:
             yield f"{name} converted to RGB"

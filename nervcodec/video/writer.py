@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
 from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.properties import NO_PROPERTIES, Properties
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
 from nervcodec.video import ffmpeg_encode, y4m
 from nervcodec.video.color import resolve_matrix, to_layout
+from nervcodec.video.ffmpeg_properties import names_of
 from nervcodec.video.ffmpeg_sound_writer import SoundCut, left_out, opened_sound
 from nervcodec.video.frames import Frames
 from nervcodec.video.reader import STANDARD
 
+# How .y4m says which field is first.
+_INTERLACING = {"unknown": "p", "top": "t", "bottom": "b"}
 OutputKind = Literal["y4m", "container", "folder", "stdout"]
 
 
@@ -32,10 +36,10 @@ class _Sink(Protocol):
 class _Y4mSink:
     layout: Layout = "yuv420"
 
-    def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
+    def __init__(self, file: BinaryIO, fmt: VideoFormat, interlacing: str) -> None:
         self._file = file
         self.notes: tuple[str, ...] = tuple(_y4m_notes(fmt))
-        file.write(y4m.header_line(fmt))
+        file.write(y4m.header_line(fmt, interlacing))
 
     def write(self, frames: Frames) -> None:
         y4m.write_frames(self._file, frames)
@@ -137,6 +141,7 @@ def open_writer(
     quality: int | None = None,
     overwrite: bool = False,
     sound: SoundCut | None = None,
+    properties: Properties | None = None,
 ) -> Iterator[Writer]:
     """Open an output for frames of this format; it stands only when the block ends well.
 
@@ -149,6 +154,7 @@ def open_writer(
         quality: its crf, 0 (best) to 51 or 63; 12 unless told.
         overwrite: whether an earlier output may be replaced.
         sound: what goes beside the frames into a container.
+        properties: what a container says of the picture, where it can.
 
     Raises:
         InvalidField: the sound is damaged.
@@ -158,24 +164,22 @@ def open_writer(
     """
     check_target(path, codec=codec, quality=quality, overwrite=overwrite)
     kind = output_kind(path)
+    properties = properties or NO_PROPERTIES
     with ExitStack() as stack:
         if kind == "folder":
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
-            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt, _silent(sound, "PNG"))
+            lost = _lost("PNG", sound, properties)
+            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt, lost)
             return
         tagged = replace(fmt, color=tags_420(fmt))
         if kind == "stdout":
-            yield Writer(
-                _Y4mSink(stack.enter_context(_standard_output()), tagged),
-                fmt,
-                _silent(sound, ".y4m"),
-            )
+            output = stack.enter_context(_standard_output())
+            yield _y4m_writer(output, tagged, fmt, sound, properties)
             return
         part = stack.enter_context(whole_file(path, overwrite=overwrite))
         if kind == "y4m":
-            yield Writer(
-                _Y4mSink(stack.enter_context(open(part, "wb")), tagged), fmt, _silent(sound, ".y4m")
-            )
+            file = stack.enter_context(open(part, "wb"))
+            yield _y4m_writer(file, tagged, fmt, sound, properties)
             return
         muxer = ffmpeg_encode.MUXERS[Path(path).suffix.lower()]
         codec = codec or _default_codec(path)
@@ -185,7 +189,14 @@ def open_writer(
         is_rgb = fmt.layout == "rgb" and ffmpeg_encode.keeps_rgb(codec)
         coded = fmt if is_rgb else replace(tagged, layout="yuv420")
         encoding = ffmpeg_encode.encoding(
-            part, coded, muxer=muxer, codec=codec, quality=quality, name=str(path), sound=streams
+            part,
+            coded,
+            muxer=muxer,
+            codec=codec,
+            quality=quality,
+            name=str(path),
+            sound=streams,
+            properties=properties,
         )
         yield Writer(stack.enter_context(encoding), fmt)
 
@@ -202,9 +213,24 @@ def _standard_output() -> Iterator[BinaryIO]:
         raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
-def _silent(sound: SoundCut | None, output: str) -> tuple[str, ...]:
-    """Return the note on sound for an output that has none."""
-    return (left_out(sound.sound, output),) if sound else ()
+def _y4m_writer(
+    file: BinaryIO,
+    tagged: VideoFormat,
+    fmt: VideoFormat,
+    sound: SoundCut | None,
+    properties: Properties,
+) -> Writer:
+    """Return a writer of .y4m, whose colour is that of `tagged`."""
+    order = properties.field_order
+    lost = _lost(".y4m", sound, replace(properties, field_order="unknown"))
+    return Writer(_Y4mSink(file, tagged, _INTERLACING[order]), fmt, lost)
+
+
+def _lost(output: str, sound: SoundCut | None, properties: Properties) -> tuple[str, ...]:
+    """Return notes on sound and properties for an output that has neither."""
+    names = ", ".join(names_of(properties))
+    said = (f"{output} cannot say: {names}",) if names else ()
+    return (*said, *((left_out(sound.sound, output),) if sound else ()))
 
 
 def _default_codec(path: str | Path) -> str:

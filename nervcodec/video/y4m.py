@@ -185,11 +185,16 @@ def read_frames(
             t += 1
 
 
-def header_line(fmt: VideoFormat) -> bytes:
-    """Return the first line of a file; a chroma location without a tag is written as 420jpeg."""
+def header_line(fmt: VideoFormat, interlacing: str = "p") -> bytes:
+    """Return the first line of a file; a chroma location without a tag is written as 420jpeg.
+
+    Args:
+        fmt: of the frames.
+        interlacing: 'p' for progressive frames, 't' or 'b' for the field that is first.
+    """
     rate, ratio = fmt.frame_rate, fmt.sample_aspect_ratio
     words = [
-        f"W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} Ip",
+        f"W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} I{interlacing}",
         f"A{ratio.numerator}:{ratio.denominator}",
         "C" + _C_TAG_BY_LOCATION.get(fmt.color.chroma_location, "420jpeg"),
     ]
