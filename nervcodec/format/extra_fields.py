@@ -101,7 +101,7 @@ def read_text(reader: Reader, n_bytes: int, name: str) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidField(name, ascii(data), "UTF-8") from None
+        raise InvalidField(name, data, "UTF-8") from None
     if "\0" in text:
-        raise InvalidField(name, ascii(text), "UTF-8 without a zero character")
+        raise InvalidField(name, text, "UTF-8 without a zero character")
     return text

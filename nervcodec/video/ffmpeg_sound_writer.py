@@ -146,7 +146,11 @@ class SoundMuxer:
         with av.open(f"file:{path}", "r", metadata_errors="replace") as container:
             streams = [stream for stream in container.streams if stream.type != "video"]
             said = [stream.metadata.get("language", "") for stream in streams]
-        lost = [asked for asked, there in zip(self._languages(), said) if asked not in ("", there)]
+        lost = [
+            asked
+            for asked, there in zip(self._languages(), said)
+            if asked not in ("", "und", there)
+        ]
         return (f"{self._suffix} cannot say the language: {', '.join(lost)}",) if lost else ()
 
     def _languages(self) -> list[str]:

@@ -87,6 +87,8 @@ def _display(shape: Fraction) -> bytes:
 def _projection(degrees: int, is_mirrored: bool) -> bytes:
     """Return the element that turns the frames, as FFmpeg reads it: half a turn of yaw mirrors."""
     yaw = _element(_POSE_YAW, struct.pack(">f", 180)) if is_mirrored else b""
+    if is_mirrored:  # the angle is that of the mirrored picture
+        degrees += 180 if degrees <= 0 else -180
     roll = _element(_POSE_ROLL, struct.pack(">f", degrees))
     return _element(_PROJECTION, _element(_PROJECTION_TYPE, _RECTANGULAR) + yaw + roll)
 

@@ -139,7 +139,13 @@ def test_the_decoder_stands_by_itself() -> None:
     ("package", "modules"),
     [
         ("constriction", {"coding/range_coder"}),
-        ("av", {"video/ffmpeg_decode", "video/ffmpeg_encode", "video/ffmpeg_filter"}),
+        (
+            "av",
+            {
+                f"video/ffmpeg_{name}"
+                for name in ("decode", "encode", "filter", "properties", "sound", "sound_writer")
+            },
+        ),
         ("rich", {"cli/console"}),
         ("bjontegaard", {"bench/bdrate"}),
         ("matplotlib", {"bench/plots"}),

@@ -78,6 +78,41 @@ QUALITY: list[Field] = [
         "epochs",
     )
 ]
+SOUND: list[Field] = [
+    ("n_streams", 1, 1, 32),
+    ("start_numerator", 4, 0, U32),
+    ("start_denominator", 4, 1, U32),
+]
+SOUND_STREAM: list[Field] = [
+    ("kind", 1, 0, 1),
+    ("tick_numerator", 4, 1, U32),
+    ("tick_denominator", 4, 1, U32),
+    ("duration", 4, 0, U32),
+    ("disposition", 4, 0, 2**31 - 1),
+    ("codec_bytes", 1, 1, U8),
+    ("language_bytes", 1, 0, U8),
+    ("title_bytes", 1, 0, U8),
+    ("extradata_bytes", 2, 0, U16),
+]
+PROPERTIES: list[Field] = [
+    ("has_matrix", 1, 0, 1),
+    ("has_mastering", 1, 0, 1),
+    ("has_light", 1, 0, 1),
+    ("field_order", 1, 0, 2),
+    ("n_texts", 1, 0, 6),
+]
+DISPLAY_MATRIX: list[Field] = [(f"matrix_{k}", 4, 0, U32) for k in range(9)]
+MASTERING_DISPLAY: list[Field] = [
+    *(
+        (f"{color}_{axis}", 2, 0, U16)
+        for color in ("red", "green", "blue", "white")
+        for axis in "xy"
+    ),
+    ("max_luminance", 4, 0, U32),
+    ("min_luminance", 4, 0, U32),
+]
+CONTENT_LIGHT: list[Field] = [("max_cll", 2, 0, U16), ("max_fall", 2, 0, U16)]
+TEXT: list[Field] = [("text_key", 1, 0, 5), ("text_bytes", 2, 1, 4096)]
 
 Q = (65536, 77936, 92682, 110218)
 E = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)
@@ -106,6 +141,24 @@ class Segment:
 
 
 @dataclass
+class Sound:
+    """Section 2.9: its numbers, those of each stream with its texts, and a NUT file."""
+
+    fields: dict[str, int]
+    streams: list[tuple[dict[str, int], str, str, str, bytes]]
+    nut: bytes
+
+
+@dataclass
+class Properties:
+    """Section 2.10: the numbers of all its tables, the matrix as signed ones, and its texts."""
+
+    fields: dict[str, int]
+    matrix: list[int]
+    texts: list[tuple[int, str]]
+
+
+@dataclass
 class File:
     """Section 2.1."""
 
@@ -114,6 +167,8 @@ class File:
     blocks: list[tuple[int, int]]  # stride, width
     segments: list[Segment] = field(default_factory=list)
     quality: dict[str, int] | None = None
+    sound: Sound | None = None
+    properties: Properties | None = None
 
     @property
     def motion(self) -> tuple[int, int] | None:
@@ -223,6 +278,14 @@ def read(data: bytes) -> File:
             section = Cursor(payload, f"section {number}")
             file.quality = section.fields(QUALITY)
             section.finish()
+        elif kind == 132:
+            if file.sound is not None:
+                raise ValueError("there is more than one sound section")
+            file.sound = read_sound(Cursor(payload, f"section {number}"))
+        elif kind == 133:
+            if file.properties is not None:
+                raise ValueError("there is more than one properties section")
+            file.properties = read_properties(Cursor(payload, f"section {number}"))
         elif kind < 128:
             raise ValueError(f"section type {kind} is not known")
     cursor.what = "the file"
@@ -230,6 +293,47 @@ def read(data: bytes) -> File:
     if sum(segment.n_frames for segment in file.segments) != file.header["n_frames"]:
         raise ValueError("the frames of the segments do not add up to n_frames")
     return file
+
+
+def read_text(cursor: Cursor, size: int) -> str:
+    """A text of sections 2.9 and 2.10."""
+    text = cursor.take(size).decode("utf-8")
+    if "\0" in text:
+        raise ValueError("a text has a zero character")
+    return text
+
+
+def read_sound(cursor: Cursor) -> Sound:
+    """Section 2.9, without a look into the NUT file."""
+    fields = cursor.fields(SOUND)
+    streams = []
+    for _ in range(fields["n_streams"]):
+        stream = cursor.fields(SOUND_STREAM)
+        codec, language, title = (
+            read_text(cursor, stream[f"{name}_bytes"]) for name in ("codec", "language", "title")
+        )
+        streams.append((stream, codec, language, title, cursor.take(stream["extradata_bytes"])))
+    nut = cursor.data[cursor.at :]
+    if not nut:
+        raise ValueError("there are no packets of sound")
+    return Sound(fields, streams, nut)
+
+
+def read_properties(cursor: Cursor) -> Properties:
+    """Section 2.10."""
+    fields = cursor.fields(PROPERTIES)
+    numbers = cursor.fields(DISPLAY_MATRIX) if fields["has_matrix"] else {}
+    matrix = [value - 2**32 if value >= 2**31 else value for value in numbers.values()]
+    if fields["has_mastering"]:
+        fields |= cursor.fields(MASTERING_DISPLAY)
+    if fields["has_light"]:
+        fields |= cursor.fields(CONTENT_LIGHT)
+    texts = []
+    for _ in range(fields["n_texts"]):
+        head = cursor.fields(TEXT)
+        texts.append((head["text_key"], read_text(cursor, head["text_bytes"])))
+    cursor.finish()
+    return Properties(fields, matrix, texts)
 
 
 def read_header(data: bytes) -> File:
