@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from nervcodec.errors import VideoError
 from nervcodec.format.extras import Extras
 from nervcodec.format.properties import FieldOrder, Properties
 from nervcodec.video import ffmpeg_decode, ffmpeg_properties, y4m
@@ -38,7 +39,7 @@ def read_extras(
     if kind == "y4m":
         return _extras(Properties(field_order=_y4m_order(path))), ()
     if kind == "pictures":
-        frame = ffmpeg_decode.decode_picture(picture_files(path)[0])
+        frame = _first_picture(path, options)
         return _extras(_as_coded(ffmpeg_properties.of_frame(frame), frame, options)), ()
     with ffmpeg_decode.open_video(path, options.video_stream) as video:
         frame = next(ffmpeg_decode.decoded_frames(video, path, salvage=True))
@@ -56,6 +57,22 @@ def read_extras(
 
 def _extras(properties: Properties) -> Extras:
     return Extras(properties=None if properties == Properties() else properties)
+
+
+def _first_picture(path: Path, options: SourceOptions) -> VideoFrame:
+    """Return the first picture of a sequence, with salvage the first that can be decoded.
+
+    Raises:
+        VideoError: there is none.
+    """
+    files = picture_files(path)
+    for file in files:
+        try:
+            return ffmpeg_decode.decode_picture(file)
+        except VideoError:
+            if not options.salvage:
+                raise
+    raise VideoError(f"{path}: none of its {len(files)} pictures can be decoded")
 
 
 def _y4m_order(path: Path) -> FieldOrder:

@@ -80,7 +80,11 @@ def of_video(video: OpenVideo, frame: VideoFrame) -> tuple[Properties, tuple[str
     """Return what a stream says, of which this is the first decoded frame, and notes on it."""
     properties = of_frame(frame)
     context = video.stream.codec_context
-    order = _ORDERS.get(context.field_order, "unknown") if frame.interlaced_frame else "unknown"
+    order: FieldOrder = "unknown"
+    if frame.interlaced_frame:
+        # DV has its lower field first (IEC 61834), which FFmpeg says of its frames alone.
+        is_dv = context.codec.canonical_name == "dvvideo"
+        order = "bottom" if is_dv else _ORDERS.get(context.field_order, "unknown")
     texts, notes = texts_of(video.container.metadata)
     changed = Properties(properties.matrix, order, properties.mastering, properties.light, texts)
     return changed, notes

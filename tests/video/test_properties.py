@@ -16,7 +16,7 @@ from nervcodec.format.properties import ContentLight, MasteringDisplay, Properti
 from nervcodec.video.extras import read_extras
 from nervcodec.video.ffmpeg_properties import encoder_options, lost_properties, texts_of
 from nervcodec.video.matroska import write_geometry
-from nervcodec.video.source import SourceOptions
+from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions
 from nervcodec.video.y4m import parse_header
 
 ONE = 1 << 16
@@ -48,9 +48,9 @@ def decoded(properties: Properties, output: Path, **options: object) -> tuple[st
     return decode(path, output, DecodeOptions(**options)).notes  # type: ignore[arg-type]
 
 
-def read(path: Path, **options: bool) -> Properties:
+def read(path: Path, options: SourceOptions = DEFAULT_OPTIONS) -> Properties:
     """The properties of a source."""
-    extras, notes = read_extras(path, SourceOptions(**options), audio=False)
+    extras, notes = read_extras(path, options, audio=False)
     assert notes == ()
     return extras.properties or Properties()
 
@@ -94,7 +94,7 @@ def test_turned_frames_have_no_matrix(tmp_path: Path) -> None:
     """The matrix is read from a source, unless its frames are turned by it."""
     decoded(Properties(MATRICES["270"]), tmp_path / "a.mp4")
     assert read(tmp_path / "a.mp4").rotation == (90, False)
-    assert read(tmp_path / "a.mp4", autorotate=True) == Properties()
+    assert read(tmp_path / "a.mp4", SourceOptions(autorotate=True)) == Properties()
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_time_that_was_never_set_is_none() -> None:
 def test_y4m_keeps_the_field_order(tmp_path: Path, letter: str, order: str) -> None:
     """Interlaced frames that are coded as they are keep their flag in .y4m."""
     y4m(tmp_path / "a.y4m", f"W4 H2 F25:1 I{letter} C420jpeg")
-    properties = read(tmp_path / "a.y4m", force_progressive=True)
+    properties = read(tmp_path / "a.y4m", SourceOptions(force_progressive=True))
     assert properties == Properties(field_order=order)  # type: ignore[arg-type]
     assert decoded(properties, tmp_path / "b.y4m") == ()
     with open(tmp_path / "b.y4m", "rb") as file:
