@@ -15,6 +15,7 @@ MAX_TEXT_BYTES = 4096
 SOUND_KINDS = ("audio", "subtitle")
 FIELD_ORDERS = ("unknown", "top", "bottom")
 TEXT_KEYS = ("title", "artist", "date", "creation_time", "comment", "description")
+_MAX_INT = 2**31 - 1  # of FFmpeg's
 _COLORS = ("red", "green", "blue", "white")
 
 # fmt: off
@@ -26,12 +27,12 @@ SOUND_FIELDS = (
 )
 SOUND_STREAM_FIELDS = (
     Field("kind", "u8", 0, 1, "", "0 audio, 1 subtitle", "kind", Choice(SOUND_KINDS)),
-    Field("tick_numerator", "u32", 1, MAX_U32, "s", "unit of the source's times",
+    Field("tick_numerator", "u32", 1, _MAX_INT, "s", "unit of the source's times",
           "time_base.numerator"),
-    Field("tick_denominator", "u32", 1, MAX_U32, "", "its denominator", "time_base.denominator"),
+    Field("tick_denominator", "u32", 1, _MAX_INT, "", "its denominator", "time_base.denominator"),
     Field("duration", "u32", 0, MAX_U32, "ms", "from the first packet to the end of the last",
           "duration_ms"),
-    Field("disposition", "u32", 0, 2**31 - 1, "", "FFmpeg's AV_DISPOSITION flags, 1 default",
+    Field("disposition", "u32", 0, _MAX_INT, "", "FFmpeg's AV_DISPOSITION flags, 1 default",
           "disposition"),
     Field("codec_bytes", "u8", 1, 255, "bytes", "codec, as FFmpeg calls it", "codec_text",
           Count()),

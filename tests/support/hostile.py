@@ -465,7 +465,7 @@ def _extra_cases() -> Iterator[Case]:
             SOUND,
             _sound(tick=0),
             InvalidField,
-            "tick_denominator is 0; legal: 1 to 4294967295",
+            "tick_denominator is 0; legal: 1 to 2147483647",
         ),
         "sound-without-packets": (
             SOUND,

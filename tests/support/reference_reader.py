@@ -85,8 +85,8 @@ SOUND: list[Field] = [
 ]
 SOUND_STREAM: list[Field] = [
     ("kind", 1, 0, 1),
-    ("tick_numerator", 4, 1, U32),
-    ("tick_denominator", 4, 1, U32),
+    ("tick_numerator", 4, 1, 2**31 - 1),
+    ("tick_denominator", 4, 1, 2**31 - 1),
     ("duration", 4, 0, U32),
     ("disposition", 4, 0, 2**31 - 1),
     ("codec_bytes", 1, 1, U8),

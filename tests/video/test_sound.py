@@ -200,3 +200,32 @@ def test_damaged_packets_never_crash(tmp_path: Path) -> None:
             decoded(damaged, tmp_path / f"{at}.mp4", frames=(0, 1))
         except NervCodecError as error:
             assert error.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"disposition": 2**31 - 1},
+        {"time_base": Fraction(2**31 - 1, 1)},
+        {"time_base": Fraction(1, 2**31 - 1)},
+        {"duration_ms": 2**32 - 1},
+        {"extradata": bytes(range(256)) * 4},
+        {"language": "\x1b[2J\n\u00fc", "title": "\uffff" * 80},
+        {"codec": "ass"},
+        {"codec": "dvd_subtitle"},
+        {"codec": "\x07"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("output", ["b.mp4", "b.mkv"])
+def test_odd_descriptions_never_crash(
+    tmp_path: Path, wrong: dict[str, object], output: str
+) -> None:
+    """Whatever legal values describe a stream, it is written or named, or refused as damaged."""
+    sound = kept(film(tmp_path / "a.mp4", "aac", "mov_text"))
+    audio, text = sound.streams
+    odd = replace(text, **wrong)  # type: ignore[arg-type]
+    try:
+        decoded(replace(sound, streams=(audio, odd)), tmp_path / output)
+    except NervCodecError as error:
+        assert error.exit_code == 4
