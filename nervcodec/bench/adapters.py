@@ -227,6 +227,7 @@ def _nervcodec(variant: str, n_points: int, options: Sequence[str]) -> Adapter:
             "encode",
             "-y",
             "--json",
+            "--no-audio",
             "--frames",
             "{frames}",
             "--threads",

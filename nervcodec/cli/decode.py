@@ -87,6 +87,15 @@ _ADVANCED = "Advanced"
     section=_OUTPUT,
     help="what it codes (yuv444p, gbrp)  [default: as the frames]",
 )
+@option(
+    "--no-audio",
+    "audio",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    section=_OUTPUT,
+    help="leave out sound and subtitles",
+)
 @overwrite_option(_OUTPUT)
 @json_option(_OUTPUT)
 @option(

@@ -202,6 +202,15 @@ file_options = options(
         help="code interlaced frames as they are",
     ),
     option(
+        "--no-audio",
+        "audio",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        section=_INPUT,
+        help="leave out sound and subtitles",
+    ),
+    option(
         "--strict",
         is_flag=True,
         section=_INPUT,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nervcodec.cli.console import duration, table
+from nervcodec.cli.extra_tables import extra_rows
 from nervcodec.format.tensors import summary
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def report_rows(report: EncodeReport) -> Rows:
     """Return what an encode gave."""
     quality = report.quality
     ms_ssim = quality.ms_ssim_reason if quality.ms_ssim is None else f"{quality.ms_ssim:.5f}"
+    sound = f", {report.sound_bytes:,} sound, which no rate counts" if report.sound_bytes else ""
     rows = [
-        ("bytes", f"{report.n_bytes:,} ({report.container_bytes} of them container)"),
+        ("bytes", f"{report.n_bytes:,} ({report.container_bytes} of them container{sound})"),
         ("rate", f"{report.bpp:.5f} bpp, {report.kbit_per_s:.1f} kbit/s"),
     ]
     if not report.plan.fit.rate_weight:
@@ -148,6 +150,7 @@ def info_rows(info: FileInfo) -> Rows:
             f"matrix {color.matrix}, primaries {color.primaries}, transfer {color.transfer}, range"
             f" {_RANGES[color.full_range]}, chroma location {color.chroma_location} (H.273)",
         ),
+        *extra_rows(info),
         ("segments", f"{len(info.segments)}: {_runs(info.lengths)} frames"),
         *_shot_rows(info.segments),
         ("network", summary(info.model)),

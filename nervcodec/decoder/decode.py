@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from nervcodec.errors import ConfigError
@@ -18,7 +19,8 @@ from nervcodec.format import costs
 from nervcodec.format.container import File, read_bytes, read_file
 from nervcodec.format.limits import Limits
 from nervcodec.format.salvage import salvage
-from nervcodec.format.times import timed_part
+from nervcodec.format.sound import Sound
+from nervcodec.format.times import seconds_of, timed_part
 from nervcodec.util.address_space import check_memory
 from nervcodec.util.prefetch import prefetch
 from nervcodec.util.validation import (
@@ -28,6 +30,7 @@ from nervcodec.util.validation import (
     check_threads,
 )
 from nervcodec.video.ffmpeg_scale import scaled_frames
+from nervcodec.video.ffmpeg_sound_writer import SoundCut
 from nervcodec.video.frames import Frames
 from nervcodec.video.geometry import Size, aspect_notes, check_size, scaled_format
 from nervcodec.video.writer import check_target, open_writer
@@ -49,6 +52,7 @@ class DecodeOptions:
         codec: FFmpeg's encoder of .mp4, .mkv, .mov and .webm; None takes libx264 or libvpx-vp9.
         quality: its crf; None takes 12.
         pixel_format: what it codes, by FFmpeg's name; None takes that of the frames.
+        audio: whether sound and text subtitles of the file go into the output, if it can hold them.
         salvage: whether to decode what is whole of a damaged file; frames then count without what
             is lost.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
@@ -65,6 +69,7 @@ class DecodeOptions:
     codec: str | None = None
     quality: int | None = None
     pixel_format: str | None = None
+    audio: bool = True
     salvage: bool = False
     device: str = "auto"
     n_threads: int | None = None
@@ -217,6 +222,7 @@ def decode(
         source=source,
     )
     options.limits.check(file)
+    sound = file.extras.sound if options.audio else None
     # Loaded before the clock starts: it counts work, not the start of torch.
     import nervcodec.decoder.reconstruct  # noqa: F401
     from nervcodec.nn.device import choose_device, set_threads
@@ -234,6 +240,8 @@ def decode(
         pixel_format=options.pixel_format,
         overwrite=options.overwrite,
         times=times,
+        sound=_cut(sound, file, first, stop) if sound and not lost else None,
+        properties=file.extras.properties,
     ) as writer:
         shown = shown_frames(file, first, stop, device)
         if options.scale is not None:
@@ -244,9 +252,19 @@ def decode(
             if on_progress:
                 on_progress(n_done, stop - first)
     notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
+    notes += ["sound left out: frames are lost"] if sound and lost else []
     seconds = time.monotonic() - started
     notes += [*aspect_notes(form, written), *writer.notes]
     return DecodeReport(source, destination, n_done, seconds, tuple(notes))
+
+
+def _cut(sound: Sound, file: File, first: int, stop: int) -> SoundCut:
+    """Return the sound of the frames first..stop-1; that of the last frame goes on to its end."""
+    form, times = file.header.format, file.extras.times
+    begin = seconds_of(form, times, 0)
+    end = None if stop == form.n_frames else seconds_of(form, times, stop) - begin
+    offset = times.start_s if times and not first else Fraction(0)
+    return SoundCut(sound, seconds_of(form, times, first) - begin, end, offset)
 
 
 def _frame_range(options: DecodeOptions, n_frames: int) -> tuple[int, int]:

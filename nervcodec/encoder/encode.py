@@ -88,11 +88,13 @@ def encode(
         data, quality = _write(plan, segments, journal.folder, on_measure)
         journal.remove()
     peaks["measure"] = peak_memory_bytes(device)
+    file = read_file(data)
     sizes = [tensors.n_parameters(plan.model, shots) for shots in plan.segments]
     return EncodeReport(
         plan=plan,
         n_bytes=len(data),
-        container_bytes=read_file(data).container_bytes,
+        container_bytes=file.container_bytes,
+        sound_bytes=file.sound_bytes,
         entropy_bytes=sum(summary.entropy_bytes for summary in summaries),
         sparsity=sum(
             summary.sparsity * size / plan.n_parameters for summary, size in zip(summaries, sizes)
@@ -277,6 +279,7 @@ def _identity(plan: EncodePlan) -> dict[str, Any]:
         "frame rate": str(plan.format.frame_rate),
         "frames": [plan.numbers[0], plan.numbers[-1]] if plan.numbers else None,
         "source": {**asdict(plan.source_options), "frame_rate": None},
+        "sound": plan.options.audio,
         "segments": plan.segments,
         "model": plan.model.as_json(),
         "fit": asdict(plan.fit),

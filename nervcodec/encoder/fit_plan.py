@@ -28,19 +28,21 @@ from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
-from nervcodec.format.extras import Extras
+from nervcodec.format.extras import NO_EXTRAS, Extras
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.repeats import Repeats
+from nervcodec.format.times import seconds_of
 from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
+from nervcodec.video.extras import read_extras
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe_source
 from nervcodec.video.reader import read_groups
 from nervcodec.video.scenes import changes
-from nervcodec.video.selection import Selection, select
+from nervcodec.video.selection import Part, Selection, select
 from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
@@ -61,7 +63,7 @@ class FitPlan:
         notes: what a user should know about the input, a line each.
         source_options: how the source is read.
         numbers: of the coded frames in the source; None for all from the first on.
-        extras: how often frames are shown and when, and whatever else the file is to hold.
+        extras: what the file holds besides its picture.
         span_s: seconds of the source's time at which the first frame begins and the last one ends.
     """
 
@@ -73,7 +75,7 @@ class FitPlan:
     notes: tuple[str, ...] = ()
     source_options: SourceOptions = SourceOptions()
     numbers: Sequence[int] | None = None
-    extras: Extras = Extras()
+    extras: Extras = NO_EXTRAS
     span_s: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
 
     @property
@@ -129,14 +131,20 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     probed = probe_source(os.fspath(source), wishes, n_frames=options.frames[1])
     selection = select(probed.format, probed.times, options.part(), options.cfr)
     _check_steerable(preset, options)
-    shown = selection.format
+    begin = selection.span_s[0] - seconds_of(probed.format, probed.times, 0)
+    end = begin + selection.span_s[1] - selection.span_s[0]
+    is_whole = options.part() == Part()
+    extras, extra_notes = read_extras(
+        Path(source), wishes, audio=options.audio, begin=begin, stop=None if is_whole else end
+    )
     video = _Video(
         Path(source),
-        shown,
+        selection.format,
         _coded_frames(Path(source), selection, wishes),
         selection,
-        (*probed.notes, *selection.notes),
+        (*probed.notes, *selection.notes, *extra_notes),
         wishes,
+        extras,
     )
     plan = _plan_for(video, preset, options)
     if not isinstance(options.target, SizeTarget):
@@ -159,6 +167,7 @@ class _Video(NamedTuple):
     selection: Selection
     notes: tuple[str, ...]
     wishes: SourceOptions
+    extras: Extras
 
 
 def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
@@ -194,7 +203,7 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
         (*video.notes, *_limit_notes(shown, model, segments)),
         video.wishes,
         frames.numbers,
-        Extras(repeats=frames.repeats, times=video.selection.times),
+        replace(video.extras, repeats=frames.repeats, times=video.selection.times),
         video.selection.span_s,
     )
     # What the format cannot hold is better known before the fit than after it.
@@ -358,14 +367,16 @@ def _legal_sizes(
 
 
 def container_bytes(plan: FitPlan) -> int:
-    """Return the bytes that a file of the plan has besides its streams, whatever their lengths.
+    """Return the bytes that a file of the plan has besides its streams, whatever their lengths, and
+    its sound.
 
     Raises:
         ConfigError: a video or a network that the format cannot hold.
     """
     streams = (b"\0",) * len(tensors.module_names(plan.model))
     empty = [Segment(shots, streams) for shots in plan.segments]
-    data = write_file(Header(plan.format, plan.model), empty, StoredQuality(), plan.extras)
+    silent = replace(plan.extras, sound=None)
+    data = write_file(Header(plan.format, plan.model), empty, StoredQuality(), silent)
     return len(data) - len(streams) * len(empty)
 
 

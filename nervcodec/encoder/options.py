@@ -52,6 +52,7 @@ class EncodeOptions:
         force_progressive: code interlaced frames as they are, else they are refused.
         autorotate: turn frames as the source says that players do, else they are coded as they lie.
         strict: refuse a source that is damaged or shorter than it promises.
+        audio: keep sound and text subtitles.
         salvage_input: leave out frames that cannot be decoded, and take a source that is cut short.
         crop: the part of the frames that is coded; None takes all of it.
         scale: width and height that frames are scaled to; None leaves them.
@@ -90,6 +91,7 @@ class EncodeOptions:
     salvage_input: bool = False
     crop: Crop | None = None
     scale: Size | None = None
+    audio: bool = True
     colorspace: ColorspaceChoice = "auto"
     segment_frames: int | None = None
     device: str = "auto"

@@ -22,7 +22,8 @@ class EncodeReport:
     Attributes:
         plan: what was done.
         n_bytes: size of the file on disk.
-        container_bytes: those of them outside the streams.
+        container_bytes: those of them outside the streams and the sound.
+        sound_bytes: those of sound and subtitles, which no rate counts.
         entropy_bytes: sum of the tensors' order-0 entropies.
         sparsity: share of zero symbols, 0 to 1.
         quality: of the written file's decoded frames.
@@ -38,6 +39,7 @@ class EncodeReport:
     plan: EncodePlan
     n_bytes: int
     container_bytes: int
+    sound_bytes: int
     entropy_bytes: float
     sparsity: float
     quality: Quality
@@ -50,13 +52,13 @@ class EncodeReport:
 
     @property
     def bpp(self) -> float:
-        """Bits a luma pixel of the whole file."""
-        return self.plan.format.bpp(self.n_bytes)
+        """Bits a luma pixel of the file less its sound."""
+        return self.plan.format.bpp(self.n_bytes - self.sound_bytes)
 
     @property
     def kbit_per_s(self) -> float:
-        """Thousand bits a second of the whole file."""
-        return self.plan.format.kbit_per_s(self.n_bytes)
+        """Thousand bits a second of the file less its sound."""
+        return self.plan.format.kbit_per_s(self.n_bytes - self.sound_bytes)
 
     @property
     def paper_bpp(self) -> float:
@@ -72,11 +74,9 @@ class EncodeReport:
         promised.
         """
         asked_bytes = self.plan.target_bytes
-        if asked_bytes and abs(self.n_bytes / asked_bytes - 1) > SIZE_PROMISE.promised:
-            return (
-                f"{asked_bytes:,} bytes were asked for, {self.n_bytes:,} is as near as this fit"
-                " came"
-            )
+        n_bytes = self.n_bytes - self.sound_bytes
+        if asked_bytes and abs(n_bytes / asked_bytes - 1) > SIZE_PROMISE.promised:
+            return f"{asked_bytes:,} bytes were asked for, {n_bytes:,} is as near as this fit came"
         asked_db = self.plan.fit.target_psnr
         reached_db = self.quality.rgb_db
         if asked_db and abs(reached_db - asked_db) > PSNR_PROMISE.promised:
@@ -95,6 +95,7 @@ class EncodeReport:
             "output": os.fspath(self.plan.destination),
             "bytes": self.n_bytes,
             "container_bytes": self.container_bytes,
+            "sound_bytes": self.sound_bytes,
             "bpp": self.bpp,
             "kbit_per_s": self.kbit_per_s,
             "paper_bpp": self.paper_bpp,

@@ -25,7 +25,7 @@ from nervcodec.errors import (
     UnsupportedVersion,
     VideoError,
 )
-from nervcodec.format.extras import EXTRAS, REPEATS, Extras
+from nervcodec.format.extras import EXTRAS, NO_EXTRAS, REPEATS, SOUND, Extras
 from nervcodec.format.fields import (
     CUT,
     HEADER_FIELDS,
@@ -50,6 +50,7 @@ VERSION = 1
 SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
 MAX_SECTIONS = 1 << 20
 SECTION_OVERHEAD = 9  # type, length and checksum
+INDEX_ENTRY = 5  # type and length
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,14 @@ class StoredQuality:
 
 @dataclass(frozen=True)
 class File:
-    """A whole parsed file. container_bytes: all but the segments' streams."""
+    """A whole parsed file. container_bytes: all but the segments' streams and the sound."""
 
     header: Header
     segments: tuple[Segment, ...]
     quality: StoredQuality
     n_bytes: int
-    extras: Extras = Extras()
+    extras: Extras = NO_EXTRAS
+    sound_bytes: int = 0
 
     @property
     def n_coded_frames(self) -> int:
@@ -138,9 +140,8 @@ class File:
 
     @property
     def container_bytes(self) -> int:
-        return self.n_bytes - sum(
-            len(stream) for segment in self.segments for stream in segment.streams
-        )
+        streams = (len(stream) for segment in self.segments for stream in segment.streams)
+        return self.n_bytes - self.sound_bytes - sum(streams)
 
 
 # --- writing ---
@@ -150,7 +151,7 @@ def write_file(
     header: Header,
     segments: Sequence[Segment],
     quality: StoredQuality,
-    extras: Extras = Extras(),
+    extras: Extras = NO_EXTRAS,
 ) -> bytes:
     """The bytes of a .nvpp file. Its length depends neither on `quality` nor on the segments' sums.
 
@@ -230,6 +231,7 @@ def read_file(data: bytes) -> File:
     reader = Reader(data, "file")
     header = read_header(reader)
     segments: list[Segment] = []
+    sound_bytes = 0
     single: dict[str, Any] = {}
     readers = {QUALITY: ("quality", read_quality)} | {
         kind: (name, read) for kind, (name, _, read) in EXTRAS.items()
@@ -242,12 +244,14 @@ def read_file(data: bytes) -> File:
             if name in single:
                 raise InvalidField(f"number of {name} sections", 2, "0 or 1")
             single[name] = read(payload)
+            if kind == SOUND:
+                sound_bytes = len(payload) + SECTION_OVERHEAD + INDEX_ENTRY
         elif kind < OPTIONAL:
             raise InvalidField(
                 "section_type", kind, f"{SEGMENT}, {REPEATS}, {QUALITY}, or {OPTIONAL} and above"
             )
     quality = single.pop("quality", StoredQuality())
-    file = File(header, tuple(segments), quality, len(data), Extras(**single))
+    file = File(header, tuple(segments), quality, len(data), Extras(**single), sound_bytes)
     check_frames(file.extras.repeats, file.n_coded_frames, header.format.n_frames)
     if file.extras.times:
         check_times(file.extras.times, header.format.n_frames)

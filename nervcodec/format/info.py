@@ -12,7 +12,7 @@ from typing import Any
 
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import File, StoredQuality, load
-from nervcodec.format.extras import Extras
+from nervcodec.format.extras import NO_EXTRAS, Extras
 from nervcodec.format.limits import memory_bytes
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
@@ -36,6 +36,7 @@ class FileInfo:
         module_bytes: of the streams of 'stem', 'block1' ..., 'head', and of the 'container'.
         quality: what the encoder measured and stored.
         extras: what the file holds besides its picture.
+        sound_bytes: of its section of sound; no rate counts them.
     """
 
     path: str
@@ -48,7 +49,8 @@ class FileInfo:
     decode_memory_bytes: int
     module_bytes: dict[str, int]
     quality: StoredQuality
-    extras: Extras = Extras()
+    extras: Extras = NO_EXTRAS
+    sound_bytes: int = 0
 
     @property
     def has_variable_rate(self) -> bool:
@@ -67,13 +69,13 @@ class FileInfo:
 
     @property
     def bpp(self) -> float:
-        """Bits a luma pixel of the whole file."""
-        return self.format.bpp(self.n_bytes)
+        """Bits a luma pixel of the file less its sound."""
+        return self.format.bpp(self.n_bytes - self.sound_bytes)
 
     @property
     def kbit_per_s(self) -> float:
-        """Thousand bits a second of the whole file."""
-        return self.format.kbit_per_s(self.n_bytes)
+        """Thousand bits a second of the file less its sound."""
+        return self.format.kbit_per_s(self.n_bytes - self.sound_bytes)
 
     @property
     def bits_per_parameter(self) -> float:
@@ -84,6 +86,7 @@ class FileInfo:
     def as_json(self) -> dict[str, Any]:
         """Return the object of `nervcodec info --json` (docs/reference/json.md)."""
         form = self.format
+        sound, properties = self.extras.sound, self.extras.properties
         return {
             "schema": SCHEMA,
             "file": self.path,
@@ -111,6 +114,9 @@ class FileInfo:
             "decode_memory": self.decode_memory_bytes,
             "bytes_by_module": self.module_bytes,
             "quality": asdict(self.quality),
+            "sound": [stream.as_json() for stream in sound.streams] if sound else [],
+            "sound_bytes": self.sound_bytes,
+            "properties": properties.as_json() if properties else None,
         }
 
 
@@ -136,6 +142,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
         module_bytes=_module_bytes(file),
         quality=file.quality,
         extras=file.extras,
+        sound_bytes=file.sound_bytes,
     )
 
 

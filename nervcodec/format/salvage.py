@@ -34,7 +34,8 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
 
     Header and index must be whole. The frames of several damaged segments are taken to be equal
     parts, as the encoder makes them. Where the section of repeats is damaged, each coded frame is
-    shown once, and the frames that are missing then are counted at the end.
+    shown once, and the frames that are missing then are counted at the end. Of the sections that
+    may be skipped, damaged ones are absent.
 
     Raises:
         BitstreamError: no segment is whole, or nothing tells where the segments lie.

@@ -173,7 +173,7 @@ def _stream_notes(
     if n_covers and not _is_cover(stream):
         yield f"{n_covers} cover picture{'s' if n_covers > 1 else ''} left out"
     kinds = [other.type for other in container.streams]
-    for kind in sorted(set(kinds) - {"video"}):
+    for kind in sorted(set(kinds) - {"video", "audio", "subtitle"}):
         count = kinds.count(kind)
         yield f"{count} {kind} stream{'s' if count > 1 else ''} left out"
 

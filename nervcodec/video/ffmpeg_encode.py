@@ -17,16 +17,18 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.properties import NO_PROPERTIES, Properties
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import SUBSAMPLING, ColorTags, Layout, VideoFormat
 from nervcodec.util.files import FRAME_NAME
-from nervcodec.video import ffmpeg_decode, matroska
+from nervcodec.video import ffmpeg_decode, ffmpeg_properties, matroska, mp4
 from nervcodec.video.ffmpeg_frames import (
     coded_format,
     encoder_formats,
     keeps_rgb,
     video_frame,
 )
+from nervcodec.video.ffmpeg_sound_writer import SoundMuxer
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import nearest_format
 
@@ -67,12 +69,14 @@ class ContainerSink:
         notes: tuple[str, ...],
         pix_fmt: str,
         ticks: Sequence[int] | None = None,
+        sound: SoundMuxer | None = None,
     ) -> None:
         self._ticks = ticks
         self._pix_fmt = pix_fmt
         self.layout: Layout = fmt.layout
         self.bit_depth = fmt.bit_depth
         self.notes = notes
+        self._sound = sound
         self._container = container
         self._stream = stream
         self._n_frames = 0
@@ -84,9 +88,14 @@ class ContainerSink:
             frame.pts = self._ticks[self._n_frames] if self._ticks else self._n_frames
             frame.time_base = context.time_base
             self._n_frames += 1
+            if self._sound:
+                end = self._ticks[self._n_frames] if self._ticks else self._n_frames
+                self._sound.mux_until(end * context.time_base)
             self._mux(self._stream.encode(frame))
 
     def finish(self) -> None:
+        if self._sound:
+            self._sound.mux_until(None)
         self._mux(self._stream.encode(None))
         self._container.close()
 
@@ -155,11 +164,14 @@ def encoding(
     name: str,
     times: FrameTimes | None = None,
     pixel_format: str | None = None,
+    sound: SoundMuxer | None = None,
+    properties: Properties = NO_PROPERTIES,
 ) -> Iterator[ContainerSink]:
-    """Open `path` for encoded frames, and finish it when the block ends well.
+    """Open `path` for encoded frames and sound, and finish it when the block ends well.
 
     Messages call it `name`. Frames are shown at `times`, None at the constant rate of the format.
-    The encoder is given `pixel_format`, None for the nearest to the frames' own.
+    The encoder is given `pixel_format`, None for the nearest to the frames' own. What the file
+    cannot say of the properties is in the notes.
 
     Raises:
         ConfigError: an encoder that does not exist, does not fit the container, or refuses the size
@@ -167,23 +179,36 @@ def encoding(
         OutputError: writing failed.
     """
     options = check_encoder(codec, quality, pixel_format)
+    _add_options(options, ffmpeg_properties.encoder_options(properties, codec))
     pix_fmt, fmt = coded_format(fmt, codec, pixel_format)
     width, height = _coded_size(fmt, codec)
     padded = (width, height) != (fmt.width, fmt.height)
-    notes = (f"padded to {width}x{height}: {codec} codes even sizes only",) if padded else ()
+    notes = sound.notes if sound else ()
+    if padded:
+        notes = (f"padded to {width}x{height}: {codec} codes even sizes only", *notes)
     container = None
     try:
-        container = av.open(str(path), "w", format=muxer)
+        container = av.open(
+            str(path), "w", format=muxer, container_options=sound.mux_options if sound else {}
+        )
         unit, ticks = _clock(fmt, times, muxer)
         if times and times.is_variable and muxer in ("mp4", "mov"):
-            options |= _IN_ORDER.get(codec, {})
-        stream = _add_stream(container, fmt, codec, pix_fmt, width, height, options, name, unit)
-        sink = ContainerSink(container, stream, fmt, notes, pix_fmt, ticks)
+            _add_options(options, _IN_ORDER.get(codec, {}))
+        stream = _add_stream(
+            container, fmt, codec, pix_fmt, width, height, options, name, unit, sound, properties
+        )
+        sink = ContainerSink(container, stream, fmt, notes, pix_fmt, ticks, sound)
         yield sink
         sink.finish()
-        if _needs_display_size(container, fmt):
-            matroska.write_pixel_aspect(path, width, height, fmt.sample_aspect_ratio)
-        sink.notes += _lost_properties(path, fmt, codec)
+        if _needs_geometry(container, fmt, properties):
+            ratio = fmt.sample_aspect_ratio
+            matroska.write_geometry(path, width, height, ratio, properties.rotation)
+        elif properties.matrix:
+            mp4.write_display_matrix(path, properties.matrix)
+        if sound:
+            sound.write_languages(path)
+            sink.notes += sound.lost_languages(path)
+        sink.notes += _lost_properties(path, fmt, codec, properties)
     except av.FFmpegError as error:
         raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
     finally:
@@ -200,6 +225,13 @@ def _coded_size(fmt: VideoFormat, codec: str) -> tuple[int, int]:
     if codec in _ODD_SIZES:
         across = down = 1
     return fmt.width + -fmt.width % across, fmt.height + -fmt.height % down
+
+
+def _add_options(options: dict[str, str], more: Mapping[str, str]) -> None:
+    """Add options for an encoder; lists of parameters, as of libx265, are joined."""
+    for name, value in more.items():
+        is_list = name.endswith("-params") and name in options
+        options[name] = f"{options[name]}:{value}" if is_list else value
 
 
 def _clock(
@@ -221,11 +253,20 @@ def _clock(
     return times.unit, ticks
 
 
-def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...]:
-    """Return a note on what of the colour and geometry a finished file does not say."""
+def _lost_properties(
+    path: Path, fmt: VideoFormat, codec: str, properties: Properties
+) -> tuple[str, ...]:
+    """Return a note on what of colour, geometry and properties a finished file does not say."""
     color = fmt.color
-    if color == ColorTags() and fmt.sample_aspect_ratio == 1:
-        return ()
+    names = list(ffmpeg_properties.lost_properties(path, properties))
+    if color != ColorTags() or fmt.sample_aspect_ratio != 1:
+        names[:0] = _lost_tags(path, fmt)
+    return (f"{path.suffix} with {codec} cannot say: {', '.join(names)}",) if names else ()
+
+
+def _lost_tags(path: Path, fmt: VideoFormat) -> list[str]:
+    """Return the names of what of the colour and geometry a finished file does not say."""
+    color = fmt.color
     with ffmpeg_decode.open_video(path) as video:
         context = video.stream.codec_context
         lost = {
@@ -239,8 +280,7 @@ def _lost_properties(path: Path, fmt: VideoFormat, codec: str) -> tuple[str, ...
         }
     if fmt.layout == "rgb":
         lost = {"pixel aspect": lost["pixel aspect"]}
-    names = ", ".join(name for name, is_lost in lost.items() if is_lost)
-    return (f"{path.suffix} with {codec} cannot say: {names}",) if names else ()
+    return [name for name, is_lost in lost.items() if is_lost]
 
 
 def check_encoder(
@@ -286,20 +326,26 @@ def _add_stream(
     options: dict[str, str],
     name: str,
     time_base: Fraction | None = None,
+    sound: SoundMuxer | None = None,
+    properties: Properties = NO_PROPERTIES,
 ) -> VideoStream:
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
         if codec == "libx265" and fmt.n_frames < 3:
             # With fewer frames than its reordering delays, libx265 leaves their times unset.
-            options = {**options, "x265-params": "bframes=0"}
+            words = (options.get("x265-params"), "bframes=0")
+            options = {**options, "x265-params": ":".join(filter(None, words))}
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         _configure(stream.codec_context, fmt, width, height)
         stream.codec_context.pix_fmt = pix_fmt
         stream.codec_context.time_base = time_base or 1 / fmt.frame_rate
+        ffmpeg_properties.apply(properties, container, stream.codec_context)
         stream.codec_context.open()
-        if _needs_display_size(container, fmt):
+        if _needs_geometry(container, fmt, properties):
             stream.metadata["title"] = matroska.PLACEHOLDER
+        if sound:
+            sound.add_streams(container)
     except (av.FFmpegError, ValueError) as error:
         raise ConfigError(f"{failure}: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -311,8 +357,9 @@ def _add_stream(
     return stream
 
 
-def _needs_display_size(container: OutputContainer, fmt: VideoFormat) -> bool:
-    return container.format.name in ("matroska", "webm") and fmt.sample_aspect_ratio != 1
+def _needs_geometry(container: OutputContainer, fmt: VideoFormat, properties: Properties) -> bool:
+    is_plain = fmt.sample_aspect_ratio == 1 and properties.rotation == (0, False)
+    return container.format.name in ("matroska", "webm") and not is_plain
 
 
 def _silent(codec: str, options: Mapping[str, str]) -> dict[str, str]:

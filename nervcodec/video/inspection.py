@@ -158,10 +158,5 @@ def _frame_notes(frame: VideoFrame, options: SourceOptions) -> Iterator[str]:
         yield transparency_note(options)
     if applied_turns(frame.rotation, autorotate=options.autorotate):
         yield f"frames are turned by their display rotation of {frame.rotation} degrees"
-    elif frame.rotation:
-        yield (
-            f"the display rotation of {frame.rotation} degrees is not applied; --autorotate turns"
-            " the frames"
-        )
     if change := known_format(frame).change:
         yield change

@@ -1,11 +1,14 @@
-"""Pixel aspect in Matroska and WebM files, which PyAV has no way to ask FFmpeg's muxer for.
+"""Pixel aspect and rotation in Matroska and WebM files, which PyAV has no way to ask FFmpeg's muxer
+for.
 
 The muxer is given a name for the track; once the file is written, that name makes room for the
-display size (RFC 9559, section 5.1.4.1.28), so that nothing else in the file moves.
+display size and the projection (RFC 9559, section 5.1.4.1.28), so that nothing else in the file
+moves.
 """
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # A name for the track as long as what takes its place.
-PLACEHOLDER = "nervcodec: pixel aspect"
+PLACEHOLDER = "nervcodec: pixel aspect and rotation"
 _SEGMENT = 0x18538067
 _TRACKS = 0x1654AE6B
 _TRACK_ENTRY = 0xAE
@@ -24,6 +27,11 @@ _VOID = 0xEC
 _DISPLAY_WIDTH = 0x54B0
 _DISPLAY_HEIGHT = 0x54BA
 _DISPLAY_UNIT = 0x54B2
+_PROJECTION = 0x7670
+_PROJECTION_TYPE = 0x7671
+_POSE_YAW = 0x7673
+_POSE_ROLL = 0x7675
+_RECTANGULAR = b"\x00"  # of ProjectionType
 _UNIT_ASPECT = b"\x03"  # of DisplayUnit: width and height are but a ratio
 _HEAD_BYTES = 1 << 20  # the tracks stand before the frames
 
@@ -37,8 +45,10 @@ class _Element(NamedTuple):
     end: int
 
 
-def write_pixel_aspect(path: Path, width: int, height: int, ratio: Fraction) -> None:
-    """Say in a file of one video track, named PLACEHOLDER, how wide its pixels are.
+def write_geometry(
+    path: Path, width: int, height: int, ratio: Fraction, rotation: tuple[int, bool] = (0, False)
+) -> None:
+    """Say in a file whose first track, named PLACEHOLDER, is video how its frames are shown.
 
     A file that is laid out otherwise than FFmpeg does stays as it is.
 
@@ -46,6 +56,7 @@ def write_pixel_aspect(path: Path, width: int, height: int, ratio: Fraction) -> 
         path: a Matroska or WebM file that is complete.
         width, height: of its frames, in pixels.
         ratio: width : height of one pixel.
+        rotation: degrees counterclockwise, and whether frames are mirrored.
     """
     with open(path, "r+b") as file:
         head = file.read(_HEAD_BYTES)
@@ -54,18 +65,32 @@ def write_pixel_aspect(path: Path, width: int, height: int, ratio: Fraction) -> 
         entry = tracks and _child(head, _TRACK_ENTRY, tracks.data, tracks.end)
         if not tracks or not entry or tracks.end > len(head):
             return
-        shape = width * ratio / height
-        display = (
-            _element(_DISPLAY_WIDTH, shape.numerator.to_bytes(4, "big"))
-            + _element(_DISPLAY_HEIGHT, shape.denominator.to_bytes(4, "big"))
-            + _element(_DISPLAY_UNIT, _UNIT_ASPECT)
-        )
+        display = _display(width * ratio / height) if ratio != 1 else b""
+        display += _projection(*rotation) if rotation != (0, False) else b""
         changed = _with_display(head[entry.data : entry.end], display)
         if changed is None:
             return
         data = head[tracks.data : entry.data] + changed + head[entry.end : tracks.end]
         file.seek(tracks.data)
         file.write(_with_checksum(data))
+
+
+def _display(shape: Fraction) -> bytes:
+    """Return the elements of the width : height of a frame."""
+    return (
+        _element(_DISPLAY_WIDTH, shape.numerator.to_bytes(4, "big"))
+        + _element(_DISPLAY_HEIGHT, shape.denominator.to_bytes(4, "big"))
+        + _element(_DISPLAY_UNIT, _UNIT_ASPECT)
+    )
+
+
+def _projection(degrees: int, is_mirrored: bool) -> bytes:
+    """Return the element that turns the frames, as FFmpeg reads it: half a turn of yaw mirrors."""
+    yaw = _element(_POSE_YAW, struct.pack(">f", 180)) if is_mirrored else b""
+    if is_mirrored:  # the angle is that of the mirrored picture
+        degrees += 180 if degrees <= 0 else -180
+    roll = _element(_POSE_ROLL, struct.pack(">f", degrees))
+    return _element(_PROJECTION, _element(_PROJECTION_TYPE, _RECTANGULAR) + yaw + roll)
 
 
 def _with_display(entry: bytes, display: bytes) -> bytes | None:

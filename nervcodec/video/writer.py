@@ -6,20 +6,25 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
 from nervcodec.errors import ConfigError, OutputError
+from nervcodec.format.properties import NO_PROPERTIES, Properties
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
 from nervcodec.video import ffmpeg_animation, ffmpeg_encode, ffmpeg_frames, y4m
 from nervcodec.video.color import resolve_matrix, to_bit_depth, to_layout
+from nervcodec.video.ffmpeg_properties import names_of
+from nervcodec.video.ffmpeg_sound_writer import SoundCut, left_out, opened_sound
 from nervcodec.video.frames import Frames
 from nervcodec.video.pixel_formats import SHOWN
 from nervcodec.video.reader import STANDARD
 
+# How .y4m says which field is first.
+_INTERLACING = {"unknown": "p", "top": "t", "bottom": "b"}
 OutputKind = Literal["y4m", "container", "folder", "stdout", "picture", "animation"]
 
 
@@ -32,12 +37,12 @@ class _Sink(Protocol):
 
 
 class _Y4mSink:
-    def __init__(self, file: BinaryIO, fmt: VideoFormat) -> None:
+    def __init__(self, file: BinaryIO, fmt: VideoFormat, interlacing: str) -> None:
         self.layout = fmt.layout
         self.bit_depth = fmt.bit_depth
         self._file = file
         self.notes: tuple[str, ...] = tuple(_y4m_notes(fmt))
-        file.write(y4m.header_line(fmt))
+        file.write(y4m.header_line(fmt, interlacing))
 
     def write(self, frames: Frames) -> None:
         y4m.write_frames(self._file, frames)
@@ -165,6 +170,8 @@ def open_writer(
     pixel_format: str | None = None,
     overwrite: bool = False,
     times: FrameTimes | None = None,
+    sound: SoundCut | None = None,
+    properties: Properties | None = None,
 ) -> Iterator[Writer]:
     """Open an output for frames of this format; it stands only when the block ends well.
 
@@ -179,8 +186,11 @@ def open_writer(
         overwrite: whether an earlier output may be replaced.
         times: when each frame is shown, where that is more than the rate says; the encoded ones
             keep it.
+        sound: what goes beside the frames into a container.
+        properties: what a container says of the picture, where it can.
 
     Raises:
+        InvalidField: the sound is damaged.
         ConfigError: unknown suffix or encoder, a quality off the scale, a codec for an output that
             has none.
         OutputExists, OutputError: the output exists, or cannot be written.
@@ -189,21 +199,23 @@ def open_writer(
         path, fmt, codec=codec, quality=quality, pixel_format=pixel_format, overwrite=overwrite
     )
     kind = output_kind(path)
+    properties = properties or NO_PROPERTIES
+    extras = _Extras(times, sound, properties)
     with ExitStack() as stack:
         if kind == "folder":
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
-            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt, _lost_times("PNG", fmt, times))
+            lost = extras.lost("PNG", fmt)
+            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt, lost)
             return
         is_rgb = fmt.layout == "rgb"
         tagged = replace(fmt, layout="yuv420", color=tags_420(fmt)) if is_rgb else fmt
         if kind == "stdout":
-            sink = _Y4mSink(stack.enter_context(_standard_output()), tagged)
-            yield Writer(sink, fmt, _lost_times(".y4m", fmt, times))
+            output = stack.enter_context(_standard_output())
+            yield _y4m_writer(output, tagged, fmt, extras)
             return
         part = stack.enter_context(whole_file(path, overwrite=overwrite))
         if kind == "y4m":
-            sink = _Y4mSink(stack.enter_context(open(part, "wb")), tagged)
-            yield Writer(sink, fmt, _lost_times(".y4m", fmt, times))
+            yield _y4m_writer(stack.enter_context(open(part, "wb")), tagged, fmt, extras)
             return
         suffix = Path(path).suffix.lower()
         if kind == "picture":
@@ -211,13 +223,16 @@ def open_writer(
             return
         if kind == "animation":
             animation = ffmpeg_animation.animating(part, fmt, suffix, str(path))
-            yield Writer(stack.enter_context(animation), fmt)
+            yield Writer(stack.enter_context(animation), fmt, extras.lost(suffix, fmt))
             return
         muxer = ffmpeg_encode.MUXERS[suffix]
         codec = codec or default_codec(path, fmt.bit_depth)
         keeps_rgb = ffmpeg_frames.keeps_rgb(codec)
         if pixel_format is not None:
             keeps_rgb = ffmpeg_frames.is_rgb_format(pixel_format)
+        streams = None
+        if sound:
+            streams = stack.enter_context(opened_sound(sound, muxer, suffix))
         encoding = ffmpeg_encode.encoding(
             part,
             fmt if keeps_rgb else tagged,
@@ -227,6 +242,8 @@ def open_writer(
             name=str(path),
             times=times,
             pixel_format=pixel_format,
+            sound=streams,
+            properties=properties,
         )
         yield Writer(stack.enter_context(encoding), fmt)
 
@@ -241,6 +258,29 @@ def _standard_output() -> Iterator[BinaryIO]:
         # What is still in the buffer would fail once more when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class _Extras:
+    """What goes into a file besides frames, where it can hold that."""
+
+    times: FrameTimes | None
+    sound: SoundCut | None
+    properties: Properties
+
+    def lost(self, output: str, fmt: VideoFormat) -> tuple[str, ...]:
+        """Return notes for an output that holds nothing but frames."""
+        names = ", ".join(names_of(self.properties))
+        said = (f"{output} cannot say: {names}",) if names else ()
+        silent = (left_out(self.sound.sound, output),) if self.sound else ()
+        return (*_lost_times(output, fmt, self.times), *said, *silent)
+
+
+def _y4m_writer(file: BinaryIO, tagged: VideoFormat, fmt: VideoFormat, extras: _Extras) -> Writer:
+    """Return a writer of .y4m, whose colour is that of `tagged`."""
+    order = extras.properties.field_order
+    said = replace(extras, properties=replace(extras.properties, field_order="unknown"))
+    return Writer(_Y4mSink(file, tagged, _INTERLACING[order]), fmt, said.lost(".y4m", fmt))
 
 
 def default_codec(path: str | Path, bit_depth: int) -> str:

@@ -223,14 +223,18 @@ def read_frames(
             t += 1
 
 
-def header_line(fmt: VideoFormat) -> bytes:
+def header_line(fmt: VideoFormat, interlacing: str = "p") -> bytes:
     """Return the first line of a file of frames in any layout but RGB.
 
     A chroma location of 8-bit 4:2:0 that has no tag is written as 420jpeg.
+
+    Args:
+        fmt: of the frames.
+        interlacing: 'p' for progressive frames, 't' or 'b' for the field that is first.
     """
     rate, ratio = fmt.frame_rate, fmt.sample_aspect_ratio
     words = [
-        f"W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} Ip",
+        f"W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} I{interlacing}",
         f"A{ratio.numerator}:{ratio.denominator}",
         f"C{_tag(fmt)}",
     ]

@@ -142,13 +142,19 @@ def test_the_decoder_stands_by_itself() -> None:
         (
             "av",
             {
-                "video/ffmpeg_animation",
-                "video/ffmpeg_decode",
-                "video/ffmpeg_encode",
-                "video/ffmpeg_filter",
-                "video/ffmpeg_frames",
-                "video/ffmpeg_scale",
-                "video/ffmpeg_times",
+                f"video/ffmpeg_{name}"
+                for name in (
+                    "animation",
+                    "decode",
+                    "encode",
+                    "filter",
+                    "frames",
+                    "properties",
+                    "scale",
+                    "sound",
+                    "sound_writer",
+                    "times",
+                )
             },
         ),
         ("rich", {"cli/console"}),

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hexdump import annotated
 
+from nervcodec.format.extra_fields import EXTRA_TABLES
 from nervcodec.format.fields import FIELD_TABLES, Field
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "nvpp-format.md"
+TABLES = FIELD_TABLES | EXTRA_TABLES
 DATA = Path(__file__).parents[1] / "data"
 HEAD = "| field | type | legal | unit | meaning |\n|---|---|---|---|---|\n"
 TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)+")
@@ -35,7 +37,7 @@ def rendered(fields: tuple[Field, ...]) -> str:
 
 def with_tables_and_dumps(text: str) -> str:
     """The document with its tables, in their order, and its dumps made anew."""
-    tables = iter(FIELD_TABLES.values())
+    tables = iter(TABLES.values())
     text = TABLE.sub(lambda _: rendered(next(tables)), text)
     assert not list(tables), "the document has fewer tables than the code"
 
@@ -46,10 +48,10 @@ def with_tables_and_dumps(text: str) -> str:
     return DUMP.sub(dump, text)
 
 
-@pytest.mark.parametrize("name", FIELD_TABLES)
+@pytest.mark.parametrize("name", TABLES)
 def test_the_document_has_the_table(name: str) -> None:
     """Every table of fields stands in the document word for word."""
-    assert rendered(FIELD_TABLES[name]) in DOCUMENT.read_text("utf-8")
+    assert rendered(TABLES[name]) in DOCUMENT.read_text("utf-8")
 
 
 def test_the_document_is_current() -> None:

@@ -96,11 +96,12 @@ def describe(file: File) -> None:
     with mock.patch.object(fileinfo, "load", lambda _: file):
         found = info.info("a.nvpp")
     assert json.loads(json.dumps(found.as_json()))["bytes"] == file.n_bytes and info_rows(found)
-    again = read_file(write_file(file.header, file.segments, file.quality))
-    assert (again.header, again.segments, again.quality) == (
+    again = read_file(write_file(file.header, file.segments, file.quality, file.extras))
+    assert (again.header, again.segments, again.quality, again.extras) == (
         file.header,
         file.segments,
         file.quality,
+        file.extras,
     )
 
 

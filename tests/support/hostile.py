@@ -28,7 +28,7 @@ from nervcodec.errors import (
 )
 
 MAGIC = bytes.fromhex("894E5650500D0A1A")
-SEGMENT, REPEATS, QUALITY, TIMES = 1, 2, 129, 130
+SEGMENT, REPEATS, QUALITY, TIMES, SOUND, PROPERTIES = 1, 2, 129, 130, 132, 133
 U32 = 2**32 - 1
 CONTAINER, LIMITS, STREAMS = "container", "limits", "streams"
 
@@ -447,6 +447,85 @@ def _headers() -> Iterator[Case]:
     )
 
 
+def _sound(
+    n_streams: int = 1, kind: int = 0, tick: int = 1, codec: bytes = b"aac", nut: bytes = b"nut"
+) -> bytes:
+    """A section of sound with streams of one codec."""
+    stream = struct.pack("<B4I3BH", kind, 1, tick, 0, 0, len(codec), 0, 0, 0) + codec
+    return struct.pack("<BII", n_streams, 0, 1) + n_streams * stream + nut
+
+
+def _extra_cases() -> Iterator[Case]:
+    """Sections of sound and of properties that are not whole."""
+    text = b"\0\0\0\0\1\0"  # properties with one title
+    wrong = {
+        "sound-empty": (SOUND, b"", Truncated, "sound: 1 bytes wanted at byte 0, 0 there"),
+        "sound-of-no-stream": (SOUND, _sound(0), InvalidField, "n_streams is 0; legal: 1 to 32"),
+        "sound-of-33-streams": (SOUND, _sound(33), InvalidField, "n_streams is 33; legal: 1 to 32"),
+        "sound-kind": (SOUND, _sound(kind=2), InvalidField, "kind is 2; legal: 0 to 1"),
+        "sound-tick": (
+            SOUND,
+            _sound(tick=0),
+            InvalidField,
+            "tick_denominator is 0; legal: 1 to 2147483647",
+        ),
+        "sound-without-packets": (
+            SOUND,
+            _sound(nut=b""),
+            InvalidField,
+            "bytes of sound packets is 0; legal: at least 1",
+        ),
+        "sound-codec-no-text": (
+            SOUND,
+            _sound(codec=b"\xff"),
+            InvalidField,
+            "codec of a stream is b'\\xff'; legal: UTF-8",
+        ),
+        "properties-flag": (
+            PROPERTIES,
+            b"\2\0\0\0\0",
+            InvalidField,
+            "has_matrix is 2; legal: 0 to 1",
+        ),
+        "properties-matrix-cut": (
+            PROPERTIES,
+            b"\1\0\0\0\0" + bytes(35),
+            Truncated,
+            "properties: 4 bytes wanted at byte 37, 3 there",
+        ),
+        "properties-text-empty": (
+            PROPERTIES,
+            text + b"\0\0",
+            InvalidField,
+            "text_bytes is 0; legal: 1 to 4096",
+        ),
+        "properties-text-zero": (
+            PROPERTIES,
+            text + b"\1\0\0",
+            InvalidField,
+            "text of title is '\\x00'; legal: UTF-8 without a zero character",
+        ),
+        "properties-too-long": (
+            PROPERTIES,
+            bytes(6),
+            InvalidField,
+            "length of properties is 6; legal: 5, as its fields say",
+        ),
+    }
+    for name, (kind, payload, error, message) in wrong.items():
+        yield Case(name, file_of((kind, payload), segment()), error, message)
+    for name, kind, payload in (
+        ("sound", SOUND, _sound()),
+        ("properties", PROPERTIES, bytes(5)),
+    ):
+        yield Case(
+            f"{name}-twice",
+            file_of((kind, payload), segment(), (kind, payload)),
+            InvalidField,
+            f"number of {name} sections is 2; legal: 0 or 1",
+        )
+
+
 def _sections() -> Iterator[Case]:
     """Overlaps and holes: an index, sections and streams that do not fit one another or the
     file.
@@ -657,6 +736,7 @@ def _sections() -> Iterator[Case]:
         InvalidField,
         "length of quality is 33; legal: 32, as its fields say",
     )
+    yield from _extra_cases()
     for kind in (0, 3, 127):
         yield Case(
             f"section-type-{kind}",

@@ -80,6 +80,41 @@ QUALITY: list[Field] = [
         "epochs",
     )
 ]
+SOUND: list[Field] = [
+    ("n_streams", 1, 1, 32),
+    ("start_numerator", 4, 0, U32),
+    ("start_denominator", 4, 1, U32),
+]
+SOUND_STREAM: list[Field] = [
+    ("kind", 1, 0, 1),
+    ("tick_numerator", 4, 1, 2**31 - 1),
+    ("tick_denominator", 4, 1, 2**31 - 1),
+    ("duration", 4, 0, U32),
+    ("disposition", 4, 0, 2**31 - 1),
+    ("codec_bytes", 1, 1, U8),
+    ("language_bytes", 1, 0, U8),
+    ("title_bytes", 1, 0, U8),
+    ("extradata_bytes", 2, 0, U16),
+]
+PROPERTIES: list[Field] = [
+    ("has_matrix", 1, 0, 1),
+    ("has_mastering", 1, 0, 1),
+    ("has_light", 1, 0, 1),
+    ("field_order", 1, 0, 2),
+    ("n_texts", 1, 0, 6),
+]
+DISPLAY_MATRIX: list[Field] = [(f"matrix_{k}", 4, 0, U32) for k in range(9)]
+MASTERING_DISPLAY: list[Field] = [
+    *(
+        (f"{color}_{axis}", 2, 0, U16)
+        for color in ("red", "green", "blue", "white")
+        for axis in "xy"
+    ),
+    ("max_luminance", 4, 0, U32),
+    ("min_luminance", 4, 0, U32),
+]
+CONTENT_LIGHT: list[Field] = [("max_cll", 2, 0, U16), ("max_fall", 2, 0, U16)]
+TEXT: list[Field] = [("text_key", 1, 0, 5), ("text_bytes", 2, 1, 4096)]
 
 Q = (65536, 77936, 92682, 110218)
 E = (65536, 71468, 77936, 84990, 92682, 101070, 110218, 120194)
@@ -137,6 +172,24 @@ class Times:
 
 
 @dataclass
+class Sound:
+    """Section 2.12: its numbers, those of each stream with its texts, and a NUT file."""
+
+    fields: dict[str, int]
+    streams: list[tuple[dict[str, int], str, str, str, bytes]]
+    nut: bytes
+
+
+@dataclass
+class Properties:
+    """Section 2.13: the numbers of all its tables, the matrix as signed ones, and its texts."""
+
+    fields: dict[str, int]
+    matrix: list[int]
+    texts: list[tuple[int, str]]
+
+
+@dataclass
 class File:
     """Section 2.1."""
 
@@ -147,6 +200,8 @@ class File:
     quality: dict[str, int] | None = None
     repeats: list[tuple[int, int]] | None = None  # coded frames, times that each is shown
     times: Times | None = None
+    sound: Sound | None = None
+    properties: Properties | None = None
 
     @property
     def shown_times(self) -> list[int]:
@@ -282,6 +337,14 @@ def read(data: bytes) -> File:
             if file.times is not None:
                 raise ValueError("there is more than one section of times")
             file.times = read_times(Cursor(payload, f"section {number}"))
+        elif kind == 132:
+            if file.sound is not None:
+                raise ValueError("there is more than one sound section")
+            file.sound = read_sound(Cursor(payload, f"section {number}"))
+        elif kind == 133:
+            if file.properties is not None:
+                raise ValueError("there is more than one properties section")
+            file.properties = read_properties(Cursor(payload, f"section {number}"))
         elif kind < 128:
             raise ValueError(f"section type {kind} is not known")
     cursor.what = "the file"
@@ -323,6 +386,47 @@ def read_times(cursor: Cursor) -> Times:
             raise ValueError(f"a step is {step}, not 1 to {U32}")
         times.steps.append((step, 1 if head % 2 == 0 else 2 + cursor.varint(0, U32 - 2)))
     return times
+
+
+def read_text(cursor: Cursor, size: int) -> str:
+    """A text of sections 2.12 and 2.13."""
+    text = cursor.take(size).decode("utf-8")
+    if "\0" in text:
+        raise ValueError("a text has a zero character")
+    return text
+
+
+def read_sound(cursor: Cursor) -> Sound:
+    """Section 2.12, without a look into the NUT file."""
+    fields = cursor.fields(SOUND)
+    streams = []
+    for _ in range(fields["n_streams"]):
+        stream = cursor.fields(SOUND_STREAM)
+        codec, language, title = (
+            read_text(cursor, stream[f"{name}_bytes"]) for name in ("codec", "language", "title")
+        )
+        streams.append((stream, codec, language, title, cursor.take(stream["extradata_bytes"])))
+    nut = cursor.data[cursor.at :]
+    if not nut:
+        raise ValueError("there are no packets of sound")
+    return Sound(fields, streams, nut)
+
+
+def read_properties(cursor: Cursor) -> Properties:
+    """Section 2.13."""
+    fields = cursor.fields(PROPERTIES)
+    numbers = cursor.fields(DISPLAY_MATRIX) if fields["has_matrix"] else {}
+    matrix = [value - 2**32 if value >= 2**31 else value for value in numbers.values()]
+    if fields["has_mastering"]:
+        fields |= cursor.fields(MASTERING_DISPLAY)
+    if fields["has_light"]:
+        fields |= cursor.fields(CONTENT_LIGHT)
+    texts = []
+    for _ in range(fields["n_texts"]):
+        head = cursor.fields(TEXT)
+        texts.append((head["text_key"], read_text(cursor, head["text_bytes"])))
+    cursor.finish()
+    return Properties(fields, matrix, texts)
 
 
 def read_header(data: bytes) -> File:

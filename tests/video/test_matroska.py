@@ -8,7 +8,7 @@ import av
 import pytest
 from videos import clip, film, read, same
 
-from nervcodec.video.matroska import PLACEHOLDER, write_pixel_aspect
+from nervcodec.video.matroska import PLACEHOLDER, write_geometry
 from nervcodec.video.probe import probe
 
 
@@ -33,7 +33,7 @@ def test_the_aspect_is_read_back(tmp_path: Path, ratio: Fraction) -> None:
     """FFmpeg reads the aspect written, the frames and the length of the file stay the same."""
     path = named(tmp_path / "a.mkv")
     before, n_bytes = read(path), path.stat().st_size
-    write_pixel_aspect(path, 64, 48, ratio)
+    write_geometry(path, 64, 48, ratio)
     assert probe(path)[0].sample_aspect_ratio == ratio
     assert same(read(path), before)
     assert path.stat().st_size == n_bytes
@@ -44,7 +44,7 @@ def test_the_aspect_is_read_back(tmp_path: Path, ratio: Fraction) -> None:
 def test_the_checksum_of_the_tracks_is_right(tmp_path: Path) -> None:
     """The CRC-32 at the start of the tracks is that of what follows."""
     path = named(tmp_path / "a.mkv")
-    write_pixel_aspect(path, 64, 48, Fraction(2))
+    write_geometry(path, 64, 48, Fraction(2))
     data = path.read_bytes()
     # The first place is in the index of the file.
     tracks_id = b"\x16\x54\xae\x6b"
@@ -61,7 +61,7 @@ def test_files_without_the_name_stay_as_they_are(tmp_path: Path) -> None:
     for name in ("a.mkv", "a.mp4"):
         path = film(tmp_path / name, n_frames=2)
         before = path.read_bytes()
-        write_pixel_aspect(path, 64, 48, Fraction(2))
+        write_geometry(path, 64, 48, Fraction(2))
         assert path.read_bytes() == before
     (tmp_path / "empty").touch()
-    write_pixel_aspect(tmp_path / "empty", 64, 48, Fraction(2))
+    write_geometry(tmp_path / "empty", 64, 48, Fraction(2))
