@@ -132,7 +132,8 @@ def info_rows(info: FileInfo) -> Rows:
         (
             "video",
             f"{form.width}x{form.height}, {_frames(info)},"
-            f" {form.duration_s:.2f} s{start}, {form.layout}, pixel aspect {form.sample_aspect_ratio}",
+            f" {form.duration_s:.2f} s{start}, {form.layout},"
+            f" pixel aspect {form.sample_aspect_ratio}",
         ),
         (
             "colour",
