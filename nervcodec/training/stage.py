@@ -42,6 +42,9 @@ from nervcodec.training.step import Clock, OptimizerStep, cover, end_epoch, next
 
 MAX_ROLLBACKS = 3
 _DIVERGENCE = 10.0  # a distortion this many times the best since the warm-up (10 dB) is one
+# In the first steps of a cycle momentum builds up, and one flat frame is left for some of them.
+_FIRST_STEPS = 20
+_FIRST_INVISIBLE = 1e-3
 _INVISIBLE = 1e-5  # a distortion (50 dB) below which a best one sets no example (docs/lab L097)
 
 
@@ -233,7 +236,9 @@ class _Cycle:
         if is_rounding != self._was_rounding or is_warming_up:
             # A restart at the full rate and the first rounding may cost what they like.
             self._best = math.inf
-        limit = min(max(self._best, _INVISIBLE) * _DIVERGENCE, sys.float_info.max)
+        is_first = n_done * schedule.steps_per_epoch <= _FIRST_STEPS
+        least = _FIRST_INVISIBLE if is_first else _INVISIBLE
+        limit = min(max(self._best, least) * _DIVERGENCE, sys.float_info.max)
         if not distortion <= limit:  # also true for NaN
             self._roll_back(context, state, step)
             return

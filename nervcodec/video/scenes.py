@@ -50,8 +50,8 @@ def changes(
 ) -> ContentChanges:
     """Return what changes from frame to frame, in the luma or, of RGB, green.
 
-    Frames that equal the one before are no motion, and are left out of the temporal information.
-    Frames are counted from 0.
+    Frames that equal the one before are no motion: held pictures make low motion, as in screen
+    recordings, whose files come out smaller so. Frames are counted from 0.
     The temporal information (ITU-T P.910, section 7.8), in levels of 8 bits, is that of
     the first 150 frames: the standard deviation over the pixels of what changes from one frame to
     the next; the median over frames in place of P.910's maximum, so that a cut or a flash does not
@@ -75,6 +75,7 @@ def changes(
     for number, (before, after) in enumerate(pairwise(groups), 1):
         if all(map(np.array_equal, before.planes, after.planes)):
             repeats.append(number)
+            deviations.append(0.0)
             changed.append(0.0)
             continue
         first, second = before.planes[main][0], after.planes[main][0]
@@ -84,7 +85,8 @@ def changes(
             deviations.append(float(np.subtract(second, first, dtype=np.float32).std()) / level)
         changed.append(float(np.abs(small - small_before).mean()) / level)
         small_before = small
-    information = float(np.median(deviations)) if deviations else 0.0
+    measured = deviations[: _MEASURED_FRAMES - 1]
+    information = float(np.median(measured)) if measured else 0.0
     cuts = tuple(cut - bisect(repeats, cut) for cut in find_cuts(changed))
     return ContentChanges(information, cuts, tuple(repeats))
 
