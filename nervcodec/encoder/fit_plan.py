@@ -135,7 +135,7 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     end = begin + selection.span_s[1] - selection.span_s[0]
     is_whole = options.part() == Part()
     extras, extra_notes = read_extras(
-        Path(source), wishes, audio=options.audio, begin=begin, stop=None if is_whole else end
+        Path(source), wishes, audio=options.audio, first=begin, stop=None if is_whole else end
     )
     video = _Video(
         Path(source),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from nervcodec.errors import ConfigError
+from nervcodec.format.properties import NO_PROPERTIES
 from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.video.extras import read_extras
 from nervcodec.video.geometry import Crop
 from nervcodec.video.probe import probe
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown
@@ -41,7 +43,7 @@ def pair(
     forms = [form for form, _ in probed]
     crop = _unpadded(forms[0], forms[1])
     sides = []
-    notes = [*_tag_notes(forms[0], forms[1]), *_rotation_notes([notes for _, notes in probed])]
+    notes = [*_tag_notes(forms[0], forms[1]), *_rotation_notes(reference, distorted)]
     for path, form in zip((reference, distorted), forms, strict=True):
         if crop is not None and (form.width, form.height) != (crop.width, crop.height):
             notes.append(
@@ -118,8 +120,9 @@ def _range_of(color: ColorTags) -> str:
     return "full" if color.full_range else "limited"
 
 
-def _rotation_notes(notes: Sequence[Sequence[str]]) -> Iterator[str]:
+def _rotation_notes(reference: Path, distorted: Path) -> Iterator[str]:
     """Yield a note where players turn only one of two videos, or each its own way."""
-    first, second = ({note for note in each if "display rotation" in note} for each in notes)
+    extras = [read_extras(path, DEFAULT_OPTIONS, audio=False)[0] for path in (reference, distorted)]
+    first, second = ((each.properties or NO_PROPERTIES).rotation for each in extras)
     if first != second:
         yield "players turn the videos differently; frames are compared as they lie in the files"

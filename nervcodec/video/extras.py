@@ -26,7 +26,7 @@ def read_extras(
     options: SourceOptions,
     *,
     audio: bool = True,
-    begin: Fraction = Fraction(0),
+    first: Fraction = Fraction(0),
     stop: Fraction | None = None,
 ) -> tuple[Extras, tuple[str, ...]]:
     """Return what a source has besides its frames, and notes on what of it is left out.
@@ -35,8 +35,8 @@ def read_extras(
         path: a source that probe() takes.
         options: how it is read.
         audio: whether sound and text subtitles are wanted.
-        begin, stop: seconds after the first frame at which the part that is coded begins, and at
-            which its sound ends; None for all of it.
+        first: seconds after the source's first frame at which the frames that are coded begin.
+        stop: those at which they end, None for the end of the sound.
 
     Raises:
         VideoError: it cannot be read.
@@ -55,7 +55,8 @@ def read_extras(
     extras = _extras(_as_coded(properties, frame, options))
     if not audio:
         return extras, notes
-    sound, sound_notes = read_sound(path, start + begin, stop and start + stop, is_cut=begin > 0)
+    length = None if stop is None else stop - first
+    sound, sound_notes = read_sound(path, start + first, length, is_part=first > 0)
     if sound and options.frame_rate not in (None, rate):
         sound_notes += (f"frame rate {options.frame_rate} as asked: sound keeps its own speed",)
     return replace(extras, sound=sound), (*notes, *sound_notes)

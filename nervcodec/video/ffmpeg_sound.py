@@ -94,15 +94,19 @@ def _shortened(text: str) -> str:
 
 
 def read_sound(
-    path: Path, video_start: Fraction, end: Fraction | None = None, *, is_cut: bool = False
+    path: Path,
+    video_start: Fraction,
+    stop: Fraction | None = None,
+    *,
+    is_part: bool = False,
 ) -> tuple[Sound | None, tuple[str, ...]]:
     """Read the packets of every stream of audio and of text subtitles that can be kept.
 
     Args:
         path: a container.
         video_start: time of the first frame of the video that is coded, s.
-        end: time at which the sound ends, s; None for all of it.
-        is_cut: whether what ends before the video is left out.
+        stop: seconds after that at which the sound ends, None for all of it.
+        is_part: leave out what ends before the first frame, too.
 
     Returns:
         The sound, None where there is none, and a note on each stream that is left out.
@@ -114,7 +118,8 @@ def read_sound(
         # The protocol is named because FFmpeg would take one from a name such as `take:2.mp4`.
         with av.open(f"file:{path}", metadata_errors="replace") as container:
             tracks, notes = _kept_tracks(container)
-            notes += _collect(container, tracks, video_start if is_cut else None, end)
+            end = None if stop is None else video_start + stop
+            notes += _collect(container, tracks, video_start if is_part else None, end)
             filled = [track for track in tracks if track.packets]
             n_bytes = sum(packet.size for track in filled for _, packet in track.packets)
             if n_bytes > _MAX_BYTES:
@@ -175,7 +180,10 @@ def _collect(
     begin: Fraction | None,
     end: Fraction | None,
 ) -> list[str]:
-    """Read the packets of all tracks between two times in s; return notes on what is amiss."""
+    """Read the packets of all tracks from one time to another, in s; return notes on what is amiss.
+
+    A packet that begins before and reaches into them is one of them.
+    """
     by_index = {track.stream.index: track for track in tracks}
     n_timeless = 0
     try:
@@ -186,13 +194,18 @@ def _collect(
             pts = packet.dts if packet.pts is None else packet.pts
             if pts is None:
                 n_timeless += 1
-            elif end is None or pts * track.tick < end:
-                last = pts + (packet.duration or 0)
-                if begin is None or last * track.tick > begin or pts * track.tick >= begin:
-                    track.packets.append((pts, packet))
+            elif _is_within(pts * track.tick, (packet.duration or 0) * track.tick, begin, end):
+                track.packets.append((pts, packet))
     except av.FFmpegError as error:
         return [f"the sound ends where the file cannot be read: {error.strerror}"]
     return [f"packets of sound without a time left out: {n_timeless}"] if n_timeless else []
+
+
+def _is_within(
+    time: Fraction, duration: Fraction, begin: Fraction | None, end: Fraction | None
+) -> bool:
+    is_late = begin is None or time >= begin or time + duration > begin
+    return is_late and (end is None or time < end)
 
 
 def _packed(tracks: Sequence[_Track], video_start: Fraction) -> Sound:

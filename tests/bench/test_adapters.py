@@ -164,7 +164,7 @@ def test_our_command_says_frames_threads_preset_and_options() -> None:
     (adapter,) = built_in("nervcodec", ["paper"], 2, ["--epochs", "3"])
     command = shlex.join(filled(adapter.encode, {**VALUES, "setting": "s"}))
     assert command.endswith(
-        "encode -y --json --frames 3 --threads 2 --preset paper-s --epochs 3 in out"
+        "encode -y --json --no-audio --frames 3 --threads 2 --preset paper-s --epochs 3 in out"
     )
     assert adapter.label == "nervcodec paper --epochs 3"
 

@@ -2,17 +2,22 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from shell import Shell, error_line
-from sounding import film, tracks
+from sounding import film, holding, tracks
 
+from nervcodec.decoder.decode import decode
 from nervcodec.encoder.fit_plan import plan_fit
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.target import Size
 from nervcodec.errors import ConfigError
 from nervcodec.format.extras import Extras
+from nervcodec.format.properties import Properties
+from nervcodec.video.extras import read_extras
+from nervcodec.video.source import SourceOptions
 
 FAST = ("--preset", "ultrafast", "--epochs", "1", "--bits", "2")
 
@@ -76,3 +81,23 @@ def test_an_interrupted_encode_goes_on_with_its_sound_alone(
     result = shell("encode", "in.mkv", "a.nvpp", "--no-audio", *options, "--json")
     assert result.code == 2
     assert "another sound (True, now False)" in error_line(result)
+
+
+def test_a_film_of_a_phone_goes_there_and_back(tmp_path: Path) -> None:
+    """Rotation, title, sound and subtitles of one file all stand in an .mp4 of it again."""
+    film(tmp_path / "in.mp4", "aac", "mov_text")
+    sound = read_extras(tmp_path / "in.mp4", SourceOptions())[0].sound
+    turned = (0, 1 << 16, 0, -1 << 16, 0, 0, 6 << 16, 0, 1 << 30)
+    properties = Properties(turned, texts=(("title", "Ferien"), ("date", "2021")))
+    extras = Extras(sound=sound, properties=properties)
+    source = holding(tmp_path / "a.nvpp", extras, rate=Fraction(5))
+    assert decode(source, tmp_path / "out.mp4").notes == ()
+    again, notes = read_extras(tmp_path / "out.mp4", SourceOptions())
+    assert notes == ()
+    assert again.properties == properties
+    assert again.sound is not None and sound is not None
+    described = [(stream.codec, stream.language) for stream in again.sound.streams]
+    assert described == [(stream.codec, stream.language) for stream in sound.streams]
+    assert [track.data for track in tracks(tmp_path / "out.mp4")] == [
+        track.data for track in tracks(tmp_path / "in.mp4")
+    ]

@@ -143,6 +143,20 @@ def test_the_sound_of_the_first_frames_alone(tmp_path: Path) -> None:
     assert sound.streams[0].duration_ms == round(1000 * 6 * 1024 / 48000)
 
 
+def test_the_sound_of_a_part_of_a_source(tmp_path: Path) -> None:
+    """From 0.2 to 0.3 s of a source come the packets that overlap, with the clock set to 0.2 s."""
+    (asked,) = tracks(film(tmp_path / "a.mp4"))
+    part = (Fraction(1, 5), Fraction(3, 10))
+    sound = read_extras(tmp_path / "a.mp4", SourceOptions(), first=part[0], stop=part[1])[0].sound
+    assert sound
+    decoded(sound, tmp_path / "b.mp4")
+    (given,) = tracks(tmp_path / "b.mp4")
+    length = Fraction(1024, 48000)
+    inside = [k for k, t in enumerate(asked.times) if t + length > part[0] and t < part[1]]
+    assert given.data == [asked.data[k] for k in inside]
+    assert given.times == [asked.times[k] - part[0] for k in inside]
+
+
 def test_a_codec_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
     """A stream that NUT cannot hold is left out with the reason."""
     film(tmp_path / "a.mov", "alac")
