@@ -139,3 +139,12 @@ def test_decode_at_another_size_and_pixel_format(golden: Shell) -> None:
     with av.open(str(golden.folder / "a.mkv")) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.pix_fmt) == (48, 36, "yuv444p")
+
+
+@pytest.mark.parametrize("name", ["gray", "yuv444p", "yuv420p10le", "gbrp12le"])
+def test_a_pixel_format_is_what_comes_out(golden: Shell, name: str) -> None:
+    """--pixel-format is the format of the coded frames, of every family and bit depth."""
+    options = ("--codec", "ffv1", "--pixel-format", name, "--frame", "1")
+    assert golden("decode", "out.nvpp", "a.mkv", *options).code == 0
+    with av.open(str(golden.folder / "a.mkv")) as container:
+        assert container.streams.video[0].pix_fmt == name

@@ -11,7 +11,13 @@ import pytest
 from videos import clip, format_of, same, write
 
 from nervcodec.errors import ConfigError
-from nervcodec.format.video_format import ColorTags, Layout
+from nervcodec.format.video_format import (
+    BIT_DEPTHS,
+    LAYOUTS,
+    SUBSAMPLING,
+    ColorTags,
+    Layout,
+)
 from nervcodec.video.ffmpeg_scale import scaled_frames
 from nervcodec.video.frames import Frames
 from nervcodec.video.geometry import Crop, cropped_format, scaled_format
@@ -32,6 +38,9 @@ def read_with(path: Path, options: SourceOptions) -> Frames:
     [
         ("yuv420", Crop(10, 8, 4, 6)),
         ("yuv420", Crop(7, 5, 2, 0)),
+        ("yuv422", Crop(7, 5, 2, 1)),
+        ("yuv444", Crop(7, 5, 3, 1)),
+        ("gray", Crop(7, 5, 3, 1)),
         ("rgb", Crop(7, 5, 3, 1)),
         ("yuv420", Crop(32, 32, 0, 0)),
     ],
@@ -43,10 +52,10 @@ def test_a_crop_is_that_part_of_every_plane(layout: Layout, crop: Crop, tmp_path
     write(path, frames, **({"codec": "ffv1"} if layout == "rgb" else {}))
     part = read_with(path, SourceOptions(crop=crop))
     assert (part.width, part.height, part.layout) == (crop.width, crop.height, layout)
-    for plane, whole, step in zip(
-        part.planes, frames.planes, (1, 2, 2) if layout != "rgb" else (1, 1, 1)
-    ):
-        x, y = crop.x // step, crop.y // step
+    across, down = SUBSAMPLING.get(layout, (1, 1))
+    steps = ((1, 1), (across, down), (across, down))
+    for plane, whole, (wide, high) in zip(part.planes, frames.planes, steps, strict=False):
+        x, y = crop.x // wide, crop.y // high
         height, width = plane.shape[1:]
         assert np.array_equal(plane, whole[:, y : y + height, x : x + width])
 
@@ -71,16 +80,21 @@ def test_rgb_may_be_cropped_anywhere() -> None:
     assert cropped_format(replace(FORM, layout="rgb"), Crop(5, 5, 3, 1)).width == 5
 
 
-@pytest.mark.parametrize("layout", ["yuv420", "rgb"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("bit_depth", BIT_DEPTHS)
 @pytest.mark.parametrize("size", [(16, 16), (64, 48), (7, 33), (1, 1)])
-def test_flat_pictures_stay_as_they_are(layout: Layout, size: tuple[int, int]) -> None:
+def test_flat_pictures_stay_as_they_are(
+    layout: Layout, bit_depth: int, size: tuple[int, int]
+) -> None:
     """Every plane of one value has it at every size: neither range nor matrix is touched."""
-    frames = Frames.empty(layout, 1, 32, 32)
-    for plane, value in zip(frames.planes, (0, 255, 77), strict=True):
+    frames = Frames.empty(layout, 1, 32, 32, bit_depth)
+    values = (0, (1 << bit_depth) - 1, 77)[: len(frames.planes)]
+    for plane, value in zip(frames.planes, values, strict=True):
         plane[:] = value
-    (scaled,) = scaled_frames([frames], format_of(frames), size)
+    form = replace(format_of(frames), bit_depth=bit_depth)
+    (scaled,) = scaled_frames([frames], form, size)
     assert (scaled.width, scaled.height, scaled.layout) == (*size, layout)
-    assert [set(plane.flat) for plane in scaled.planes] == [{0}, {255}, {77}]
+    assert [set(plane.flat) for plane in scaled.planes] == [{value} for value in values]
 
 
 def test_the_same_size_is_the_same_picture() -> None:
