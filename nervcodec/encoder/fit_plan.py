@@ -188,7 +188,7 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
         fit = tuned(fit, options.tune)
     content = ContentStatistics(rate / usual_bpp(n_pixels), temporal_information)
     segments = segment_shots(lengths, frames.cuts)
-    colorspace = _colorspace(preset, options, form)
+    colorspace = _colorspace(preset, options, form, frames.is_gray)
     model = preset.model(form, colorspace, max(segments, key=sum), content)
     if isinstance(model.stem, MlpStem):
         segments = segment_shots(lengths, ())
@@ -219,6 +219,7 @@ class _CodedFrames:
     repeats: Repeats | None
     temporal_information: float
     cuts: tuple[int, ...]
+    is_gray: bool
 
 
 def _coded_frames(source: Path, selection: Selection, options: SourceOptions) -> _CodedFrames:
@@ -236,15 +237,17 @@ def _coded_frames(source: Path, selection: Selection, options: SourceOptions) ->
         Repeats.of_counts(counts),
         content.temporal_information,
         content.cuts,
+        content.is_gray,
     )
 
 
-def _colorspace(preset: Preset, options: EncodeOptions, form: VideoFormat) -> Layout:
+def _colorspace(preset: Preset, options: EncodeOptions, form: VideoFormat, is_gray: bool) -> Layout:
+    """Return the layout of the head's planes; a gray video has no chroma to pay for."""
     if options.colorspace == "rgb":
         return "rgb"
     if options.colorspace == "yuv":
         return "yuv420" if form.layout == "rgb" else form.layout
-    return preset.colorspace or form.layout
+    return preset.colorspace or ("gray" if is_gray else form.layout)
 
 
 def _check_steerable(preset: Preset, options: EncodeOptions) -> None:

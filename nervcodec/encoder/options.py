@@ -56,8 +56,8 @@ class EncodeOptions:
         salvage_input: leave out frames that cannot be decoded, and take a source that is cut short.
         crop: the part of the frames that is coded; None takes all of it.
         scale: width and height that frames are scaled to; None leaves them.
-        colorspace: planes that the network gives; 'auto' takes the input's, and 'rgb' for the
-            paper's presets; 'yuv' takes 4:2:0 for RGB input.
+        colorspace: planes that the network gives; 'auto' takes the input's, without chroma where
+            all of it is gray's, and 'rgb' for the paper's presets; 'yuv' takes 4:2:0 for RGB input.
         segment_frames: the most frames of an independently decodable segment; None takes 150.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
         precision: arithmetic of the fit; 'auto' takes 'bfloat16' where the hardware has it.

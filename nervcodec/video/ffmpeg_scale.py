@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -111,9 +112,12 @@ class _Graph:
 
 
 def scaled_frames(groups: Iterable[Frames], form: VideoFormat, size: Size) -> Iterator[Frames]:
-    """Yield groups of frames of this format at another width and height."""
-    scaler = Scaler(form, size)
+    """Yield groups of frames of this size and chroma location at another width and height."""
+    scaler: Scaler | None = None
     for group in groups:
+        if scaler is None:
+            own = replace(form, layout=group.layout, bit_depth=group.bit_depth)
+            scaler = Scaler(own, size)
         scaled = Frames.empty(group.layout, group.n_frames, *size, group.bit_depth)
         for t in range(group.n_frames):
             planes = scaler.scale(tuple(plane[t] for plane in group.planes))

@@ -6,7 +6,7 @@ Presets store high motion otherwise than low motion, and networks blend nothing 
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervcodec.format.video_format import VideoFormat
-from nervcodec.video.frames import Plane
+from nervcodec.video.frames import Frames, Plane
 from nervcodec.video.reader import read_groups
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions
 
@@ -35,11 +35,13 @@ class ContentChanges(NamedTuple):
         temporal_information: how much changes, see changes().
         cuts: the first frames of all shots but the first, counted without the repeats.
         repeats: the frames that equal the one before in every sample.
+        is_gray: whether no frame has another chroma than that of gray.
     """
 
     temporal_information: float
     cuts: tuple[int, ...]
     repeats: tuple[int, ...]
+    is_gray: bool
 
 
 def changes(
@@ -72,7 +74,8 @@ def changes(
     changed: list[float] = []
     repeats: list[int] = []
     small_before = None
-    for number, (before, after) in enumerate(pairwise(groups), 1):
+    gray = _GrayCheck()
+    for number, (before, after) in enumerate(pairwise(gray.watched(groups)), 1):
         if all(map(np.array_equal, before.planes, after.planes)):
             repeats.append(number)
             deviations.append(0.0)
@@ -88,7 +91,23 @@ def changes(
     measured = deviations[: _MEASURED_FRAMES - 1]
     information = float(np.median(measured)) if measured else 0.0
     cuts = tuple(cut - bisect(repeats, cut) for cut in find_cuts(changed))
-    return ContentChanges(information, cuts, tuple(repeats))
+    return ContentChanges(information, cuts, tuple(repeats), gray.is_gray)
+
+
+class _GrayCheck:
+    """Check of frames for chroma that is not gray's."""
+
+    def __init__(self) -> None:
+        self.is_gray = True
+
+    def watched(self, groups: Iterable[Frames]) -> Iterator[Frames]:
+        """Yield the groups as they are."""
+        for group in groups:
+            neutral = 1 << group.bit_depth - 1
+            chroma = group.planes[1:]
+            self.is_gray = self.is_gray and group.layout != "rgb"
+            self.is_gray = self.is_gray and all((plane == neutral).all() for plane in chroma)
+            yield group
 
 
 def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:

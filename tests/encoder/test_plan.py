@@ -68,7 +68,9 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
     """Each cut stands in its segment, one between two segments in none, and the paper's networks
     know of none.
     """
-    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: ContentChanges(1.0, (3, 10, 11), ()))
+    monkeypatch.setattr(
+        fit_plan_module, "changes", lambda *_: ContentChanges(1.0, (3, 10, 11), (), False)
+    )
     assert plan_fit(source).segments == ((3, 7, 1, 9),)
     assert plan_fit(source, EncodeOptions(segment_frames=10)).segments == ((3, 7), (1, 9))
     assert plan_fit(source, EncodeOptions(segment_frames=10, frames=(0, 11))).segments == (
@@ -97,7 +99,9 @@ def test_a_size_gets_the_network_of_its_crf(
     """Short low-motion video takes fewer bits than the rule says of a crf: so many get its network,
     as many a larger one.
     """
-    monkeypatch.setattr(fit_plan_module, "changes", lambda *_: ContentChanges(information, (), ()))
+    monkeypatch.setattr(
+        fit_plan_module, "changes", lambda *_: ContentChanges(information, (), (), False)
+    )
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
     by_crf, by_share, by_rule = (
         plan_fit(source, EncodeOptions(target=target)).n_parameters

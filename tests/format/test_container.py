@@ -114,7 +114,8 @@ def headers(draw: st.DrawFn) -> Header:
         bits=draw(st.integers(2, 12)),
         bit_depth=draw(st.sampled_from(BIT_DEPTHS)),
     )
-    layouts = {"rgb": LAYOUTS, "yuv420": ("yuv420", "rgb")}
+    yuv = ("gray", "yuv420", "yuv422", "yuv444")
+    layouts = {"rgb": LAYOUTS, "yuv420": ("yuv420", "rgb"), "gray": yuv}
     u32 = st.integers(1, 2**32 - 1)
     form = VideoFormat(
         width,

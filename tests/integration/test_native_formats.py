@@ -63,3 +63,22 @@ def test_a_video_comes_back_in_its_format(
     assert shell("verify", "out.nvpp").code == 0
     compared = json.loads(shell("compare", source.name, back.name, "--json").out)
     assert compared["psnr"]["rgb"] == pytest.approx(report["quality"]["rgb_db"], abs=1e-6)
+
+
+def test_gray_in_4_2_0_pays_for_no_chroma(shell: Shell) -> None:
+    """A 4:2:0 video without colour is coded as gray, and comes back as 4:2:0 of gray's chroma."""
+    luma = wave("gray", 8).planes[0]
+    chroma = np.full((3, 9, 12), 128, np.uint8)
+    frames = Frames("yuv420", (luma, chroma, chroma))
+    with open_writer(shell.folder / "in.y4m", format_of(frames)) as writer:
+        writer.write(frames)
+    options = "--preset ultrafast --epochs 20 --threads 1 --json".split()
+    report = json.loads(shell("encode", "in.y4m", "out.nvpp", *options).out)
+    assert (report["model"]["colorspace"], report["quality"]["u_db"]) == ("gray", 100)
+    assert shell("decode", "out.nvpp", "back.y4m").code == 0
+    back = read(shell.folder / "back.y4m")
+    assert back.layout == "yuv420"
+    assert all((plane == 128).all() for plane in back.planes[1:])
+    assert shell("decode", "out.nvpp", "small.y4m", "--scale", "12x8").code == 0
+    assert read(shell.folder / "small.y4m").planes[1].shape == (3, 4, 6)
+    assert shell("verify", "out.nvpp").code == 0

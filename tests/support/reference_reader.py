@@ -456,7 +456,8 @@ def read_header(data: bytes) -> File:
     if header["parts"] & 9 == 8:
         raise ValueError("a block has a skip without pw")
     layout, colorspace = header["layout"], header["colorspace"]
-    if colorspace not in (0, LAYOUT_COLORSPACE[layout]) and (layout, colorspace) != (1, 1):
+    legal = {0, 1} if layout == 1 else {0, LAYOUT_COLORSPACE[layout], 4}
+    if colorspace not in legal:
         raise ValueError(f"colorspace {colorspace} does not go with layout {layout}")
     upsampling = math.prod(stride for stride, _ in file.blocks)
     height, width = file.plane_size

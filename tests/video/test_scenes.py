@@ -149,4 +149,4 @@ def test_repeats_are_no_motion(tmp_path: Path) -> None:
 def test_only_the_numbered_frames_are_looked_at(tmp_path: Path) -> None:
     """Frames that are left out change nothing: those beside them are neighbours."""
     path, form = film(tmp_path / "a.y4m", [0, 90, 0, 20, 20])
-    assert changes(path, form, numbers=[0, 2, 3]) == (10, (1,), (1,))
+    assert changes(path, form, numbers=[0, 2, 3])[:3] == (10, (1,), (1,))
