@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from nervcodec.encoder.coded_frames import CodedFrames, coded_frames
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.encoder.sizing import (
@@ -31,7 +31,6 @@ from nervcodec.format.container import Header, Segment, StoredQuality, write_fil
 from nervcodec.format.extras import NO_EXTRAS, Extras
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
-from nervcodec.format.repeats import Repeats
 from nervcodec.format.times import seconds_of
 from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import MAX_EPOCHS, FitConfig
@@ -41,7 +40,6 @@ from nervcodec.video.extras import read_extras
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe_source
 from nervcodec.video.reader import read_groups
-from nervcodec.video.scenes import changes
 from nervcodec.video.selection import Part, Selection, select
 from nervcodec.video.source import SourceOptions
 
@@ -140,7 +138,7 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     video = _Video(
         Path(source),
         selection.format,
-        _coded_frames(Path(source), selection, wishes),
+        coded_frames(Path(source), selection, wishes),
         selection,
         (*probed.notes, *selection.notes, *extra_notes),
         wishes,
@@ -163,7 +161,7 @@ class _Video(NamedTuple):
 
     source: Path
     shown: VideoFormat
-    frames: _CodedFrames
+    frames: CodedFrames
     selection: Selection
     notes: tuple[str, ...]
     wishes: SourceOptions
@@ -209,36 +207,6 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     # What the format cannot hold is better known before the fit than after it.
     container_bytes(plan)
     return plan
-
-
-@dataclass(frozen=True)
-class _CodedFrames:
-    """Frames of a source that are coded, each unlike the one before, and what changes in them."""
-
-    numbers: Sequence[int]
-    repeats: Repeats | None
-    temporal_information: float
-    cuts: tuple[int, ...]
-    is_gray: bool
-
-
-def _coded_frames(source: Path, selection: Selection, options: SourceOptions) -> _CodedFrames:
-    """Return the frames that are coded: of a run of equal ones, the first."""
-    runs = [(number, sum(1 for _ in run)) for number, run in groupby(selection.numbers)]
-    numbers = [number for number, _ in runs]
-    content = changes(source, selection.format, options, numbers)
-    repeated = set(content.repeats)
-    first = [n for n in range(len(runs)) if n not in repeated]
-    shown_before = [0, *accumulate(n_shown for _, n_shown in runs)]
-    ends = [*first[1:], len(runs)]
-    counts = (shown_before[end] - shown_before[n] for n, end in zip(first, ends, strict=True))
-    return _CodedFrames(
-        [numbers[n] for n in first],
-        Repeats.of_counts(counts),
-        content.temporal_information,
-        content.cuts,
-        content.is_gray,
-    )
 
 
 def _colorspace(preset: Preset, options: EncodeOptions, form: VideoFormat, is_gray: bool) -> Layout:

@@ -1,4 +1,4 @@
-"""FFmpeg through PyAV: frames -> containers, elementary streams and PNG files."""
+"""FFmpeg through PyAV: frames -> containers and elementary streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from nervcodec.errors import ConfigError, OutputError
 from nervcodec.format.properties import NO_PROPERTIES, Properties
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import SUBSAMPLING, ColorTags, Layout, VideoFormat
-from nervcodec.util.files import FRAME_NAME
 from nervcodec.video import ffmpeg_decode, ffmpeg_properties, matroska, mp4
 from nervcodec.video.ffmpeg_frames import (
     coded_format,
@@ -107,50 +106,6 @@ class ContainerSink:
                 if 0 < at < len(self._ticks):
                     packet.duration = self._ticks[at] - self._ticks[at - 1]
         self._container.mux(packets)
-
-
-class PngSink:
-    """Folder that takes RGB or gray frames, one PNG file each, numbered from 1.
-
-    Samples of more than 8 bits are scaled to 16, from which they come back exactly.
-    """
-
-    notes: tuple[str, ...] = ()
-
-    def __init__(self, folder: Path, fmt: VideoFormat) -> None:
-        # The samples of PNG are of full range.
-        is_gray = fmt.layout == "gray" and bool(fmt.color.full_range)
-        self.layout: Layout = "gray" if is_gray else "rgb"
-        self.bit_depth = fmt.bit_depth
-        self._folder = folder
-        self._n_frames = 0
-        self._context = _encoder("png", fmt, fmt.width, fmt.height, {})
-        names = ("gray", "gray16be") if is_gray else ("rgb24", "rgb48be")
-        self._pix_fmt = self._context.pix_fmt = names[fmt.bit_depth > 8]
-        self._context.thread_count = 1  # so that each frame gives its file at once
-
-    def write(self, frames: Frames) -> None:
-        for t in range(frames.n_frames):
-            frame = video_frame(frames, t, frames.width, frames.height, self._pix_fmt)
-            frame.pts = self._n_frames
-            self._n_frames += 1
-            (packet,) = self._context.encode(frame)
-            self._path(self._n_frames).write_bytes(bytes(packet))
-
-    def _path(self, number: int) -> Path:
-        """Return the file of a frame, counted from 1."""
-        return self._folder / FRAME_NAME.format(number)
-
-
-class PictureSink(PngSink):
-    """PNG file of one frame."""
-
-    def __init__(self, file: Path, fmt: VideoFormat) -> None:
-        super().__init__(file.parent, fmt)
-        self._file = file
-
-    def _path(self, number: int) -> Path:
-        return self._file
 
 
 @contextmanager
@@ -337,7 +292,7 @@ def _add_stream(
             options = {**options, "x265-params": ":".join(filter(None, words))}
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
-        _configure(stream.codec_context, fmt, width, height)
+        configure(stream.codec_context, fmt, width, height)
         stream.codec_context.pix_fmt = pix_fmt
         stream.codec_context.time_base = time_base or 1 / fmt.frame_rate
         ffmpeg_properties.apply(properties, container, stream.codec_context)
@@ -372,7 +327,8 @@ def _silent(codec: str, options: Mapping[str, str]) -> dict[str, str]:
     return {**options, "x265-params": silent}
 
 
-def _configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height: int) -> None:
+def configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height: int) -> None:
+    """Tell an encoder of size, rate and colour of its frames."""
     color = fmt.color
     context.width = width
     context.height = height
@@ -384,16 +340,6 @@ def _configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height:
     context.color_trc = color.transfer
     context.color_range = {None: 0, False: 1, True: 2}[color.full_range]
     context.options = {**context.options, "chroma_sample_location": str(color.chroma_location)}
-
-
-def _encoder(
-    codec: str, fmt: VideoFormat, width: int, height: int, options: Mapping[str, str]
-) -> VideoCodecContext:
-    context = av.CodecContext.create(codec, "w")
-    assert isinstance(context, VideoCodecContext)
-    context.options = _silent(codec, options)
-    _configure(context, fmt, width, height)
-    return context
 
 
 # --- Elementary streams ---

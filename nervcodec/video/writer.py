@@ -15,7 +15,7 @@ from nervcodec.format.properties import NO_PROPERTIES, Properties
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
-from nervcodec.video import ffmpeg_animation, ffmpeg_encode, ffmpeg_frames, y4m
+from nervcodec.video import ffmpeg_animation, ffmpeg_encode, ffmpeg_frames, ffmpeg_png, y4m
 from nervcodec.video.color import resolve_matrix, to_bit_depth, to_layout
 from nervcodec.video.ffmpeg_properties import names_of
 from nervcodec.video.ffmpeg_sound_writer import SoundCut, left_out, opened_sound
@@ -205,7 +205,7 @@ def open_writer(
         if kind == "folder":
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
             lost = extras.lost("PNG", fmt)
-            yield Writer(ffmpeg_encode.PngSink(folder, fmt), fmt, lost)
+            yield Writer(ffmpeg_png.PngSink(folder, fmt), fmt, lost)
             return
         is_rgb = fmt.layout == "rgb"
         tagged = replace(fmt, layout="yuv420", color=tags_420(fmt)) if is_rgb else fmt
@@ -219,7 +219,7 @@ def open_writer(
             return
         suffix = Path(path).suffix.lower()
         if kind == "picture":
-            yield Writer(ffmpeg_encode.PictureSink(part, fmt), fmt)
+            yield Writer(ffmpeg_png.PictureSink(part, fmt), fmt)
             return
         if kind == "animation":
             animation = ffmpeg_animation.animating(part, fmt, suffix, str(path))

@@ -149,6 +149,7 @@ def test_the_decoder_stands_by_itself() -> None:
                     "encode",
                     "filter",
                     "frames",
+                    "png",
                     "properties",
                     "scale",
                     "sound",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from nervcodec.encoder import fit_plan as fit_plan_module
 from nervcodec.encoder.fit_plan import (
     FitPlan,
     memory_bytes,
@@ -26,6 +25,8 @@ from nervcodec.format.tensors import groups
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, still_share
 from nervcodec.video.scenes import ContentChanges
+
+CHANGES = "nervcodec.encoder.coded_frames.changes"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,8 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
     know of none.
     """
     monkeypatch.setattr(
-        fit_plan_module, "changes", lambda *_: ContentChanges(1.0, (3, 10, 11), (), False)
+        "nervcodec.encoder.coded_frames.changes",
+        lambda *_: ContentChanges(1.0, (3, 10, 11), (), False),
     )
     assert plan_fit(source).segments == ((3, 7, 1, 9),)
     assert plan_fit(source, EncodeOptions(segment_frames=10)).segments == ((3, 7), (1, 9))
@@ -100,7 +102,8 @@ def test_a_size_gets_the_network_of_its_crf(
     as many a larger one.
     """
     monkeypatch.setattr(
-        fit_plan_module, "changes", lambda *_: ContentChanges(information, (), (), False)
+        "nervcodec.encoder.coded_frames.changes",
+        lambda *_: ContentChanges(information, (), (), False),
     )
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
     by_crf, by_share, by_rule = (
