@@ -35,12 +35,12 @@ def unpack(planes: Tensor, model: ModelConfig) -> Frames:
     made, start = [], 0
     sizes = plane_sizes(model.colorspace, model.width, model.height)
     for (columns, rows), (across, down) in zip(sizes, model.phases, strict=True):
-        phases = planes[:, start : start + across * down]
-        n_frames, _, height, width = phases.shape
-        # [T, down * across, h, w] -> [T, h, down, w, across]
-        plane = phases.reshape(n_frames, down, across, height, width).permute(0, 3, 1, 4, 2)
-        plane = plane.reshape(n_frames, height * down, width * across)[:, :rows, :columns]
-        made.append(plane.contiguous().cpu().numpy())
+        n_frames, _, height, width = planes.shape
+        plane = planes.new_empty(n_frames, height * down, width * across)
+        for i in range(down):
+            for j in range(across):
+                plane[:, i::down, j::across] = planes[:, start + i * across + j]
+        made.append(plane[:, :rows, :columns].contiguous().cpu().numpy())
         start += across * down
     if model.bit_depth > 8:
         made = [plane.view(np.uint16) for plane in made]
