@@ -17,7 +17,7 @@ from typing import Any
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs
 from nervcodec.format.container import File, read_bytes, read_file
-from nervcodec.format.limits import Limits
+from nervcodec.format.limits import Limits, file_memory_bytes
 from nervcodec.format.salvage import salvage
 from nervcodec.format.sound import Sound
 from nervcodec.format.times import seconds_of, timed_part
@@ -131,12 +131,6 @@ def batch_lengths(file: File) -> list[int]:
     ]
 
 
-def decode_memory_bytes(file: File) -> int:
-    """Return about the peak memory of decoding a file."""
-    model = file.header.model
-    return max(costs.decode_memory_bytes(model, segment.shots) for segment in file.segments)
-
-
 def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
     """Yield the coded frames first..stop-1 in the colorspace of the model, a batch at a time; other
     segments are not touched.
@@ -204,8 +198,7 @@ def decode(
         LimitExceeded: it asks for more than the options' limits.
         OutputError: the output cannot be written; it is then as it was before.
     """
-    source = os.fspath(source)
-    destination = os.fspath(destination)
+    source, destination = os.fspath(source), os.fspath(destination)
     data = read_bytes(source)
     file, lost = salvage(data) if options.salvage else (read_file(data), ())
     form = file.header.format
@@ -223,14 +216,9 @@ def decode(
     )
     options.limits.check(file)
     sound = file.extras.sound if options.audio else None
-    # Loaded before the clock starts: it counts work, not the start of torch.
-    import nervcodec.decoder.reconstruct  # noqa: F401
-    from nervcodec.nn.device import choose_device, set_threads
-
-    device = choose_device(options.device)
-    set_threads(options.n_threads)
-    check_memory(decode_memory_bytes(file), "decoding")
-    started = time.monotonic()
+    notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
+    notes += ["sound left out: frames are lost"] if sound and lost else []
+    pictures, started = _pictures(file, options, first, stop)
     n_done = 0
     with open_writer(
         destination,
@@ -243,19 +231,37 @@ def decode(
         sound=_cut(sound, file, first, stop) if sound and not lost else None,
         properties=file.extras.properties,
     ) as writer:
-        shown = shown_frames(file, first, stop, device)
-        if options.scale is not None:
-            shown = scaled_frames(shown, form, options.scale)
-        for frames in shown:
+        for frames in pictures:
             writer.write(frames)
             n_done += frames.n_frames
             if on_progress:
                 on_progress(n_done, stop - first)
-    notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
-    notes += ["sound left out: frames are lost"] if sound and lost else []
     seconds = time.monotonic() - started
     notes += [*aspect_notes(form, written), *writer.notes]
     return DecodeReport(source, destination, n_done, seconds, tuple(notes))
+
+
+def _pictures(
+    file: File, options: DecodeOptions, first: int, stop: int
+) -> tuple[Iterator[Frames], float]:
+    """Return the shown frames first..stop-1 at their size, and when their decoding began.
+
+    Raises:
+        ConfigError: there is no such device.
+        ResourceError: the process may not take as much memory.
+    """
+    # Loaded before the clock starts: it counts work, not the start of torch.
+    import nervcodec.decoder.reconstruct  # noqa: F401
+    from nervcodec.nn.device import choose_device, set_threads
+
+    device = choose_device(options.device)
+    set_threads(options.n_threads)
+    check_memory(file_memory_bytes(file), "decoding")
+    started = time.monotonic()
+    pictures = shown_frames(file, first, stop, device)
+    if options.scale is not None:
+        pictures = scaled_frames(pictures, file.header.format, options.scale)
+    return pictures, started
 
 
 def _cut(sound: Sound, file: File, first: int, stop: int) -> SoundCut:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from nervcodec.decoder.decode import decode_memory_bytes
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.format.container import FrameSums, load
-from nervcodec.format.limits import Limits
+from nervcodec.format.limits import Limits, file_memory_bytes
 from nervcodec.util.address_space import check_memory
 from nervcodec.util.prefetch import prefetch
 
@@ -129,7 +128,7 @@ def verify(
     device = choose_device(device)
     set_threads(n_threads)
     repeats = file.extras.repeats
-    check_memory(decode_memory_bytes(file), "verifying")
+    check_memory(file_memory_bytes(file), "verifying")
     verdicts = []
     n_done = 0
     for segment in file.segments:

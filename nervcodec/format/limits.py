@@ -90,6 +90,12 @@ def memory_bytes(model: ModelConfig, segments: Iterable[Shots], n_bytes: int) ->
     )
 
 
+def file_memory_bytes(file: File) -> int:
+    """About the peak memory of decoding a file."""
+    shots = {segment.shots for segment in file.segments}
+    return memory_bytes(file.header.model, shots, file.n_bytes)
+
+
 NAMES = tuple(
     field.name for field in fields(Limits) if field.name != "memory"
 )  # memory has an option of its own

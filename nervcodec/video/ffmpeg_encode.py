@@ -155,11 +155,7 @@ def encoding(
         sink = ContainerSink(container, stream, fmt, notes, pix_fmt, ticks, sound)
         yield sink
         sink.finish()
-        if _needs_geometry(container, fmt, properties):
-            ratio = fmt.sample_aspect_ratio
-            matroska.write_geometry(path, width, height, ratio, properties.rotation)
-        elif properties.matrix:
-            mp4.write_display_matrix(path, properties.matrix)
+        _write_geometry(path, container, (width, height), fmt, properties)
         if sound:
             sound.write_languages(path)
             sink.notes += sound.lost_languages(path)
@@ -172,6 +168,20 @@ def encoding(
                 av.FFmpegError
             ):  # after an error the trailer may be refused too; the first error counts
                 container.close()
+
+
+def _write_geometry(
+    path: Path,
+    container: OutputContainer,
+    size: tuple[int, int],
+    fmt: VideoFormat,
+    properties: Properties,
+) -> None:
+    """Say in a complete file what FFmpeg's muxers are not asked for: pixel aspect and rotation."""
+    if _needs_geometry(container, fmt, properties):
+        matroska.write_geometry(path, *size, fmt.sample_aspect_ratio, properties.rotation)
+    elif properties.matrix:
+        mp4.write_display_matrix(path, properties.matrix)
 
 
 def _coded_size(fmt: VideoFormat, codec: str) -> tuple[int, int]:

@@ -198,54 +198,55 @@ def open_writer(
     check_target(
         path, fmt, codec=codec, quality=quality, pixel_format=pixel_format, overwrite=overwrite
     )
-    kind = output_kind(path)
-    properties = properties or NO_PROPERTIES
-    extras = _Extras(times, sound, properties)
+    extras = _Extras(times, sound, properties or NO_PROPERTIES)
     with ExitStack() as stack:
+        kind = output_kind(path)
         if kind == "folder":
             folder = stack.enter_context(whole_folder(path, overwrite=overwrite))
-            lost = extras.lost("PNG", fmt)
-            yield Writer(ffmpeg_png.PngSink(folder, fmt), fmt, lost)
-            return
-        is_rgb = fmt.layout == "rgb"
-        tagged = replace(fmt, layout="yuv420", color=tags_420(fmt)) if is_rgb else fmt
-        if kind == "stdout":
+            yield Writer(ffmpeg_png.PngSink(folder, fmt), fmt, extras.lost("PNG", fmt))
+        elif kind == "stdout":
             output = stack.enter_context(_standard_output())
-            yield _y4m_writer(output, tagged, fmt, extras)
-            return
-        part = stack.enter_context(whole_file(path, overwrite=overwrite))
-        if kind == "y4m":
-            yield _y4m_writer(stack.enter_context(open(part, "wb")), tagged, fmt, extras)
-            return
-        suffix = Path(path).suffix.lower()
-        if kind == "picture":
-            yield Writer(ffmpeg_png.PictureSink(part, fmt), fmt)
-            return
-        if kind == "animation":
-            animation = ffmpeg_animation.animating(part, fmt, suffix, str(path))
-            yield Writer(stack.enter_context(animation), fmt, extras.lost(suffix, fmt))
-            return
-        muxer = ffmpeg_encode.MUXERS[suffix]
-        codec = codec or default_codec(path, fmt.bit_depth)
-        keeps_rgb = ffmpeg_frames.keeps_rgb(codec)
-        if pixel_format is not None:
-            keeps_rgb = ffmpeg_frames.is_rgb_format(pixel_format)
-        streams = None
-        if sound:
-            streams = stack.enter_context(opened_sound(sound, muxer, suffix))
-        encoding = ffmpeg_encode.encoding(
-            part,
-            fmt if keeps_rgb else tagged,
-            muxer=muxer,
-            codec=codec,
-            quality=quality,
-            name=str(path),
-            times=times,
-            pixel_format=pixel_format,
-            sound=streams,
-            properties=properties,
-        )
-        yield Writer(stack.enter_context(encoding), fmt)
+            yield _y4m_writer(output, fmt, extras)
+        else:
+            part = stack.enter_context(whole_file(path, overwrite=overwrite))
+            coding = _Coding(codec or default_codec(path, fmt.bit_depth), quality, pixel_format)
+            yield _file_writer(stack, part, Path(path), fmt, coding, extras)
+
+
+def _file_writer(
+    stack: ExitStack,
+    part: Path,
+    path: Path,
+    fmt: VideoFormat,
+    coding: _Coding,
+    extras: _Extras,
+) -> Writer:
+    """Return a writer of a file that is made as `part` and stands as `path` in the end."""
+    kind, suffix = output_kind(path), path.suffix.lower()
+    if kind == "y4m":
+        return _y4m_writer(stack.enter_context(open(part, "wb")), fmt, extras)
+    if kind == "picture":
+        return Writer(ffmpeg_png.PictureSink(part, fmt), fmt)
+    if kind == "animation":
+        animation = ffmpeg_animation.animating(part, fmt, suffix, str(path))
+        return Writer(stack.enter_context(animation), fmt, extras.lost(suffix, fmt))
+    muxer = ffmpeg_encode.MUXERS[suffix]
+    streams = None
+    if extras.sound:
+        streams = stack.enter_context(opened_sound(extras.sound, muxer, suffix))
+    encoding = ffmpeg_encode.encoding(
+        part,
+        fmt if coding.keeps_rgb else _without_rgb(fmt),
+        muxer=muxer,
+        codec=coding.codec,
+        quality=coding.quality,
+        name=str(path),
+        times=extras.times,
+        pixel_format=coding.pixel_format,
+        sound=streams,
+        properties=extras.properties,
+    )
+    return Writer(stack.enter_context(encoding), fmt)
 
 
 @contextmanager
@@ -258,6 +259,22 @@ def _standard_output() -> Iterator[BinaryIO]:
         # What is still in the buffer would fail once more when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class _Coding:
+    """How a container's frames are coded; see open_writer."""
+
+    codec: str
+    quality: int | None
+    pixel_format: str | None
+
+    @property
+    def keeps_rgb(self) -> bool:
+        """Whether the encoder is given R, G and B."""
+        if self.pixel_format is not None:
+            return ffmpeg_frames.is_rgb_format(self.pixel_format)
+        return ffmpeg_frames.keeps_rgb(self.codec)
 
 
 @dataclass(frozen=True)
@@ -276,11 +293,17 @@ class _Extras:
         return (*_lost_times(output, fmt, self.times), *said, *silent)
 
 
-def _y4m_writer(file: BinaryIO, tagged: VideoFormat, fmt: VideoFormat, extras: _Extras) -> Writer:
-    """Return a writer of .y4m, whose colour is that of `tagged`."""
+def _y4m_writer(file: BinaryIO, fmt: VideoFormat, extras: _Extras) -> Writer:
+    """Return a writer of .y4m."""
     order = extras.properties.field_order
     said = replace(extras, properties=replace(extras.properties, field_order="unknown"))
-    return Writer(_Y4mSink(file, tagged, _INTERLACING[order]), fmt, said.lost(".y4m", fmt))
+    sink = _Y4mSink(file, _without_rgb(fmt), _INTERLACING[order])
+    return Writer(sink, fmt, said.lost(".y4m", fmt))
+
+
+def _without_rgb(fmt: VideoFormat) -> VideoFormat:
+    """Return the format, of RGB that of its 4:2:0."""
+    return replace(fmt, layout="yuv420", color=tags_420(fmt)) if fmt.layout == "rgb" else fmt
 
 
 def default_codec(path: str | Path, bit_depth: int) -> str:
