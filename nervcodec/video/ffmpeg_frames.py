@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
+from nervcodec.format.video_format import ColorTags, Layout, VideoFormat, plane_sizes
 from nervcodec.video.frames import Frames, Plane
 from nervcodec.video.pixel_formats import (
     format_names,
@@ -38,7 +38,8 @@ def video_frame(frames: Frames, t: int, width: int, height: int, pix_fmt: str) -
         return reformatted(frame, pix_fmt)
     frame = VideoFrame(width, height, pix_fmt)
     bits = frame.format.components[0].bits
-    planes = [_padded(plane[t], frames, width, height) for plane in frames.planes]
+    sizes = plane_sizes(layout, width, height)
+    planes = [_padded(plane[t], size) for plane, size in zip(frames.planes, sizes, strict=True)]
     if bits == 16:
         planes = [np.rint(plane * (65535 / frames.peak)).astype(np.uint16) for plane in planes]
     if order := _PACKED.get(pix_fmt):
@@ -54,10 +55,9 @@ def video_frame(frames: Frames, t: int, width: int, height: int, pix_fmt: str) -
     return frame
 
 
-def _padded(plane: Plane, frames: Frames, width: int, height: int) -> Plane:
-    """Return a plane [h, w] of frames of this size as that of a frame of width x height."""
-    rows = height if plane.shape[0] == frames.height else -(-height // 2)
-    columns = width if plane.shape[1] == frames.width else -(-width // 2)
+def _padded(plane: Plane, size: tuple[int, int]) -> Plane:
+    """Return a plane [h, w] with so many columns and rows, its edges replicated."""
+    columns, rows = size
     if plane.shape == (rows, columns):
         return plane
     return np.pad(plane, ((0, rows - plane.shape[0]), (0, columns - plane.shape[1])), mode="edge")

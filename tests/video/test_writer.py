@@ -14,7 +14,7 @@ import pytest
 from videos import NTSC, RED, clip, format_of, read, same, write, y4m
 
 from nervcodec.errors import ConfigError, NervCodecError, OutputError, OutputExists, VideoError
-from nervcodec.format.video_format import ColorTags
+from nervcodec.format.video_format import ColorTags, Layout
 from nervcodec.video.color import to_layout
 from nervcodec.video.probe import probe
 from nervcodec.video.source import SourceOptions
@@ -46,6 +46,18 @@ def test_ffv1_round_trip_is_exact(tmp_path: Path, width: int, height: int) -> No
     frames = clip(3, width, height)
     write(tmp_path / "a.mkv", frames, codec="ffv1")
     assert same(read(tmp_path / "a.mkv"), frames)
+
+
+@pytest.mark.parametrize("layout", ["gray", "yuv420", "yuv422", "yuv444"])
+@pytest.mark.parametrize("width, height", [(1, 1), (1, 5), (7, 1)])
+def test_the_smallest_frames_are_padded(
+    tmp_path: Path, layout: Layout, width: int, height: int
+) -> None:
+    """Frames of one row or column are written too, their edges repeated."""
+    write(tmp_path / "a.mkv", clip(2, width, height, layout))
+    padded = read(tmp_path / "a.mkv")
+    assert padded.n_frames == 2
+    assert padded.width - width in (0, 1) and padded.height - height in (0, 1)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
