@@ -4,7 +4,7 @@ NervCodecError
 |- ConfigError              an option or a combination that cannot work              exit 2
 |- DependencyError          a missing optional package, with what installs it        exit 2
 |- VideoError               unreadable or unsupported video                          exit 3
-|- FitError                 a fit that kept diverging                                exit 3
+|- FitError                 a fit that kept diverging, or ended below a flat colour  exit 3
 |- CommandFailed            a codec's command that did not do its work               exit 3
 |- BitstreamError           a damaged or foreign .nvpp file                          exit 4
 |  |- BadMagic              not a .nvpp file at all
@@ -49,7 +49,7 @@ class VideoError(NervCodecError):
 
 
 class FitError(NervCodecError):
-    """A fit that kept diverging."""
+    """A fit that kept diverging, or ended below a flat colour."""
 
     exit_code = 3
 

@@ -18,11 +18,17 @@ from nervcodec import __version__
 from nervcodec.decoder.decode import batch_lengths
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.encoder.fit_plan import FitPlan, source_frames
+from nervcodec.encoder.flat_check import (
+    LEAST_STEPS,
+    MAX_ATTEMPTS,
+    TOLERANCE_DB,
+    decibels_below_flat,
+)
 from nervcodec.encoder.plan import EncodePlan
 from nervcodec.encoder.progress_folder import kept_message
 from nervcodec.encoder.report import EncodeReport
 from nervcodec.encoder.resume import Journal, Pace
-from nervcodec.errors import Interrupted, OutputError, VideoError
+from nervcodec.errors import FitError, Interrupted, OutputError, VideoError
 from nervcodec.format import tensors
 from nervcodec.format.container import (
     FrameSums,
@@ -207,20 +213,61 @@ class _Work:
     def _fit(
         self, number: int, frames: Frames, weights: NDArray[np.float32] | None
     ) -> tuple[Segment, FitSummary] | None:
-        """Return a segment and its summary; None if the fit is to end, with its checkpoint kept."""
+        """Return a segment and its summary; None if the fit is to end, with its checkpoint kept.
+
+        A fit that ends below a flat colour begins anew, with another seed and slower.
+
+        Raises:
+            FitError: all of them ended there, or one kept diverging.
+        """
+        from nervcodec.decoder.reconstruct import decode_segment
+
+        plan, below = self.plan, 0.0
+        steps = plan.fit.total_epochs * -(-frames.n_frames // plan.fit.batch_size)
+        for attempt in range(self._kept_attempt(number), MAX_ATTEMPTS):
+            result = self._attempt(number, attempt, frames, None if attempt else weights)
+            if result is None or steps < LEAST_STEPS:
+                return result
+            below = decibels_below_flat(frames, decode_segment(result[0], plan.model, self.device))
+            if below <= TOLERANCE_DB:
+                return result
+            if attempt + 1 < MAX_ATTEMPTS:
+                self.on_note(
+                    f"segment {number + 1}: the fit ended {below:.1f} dB below a flat colour; it"
+                    " begins anew, slower"
+                )
+        raise FitError(
+            f"segment {number + 1}: {MAX_ATTEMPTS} fits ended below a flat colour, the last one by"
+            f" {below:.1f} dB; another --preset or --seed, or more --epochs may do better"
+        )
+
+    def _attempt(
+        self,
+        number: int,
+        attempt: int,
+        frames: Frames,
+        weights: NDArray[np.float32] | None,
+    ) -> tuple[Segment, FitSummary] | None:
+        """Return what one fit of a segment gives; None if it is to end and its checkpoint kept."""
         from nervcodec.encoder.segment import SegmentFit
 
         plan = self.plan
         self.pace.taken()
         self.pace.is_fitting = True
+        slower = replace(
+            plan.fit,
+            seed=plan.fit.seed + attempt,
+            learning_rate=plan.fit.learning_rate / 2**attempt,
+            muon_rate=plan.fit.muon_rate / 2**attempt,
+        )
         fit = SegmentFit(
             frames,
             plan.segments[number],
             plan.model,
-            plan.fit,
+            slower,
             self.device,
             plan.format.color,
-            self._checkpoint(number),
+            self._checkpoint(number, attempt),
             weights,
             self._counts(number),
         )
@@ -228,7 +275,7 @@ class _Work:
             if progress and self.on_progress:
                 self.on_progress(number, progress)
             if self.pace.is_due():
-                self._keep(number, fit.checkpoint())
+                self._keep(number, attempt, fit.checkpoint())
                 if self.pace.is_ending:
                     return None
         return fit.result()
@@ -242,16 +289,18 @@ class _Work:
         first = sum(lengths[:number])
         return list(itertools.islice(repeats.counts(), first, first + lengths[number]))
 
-    def _checkpoint(self, number: int) -> Checkpoint | None:
-        """Return where the fit of a segment goes on; None where it begins."""
+    def _checkpoint(self, number: int, attempt: int) -> Checkpoint | None:
+        """Return where a fit of a segment goes on; None where it begins."""
         import torch
 
         from nervcodec.training.state import Checkpoint
 
         kept = self.journal.checkpoint()
-        if kept is None or kept[0].pop("segment") != number:
+        if kept is None:
             return None
         numbers, arrays = kept
+        if (numbers.pop("segment"), numbers.pop("attempt")) != (number, attempt):
+            return None
         checkpoint = Checkpoint(
             numbers, {name: torch.from_numpy(array) for name, array in arrays.items()}
         )
@@ -261,10 +310,15 @@ class _Work:
         self.on_note(f"going on from {at.stage} epoch {epoch} of {at.n_epochs}{psnr}")
         return checkpoint
 
-    def _keep(self, number: int, checkpoint: Checkpoint) -> None:
+    def _kept_attempt(self, number: int) -> int:
+        """Return which fit of a segment the checkpoint is of, 0 where there is none."""
+        kept = self.journal.checkpoint()
+        return int(kept[0]["attempt"]) if kept and kept[0]["segment"] == number else 0
+
+    def _keep(self, number: int, attempt: int, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of the fit of a segment."""
         self.journal.add_checkpoint(
-            {**checkpoint.numbers, "segment": number},
+            {**checkpoint.numbers, "segment": number, "attempt": attempt},
             {name: value.numpy() for name, value in checkpoint.arrays.items()},
         )
         self.pace.taken()
