@@ -21,8 +21,11 @@ from nervcodec.encoder.fit_plan import FitPlan, source_frames
 from nervcodec.encoder.flat_check import (
     LEAST_STEPS,
     MAX_ATTEMPTS,
-    TOLERANCE_DB,
-    decibels_below_flat,
+    Outcome,
+    best,
+    is_enough,
+    next_attempt,
+    outcome_of,
 )
 from nervcodec.encoder.plan import EncodePlan
 from nervcodec.encoder.progress_folder import kept_message
@@ -215,31 +218,34 @@ class _Work:
     ) -> tuple[Segment, FitSummary] | None:
         """Return a segment and its summary; None if the fit is to end, with its checkpoint kept.
 
-        A fit that ends below a flat colour begins anew, with another seed and slower.
+        Where a fit is no better than a flat colour, others are tried (encoder.flat_check).
 
         Raises:
-            FitError: all of them ended there, or one kept diverging.
+            FitError: all of them are worse, or one kept diverging.
         """
         from nervcodec.decoder.reconstruct import decode_segment
 
-        plan, below = self.plan, 0.0
+        plan = self.plan
         steps = plan.fit.total_epochs * -(-frames.n_frames // plan.fit.batch_size)
-        for attempt in range(self._kept_attempt(number), MAX_ATTEMPTS):
+        n_pixels = frames.n_frames * frames.width * frames.height
+        outcomes: list[Outcome[tuple[Segment, FitSummary]]] = []
+        for attempt in range(MAX_ATTEMPTS):
             result = self._attempt(number, attempt, frames, None if attempt else weights)
             if result is None or steps < LEAST_STEPS:
                 return result
-            below = decibels_below_flat(frames, decode_segment(result[0], plan.model, self.device))
-            if below <= TOLERANCE_DB:
-                return result
-            if attempt + 1 < MAX_ATTEMPTS:
-                self.on_note(
-                    f"segment {number + 1}: the fit ended {below:.1f} dB below a flat colour; it"
-                    " begins anew, slower"
-                )
-        raise FitError(
-            f"segment {number + 1}: {MAX_ATTEMPTS} fits ended below a flat colour, the last one by"
-            f" {below:.1f} dB; another --preset or --seed, or more --epochs may do better"
-        )
+            decoded = decode_segment(result[0], plan.model, self.device)
+            bpp = 8 * sum(map(len, result[0].streams)) / n_pixels
+            outcomes.append(outcome_of(result, frames, decoded, plan.fit.rate_weight * bpp))
+            if is_enough(outcomes):
+                break
+            self.on_note(f"segment {number + 1}: the fit is no better than a flat colour")
+        chosen = best(outcomes)
+        if chosen is None:
+            raise FitError(
+                f"segment {number + 1}: {len(outcomes)} fits are worse than a flat colour; another"
+                " --preset or --seed, or more --epochs may do better"
+            )
+        return chosen.result
 
     def _attempt(
         self,
@@ -254,17 +260,11 @@ class _Work:
         plan = self.plan
         self.pace.taken()
         self.pace.is_fitting = True
-        slower = replace(
-            plan.fit,
-            seed=plan.fit.seed + attempt,
-            learning_rate=plan.fit.learning_rate / 2**attempt,
-            muon_rate=plan.fit.muon_rate / 2**attempt,
-        )
         fit = SegmentFit(
             frames,
             plan.segments[number],
             plan.model,
-            slower,
+            next_attempt(plan.fit, attempt) if attempt else plan.fit,
             self.device,
             plan.format.color,
             self._checkpoint(number, attempt),
@@ -309,11 +309,6 @@ class _Work:
         psnr = "" if at.psnr_db is None else f", {at.psnr_db:.2f} dB"
         self.on_note(f"going on from {at.stage} epoch {epoch} of {at.n_epochs}{psnr}")
         return checkpoint
-
-    def _kept_attempt(self, number: int) -> int:
-        """Return which fit of a segment the checkpoint is of, 0 where there is none."""
-        kept = self.journal.checkpoint()
-        return int(kept[0]["attempt"]) if kept and kept[0]["segment"] == number else 0
 
     def _keep(self, number: int, attempt: int, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of the fit of a segment."""

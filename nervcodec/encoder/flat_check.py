@@ -1,39 +1,105 @@
-"""Whether a fit ended below what one flat colour gives, as a saturated head does (lab L097)."""
+"""Whether a fit is better than one flat colour, and what takes its place where it is not.
+
+A head that saturates, or grids that the rate term empties before they hold anything, leave a flat
+picture (docs/lab L097).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
+from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 
-# Fits of fewer steps have not learnt anything yet.
-LEAST_STEPS = 200
-# A fit begins anew where it ends by more than this below a flat colour.
-TOLERANCE_DB = 1.0
+T = TypeVar("T")
+LEAST_STEPS = 200  # fits of fewer steps have not learnt anything yet
 MAX_ATTEMPTS = 3
-# A video that is nearly flat is no measure for a fit that is this good (PSNR in dB).
+# A fit is better than a flat colour by at least the one, and may be worse by at most the other.
+_BETTER_DB = 0.5
+_WORSE_DB = 1.0
+# A picture that is this good (PSNR in dB) needs no comparison with a flat colour.
 _GOOD_DB = 45.0
 
 
-def decibels_below_flat(frames: Frames, decoded: Iterable[Frames]) -> float:
-    """Return by how many dB the mean squared error of decoded frames exceeds that of a flat colour.
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What a fit of a segment came to.
 
-    The colour is the mean of all frames; the error is that of luma, or of R, G and B.
+    Attributes:
+        result: what it gives.
+        below_db: by how much its error exceeds that of a flat colour; -inf where it is good.
+        cost: its mean squared error, of samples in [0, 1], plus lambda times its bits a pixel.
+    """
+
+    result: T
+    below_db: float
+    cost: float
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether the picture is better than a flat colour."""
+        return self.below_db < -_BETTER_DB
+
+    @property
+    def is_legal(self) -> bool:
+        """Whether it is hardly worse than a flat colour."""
+        return self.below_db <= _WORSE_DB
+
+
+def errors(frames: Frames, decoded: Iterable[Frames]) -> tuple[float, float]:
+    """Return the mean squared errors of decoded frames and of a flat colour, of samples in [0, 1].
+
+    The colour is the mean of all frames; the errors are those of luma, or of R, G and B.
 
     Args:
         frames: what was coded.
         decoded: the same frames as they are decoded, in groups, of the same layout.
     """
     main = 3 if frames.layout == "rgb" else 1
-    planes = [plane.astype(np.float64) for plane in frames.planes[:main]]
-    flat = sum(float(plane.var()) for plane in planes) / main
-    least = frames.peak**2 / 10 ** (_GOOD_DB / 10)
+    planes = [plane.astype(np.float64) / frames.peak for plane in frames.planes[:main]]
     back = Frames.concatenate(list(decoded))
-    error = (
-        sum(float(np.square(plane - other).mean()) for plane, other in zip(planes, back.planes))
-        / main
+    squares = (np.square(a - b / back.peak).mean() for a, b in zip(planes, back.planes))
+    return float(sum(squares)) / main, float(sum(plane.var() for plane in planes)) / main
+
+
+def outcome_of(
+    result: T, frames: Frames, decoded: Iterable[Frames], weighted_bpp: float
+) -> Outcome[T]:
+    """Return what a fit came to; weighted_bpp is lambda times its bits a pixel."""
+    error, flat = errors(frames, decoded)
+    least = 10 ** (-_GOOD_DB / 10)
+    below = -math.inf if error <= least else 10 * math.log10(error / max(flat, least))
+    return Outcome(result, below, error + weighted_bpp)
+
+
+def next_attempt(fit: FitConfig, attempt: int) -> FitConfig:
+    """Return the fit that follows so many others that are flat: of another seed, at a tenth of
+    lambda each time or, where a target steers lambda, at half the rates.
+    """
+    fit = replace(fit, seed=fit.seed + attempt)
+    if fit.rate_weight and not fit.has_target:
+        return replace(fit, rate_weight=fit.rate_weight / 10**attempt)
+    return replace(
+        fit,
+        learning_rate=fit.learning_rate / 2**attempt,
+        muon_rate=fit.muon_rate / 2**attempt,
     )
-    return 10 * math.log10(max(error, least) / max(flat, least))
+
+
+def is_enough(outcomes: Sequence[Outcome[T]]) -> bool:
+    """Return whether no further fit is tried: the last one has learnt, or two are flat.
+
+    Where two fits are as good as a flat colour, the video may be one at this rate.
+    """
+    return outcomes[-1].is_learnt or (len(outcomes) > 1 and outcomes[-1].is_legal)
+
+
+def best(outcomes: Sequence[Outcome[T]]) -> Outcome[T] | None:
+    """Return the outcome of the least cost, None where all are worse than a flat colour."""
+    legal = [outcome for outcome in outcomes if outcome.is_legal]
+    return min(legal, key=lambda outcome: outcome.cost, default=None)
