@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from nervcodec.training.config import FitConfig
-from nervcodec.video.frames import Frames
+from nervcodec.video.frames import Frames, Plane
 
 T = TypeVar("T")
 LEAST_STEPS = 200  # fits of fewer steps have not learnt anything yet
@@ -60,11 +60,29 @@ def errors(frames: Frames, decoded: Iterable[Frames]) -> tuple[float, float]:
         frames: what was coded.
         decoded: the same frames as they are decoded, in groups, of the same layout.
     """
-    main = 3 if frames.layout == "rgb" else 1
-    planes = [plane.astype(np.float64) / frames.peak for plane in frames.planes[:main]]
-    back = Frames.concatenate(list(decoded))
-    squares = (np.square(a - b / back.peak).mean() for a, b in zip(planes, back.planes))
-    return float(sum(squares)) / main, float(sum(plane.var() for plane in planes)) / main
+    n_planes = 3 if frames.layout == "rgb" else 1
+    planes = frames.planes[:n_planes]
+    squares, start = 0, 0
+    for group in decoded:
+        for plane, other in zip(planes, group.planes):
+            part = plane[start : start + group.n_frames]
+            difference = np.subtract(part, other, dtype=np.int32)
+            squares += int(np.sum(difference * difference, dtype=np.int64))
+        start += group.n_frames
+    n_samples = sum(plane.size for plane in planes)
+    flat = sum(map(_variance, planes)) / n_planes
+    return squares / n_samples / frames.peak**2, flat / frames.peak**2
+
+
+def _variance(plane: Plane) -> float:
+    """Return the variance of a plane [T, h, w], frame by frame so that no copy of it is made."""
+    sums = [(int(frame.sum(dtype=np.uint64)), _sum_of_squares(frame)) for frame in plane]
+    mean = sum(total for total, _ in sums) / plane.size
+    return sum(squares for _, squares in sums) / plane.size - mean**2
+
+
+def _sum_of_squares(frame: Plane) -> int:
+    return int(np.square(frame, dtype=np.uint32).sum(dtype=np.uint64))
 
 
 def outcome_of(
