@@ -218,7 +218,8 @@ class _Work:
     ) -> tuple[Segment, FitSummary] | None:
         """Return a segment and its summary; None if the fit is to end, with its checkpoint kept.
 
-        Where a fit is no better than a flat colour, others are tried (encoder.flat_check).
+        Where a fit is no better than a flat colour, others are tried (encoder.flat_check), but not
+        where a PSNR is asked for, which may be one that a flat colour has.
 
         Raises:
             FitError: all of them are worse, or one kept diverging.
@@ -227,11 +228,12 @@ class _Work:
 
         plan = self.plan
         steps = plan.fit.total_epochs * -(-frames.n_frames // plan.fit.batch_size)
+        is_checked = steps >= LEAST_STEPS and not plan.fit.target_psnr
         n_pixels = frames.n_frames * frames.width * frames.height
         outcomes: list[Outcome[tuple[Segment, FitSummary]]] = []
         for attempt in range(MAX_ATTEMPTS):
             result = self._attempt(number, attempt, frames, None if attempt else weights)
-            if result is None or steps < LEAST_STEPS:
+            if result is None or not is_checked:
                 return result
             decoded = decode_segment(result[0], plan.model, self.device)
             bpp = 8 * sum(map(len, result[0].streams)) / n_pixels

@@ -99,7 +99,7 @@ def next_attempt(fit: FitConfig, attempt: int) -> FitConfig:
     """Return the fit that follows so many others that are flat: of another seed, at a tenth of
     lambda each time or, where a target steers lambda, at half the rates.
     """
-    fit = replace(fit, seed=fit.seed + attempt)
+    fit = replace(fit, seed=(fit.seed + attempt) % 2**63)
     if fit.rate_weight and not fit.has_target:
         return replace(fit, rate_weight=fit.rate_weight / 10**attempt)
     return replace(

@@ -70,7 +70,8 @@ def test_further_fits_are_slower_or_cheaper() -> None:
     """Without a target a tenth of lambda is tried, with one half the rates; seeds differ."""
     fit = FitConfig(rate_weight=0.01)
     assert next_attempt(fit, 2) == replace(fit, seed=2, rate_weight=0.01 / 100)
-    steered = replace(fit, target_psnr=30.0)
+    assert next_attempt(replace(fit, seed=2**63 - 1), 1).seed == 0
+    steered = replace(fit, target_bpp=0.5)
     slower = next_attempt(steered, 1)
     assert (slower.learning_rate, slower.rate_weight) == (fit.learning_rate / 2, 0.01)
 
@@ -109,3 +110,12 @@ def test_fits_that_are_all_worse_are_an_error(
     assert result.code == 3
     assert "3 fits are worse than a flat colour" in result.err.splitlines()[-1]
     assert not (shell.folder / "out.nvpp").exists()
+
+
+def test_a_psnr_below_a_flat_colours_may_be_asked_for(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target PSNR is its own measure: no fit is compared with a flat colour."""
+    write_clip(shell.folder / "in.y4m")
+    outcomes(monkeypatch)
+    assert shell("encode", "in.y4m", "out.nvpp", *OPTIONS, "--target-psnr", "20").code == 0
