@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nervcodec.cli.main import command
+from nervcodec.cli.main import cli, command
 from nervcodec.decoder.decode import DecodeOptions
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.errors import ConfigError
@@ -72,7 +72,7 @@ def test_options_are_frozen(options: EncodeOptions | DecodeOptions) -> None:
 
 def parameters(name: str) -> dict[str, Any]:
     """Values of a command's options where none is given, by name."""
-    values = command(name).make_context(name, ["in", "out"]).params
+    values = command(name).make_context(name, ["in", "out"], **cli.context_settings).params
     return {key: value for key, value in values.items() if key not in ("source", "destination")}
 
 
