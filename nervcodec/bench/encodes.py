@@ -20,11 +20,11 @@ from nervcodec.bench.derived import Row
 from nervcodec.bench.place import Options, Place
 from nervcodec.bench.process import Run, run_timed
 from nervcodec.encoder.encode import encode
-from nervcodec.encoder.fit_plan import seconds_per_epoch, with_time_budget
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.plan import EncodePlan, plan
 from nervcodec.encoder.report import EncodeReport
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
+from nervcodec.encoder.time_budget import seconds_per_epoch, with_time_budget
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import GridStem, ModelConfig
 from nervcodec.quality.compare import compare

@@ -22,7 +22,7 @@ from nervcodec.errors import ConfigError, NervCodecError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.color import to_bit_depth, to_layout
 from nervcodec.video.ffmpeg_decode import read_elementary
-from nervcodec.video.ffmpeg_encode import ELEMENTARY, write_elementary
+from nervcodec.video.ffmpeg_elementary import ELEMENTARY, write_elementary
 from nervcodec.video.ffmpeg_frames import coded_format
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe

@@ -5,16 +5,13 @@ Modules that need torch are imported inside the functions that use them.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nervcodec import __version__
 from nervcodec.decoder.decode import batch_lengths
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.encoder.fit_plan import FitPlan, source_frames
@@ -27,11 +24,12 @@ from nervcodec.encoder.flat_check import (
     next_attempt,
     outcome_of,
 )
+from nervcodec.encoder.identity import identity
 from nervcodec.encoder.plan import EncodePlan
 from nervcodec.encoder.progress_folder import kept_message
 from nervcodec.encoder.report import EncodeReport
 from nervcodec.encoder.resume import Journal, Pace
-from nervcodec.errors import FitError, Interrupted, OutputError, VideoError
+from nervcodec.errors import FitError, Interrupted, OutputError
 from nervcodec.format import tensors
 from nervcodec.format.container import (
     FrameSums,
@@ -45,8 +43,7 @@ from nervcodec.format.container import (
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.video.frames import Frames
-from nervcodec.video.reader import read_groups, source_files
-from nervcodec.video.source import shown
+from nervcodec.video.reader import read_groups
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +83,7 @@ def encode(
     check_output(plan.destination, overwrite=options.overwrite, source=plan.source)
     set_threads(plan.n_threads)
     started = time.monotonic()
-    with Journal(plan.destination, _identity(plan), restart=options.restart) as journal:
+    with Journal(plan.destination, identity(plan), restart=options.restart) as journal:
         pace = pace or Pace(options.checkpoint_every_s)
         work = _Work(plan, device, journal, pace, on_progress, on_note)
         fitted = _fit_segments(work, journal)
@@ -319,44 +316,6 @@ class _Work:
             {name: value.numpy() for name, value in checkpoint.arrays.items()},
         )
         self.pace.taken()
-
-
-def _identity(plan: EncodePlan) -> dict[str, Any]:
-    """Return all that the bytes of an encode depend on."""
-    import torch
-
-    return {
-        "input": _digest(plan.source),
-        "frame rate": str(plan.format.frame_rate),
-        "frames": [plan.numbers[0], plan.numbers[-1]] if plan.numbers else None,
-        "source": {**asdict(plan.source_options), "frame_rate": None},
-        "sound": plan.options.audio,
-        "segments": plan.segments,
-        "model": plan.model.as_json(),
-        "fit": asdict(plan.fit),
-        "device": plan.device,
-        "number of threads": plan.n_threads,
-        "version of nervcodec": __version__,
-        "version of torch": torch.__version__,
-    }
-
-
-def _digest(source: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and the bytes of a folder's PNG files.
-
-    Raises:
-        VideoError: they cannot be read any more.
-    """
-    digest = hashlib.sha256()
-    try:
-        for path in source_files(source):
-            digest.update(os.fsencode(path.name) + b"\0" if path != source else b"")
-            with open(path, "rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-    except OSError as error:
-        raise VideoError(f"cannot read {shown(source)}: {error.strerror or error}") from error
-    return digest.hexdigest()
 
 
 def stored_quality(quality: Quality, epochs: int) -> StoredQuality:

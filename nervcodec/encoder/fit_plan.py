@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from nervcodec.encoder.coded_frames import CodedFrames, coded_frames
 from nervcodec.encoder.options import EncodeOptions
@@ -33,7 +33,7 @@ from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.times import seconds_of
 from nervcodec.format.video_format import Layout, VideoFormat
-from nervcodec.training.config import MAX_EPOCHS, FitConfig
+from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
 from nervcodec.video.extras import read_extras
@@ -45,7 +45,6 @@ from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _MOST_BPP = 48.0  # twice what raw video has
-_TIME_RESERVE = 0.9  # of a time budget, since speed varies
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,6 @@ class FitPlan:
         if not self.fit.target_bpp:
             return None
         return round(self.fit.target_bpp * self.n_coded_pixels / 8) + container_bytes(self)
-
-
-AnyPlan = TypeVar("AnyPlan", bound=FitPlan)
 
 
 def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOptions()) -> FitPlan:
@@ -361,43 +357,6 @@ def tuned(fit: FitConfig, tune: str) -> FitConfig:
         raise ConfigError(f"tune is {tune!r}; legal: {', '.join(TUNES)}")
     loss, worth = TUNES[tune]
     return fit if fit.loss == loss else replace(fit, loss=loss, rate_weight=fit.rate_weight * worth)
-
-
-def with_epochs(plan: AnyPlan, n_epochs: int, n_finetune: int) -> AnyPlan:
-    """Return the plan with other numbers of epochs."""
-    return replace(plan, fit=replace(plan.fit, epochs=n_epochs, finetune_epochs=n_finetune))
-
-
-def with_time_budget(plan: AnyPlan, seconds: float, seconds_per_epoch: float) -> AnyPlan:
-    """Return the plan with as many epochs, in their proportion, as fit into so many seconds.
-
-    Raises:
-        ConfigError: not even one does.
-    """
-    n_finetune = plan.fit.finetune_epochs
-    n_passes = int(min(_TIME_RESERVE * seconds / seconds_per_epoch, MAX_EPOCHS))
-    n_epochs = n_passes - with_epochs(plan, max(n_passes, 1), n_finetune).fit.n_rdoq_passes
-    n_second = n_epochs * n_finetune // plan.fit.total_epochs
-    if n_finetune:
-        n_second = max(n_second, 1)
-    if n_epochs <= n_second:
-        least = math.ceil((n_second + 1) * seconds_per_epoch / _TIME_RESERVE)
-        raise ConfigError(
-            f"time budget is {seconds:g} s; legal: at least {least} s, for an epoch of each stage"
-            " here"
-        )
-    return with_epochs(plan, n_epochs - n_second, n_second)
-
-
-def seconds_per_epoch(plan: FitPlan, device: str) -> float:
-    """Return the seconds that an epoch over all segments takes, by timing some steps of the first
-    one.
-    """
-    from nervcodec.encoder.cost import seconds_per_step
-
-    frames = next(source_frames(plan, plan.lengths[:1]))
-    n_steps = sum(-(-length // plan.fit.batch_size) for length in plan.lengths)
-    return n_steps * seconds_per_step(frames, plan.model, plan.fit, device)
 
 
 def memory_bytes(plan: FitPlan) -> int:

@@ -13,16 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nervcodec.encoder.fit_plan import (
-    FitPlan,
-    memory_bytes,
-    plan_fit,
-    seconds_per_epoch,
-    with_epochs,
-    with_time_budget,
-)
+from nervcodec.encoder.fit_plan import FitPlan, memory_bytes, plan_fit
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.resume import stored_identity
+from nervcodec.encoder.time_budget import seconds_per_epoch, with_epochs, with_time_budget
 from nervcodec.errors import ConfigError, ResourceError
 from nervcodec.util.files import check_output
 

@@ -1,10 +1,10 @@
-"""FFmpeg through PyAV: frames -> containers and elementary streams."""
+"""FFmpeg through PyAV: frames -> containers."""
 
 from __future__ import annotations
 
 import os
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import pairwise
@@ -43,9 +43,6 @@ _OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-m
 _IN_ORDER = {"libx264": {"bf": "0"}, "libx265": {"x265-params": "bframes=0"}}
 _MOST_TICKS = 2**62
 _X265_SILENT = "info=0:log-level=none"
-# The muxers of FFmpeg's that write a stream and nothing around it (IVF: twelve bytes a frame, which
-# are not counted).
-ELEMENTARY = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "obu", "libvpx-vp9": "ivf"}
 _ODD_SIZES = ("ffv1", "libvpx-vp9")
 
 
@@ -136,7 +133,7 @@ def encoding(
     options = check_encoder(codec, quality, pixel_format)
     _add_options(options, ffmpeg_properties.encoder_options(properties, codec))
     pix_fmt, fmt = coded_format(fmt, codec, pixel_format)
-    width, height = _coded_size(fmt, codec)
+    width, height = coded_size(fmt, codec)
     padded = (width, height) != (fmt.width, fmt.height)
     notes = sound.notes if sound else ()
     if padded:
@@ -149,7 +146,7 @@ def encoding(
         unit, ticks = _clock(fmt, times, muxer)
         if times and times.is_variable and muxer in ("mp4", "mov"):
             _add_options(options, _IN_ORDER.get(codec, {}))
-        stream = _add_stream(
+        stream = add_stream(
             container, fmt, codec, pix_fmt, width, height, options, name, unit, sound, properties
         )
         sink = ContainerSink(container, stream, fmt, notes, pix_fmt, ticks, sound)
@@ -184,7 +181,7 @@ def _write_geometry(
         mp4.write_display_matrix(path, properties.matrix)
 
 
-def _coded_size(fmt: VideoFormat, codec: str) -> tuple[int, int]:
+def coded_size(fmt: VideoFormat, codec: str) -> tuple[int, int]:
     """Return the frames' size, made even where chroma is subsampled and the encoder asks for it."""
     across, down = SUBSAMPLING.get(fmt.layout, (1, 1))
     if codec in _ODD_SIZES:
@@ -281,7 +278,7 @@ def check_encoder(
     return {**_OPTIONS.get(codec, {}), "crf": str(quality)}
 
 
-def _add_stream(
+def add_stream(
     container: OutputContainer,
     fmt: VideoFormat,
     codec: str,
@@ -294,12 +291,22 @@ def _add_stream(
     sound: SoundMuxer | None = None,
     properties: Properties = NO_PROPERTIES,
 ) -> VideoStream:
+    """Add a stream of video to a container, with its sound, and begin both.
+
+    Args:
+        fmt, pix_fmt, width, height: of the frames that the encoder is given.
+        options: the encoder's; changed where its frames ask for it.
+        name: of the container, for messages.
+        time_base: seconds a tick of the frames' times; None counts frames.
+
+    Raises:
+        ConfigError: the encoder does not fit the container, or refuses the size or an option.
+    """
     failure = f"{codec} cannot code {width}x{height} into {name}"
     try:
         if codec == "libx265" and fmt.n_frames < 3:
             # With fewer frames than its reordering delays, libx265 leaves their times unset.
-            words = (options.get("x265-params"), "bframes=0")
-            options = {**options, "x265-params": ":".join(filter(None, words))}
+            _add_options(options, {"x265-params": "bframes=0"})
         stream = container.add_stream(codec, rate=fmt.frame_rate, options=_silent(codec, options))
         assert isinstance(stream, VideoStream)
         configure(stream.codec_context, fmt, width, height)
@@ -330,11 +337,10 @@ def _needs_geometry(container: OutputContainer, fmt: VideoFormat, properties: Pr
 def _silent(codec: str, options: Mapping[str, str]) -> dict[str, str]:
     """Return the options, with those that keep libx265 from writing to stderr; silence SVT-AV1."""
     os.environ.setdefault("SVT_LOG", "0")
-    if codec != "libx265":
-        return dict(options)
-    parameters = options.get("x265-params")
-    silent = f"{parameters}:{_X265_SILENT}" if parameters else _X265_SILENT
-    return {**options, "x265-params": silent}
+    silent = dict(options)
+    if codec == "libx265":
+        _add_options(silent, {"x265-params": _X265_SILENT})
+    return silent
 
 
 def configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height: int) -> None:
@@ -350,58 +356,3 @@ def configure(context: VideoCodecContext, fmt: VideoFormat, width: int, height: 
     context.color_trc = color.transfer
     context.color_range = {None: 0, False: 1, True: 2}[color.full_range]
     context.options = {**context.options, "chroma_sample_location": str(color.chroma_location)}
-
-
-# --- Elementary streams ---
-
-
-def write_elementary(
-    path: Path, groups: Iterable[Frames], fmt: VideoFormat, codec: str, options: Mapping[str, str]
-) -> int:
-    """Code frames with an encoder of FFmpeg's into a file of nothing but its stream.
-
-    Args:
-        path: the suffix is that of ELEMENTARY[codec].
-        groups: the frames, in a layout and bit depth of coded_format(); odd sizes are padded to
-            even ones by repeating the last row or column.
-        fmt: format of these frames.
-        options: the encoder's, such as {'preset': 'medium', 'crf': '29'}.
-
-    Returns:
-        Bytes of the stream: the sum of its packets.
-
-    Raises:
-        ConfigError: no such encoder, or one that refuses the options or the size.
-    """
-    check_encoder(codec, None)
-    width, height = _coded_size(fmt, codec)
-    n_bytes = 0
-    t = 0
-    try:
-        with av.open(f"file:{path}", "w", format=ELEMENTARY[codec]) as container:
-            pix_fmt = coded_format(fmt, codec)[0]
-            stream = _add_stream(
-                container, fmt, codec, pix_fmt, width, height, dict(options), path.name
-            )
-            if unknown := stream.codec_context.options:
-                raise ConfigError(f"{codec} has no option {', '.join(unknown)}")
-            for frames in groups:
-                for k in range(frames.n_frames):
-                    frame = video_frame(frames, k, width, height, pix_fmt)
-                    frame.pts = t
-                    frame.time_base = stream.codec_context.time_base
-                    t += 1
-                    n_bytes += _mux(container, stream.encode(frame))
-            return n_bytes + _mux(container, stream.encode(None))
-    except av.FFmpegError as error:
-        settings = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise ConfigError(
-            f"{codec} ({settings}) cannot code {width}x{height}: {error.strerror or error}"
-        ) from error
-
-
-def _mux(container: OutputContainer, packets: Sequence[Packet[VideoStream]]) -> int:
-    """Write the packets; return their bytes."""
-    n_bytes = sum(packet.size for packet in packets)
-    container.mux(packets)
-    return n_bytes

@@ -146,6 +146,7 @@ def test_the_decoder_stands_by_itself() -> None:
                 for name in (
                     "animation",
                     "decode",
+                    "elementary",
                     "encode",
                     "filter",
                     "frames",

@@ -19,7 +19,7 @@ from nervcodec.bench.ffmpeg_codecs import CONVENTIONAL, decode, encode, main
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video.color import to_layout
-from nervcodec.video.ffmpeg_encode import ELEMENTARY, write_elementary
+from nervcodec.video.ffmpeg_elementary import ELEMENTARY, write_elementary
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups

@@ -8,17 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from nervcodec.encoder.fit_plan import (
-    FitPlan,
-    memory_bytes,
-    plan_fit,
-    seconds_per_epoch,
-    with_time_budget,
-)
+from nervcodec.encoder.fit_plan import FitPlan, memory_bytes, plan_fit
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.plan import plan
 from nervcodec.encoder.resume import Journal
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Psnr, Size, Target
+from nervcodec.encoder.time_budget import seconds_per_epoch, with_time_budget
 from nervcodec.errors import ConfigError, OutputExists, ResourceError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
 from nervcodec.format.tensors import groups
