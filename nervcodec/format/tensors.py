@@ -35,6 +35,8 @@ BIAS: Final = "bias"
 KEYED = (GRID, MOTION)  # values belong to moments, and are coded as differences within a shot
 MOTION_UNIT = 8  # samples of the head's planes that a motion of 1 moves by
 
+MOTIONS = ("stem.motion", "stem.turn")
+
 LayerKind = Literal["linear", "conv", "upsample", "grid", "motion", "head"]
 
 
@@ -220,8 +222,9 @@ def _grid_stem(model: ModelConfig, stem: GridStem, shots: Shots) -> Iterator[Lay
     """Yield the motion, if there is one, and the grids of all levels."""
     if stem.motion_height:
         shape = (sum(shots), 2, stem.motion_height, stem.motion_width)
-        motion = Tensor("stem", "stem.motion", MOTION, shape, keys=shots)
-        yield Layer("stem", "motion", 0, (motion,), 0, 0, (0, 0))
+        for name in MOTIONS:
+            motion = Tensor("stem", name, MOTION, shape, keys=shots)
+            yield Layer("stem", "motion", 0, (motion,), 0, 0, (0, 0))
     for number, grid in enumerate(stem.grids, 1):
         size, moves = model.cells(grid.level), bool(grid.level and stem.motion_height)
         # A blend in time counts 2 a value, or 10 and 8 a cell for the motion field if it moves.
@@ -338,7 +341,7 @@ def _sizes(model: ModelConfig) -> tuple[int, int, tuple[int, ...]]:
         if layer.kind == "grid":
             a_key.append(layer.n_parameters)
         elif layer.kind == "motion":
-            a_frame = layer.n_parameters
+            a_frame += layer.n_parameters
         else:
             timeless += layer.n_parameters
     return timeless, a_frame, tuple(a_key)

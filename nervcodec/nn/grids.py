@@ -39,9 +39,12 @@ class TemporalGrids:
         blends = [shot_by_shot(blend_matrix, shots, each) for each in keys]
         self._blends = [table(blend, device) for blend in blends]
         moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion]
+        for i in moving:
+            blends[i] = shot_by_shot(straight_blend, shots, keys[i])
         self._sides = {i: [table(side, device) for side in sides(blends[i])] for i in moving}
-        self._moments = {
-            i: table(shot_by_shot(key_moments, keys[i], shots), device) for i in moving
+        self._distances = {
+            i: [table(d, device) for d in distances(shots, keys[i], sides(blends[i]))]
+            for i in moving
         }
         # Bilinear interpolation of a motion field to the cells of a level, as products along rows
         # and columns: on a GPU F.interpolate's gradient, summed into so few cells, takes as long as
@@ -92,15 +95,14 @@ class TemporalGrids:
         Float32. The keys before and after a frame are taken by products with weights [B, K], as in
         _still.
         """
-        motion = parameters["stem.motion"]
-        fields = motion.flatten(1)  # [T, 2 * rows * columns]
-        now = fields.index_select(0, frames)
+        motion, turn = parameters["stem.motion"], parameters["stem.turn"]
+        u = motion.flatten(1).index_select(0, frames)
+        e = turn.flatten(1).index_select(0, frames)
         rows, columns = self._between[level]
         unit = MOTION_UNIT * len(rows) / self._model.covered_height  # in cells, in both directions
 
-        def taken(keys: Tensor, weights: Tensor, then: Tensor) -> Tensor:
-            """Return each frame's key that has a weight in [B, K], moved, times that weight."""
-            by = (now - (weights > 0).to(now.dtype) @ then).view(-1, *motion.shape[1:])
+        def taken(keys: Tensor, weights: Tensor, by: Tensor) -> Tensor:
+            by = by.view(-1, *motion.shape[1:])
             return moved(
                 (weights @ keys.flatten(1)).view(-1, *keys.shape[1:]),
                 unit * (rows @ by @ columns.T),
@@ -108,9 +110,31 @@ class TemporalGrids:
 
         for i in self._of_level(level):
             keys = parameters[f"stem.grid{i + 1}"].float()
-            then = self._moments[i] @ fields  # [K, 2 * rows * columns]
-            parts = [taken(keys, side[frames], then) for side in self._sides[i]]
+            parts = [
+                taken(keys, side[frames], (u if n == 0 else u + e) * d[frames][:, None])
+                for n, (side, d) in enumerate(zip(self._sides[i], self._distances[i]))
+            ]
             yield parts[0] + parts[1] if len(parts) > 1 else parts[0]
+
+
+def key_frames(n_keys: int, n_frames: int) -> NDArray[np.int64]:
+    return (2 * np.arange(n_keys) + 1) * n_frames // (2 * n_keys)
+
+
+def straight_blend(n_frames: int, n_keys: int) -> NDArray[np.float64]:
+    at = key_frames(n_keys, n_frames)
+    return np.stack([np.interp(np.arange(n_frames), at, row) for row in np.eye(n_keys)], axis=1)
+
+
+def distances(shots, keys, parts):
+    at = np.concatenate([key_frames(k, n) + s for k, n, s in zip(keys, shots, np.cumsum([0, *shots[:-1]]))])
+    pace = np.concatenate([np.full(n, n / k) for k, n in zip(keys, shots)])
+    t = np.arange(sum(shots))
+    out = []
+    for part in parts:
+        k = (part > 0).argmax(axis=1)
+        out.append(np.where((part > 0).any(axis=1), (t - at[k]) / pace, 0.0))
+    return out
 
 
 def positional_encoding(n_frames: int) -> NDArray[np.float64]:

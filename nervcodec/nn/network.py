@@ -62,8 +62,10 @@ class Network:
             for tensor, part in zip(self.tensors, parts, strict=True)
         }
         if self.model.motion:
-            first = self.tensors[0]
-            named[first.name] = flat[: first.size].view(first.shape)
+            start = 0
+            for tensor in self.tensors[:2]:
+                named[tensor.name] = flat[start : start + tensor.size].view(tensor.shape)
+                start += tensor.size
         self._grids.put_together(named)
         return named
 
@@ -73,12 +75,20 @@ class Network:
         Returns:
             float32 [B, n_planes, plane_height, plane_width], in [0, 1].
         """
+        return self.from_maps(
+            parameters,
+            lambda level: self._grids.maps(parameters, frames, level),
+            len(frames),
+            frames,
+        )
+
+    def from_maps(self, parameters, maps, n_frames, frames=None) -> Tensor:
         model = self.model
-        x = self._stem(parameters, frames)
+        x = self._stem(parameters, frames, maps, n_frames)
         for number, block in enumerate(model.blocks, 1):
             x = self._block(parameters, f"block{number}", x, block.stride)
             if model.grid_channels(number):
-                finer = self._grids.maps(parameters, frames, number)
+                finer = maps(number)
                 x = torch.cat([x, finer.to(x.dtype)], dim=1)
                 x = x.contiguous(memory_format=torch.channels_last)
         x = _conv(parameters, "head.conv", x)[
@@ -86,15 +96,15 @@ class Network:
         ].float()
         return (torch.tanh(x) + 1) / 2
 
-    def _stem(self, parameters: Parameters, frames: Tensor) -> Tensor:
+    def _stem(self, parameters: Parameters, frames: Tensor, maps, n_frames) -> Tensor:
         model = self.model
         if isinstance(model.stem, MlpStem):
             x = self._encoding[frames].to(parameters["stem.linear1.weight"].dtype)
             x = F.silu(_linear(parameters, "stem.linear1", x))
             x = F.silu(_linear(parameters, "stem.linear2", x))
         else:
-            x = self._grids.maps(parameters, frames, 0)
-        x = x.view(len(frames), model.stem.channels, model.stem.height, model.stem.width)
+            x = maps(0)
+        x = x.view(n_frames, model.stem.channels, model.stem.height, model.stem.width)
         return x.contiguous(memory_format=torch.channels_last)
 
     def _block(self, parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:

@@ -44,6 +44,91 @@ def trajectories(luma: Tensor, rows: int, columns: int) -> Tensor:
     return torch.stack(paths)
 
 
+def straight(luma: Tensor, n_keys: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    from nervcodec.nn.grids import key_frames
+
+    n = len(luma)
+    at = torch.from_numpy(key_frames(n_keys, n))
+    t = torch.arange(n)
+    before = (torch.searchsorted(at, t, right=True) - 1).clamp(0, n_keys - 1)
+    after = (before + 1).clamp(max=n_keys - 1)
+    after = torch.where(t < at[0], before, after)
+    pace = n / n_keys
+    fields, dists = [], []
+    for key in (at[before], at[after]):
+        d = t - key
+        field = luma.new_zeros(n, 2, rows, columns)
+        for away in range(1, int(d.abs().max()) + 1):
+            which = (d.abs() == away).nonzero()[:, 0]
+            if not len(which):
+                continue
+            start = field[which]
+            if away > 1:
+                nearer = which - d[which].sign()
+                start = field[nearer] * (away / (away - 1))
+            field[which] = matched(luma[which], luma[key[which]], start)
+        fields.append(field)
+        dists.append(d.float() / pace)
+    u0, u1 = (f / d.where(d != 0, torch.ones_like(d)).view(-1, 1, 1, 1) for f, d in zip(fields, dists))
+    two = (dists[1] != 0) & (at[after] != at[before]) & (dists[0] > 0)
+    for i in (dists[0] == 0).nonzero()[:, 0].tolist():
+        # on a key: as the next frame, or the one before
+        u0[i] = u1[i] if two[i] else (u0[i - 1] if i else u0[i])
+    share = torch.where(two, -dists[1] / (dists[0] - dists[1]), torch.ones_like(dists[0]))
+    return _merged(luma, (at[before], at[after]), dists, share, two, u0, u1)
+
+
+import os
+
+MERGE = float(os.environ.get("MERGE", "0.4"))
+
+
+def _merged(luma, keys, dists, share, two, u0, u1):
+    n, _, rows, columns = u0.shape
+    us, es = [], []
+    zero = torch.zeros_like(u0[0])
+    last_u, last_e = u0[0], zero
+    for t in range(n):
+        cands = [(last_u, last_e), (u0[t], zero), (u0[t], last_e), (zero, zero)]
+        if two[t]:
+            cands += [(last_u, zero), (u0[t], u1[t] - u0[t]), (last_u, u1[t] - last_u), (u1[t], zero)]
+        if dists[0][t] == 0:
+            us.append(last_u), es.append(last_e)
+            continue
+        U = torch.stack([c[0] for c in cands]); E = torch.stack([c[1] for c in cands])
+        cost = share[t] * _differences(luma, t, keys[0][t], U * dists[0][t])
+        if two[t]:
+            cost = cost + (1 - share[t]) * _differences(luma, t, keys[1][t], (U + E) * dists[1][t])
+        cost = cost + MERGE * ((U - last_u).abs().sum(1) > 0) + MERGE * ((E - last_e).abs().sum(1) > 0)
+        best = cost.argmin(0)[None, None].expand(1, 2, -1, -1)
+        last_u, last_e = U.gather(0, best)[0], E.gather(0, best)[0]
+        us.append(last_u), es.append(last_e)
+    # the first frames take what comes first
+    return torch.stack(us), torch.stack(es)
+
+
+def _differences(luma, t, key, fields):
+    n, _, rows, columns = fields.shape
+    height, width = luma.shape[1:]
+    by = F.interpolate(fields, (height, width), mode="bilinear", align_corners=False)
+    there = moved(luma[key].expand(n, 1, height, width), by)
+    halves = F.adaptive_avg_pool2d((there - luma[t]).abs(), (2 * rows, 2 * columns))
+    return F.avg_pool2d(F.pad(halves, (1, 1, 1, 1), mode="replicate"), 4, 2)[:, 0]
+
+
+def matched(now: Tensor, before: Tensor, field: Tensor) -> Tensor:
+    n, b = [now[:, None]], [before[:, None]]
+    while min(n[-1].shape[2:]) >= 2 * _LEAST_SIDE:
+        n.append(F.avg_pool2d(n[-1], 2, ceil_mode=True))
+        b.append(F.avg_pool2d(b[-1], 2, ceil_mode=True))
+    order = [*reversed(range(len(n))), 0]
+    for number, i in enumerate(order):
+        scale = n[i].shape[-1] / now.shape[-1]
+        reach = _COARSE_REACH if number == 0 else _FINE_REACH
+        field = _medians(field + _best_shifts(n[i], b[i], field * scale, reach) / scale)
+    return field
+
+
 def _moves(luma: Tensor, rows: int, columns: int) -> Tensor:
     """Return the moves from each frame but the first to the one before it, in samples.
 

@@ -12,7 +12,7 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import GridStem, MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT
 from nervcodec.nn.network import Network
-from nervcodec.training.block_matching import trajectories
+from nervcodec.training.block_matching import straight
 
 # Of a start (docs/lab L030).
 _GRID_DEVIATION = 0.04
@@ -43,9 +43,10 @@ def initial_parameters(
         for tensor in network.tensors
     ]
     if target is not None and network.model.motion:
-        parts[0] = _estimated_motion(
-            target, network.model, network.model.motion, network.shots
-        ).cpu()
+        parts[0], parts[1] = (
+            x.cpu()
+            for x in _estimated_motion(target, network.model, network.model.motion, network.shots)
+        )
     if target is not None and isinstance(network.model.stem, GridStem):
         names = [tensor.name for tensor in network.tensors]
         parts[names.index("head.conv.bias")] = _head_bias(target, network.model.peak)
@@ -68,7 +69,7 @@ def _head_bias(target: Tensor, peak: int) -> Tensor:
 
 def _estimated_motion(
     target: Tensor, model: ModelConfig, size: tuple[int, int], shots: Shots
-) -> Tensor:
+) -> list[Tensor]:
     """The motion of frames as from pack, by block matching: float32 [T, 2, *size]."""
     luma = target[:, 1] if model.colorspace == "rgb" else target[:, :4].float().mean(dim=1)
     missing = (
@@ -80,8 +81,9 @@ def _estimated_motion(
     luma = F.pad(luma.float()[:, None], missing, mode="replicate")[:, 0]
     if model.peak != 255:
         luma = luma * (255 / model.peak)
-    found = [trajectories(shot, *size) for shot in torch.split(luma, list(shots))]
-    return torch.cat(found) / MOTION_UNIT
+    interval = min(grid.interval for grid in model.grids if grid.level)
+    found = [straight(shot, -(-len(shot) // interval), *size) for shot in torch.split(luma, list(shots))]
+    return [torch.cat(x) / MOTION_UNIT for x in zip(*found)]
 
 
 def _initial(tensor: tensors.Tensor, generator: torch.Generator, is_papers: bool) -> Tensor:
