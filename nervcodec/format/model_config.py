@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from nervcodec.errors import ConfigError
+from nervcodec.format.prior import NO_PRIOR, PRIORS
 from nervcodec.format.video_format import (
     BIT_DEPTHS,
     MAX_SIDE,
@@ -169,6 +170,7 @@ class ModelConfig:
             can stand in for.
         bits: symbols lie in -(2^(bits-1) - 1) .. 2^(bits-1) - 1.
         bit_depth: bits of a sample of the frames, 8, 10 or 12.
+        prior: the number of the weights that parameters are added to, 0 for none.
 
     Raises:
         ConfigError: a value outside its legal range, or a network that does not cover the frame.
@@ -183,6 +185,7 @@ class ModelConfig:
     biases: Biases = "all"
     bits: int = 8
     bit_depth: int = 8
+    prior: int = NO_PRIOR
 
     def __post_init__(self) -> None:
         check_range("width", self.width, 1, MAX_SIDE)
@@ -200,6 +203,24 @@ class ModelConfig:
                 f"the network gives {self.covered_width}x{self.covered_height}, "
                 f"less than the {self.plane_width}x{self.plane_height} it must cover"
             )
+        if self.prior:
+            self._check_prior()
+
+    def _check_prior(self) -> None:
+        """Check that the network is one that the prior is for."""
+        check_choice("prior", self.prior, (NO_PRIOR, *PRIORS))
+        prior = PRIORS[self.prior]
+        levels = tuple(self.grid_channels(level) for level in range(len(self.blocks) + 1))
+        fits = (
+            self.colorspace != "rgb"
+            and self.parts == PARTS
+            and self.biases == "lean"
+            and tuple(block.stride for block in self.blocks) == prior.strides
+            and all(block.width >= prior.width for block in self.blocks)
+            and levels == prior.grid_channels
+        )
+        if not fits:
+            raise ConfigError(f"prior is {self.prior}, which is not for this network; legal: 0")
 
     def _check_parts(self) -> None:
         names = ", ".join(self.parts)

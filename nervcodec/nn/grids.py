@@ -36,11 +36,9 @@ class TemporalGrids:
     def __init__(self, model: ModelConfig, shots: Shots, device: torch.device) -> None:
         self._model = model
         keys = [grid.keys(shots) for grid in model.grids]
-        blends = [shot_by_shot(blend_matrix, shots, each) for each in keys]
+        blends = [shot_by_shot(straight_blend, shots, each) for each in keys]
         self._blends = [table(blend, device) for blend in blends]
         moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion]
-        for i in moving:
-            blends[i] = shot_by_shot(straight_blend, shots, keys[i])
         self._sides = {i: [table(side, device) for side in sides(blends[i])] for i in moving}
         self._distances = {
             i: [table(d, device) for d in distances(shots, keys[i], sides(blends[i]))]
@@ -117,17 +115,17 @@ class TemporalGrids:
             yield parts[0] + parts[1] if len(parts) > 1 else parts[0]
 
 
-def key_frames(n_keys: int, n_frames: int) -> NDArray[np.int64]:
+def key_frames(n_frames: int, n_keys: int) -> NDArray[np.int64]:
     return (2 * np.arange(n_keys) + 1) * n_frames // (2 * n_keys)
 
 
 def straight_blend(n_frames: int, n_keys: int) -> NDArray[np.float64]:
-    at = key_frames(n_keys, n_frames)
+    at = key_frames(n_frames, n_keys)
     return np.stack([np.interp(np.arange(n_frames), at, row) for row in np.eye(n_keys)], axis=1)
 
 
 def distances(shots, keys, parts):
-    at = np.concatenate([key_frames(k, n) + s for k, n, s in zip(keys, shots, np.cumsum([0, *shots[:-1]]))])
+    at = np.concatenate([key_frames(n, k) + s for k, n, s in zip(keys, shots, np.cumsum([0, *shots[:-1]]))])
     pace = np.concatenate([np.full(n, n / k) for k, n in zip(keys, shots)])
     t = np.arange(sum(shots))
     out = []

@@ -21,6 +21,7 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import KEYED
 from nervcodec.nn.conv import conv2d
+from nervcodec.nn.prior import prior_vector
 from nervcodec.nn.grids import Parameters, TemporalGrids, positional_encoding, table
 
 
@@ -46,9 +47,12 @@ class Network:
         self.model = model
         self.shots = shots
         self.tensors = tensors.tensors(model, shots)
-        self._sizes = [tensor.size for tensor in self.tensors]
+        self.sizes = [tensor.size for tensor in self.tensors]
         self._encoding = table(positional_encoding(sum(shots)), device)
         self._grids = TemporalGrids(model, shots, device)
+        self._prior = (
+            torch.from_numpy(prior_vector(model, self.tensors)).to(device) if model.prior else None
+        )
 
     def split(self, flat: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """Return the flat vector [n_parameters] as named tensors of a dtype.
@@ -56,7 +60,8 @@ class Network:
         Motion stays as it is: it needs the precision. Grids that are stored in halves and details
         are put together.
         """
-        parts = torch.split(flat.to(dtype), self._sizes)
+        whole = flat if self._prior is None else flat + self._prior
+        parts = torch.split(whole.to(dtype), self.sizes)
         named = {
             tensor.name: part.view(tensor.shape)
             for tensor, part in zip(self.tensors, parts, strict=True)

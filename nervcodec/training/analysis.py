@@ -6,6 +6,10 @@ It computes, from the planes of one frame, a map for each level of grids of the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +19,16 @@ from torch import Tensor, nn
 WIDTHS = (24, 32, 48, 48)
 GRID_CHANNELS = (1, 3, 2, 6)
 N_PLANES = 6
+# Groups of grids that have a step of their own.
+GROUPS = (
+    "stem.grid1",
+    "stem.grid2",
+    *(
+        f"stem.grid{number}{band}"
+        for number in (3, 4, 5)
+        for band in ("", "_details2", "_details1")
+    ),
+)
 
 
 class AnalysisNetwork(nn.Module):
@@ -69,3 +83,34 @@ def split_bands(grids: Tensor, n_levels: int) -> list[Tensor]:
         details.append(torch.cat([rows, columns, both], dim=1))
         grids = (a + b + c + d) / 2
     return [grids, *reversed(details)]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What comes with a prior for the encoder alone.
+
+    Attributes:
+        network: computes where grids start.
+        log_steps: by group, ln(step) at the default lambda and how it goes with ln(lambda).
+    """
+
+    network: AnalysisNetwork
+    log_steps: dict[str, tuple[float, float]]
+
+    def log_step(self, name: str, nats: float) -> float:
+        """Return ln(step) of a group where ln(lambda) is `nats` above the default's."""
+        at_default, slope = self.log_steps[name]
+        return at_default + slope * nats
+
+    @classmethod
+    def load(cls, number: int) -> Analysis:
+        """Return the analysis network of a prior, as it is installed."""
+        with (resources.files("nervcodec.training") / f"analysis_{number}.npz").open("rb") as file:
+            arrays = dict(np.load(file, allow_pickle=False))
+        rows = arrays.pop("log_steps").tolist()
+        network = AnalysisNetwork()
+        network.load_state_dict(
+            {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+        )
+        network.requires_grad_(False)
+        return cls(network, {name: (row[0], row[1]) for name, row in zip(GROUPS, rows, strict=True)})

@@ -48,7 +48,7 @@ def straight(luma: Tensor, n_keys: int, rows: int, columns: int) -> tuple[Tensor
     from nervcodec.nn.grids import key_frames
 
     n = len(luma)
-    at = torch.from_numpy(key_frames(n_keys, n))
+    at = torch.from_numpy(key_frames(n, n_keys))
     t = torch.arange(n)
     before = (torch.searchsorted(at, t, right=True) - 1).clamp(0, n_keys - 1)
     after = (before + 1).clamp(max=n_keys - 1)

@@ -171,7 +171,14 @@ class TrainingState:
         configured ones.
         """
         state = cls.blank(context)
+        from nervcodec.training.prior_start import prior_start
+
         parameters = initial_parameters(context.network, state.order, context.target)
+        if context.model.prior:
+            solution = prior_start(context, parameters)
+            parameters = solution.parameters
+            with torch.no_grad():
+                state.log_steps.copy_(solution.log_steps)
         if context.weights is not None:
             places = torch.from_numpy(is_shared(context.network.tensors))
             parameters[places] = torch.from_numpy(context.weights)
