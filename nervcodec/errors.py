@@ -74,6 +74,10 @@ class UnsupportedVersion(BitstreamError):
     """A .nvpp file of another version of the format."""
 
 
+class UnknownPrior(BitstreamError):
+    """The file's weights are differences to a prior that this version does not have."""
+
+
 class Truncated(BitstreamError):
     """A file that ends before its data do."""
 

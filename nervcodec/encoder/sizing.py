@@ -267,7 +267,7 @@ def _finer_grids(
     usual = [Grid(2, 16, level)]
     if is_high_motion(content.temporal_information):
         most = _GRIDS.high_motion_values
-        usual = [Grid(2, 4, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)]
+        usual = [Grid(2, 16, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)]
     n_pixels = form.width * form.height * sum(shots)
     n_bits = content.rate * usual_bpp(n_pixels) * n_pixels
 

@@ -22,6 +22,7 @@ from nervcodec.errors import (
     ConfigError,
     InvalidField,
     Truncated,
+    UnknownPrior,
     UnsupportedVersion,
     VideoError,
 )
@@ -40,6 +41,7 @@ from nervcodec.format.fields import (
     tree_of,
 )
 from nervcodec.format.model_config import STEMS, GridStem, MlpStem, ModelConfig, Shots, Stem
+from nervcodec.format.prior import NO_PRIOR, PRIORS
 from nervcodec.format.reader import Reader
 from nervcodec.format.repeats import check_frames
 from nervcodec.format.times import check_times
@@ -309,11 +311,29 @@ def read_header(reader: Reader) -> Header:
     for field in HEADER_FIELDS:
         if field.stem not in (None, kind) and numbers[field.name]:
             raise InvalidField(field.name, numbers[field.name], f"0 with stem {kind}")
-    present = [field for field in HEADER_FIELDS if field.stem in (None, kind)]
+    _check_prior(numbers.pop("prior_crc"), numbers["prior"])
+    present = [
+        field
+        for field in HEADER_FIELDS
+        if field.stem in (None, kind) and (field.name in numbers or field.name in rows)
+    ]
     try:
         return Header(**_made("", tree_of(present, numbers, rows)))
     except ConfigError as error:
         raise InvalidField("model", str(error), "a network that covers the frame") from None
+
+
+def _check_prior(crc: int, number: int) -> None:
+    """Refuse a prior that this version does not have."""
+    if number not in (NO_PRIOR, *PRIORS):
+        legal = ", ".join(map(str, (NO_PRIOR, *PRIORS)))
+        raise UnknownPrior(f"prior is {number}; this version has {legal}: update nervcodec")
+    own = PRIORS[number].crc if number else 0
+    if crc != own:
+        raise UnknownPrior(
+            f"prior {number} has the checksum {crc:#010x}, and {own:#010x} in this version: decode"
+            " with the version that encoded"
+        )
 
 
 def _stem(kind: str, **values: Any) -> Stem:

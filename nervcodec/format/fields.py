@@ -275,6 +275,8 @@ HEADER_FIELDS = (
           "of a block, the sum of 1 pw, 2 scrb1, 4 scrb2, 8 skip",
           "model.parts", BitSet(PARTS)),
     _choice("biases", BIASES, "layers that have them: ", "model.biases"),
+    Field("prior", "u8", 0, 255, "", "number of the prior, 0 without one", "model.prior"),
+    Field("prior_crc", "u32", 0, MAX_U32, "", "CRC-32 of its weights, else 0", "model.prior_crc"),
     _choice("stem", STEMS, "", "model.stem.kind"),
     Field("stem_height", "u16", 1, MAX_STEM_SIDE, "cells", "rows of the stem's feature map",
           "model.stem.height"),

@@ -125,6 +125,8 @@ class GridStem:
         if self.motion_height:
             check_range("motion width", self.motion_width, 1, MAX_STEM_SIDE)
             check_range("number of grids that move", self._count(self.grids, False), 1, MAX_GRIDS)
+            intervals = {grid.interval for grid in self.grids if grid.level}
+            check_range("number of intervals of grids that move", len(intervals), 1, 1)
         else:
             check_range("motion width without a height", self.motion_width, 0, 0)
         most = MAX_WAVELET_LEVELS if self.motion_height else 0
@@ -269,6 +271,11 @@ class ModelConfig:
             return ((2, 2),)
         across, down = SUBSAMPLING[self.colorspace]
         return (2, 2), *((2 // across, 2 // down),) * 2
+
+    @property
+    def prior_crc(self) -> int:
+        """CRC-32 of the prior's weights, 0 without one."""
+        return PRIORS[self.prior].crc if self.prior else 0
 
     @property
     def peak(self) -> int:

@@ -33,9 +33,8 @@ GRID: Final = "grid"
 MOTION: Final = "motion"
 BIAS: Final = "bias"
 KEYED = (GRID, MOTION)  # values belong to moments, and are coded as differences within a shot
-MOTION_UNIT = 8  # samples of the head's planes that a motion of 1 moves by
-
-MOTIONS = ("stem.motion", "stem.turn")
+MOTION_UNIT = 8  # samples of the head's planes that a motion of 1 moves by, from key to key
+MOTIONS = ("stem.motion", "stem.turn")  # where to, and what is added to it for the key after
 
 LayerKind = Literal["linear", "conv", "upsample", "grid", "motion", "head"]
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nervcodec.format.model_config import PE_BASE, PE_LEVELS, ModelConfig, Shots
+from nervcodec.format.model_config import PE_BASE, PE_LEVELS, Keys, ModelConfig, Shots
 from nervcodec.format.tensors import MOTION_UNIT, details_name
 
 Parameters = Mapping[str, Tensor]
@@ -36,21 +36,22 @@ class TemporalGrids:
     def __init__(self, model: ModelConfig, shots: Shots, device: torch.device) -> None:
         self._model = model
         keys = [grid.keys(shots) for grid in model.grids]
-        blends = [shot_by_shot(straight_blend, shots, each) for each in keys]
+        blends = [shot_by_shot(blend_matrix, shots, each) for each in keys]
         self._blends = [table(blend, device) for blend in blends]
+        self._sides: list[Tensor] = []
+        self._distances: list[Tensor] = []
         moving = [i for i, grid in enumerate(model.grids) if grid.level and model.motion]
-        self._sides = {i: [table(side, device) for side in sides(blends[i])] for i in moving}
-        self._distances = {
-            i: [table(d, device) for d in distances(shots, keys[i], sides(blends[i]))]
-            for i in moving
-        }
+        if moving:
+            parts = sides(blends[moving[0]])
+            self._sides = [table(side, device) for side in parts]
+            self._distances = [table(each, device) for each in distances(shots, keys[moving[0]])]
         # Bilinear interpolation of a motion field to the cells of a level, as products along rows
         # and columns: on a GPU F.interpolate's gradient, summed into so few cells, takes as long as
         # all the rest of a step.
         motion = model.motion or (0, 0)
         self._between = {
             level: [
-                table(blend_matrix(size, n), device) for size, n in zip(model.cells(level), motion)
+                table(interpolation(size, n), device) for size, n in zip(model.cells(level), motion)
             ]
             for level in {model.grids[i].level for i in moving}
         }
@@ -88,51 +89,27 @@ class TemporalGrids:
             yield (weights @ keys.reshape(len(keys), -1)).view(len(frames), *keys.shape[1:])
 
     def _moved(self, parameters: Parameters, frames: Tensor, level: int) -> Iterator[Tensor]:
-        """Yield each grid of a level, keys moved from their moments to the frames', then blended.
+        """Yield each grid of a level, keys moved to the frames, then blended.
 
         Float32. The keys before and after a frame are taken by products with weights [B, K], as in
         _still.
         """
-        motion, turn = parameters["stem.motion"], parameters["stem.turn"]
-        u = motion.flatten(1).index_select(0, frames)
-        e = turn.flatten(1).index_select(0, frames)
+        motion = parameters["stem.motion"]
+        before = motion.flatten(1).index_select(0, frames)
+        after = before + parameters["stem.turn"].flatten(1).index_select(0, frames)
         rows, columns = self._between[level]
         unit = MOTION_UNIT * len(rows) / self._model.covered_height  # in cells, in both directions
-
-        def taken(keys: Tensor, weights: Tensor, by: Tensor) -> Tensor:
-            by = by.view(-1, *motion.shape[1:])
-            return moved(
-                (weights @ keys.flatten(1)).view(-1, *keys.shape[1:]),
-                unit * (rows @ by @ columns.T),
-            )
-
+        moves = [
+            unit * (rows @ (field * far[frames, None]).view(-1, *motion.shape[1:]) @ columns.T)
+            for field, far in zip((before, after), self._distances)
+        ]
         for i in self._of_level(level):
             keys = parameters[f"stem.grid{i + 1}"].float()
             parts = [
-                taken(keys, side[frames], (u if n == 0 else u + e) * d[frames][:, None])
-                for n, (side, d) in enumerate(zip(self._sides[i], self._distances[i]))
+                moved((side[frames] @ keys.flatten(1)).view(-1, *keys.shape[1:]), move)
+                for side, move in zip(self._sides, moves)
             ]
             yield parts[0] + parts[1] if len(parts) > 1 else parts[0]
-
-
-def key_frames(n_frames: int, n_keys: int) -> NDArray[np.int64]:
-    return (2 * np.arange(n_keys) + 1) * n_frames // (2 * n_keys)
-
-
-def straight_blend(n_frames: int, n_keys: int) -> NDArray[np.float64]:
-    at = key_frames(n_frames, n_keys)
-    return np.stack([np.interp(np.arange(n_frames), at, row) for row in np.eye(n_keys)], axis=1)
-
-
-def distances(shots, keys, parts):
-    at = np.concatenate([key_frames(n, k) + s for k, n, s in zip(keys, shots, np.cumsum([0, *shots[:-1]]))])
-    pace = np.concatenate([np.full(n, n / k) for k, n in zip(keys, shots)])
-    t = np.arange(sum(shots))
-    out = []
-    for part in parts:
-        k = (part > 0).argmax(axis=1)
-        out.append(np.where((part > 0).any(axis=1), (t - at[k]) / pace, 0.0))
-    return out
 
 
 def positional_encoding(n_frames: int) -> NDArray[np.float64]:
@@ -147,32 +124,54 @@ def positional_encoding(n_frames: int) -> NDArray[np.float64]:
     return encoding
 
 
+def key_frames(n_frames: int, n_keys: int) -> NDArray[np.int64]:
+    """Return the frames of a shot that keys stand on: the middles of n_keys equal spans.
+
+    Returns:
+        int64 [n_keys].
+    """
+    return (2 * np.arange(n_keys) + 1) * n_frames // (2 * n_keys)
+
+
 def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
     """Return weights of a linear interpolation in time; float64 [n_frames, n_keys], rows sum to 1.
 
-    Key k stands at the middle of the k-th of n_keys equal spans of the shot; before the first and
-    after the last middle the nearest key is held.
+    Before the first and after the last key the nearest one is held.
     """
-    position = np.clip((np.arange(n_frames) + 0.5) * n_keys / n_frames - 0.5, 0, n_keys - 1)
+    at = key_frames(n_frames, n_keys)
+    rows = [np.interp(np.arange(n_frames), at, key) for key in np.eye(n_keys)]
+    weights: NDArray[np.float64] = np.stack(rows, axis=1)
+    return weights
+
+
+def interpolation(n_cells: int, n_given: int) -> NDArray[np.float64]:
+    """Return weights of a linear interpolation in space; float64 [n_cells, n_given].
+
+    Both are the middles of equal spans; at the ends the nearest value is held.
+    """
+    position = np.clip((np.arange(n_cells) + 0.5) * n_given / n_cells - 0.5, 0, n_given - 1)
     weights: NDArray[np.float64] = np.maximum(
-        0.0, 1 - np.abs(position[:, None] - np.arange(n_keys))
+        0.0, 1 - np.abs(position[:, None] - np.arange(n_given))
     )
     return weights
 
 
-def key_moments(n_keys: int, n_frames: int) -> NDArray[np.float64]:
-    """Return weights that give the motion at the keys' moments from that of a shot's frames.
+def distances(shots: Shots, keys: Keys) -> NDArray[np.float64]:
+    """Return how far frames are from the keys of `sides`, in mean distances of a shot's keys.
 
     Returns:
-        float64 [n_keys, n_frames].
-
-    Key k stands at (k + 1/2) * n_frames / n_keys - 1/2, between two frames or on one.
+        float64 [2, sum(shots)]: of the first key that a frame takes, and of the second one, 0
+        where there is none; negative before a key.
     """
-    moments = (np.arange(n_keys) + 0.5) * n_frames / n_keys - 0.5
-    weights: NDArray[np.float64] = np.maximum(
-        0.0, 1 - np.abs(moments[:, None] - np.arange(n_frames))
-    )
-    return weights
+    parts = []
+    for n_frames, n_keys in zip(shots, keys, strict=True):
+        at, frames = key_frames(n_frames, n_keys), np.arange(n_frames)
+        first = np.clip(np.searchsorted(at, frames, side="right") - 1, 0, n_keys - 1)
+        second = np.minimum(first + 1, n_keys - 1)
+        is_between = (frames > at[first]) & (second > first)
+        far = np.stack([frames - at[first], np.where(is_between, frames - at[second], 0)])
+        parts.append(far * (n_keys / n_frames))
+    return np.concatenate(parts, axis=1)
 
 
 def shot_by_shot(

@@ -9,7 +9,7 @@ training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nervcodec.format import tensors
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
-from nervcodec.format.tensors import KEYED
+from nervcodec.format.tensors import KEYED, MOTIONS
 from nervcodec.nn.conv import conv2d
 from nervcodec.nn.prior import prior_vector
 from nervcodec.nn.grids import Parameters, TemporalGrids, positional_encoding, table
@@ -67,10 +67,9 @@ class Network:
             for tensor, part in zip(self.tensors, parts, strict=True)
         }
         if self.model.motion:
-            start = 0
-            for tensor in self.tensors[:2]:
-                named[tensor.name] = flat[start : start + tensor.size].view(tensor.shape)
-                start += tensor.size
+            fields = torch.split(flat, self.sizes)[: len(MOTIONS)]
+            for tensor, field in zip(self.tensors, fields):
+                named[tensor.name] = field.view(tensor.shape)
         self._grids.put_together(named)
         return named
 
@@ -81,27 +80,32 @@ class Network:
             float32 [B, n_planes, plane_height, plane_width], in [0, 1].
         """
         return self.from_maps(
-            parameters,
-            lambda level: self._grids.maps(parameters, frames, level),
-            len(frames),
-            frames,
+            parameters, lambda level: self._grids.maps(parameters, frames, level), frames
         )
 
-    def from_maps(self, parameters, maps, n_frames, frames=None) -> Tensor:
+    def from_maps(
+        self, parameters: Parameters, maps: Callable[[int], Tensor], frames: Tensor
+    ) -> Tensor:
+        """Return the planes of frames as __call__ does, from the maps of grids that are handed in.
+
+        Args:
+            maps: gives those of a level, [B, C, h, w].
+        """
         model = self.model
-        x = self._stem(parameters, frames, maps, n_frames)
+        x = self._stem(parameters, frames, maps)
         for number, block in enumerate(model.blocks, 1):
             x = self._block(parameters, f"block{number}", x, block.stride)
             if model.grid_channels(number):
-                finer = maps(number)
-                x = torch.cat([x, finer.to(x.dtype)], dim=1)
+                x = torch.cat([x, maps(number).to(x.dtype)], dim=1)
                 x = x.contiguous(memory_format=torch.channels_last)
         x = _conv(parameters, "head.conv", x)[
             :, :, : model.plane_height, : model.plane_width
         ].float()
         return (torch.tanh(x) + 1) / 2
 
-    def _stem(self, parameters: Parameters, frames: Tensor, maps, n_frames) -> Tensor:
+    def _stem(
+        self, parameters: Parameters, frames: Tensor, maps: Callable[[int], Tensor]
+    ) -> Tensor:
         model = self.model
         if isinstance(model.stem, MlpStem):
             x = self._encoding[frames].to(parameters["stem.linear1.weight"].dtype)
@@ -109,7 +113,7 @@ class Network:
             x = F.silu(_linear(parameters, "stem.linear2", x))
         else:
             x = maps(0)
-        x = x.view(n_frames, model.stem.channels, model.stem.height, model.stem.width)
+        x = x.view(len(frames), model.stem.channels, model.stem.height, model.stem.width)
         return x.contiguous(memory_format=torch.channels_last)
 
     def _block(self, parameters: Parameters, name: str, x: Tensor, stride: int) -> Tensor:

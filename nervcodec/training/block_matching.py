@@ -1,154 +1,178 @@
-"""Block matching: where what a frame shows was in the first frame.
+"""Block matching: where what a frame shows is in the keys around it.
 
-The motion of a fit (format.tensors.MOTION) starts from this field. It is found from coarse to fine:
-at each level of a pyramid the frame before is moved by what is known, the best of a few shifts is
+The motion of a fit (format.tensors.MOTIONS) starts from these fields. A field is found from coarse
+to fine: at each level of a pyramid the key is moved by what is known, the best of a few shifts is
 taken for every cell from a window of two cells, and vectors that stand alone give way to the median
-of their neighbours. It need not be right everywhere: the fit goes on from there, and weighs every
-change by its bits.
+of their neighbours. Frame after frame, what was found competes with the vectors of the frame
+before, which cost nothing. It need not be right everywhere: the fit goes on from there, and weighs
+every change by its bits.
 """
 
 from __future__ import annotations
 
 import itertools
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nervcodec.nn.grids import moved
+from nervcodec.nn.grids import distances, key_frames, moved
 
 _LEAST_SIDE = 24  # of the coarsest picture
 _COARSE_REACH, _FINE_REACH = 4, 2  # samples of a level's picture, in each direction
 _SHIFT_COST = 0.1  # levels of mean absolute difference that a shift by one sample must gain
+_CHANGE_COST = 0.4  # the same of a vector that is not that of the frame before (docs/lab L104)
 _BATCH_VALUES = 4_000_000  # of the differences that are held at once
 
 
-def trajectories(luma: Tensor, rows: int, columns: int) -> Tensor:
-    """Return how far from its place in the first frame the content of each cell of each frame was.
+class Motion(NamedTuple):
+    """The motion of a shot's frames.
+
+    Attributes:
+        motion: by how far content moves from one key to the next, (columns, rows) in samples:
+            times the distance of a frame from a key it is where in the key the content is. Float32
+            [T, 2, rows, columns].
+        turn: what is to be added to it for the key after the frame, of the same shape.
+    """
+
+    motion: Tensor
+    turn: Tensor
+
+
+def key_motion(luma: Tensor, n_keys: int, rows: int, columns: int) -> Motion:
+    """Return the motion of a shot.
 
     Args:
         luma: float32 [T, H, W], 0 to 255.
-        rows, columns: cells of the field.
-    Returns:
-        float32 [T, 2, rows, columns], (columns, rows) in samples of `luma`; 0 for the first frame.
+        n_keys: of the shot.
+        rows, columns: cells of the fields.
     """
-    height, width = luma.shape[1:]
-    moves = _moves(luma, rows, columns)
-    paths = [torch.zeros_like(moves[0])] if len(moves) else [luma.new_zeros(2, rows, columns)]
-    for move in moves:
-        before = moved(
-            paths[-1][None],
-            move[None] * move.new_tensor([columns / width, rows / height]).view(2, 1, 1),
-        )
-        paths.append(move + before[0])
-    return torch.stack(paths)
+    sides = _sides(len(luma), n_keys)
+    before, after = (_paces(luma, side, rows, columns) for side in sides)
+    return _merged(luma, sides, before, after)
 
 
-def straight(luma: Tensor, n_keys: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-    from nervcodec.nn.grids import key_frames
+class _Side(NamedTuple):
+    """Of each frame, one of the keys that it takes: its frame, and its distance.
 
-    n = len(luma)
-    at = torch.from_numpy(key_frames(n, n_keys))
-    t = torch.arange(n)
-    before = (torch.searchsorted(at, t, right=True) - 1).clamp(0, n_keys - 1)
-    after = (before + 1).clamp(max=n_keys - 1)
-    after = torch.where(t < at[0], before, after)
-    pace = n / n_keys
-    fields, dists = [], []
-    for key in (at[before], at[after]):
-        d = t - key
-        field = luma.new_zeros(n, 2, rows, columns)
-        for away in range(1, int(d.abs().max()) + 1):
-            which = (d.abs() == away).nonzero()[:, 0]
-            if not len(which):
-                continue
-            start = field[which]
-            if away > 1:
-                nearer = which - d[which].sign()
-                start = field[nearer] * (away / (away - 1))
-            field[which] = matched(luma[which], luma[key[which]], start)
-        fields.append(field)
-        dists.append(d.float() / pace)
-    u0, u1 = (f / d.where(d != 0, torch.ones_like(d)).view(-1, 1, 1, 1) for f, d in zip(fields, dists))
-    two = (dists[1] != 0) & (at[after] != at[before]) & (dists[0] > 0)
-    for i in (dists[0] == 0).nonzero()[:, 0].tolist():
-        # on a key: as the next frame, or the one before
-        u0[i] = u1[i] if two[i] else (u0[i - 1] if i else u0[i])
-    share = torch.where(two, -dists[1] / (dists[0] - dists[1]), torch.ones_like(dists[0]))
-    return _merged(luma, (at[before], at[after]), dists, share, two, u0, u1)
+    Attributes:
+        keys: int64 [T].
+        far: in distances between keys, negative before the key, 0 where it is the frame itself or
+            there is no such key; float32 [T].
+    """
+
+    keys: Tensor
+    far: Tensor
 
 
-import os
-
-MERGE = float(os.environ.get("MERGE", "0.4"))
-
-
-def _merged(luma, keys, dists, share, two, u0, u1):
-    n, _, rows, columns = u0.shape
-    us, es = [], []
-    zero = torch.zeros_like(u0[0])
-    last_u, last_e = u0[0], zero
-    for t in range(n):
-        cands = [(last_u, last_e), (u0[t], zero), (u0[t], last_e), (zero, zero)]
-        if two[t]:
-            cands += [(last_u, zero), (u0[t], u1[t] - u0[t]), (last_u, u1[t] - last_u), (u1[t], zero)]
-        if dists[0][t] == 0:
-            us.append(last_u), es.append(last_e)
-            continue
-        U = torch.stack([c[0] for c in cands]); E = torch.stack([c[1] for c in cands])
-        cost = share[t] * _differences(luma, t, keys[0][t], U * dists[0][t])
-        if two[t]:
-            cost = cost + (1 - share[t]) * _differences(luma, t, keys[1][t], (U + E) * dists[1][t])
-        cost = cost + MERGE * ((U - last_u).abs().sum(1) > 0) + MERGE * ((E - last_e).abs().sum(1) > 0)
-        best = cost.argmin(0)[None, None].expand(1, 2, -1, -1)
-        last_u, last_e = U.gather(0, best)[0], E.gather(0, best)[0]
-        us.append(last_u), es.append(last_e)
-    # the first frames take what comes first
-    return torch.stack(us), torch.stack(es)
+def _sides(n_frames: int, n_keys: int) -> tuple[_Side, _Side]:
+    """Return the first and the second key of each frame."""
+    at, frames = torch.from_numpy(key_frames(n_frames, n_keys)), torch.arange(n_frames)
+    far = torch.from_numpy(distances((n_frames,), (n_keys,))).float()
+    number = (torch.searchsorted(at, frames, right=True) - 1).clamp(0, n_keys - 1)
+    after = at[(number + 1).clamp(max=n_keys - 1)]
+    return _Side(at[number], far[0]), _Side(after, far[1])
 
 
-def _differences(luma, t, key, fields):
-    n, _, rows, columns = fields.shape
-    height, width = luma.shape[1:]
-    by = F.interpolate(fields, (height, width), mode="bilinear", align_corners=False)
-    there = moved(luma[key].expand(n, 1, height, width), by)
-    halves = F.adaptive_avg_pool2d((there - luma[t]).abs(), (2 * rows, 2 * columns))
+def _paces(luma: Tensor, side: _Side, rows: int, columns: int) -> Tensor:
+    """Return fields to one key of each frame over its distance, [T, 2, rows, columns].
+
+    The search begins at what was found one frame nearer to the key. Frames that have no such key,
+    or stand on it, get 0.
+    """
+    n_frames = len(luma)
+    away = (torch.arange(n_frames) - side.keys) * (side.far != 0)
+    pace = luma.new_zeros(n_frames, 2, rows, columns)
+    for distance in range(1, int(away.abs().max()) + 1):
+        frames = (away.abs() == distance).nonzero()[:, 0]
+        far = side.far[frames].to(luma.device).view(-1, 1, 1, 1)
+        nearer = pace[(frames - away[frames].sign()).to(luma.device)]
+        for part, key, known, scale in zip(
+            *(
+                torch.split(values, max(1, _BATCH_VALUES // luma[0].numel()))
+                for values in (frames, side.keys[frames], nearer * far, far)
+            ),
+            strict=True,
+        ):
+            pace[part] = matched(luma[part], luma[key], known) / scale
+    return pace
+
+
+def _merged(
+    luma: Tensor, sides: tuple[_Side, _Side], before: Tensor, after: Tensor
+) -> Motion:
+    """Return the motion and its turn, of which vectors change where that pays."""
+    none = torch.zeros_like(before[0])
+    motion, turn = before[0], none
+    motions, turns = [], []
+    for frame in range(len(luma)):
+        fars = [float(side.far[frame]) for side in sides]
+        has_second = fars[1] != 0
+        if fars[0] != 0:
+            now, then = before[frame], after[frame]
+            choices = [(motion, turn), (now, none), (now, turn), (none, none)]
+            if has_second:
+                choices += [
+                    (motion, none),
+                    (now, then - now),
+                    (motion, then - motion),
+                    (then, none),
+                ]
+            fields = [torch.stack(parts) for parts in zip(*choices)]
+            share = -fars[1] / (fars[0] - fars[1]) if has_second else 1.0
+            cost = share * _differences(luma, frame, int(sides[0].keys[frame]), fields[0] * fars[0])
+            if has_second:
+                there = (fields[0] + fields[1]) * fars[1]
+                key = int(sides[1].keys[frame])
+                cost = cost + (1 - share) * _differences(luma, frame, key, there)
+            for field, last in zip(fields, (motion, turn)):
+                cost = cost + _CHANGE_COST * (field != last).any(dim=1)
+            best = cost.argmin(dim=0)[None, None].expand(1, 2, -1, -1)
+            motion, turn = (field.gather(0, best)[0] for field in fields)
+        motions.append(motion)
+        turns.append(turn)
+    return Motion(torch.stack(motions), torch.stack(turns))
+
+
+def _differences(luma: Tensor, frame: int, key: int, fields: Tensor) -> Tensor:
+    """Return mean absolute differences of a frame from a key moved by fields, around each cell.
+
+    Args:
+        fields: [n, 2, rows, columns] in samples.
+    Returns:
+        [n, rows, columns].
+    """
+    size = luma.shape[1:]
+    by = F.interpolate(fields, size, mode="bilinear", align_corners=False)
+    there = moved(luma[key].expand(len(fields), 1, *size), by)
+    return _around_cells((there - luma[frame]).abs(), *fields.shape[2:])
+
+
+def _around_cells(differences: Tensor, rows: int, columns: int) -> Tensor:
+    """Return means over windows of two cells, [n, 1, H, W] -> [n, rows, columns]."""
+    halves = F.adaptive_avg_pool2d(differences, (2 * rows, 2 * columns))
     return F.avg_pool2d(F.pad(halves, (1, 1, 1, 1), mode="replicate"), 4, 2)[:, 0]
 
 
-def matched(now: Tensor, before: Tensor, field: Tensor) -> Tensor:
-    n, b = [now[:, None]], [before[:, None]]
-    while min(n[-1].shape[2:]) >= 2 * _LEAST_SIDE:
-        n.append(F.avg_pool2d(n[-1], 2, ceil_mode=True))
-        b.append(F.avg_pool2d(b[-1], 2, ceil_mode=True))
-    order = [*reversed(range(len(n))), 0]
-    for number, i in enumerate(order):
-        scale = n[i].shape[-1] / now.shape[-1]
-        reach = _COARSE_REACH if number == 0 else _FINE_REACH
-        field = _medians(field + _best_shifts(n[i], b[i], field * scale, reach) / scale)
-    return field
+def matched(now: Tensor, keys: Tensor, known: Tensor) -> Tensor:
+    """Return where in the keys what the frames show is, in samples.
 
-
-def _moves(luma: Tensor, rows: int, columns: int) -> Tensor:
-    """Return the moves from each frame but the first to the one before it, in samples.
-
-    Their shape is [T - 1, 2, rows, columns].
+    Args:
+        now, keys: pairs of pictures, float32 [n, H, W], 0 to 255.
+        known: where the search begins, [n, 2, rows, columns]: (columns, rows) in samples.
+    Returns:
+        The same as known.
     """
-    pyramid = [luma[:, None]]
-    while min(pyramid[-1].shape[2:]) >= 2 * _LEAST_SIDE:
-        pyramid.append(F.avg_pool2d(pyramid[-1], 2, ceil_mode=True))
-    field = luma.new_zeros(len(luma) - 1, 2, rows, columns)
-    for picture in [*reversed(pyramid), pyramid[0]]:
-        reach = _COARSE_REACH if picture is pyramid[-1] else _FINE_REACH
-        scale = picture.shape[-1] / luma.shape[-1]
-        batch = max(1, _BATCH_VALUES // picture[0].numel())
-        parts = (torch.split(values, batch) for values in (picture[1:], picture[:-1], field))
-        shifts = [
-            _best_shifts(now, before, known * scale, reach)
-            for now, before, known in zip(*parts, strict=True)
-        ]
-        if shifts:
-            field = _medians(field + torch.cat(shifts) / scale)
+    pyramid = [(now[:, None], keys[:, None])]
+    while min(pyramid[-1][0].shape[2:]) >= 2 * _LEAST_SIDE:
+        finer, key = pyramid[-1]
+        pyramid.append((F.avg_pool2d(finer, 2, ceil_mode=True), F.avg_pool2d(key, 2, ceil_mode=True)))
+    field = known
+    for number, (picture, key) in enumerate([*reversed(pyramid), pyramid[0]]):
+        reach = _FINE_REACH if number else _COARSE_REACH
+        scale = picture.shape[-1] / now.shape[-1]
+        field = _medians(field + _best_shifts(picture, key, field * scale, reach) / scale)
     return field
 
 
@@ -169,10 +193,8 @@ def _best_shifts(now: Tensor, before: Tensor, known: Tensor, reach: int) -> Tens
     span = range(2 * reach + 1)
     costs = []
     for i, j in itertools.product(span, span):
-        halves = F.adaptive_avg_pool2d(
-            (padded[..., i : i + height, j : j + width] - now).abs(), (2 * rows, 2 * columns)
-        )
-        costs.append(F.avg_pool2d(F.pad(halves, (1, 1, 1, 1), mode="replicate"), 4, 2)[:, 0])
+        shifted = padded[..., i : i + height, j : j + width]
+        costs.append(_around_cells((shifted - now).abs(), rows, columns))
     cost = torch.stack(costs, dim=1)  # [T, shifts, rows, columns]
     offsets = torch.tensor(
         [(j - reach, i - reach) for i, j in itertools.product(span, span)], device=now.device

@@ -12,7 +12,7 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import GridStem, MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT
 from nervcodec.nn.network import Network
-from nervcodec.training.block_matching import straight
+from nervcodec.training.block_matching import key_motion
 
 # Of a start (docs/lab L030).
 _GRID_DEVIATION = 0.04
@@ -43,10 +43,8 @@ def initial_parameters(
         for tensor in network.tensors
     ]
     if target is not None and network.model.motion:
-        parts[0], parts[1] = (
-            x.cpu()
-            for x in _estimated_motion(target, network.model, network.model.motion, network.shots)
-        )
+        fields = _estimated_motion(target, network.model, network.model.motion, network.shots)
+        parts[: len(fields)] = [field.cpu() for field in fields]
     if target is not None and isinstance(network.model.stem, GridStem):
         names = [tensor.name for tensor in network.tensors]
         parts[names.index("head.conv.bias")] = _head_bias(target, network.model.peak)
@@ -70,7 +68,7 @@ def _head_bias(target: Tensor, peak: int) -> Tensor:
 def _estimated_motion(
     target: Tensor, model: ModelConfig, size: tuple[int, int], shots: Shots
 ) -> list[Tensor]:
-    """The motion of frames as from pack, by block matching: float32 [T, 2, *size]."""
+    """Return the motion of frames as from pack, by block matching: MOTIONS, [T, 2, *size] each."""
     luma = target[:, 1] if model.colorspace == "rgb" else target[:, :4].float().mean(dim=1)
     missing = (
         0,
@@ -81,9 +79,10 @@ def _estimated_motion(
     luma = F.pad(luma.float()[:, None], missing, mode="replicate")[:, 0]
     if model.peak != 255:
         luma = luma * (255 / model.peak)
-    interval = min(grid.interval for grid in model.grids if grid.level)
-    found = [straight(shot, -(-len(shot) // interval), *size) for shot in torch.split(luma, list(shots))]
-    return [torch.cat(x) / MOTION_UNIT for x in zip(*found)]
+    keys = next(grid for grid in model.grids if grid.level).keys(shots)
+    shot_lumas = torch.split(luma, list(shots))
+    found = [key_motion(shot, n, *size) for shot, n in zip(shot_lumas, keys, strict=True)]
+    return [torch.cat(parts) / MOTION_UNIT for parts in zip(*found)]
 
 
 def _initial(tensor: tensors.Tensor, generator: torch.Generator, is_papers: bool) -> Tensor:

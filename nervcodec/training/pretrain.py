@@ -140,7 +140,7 @@ class Codec:
                 size = values.shape[2] >> n_halvings, values.shape[3] >> n_halvings
                 half = joined(half, detail, size)
             levels[level] = self._moved(half, keys, frames, luma)
-        output = self.network.from_maps(self.parameters(), levels.__getitem__, len(frames))
+        output = self.network.from_maps(self.parameters(), levels.__getitem__, frames)
         errors = (output - planes[frames]).square().mean(dim=(0, 2, 3))
         distortion = errors @ self.plane_weights
         bpp = torch.stack(bits).sum() / (_PIXELS_A_WINDOW * n_pixels)

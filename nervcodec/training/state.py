@@ -14,6 +14,7 @@ from nervcodec.nn.network import is_shared
 from nervcodec.training.context import Solution, TrainingContext
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.optimizers import Optimizer
+from nervcodec.training.prior_start import prior_start
 
 StageName = Literal["fit", "finetune", "settle", "rdoq", "rounding"]
 Result = TypeVar("Result")
@@ -171,8 +172,6 @@ class TrainingState:
         configured ones.
         """
         state = cls.blank(context)
-        from nervcodec.training.prior_start import prior_start
-
         parameters = initial_parameters(context.network, state.order, context.target)
         if context.model.prior:
             solution = prior_start(context, parameters)
