@@ -24,6 +24,7 @@ from nervcodec.cli.params import (
     overwrite_option,
 )
 from nervcodec.encoder.options import ColorspaceChoice, Tune
+from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
 from nervcodec.nn.arithmetic import Precision
@@ -112,6 +113,14 @@ time_options = options(
         metavar="NAME",
         section=_TIME,
         help="psnr, or ssim (a quarter slower)",
+    ),
+    option(
+        "--prior",
+        type=click.Choice(get_args(PriorChoice)),
+        default="auto",
+        metavar="NAME",
+        section=_TIME,
+        help="auto, or none: weights without the prior",
     ),
     option(
         "--dry-run",

@@ -45,6 +45,7 @@ from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _MOST_BPP = 48.0  # twice what raw video has
+_PRIOR_MUON_RATE = 0.02  # weights need not go far (docs/lab L103)
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,11 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     content = ContentStatistics(rate / usual_bpp(n_pixels), temporal_information)
     segments = segment_shots(lengths, frames.cuts)
     colorspace = _colorspace(preset, options, form, frames.is_gray)
-    model = preset.model(form, colorspace, max(segments, key=sum), content)
+    # What pruning leaves would be the prior's.
+    prior = "none" if fit.prune else options.prior
+    model = preset.model(form, colorspace, max(segments, key=sum), content, prior)
+    if model.prior:
+        fit = replace(fit, muon_rate=_PRIOR_MUON_RATE)
     if isinstance(model.stem, MlpStem):
         segments = segment_shots(lengths, ())
     if options.bits is not None:

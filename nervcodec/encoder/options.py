@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 from nervcodec.encoder.presets import preset_named
+from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.target import Target
 from nervcodec.errors import ConfigError
 from nervcodec.nn.arithmetic import Precision
@@ -39,6 +40,8 @@ class EncodeOptions:
         epochs: passes over the frames; None takes the preset's.
         time_budget_s: seconds in which as many epochs are made as fit; not together with epochs.
         prune: share of the weights that become 0, 0 to 0.99; None takes the preset's.
+        prior: 'auto' codes weights as differences to those that come with the codec where the preset
+            and the planes are what they are for; 'none' never does.
         bits: symbols lie within +-(2^(bits-1) - 1); None takes the preset's.
         frames: (A, B), the frames A to B - 1 of the source counted from 0; B None goes to the end.
         seek_s: seconds of the source's time at which the encode begins, in place of frames.
@@ -77,6 +80,7 @@ class EncodeOptions:
     epochs: int | None = None
     time_budget_s: float | None = None
     prune: float | None = None
+    prior: PriorChoice = "auto"
     bits: int | None = None
     frames: tuple[int, int | None] = (0, None)
     seek_s: Fraction | None = None
@@ -123,6 +127,7 @@ class EncodeOptions:
             check_range("time budget", self.time_budget_s, 0, _MOST_SECONDS)
         if self.tune is not None:
             check_choice("tune", self.tune, get_args(Tune))
+        check_choice("prior", self.prior, get_args(PriorChoice))
         if self.prune is not None:
             check_range("prune ratio", self.prune, 0, 0.99)
         if self.bits is not None:

@@ -21,6 +21,7 @@ PRESETS = {
             grid_model,
             FitConfig(epochs=epochs),
             min_steps=_STEPS_AN_EPOCH * epochs,
+            has_prior=True,
         )
         for name, epochs in _EPOCHS.items()
     },

@@ -6,11 +6,13 @@ Pure functions of size, length and content.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import MAX_STEM_SIDE, Block, Grid, GridStem, ModelConfig, Shots
+from nervcodec.format.prior import PRIORS
 from nervcodec.format.tensors import KEYED, n_parameters, tensors
 from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import FitConfig
@@ -58,15 +60,21 @@ class GridRule:
 
     Attributes:
         stem: of the first block's input (docs/lab L017).
-        low_motion_values: of finer grids for each bit of the file, at most, at the usual rate;
-            fewer the lower the rate (L023).
-        high_motion_values: the same of high motion, at any rate (L020).
-        wavelet_levels: of the finer grids of high motion (L024).
-        bits, moving_bits: of symbols, without and with a motion (L039).
+        channels: of the grids two blocks before the head, one before it and at it; with fewer
+            blocks, of those that there are (L020).
+        interval: of their keys, at least.
+        most_doublings: of the interval.
+        low_motion_values, high_motion_values: of them for each bit of the file, at most
+            (L104, L020).
+        wavelet_levels: of them (L024).
+        bits, moving_bits: of symbols, without and with them (L039).
     """
 
     stem: tuple[Grid, ...] = (Grid(2, 1), Grid(4, 8))
-    low_motion_values: float = 0.16
+    channels: tuple[int, ...] = (2, 3, 1)
+    interval: int = 16
+    most_doublings: int = 4
+    low_motion_values: float = 0.12
     high_motion_values: float = 0.4
     wavelet_levels: int = 2
     bits: int = 10
@@ -89,6 +97,7 @@ class ContentStatistics:
     temporal_information: float = 0.0
 
 
+PriorChoice = Literal["auto", "none"]
 Network = Callable[[VideoFormat, Layout, Shots, ContentStatistics], ModelConfig]
 
 
@@ -102,6 +111,7 @@ class Preset:
         network: (format, colorspace, shots of the longest segment, content) -> network.
         fit: how to fit it.
         min_steps: short segments get as many more epochs as it takes to make this many steps.
+        has_prior: whether networks start from the prior, where there is one for them.
     """
 
     summary: str
@@ -109,6 +119,7 @@ class Preset:
     network: Network
     fit: FitConfig
     min_steps: int = 0
+    has_prior: bool = False
 
     def model(
         self,
@@ -116,9 +127,12 @@ class Preset:
         colorspace: Layout,
         shots: Shots,
         content: ContentStatistics = ContentStatistics(),
+        prior: PriorChoice = "auto",
     ) -> ModelConfig:
         """Return the network for segments of which the longest has such shots."""
-        model = self.network(form, colorspace, shots, content)
+        has_prior = self.has_prior and prior == "auto" and colorspace != "rgb"
+        network = prior_model if has_prior else self.network
+        model = network(form, colorspace, shots, content)
         return replace(model, bit_depth=form.bit_depth)
 
     def fit_for(self, n_frames: int) -> FitConfig:
@@ -221,12 +235,12 @@ def grid_model(
     by_rate = min(max(content.rate**rule.rate_exponent, 1 / rule.most_rate), rule.most_rate)
     sizing = Sizing(n_usual * by_rate, rule.octave, rule.five, rule.multiple)
     rows, columns, strides = stem_cells(form, colorspace)
-    finer = _finer_grids(form, shots, content, rows * columns, strides)
+    levels = range(max(1, len(strides) - len(_GRIDS.channels) + 1), len(strides) + 1)
+    channels = dict(zip(reversed(levels), reversed(_GRIDS.channels))) if len(strides) > 1 else {}
+    finer = _finer_grids(form, shots, content, rows * columns, strides, channels)
     stem, bits = GridStem(rows, columns, (*_GRIDS.stem, *finer)), _GRIDS.bits
-    if finer and sum(shots) > 1:
-        levels = _GRIDS.wavelet_levels if is_high_motion(content.temporal_information) else 0
-        motion = ceil_div(rows, 2), ceil_div(columns, 2)  # docs/lab L022
-        stem, bits = GridStem(rows, columns, stem.grids, *motion, levels), _GRIDS.moving_bits
+    if finer:
+        stem, bits = _moving(stem), _GRIDS.moving_bits
 
     def model(blocks: tuple[Block, ...]) -> ModelConfig:
         size = form.width, form.height
@@ -245,39 +259,68 @@ def is_high_motion(temporal_information: float) -> bool:
     return temporal_information > HIGH_MOTION
 
 
+def prior_model(
+    form: VideoFormat, colorspace: Layout, shots: Shots, content: ContentStatistics
+) -> ModelConfig:
+    """Return the network of the newest prior, whose grids' keys follow the video."""
+    number = max(PRIORS)
+    prior = PRIORS[number]
+    columns, rows = (
+        ceil_div(side, math.prod(prior.strides)) for side in plane_size(form, colorspace)
+    )
+    channels = dict(enumerate(prior.grid_channels[1:], 1))
+    finer = _finer_grids(form, shots, content, rows * columns, prior.strides, channels)
+    return ModelConfig(
+        form.width,
+        form.height,
+        colorspace,
+        _moving(GridStem(rows, columns, (*_GRIDS.stem, *finer))),
+        tuple(Block(stride, prior.width) for stride in prior.strides),
+        biases="lean",
+        bits=_GRIDS.moving_bits,
+        prior=number,
+    )
+
+
+def _moving(stem: GridStem) -> GridStem:
+    """Return the stem with a motion field, half as fine, and wavelets (docs/lab L022, L024)."""
+    return replace(
+        stem,
+        motion_height=ceil_div(stem.height, 2),
+        motion_width=ceil_div(stem.width, 2),
+        wavelet_levels=_GRIDS.wavelet_levels,
+    )
+
+
 def _finer_grids(
     form: VideoFormat,
     shots: Shots,
     content: ContentStatistics,
     n_cells: int,
     strides: tuple[int, ...],
+    channels: Mapping[int, int],
 ) -> tuple[Grid, ...]:
-    """Return grids for detail that convolutions store badly; none where there is one block alone.
+    """Return grids for detail that convolutions store badly, and that follow the motion.
 
-    They follow the motion. Of low motion, few keys two blocks before the head, or after the first
-    block of two (docs/lab L018). High motion needs more keys at coarser levels and, at the head's
-    own, a picture that the motion shifts (L020). Keys get rarer until they have no more than so
-    many values for each bit that the file will have.
+    Their keys get rarer until they have no more than so many values for each bit that the file
+    will have (docs/lab L020).
+
+    Args:
+        n_cells: of the stem.
+        channels: of the grids by their level.
     """
-    n_blocks = len(strides)
-    if n_blocks == 1:
-        return ()
-    level = max(1, n_blocks - 2)
-    most = _GRIDS.low_motion_values * content.rate
-    usual = [Grid(2, 16, level)]
-    if is_high_motion(content.temporal_information):
-        most = _GRIDS.high_motion_values
-        usual = [Grid(2, 16, level), Grid(3, 16, n_blocks - 1), Grid(1, 16, n_blocks)]
     n_pixels = form.width * form.height * sum(shots)
     n_bits = content.rate * usual_bpp(n_pixels) * n_pixels
-
-    def n_values(grid: Grid) -> int:
-        cells = n_cells * math.prod(strides[: grid.level]) ** 2
-        return sum(grid.keys(shots)) * grid.channels * cells
-
-    for times in (1, 2, 4, 8, 16):
-        grids = tuple(replace(grid, interval=times * grid.interval) for grid in usual)
-        if sum(map(n_values, grids)) <= most * n_bits:
+    n_values = sum(
+        n * n_cells * math.prod(strides[:level]) ** 2 for level, n in channels.items()
+    )
+    is_high = is_high_motion(content.temporal_information)
+    most = _GRIDS.high_motion_values if is_high else _GRIDS.low_motion_values
+    grids: tuple[Grid, ...] = ()
+    for doublings in range(_GRIDS.most_doublings + 1):
+        interval = _GRIDS.interval << doublings
+        grids = tuple(Grid(n, interval, level) for level, n in channels.items())
+        if not grids or sum(grids[0].keys(shots)) * n_values <= most * n_bits:
             break
     return grids
 

@@ -35,7 +35,6 @@ from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.losses import plane_weights
 from nervcodec.training.optimizers import Muon
 from nervcodec.training.pretraining_data import WINDOW, Material, window
-from nervcodec.training.prior import family
 
 _LAMBDA = 0.01
 _CRF_SPAN = 8.0  # lambdas are those of crf 30 -+ 8
