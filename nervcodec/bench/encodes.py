@@ -40,7 +40,17 @@ _TARGETS: Mapping[str, Callable[[float], Target]] = {
     "lambda": Lambda,
 }
 # Options of a case that are those of an encode by the same name.
-_SAME = ("preset", "tune", "prior", "colorspace", "bits", "segment_frames", "epochs", "prune", "seed")
+_SAME = (
+    "preset",
+    "tune",
+    "prior",
+    "colorspace",
+    "bits",
+    "segment_frames",
+    "epochs",
+    "prune",
+    "seed",
+)
 ENCODE_OPTIONS = frozenset(
     ("clip", "frames", "time_budget_s", "precision", "device", "role")
     + ("change", "network", "fit", "shots")

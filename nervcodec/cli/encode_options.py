@@ -24,8 +24,8 @@ from nervcodec.cli.params import (
     overwrite_option,
 )
 from nervcodec.encoder.options import ColorspaceChoice, Tune
-from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.presets import PRESETS
+from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
 from nervcodec.nn.arithmetic import Precision
 from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF

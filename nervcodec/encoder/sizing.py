@@ -311,9 +311,7 @@ def _finer_grids(
     """
     n_pixels = form.width * form.height * sum(shots)
     n_bits = content.rate * usual_bpp(n_pixels) * n_pixels
-    n_values = sum(
-        n * n_cells * math.prod(strides[:level]) ** 2 for level, n in channels.items()
-    )
+    n_values = sum(n * n_cells * math.prod(strides[:level]) ** 2 for level, n in channels.items())
     is_high = is_high_motion(content.temporal_information)
     most = _GRIDS.high_motion_values if is_high else _GRIDS.low_motion_values
     grids: tuple[Grid, ...] = ()

@@ -1,12 +1,12 @@
-"""Train the prior of network weights and the analysis network on videos and pictures.
+"""Train a prior of weights, and its analysis network, on videos and pictures.
 
     python -m nervcodec.training.pretrain FOLDER... --out OUT
 
-Every step codes one window of 17 frames as a fit would: grids at keys 0, 8 and 16 come from the
-analysis network, carry the noise of their quantization steps and cost bits by Laplace densities;
-weights are one set for all windows. The loss is ln(distortion + lambda x bits a pixel), lambda
-random. All randomness follows from the seed and the number of the step, so that a run that is
-stopped goes on from its checkpoint with the same result.
+Every step codes a window of 17 frames as a fit would: what grids hold at the keys 0, 8 and 16 comes
+from the analysis network, carries the noise of quantization and costs bits by Laplace densities;
+one set of weights serves all windows. The loss is ln(distortion + lambda x bits a pixel) at a
+random lambda, so that easy and hard windows count alike. All randomness follows from the seed and
+the number of the step: a run that was stopped goes on from its checkpoint with the same result.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,287 +27,395 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nervcodec.format.model_config import ModelConfig
+from nervcodec.errors import NervCodecError
+from nervcodec.format.model_config import GridStem, ModelConfig
 from nervcodec.format.tensors import KEYED
 from nervcodec.nn.grids import joined, moved
 from nervcodec.nn.network import Network
-from nervcodec.training.analysis import AnalysisNetwork, split_bands
+from nervcodec.nn.prior import own_network
+from nervcodec.training.analysis import GROUPS, AnalysisNetwork, split_bands
 from nervcodec.training.block_matching import matched
 from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.losses import plane_weights
 from nervcodec.training.optimizers import Muon
-from nervcodec.training.pretraining_data import WINDOW, Material, window
+from nervcodec.training.pretraining_data import WINDOW, WINDOW_SIZE, Material, window
+from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
+from nervcodec.util.files import whole_file
 
-_LAMBDA = 0.01
-_CRF_SPAN = 8.0  # lambdas are those of crf 30 -+ 8
+PRIOR = 1
 _KEYS = (0, 8, 16)
-# Grids of the family: first channel in the analysis network's map, channels, level, key frames.
-_PIXELS_A_WINDOW = 24  # frames that a window's first keys are shared by
-_LEAST_MAGNITUDE = 0.05
-_MUON_RATE, _ADAM_RATE, _STEP_RATE = 0.004, 1e-3, 3e-3
+_KEYS_OF_LEVEL = {1: (0, 8, 16), 2: (0, 16), 3: (0, 16)}
+_LEVELS = 2  # of wavelets
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the prior is trained.
+
+    Attributes:
+        steps: optimizer steps.
+        seed: of every random choice.
+        crf_span: lambdas are those of crf 30 -+ so much.
+        frames_a_window: that the bits of a window's keys are shared by; more than it has, since
+            the first keys of a video serve once.
+        first_step: quantization step of the grids before training.
+        muon_rate, adam_rate, step_rate: learning rates of the weights, of the analysis network and
+            of ln(quantization step).
+        warmup_steps: during which learning rates rise; then they fall along a cosine.
+        report_every: steps between measures of the held-out windows.
+        held_out_windows: of them.
+    """
+
+    steps: int = 24_000
+    seed: int = 0
+    crf_span: float = 8.0
+    frames_a_window: int = 24
+    first_step: float = 0.06
+    muon_rate: float = 0.004
+    adam_rate: float = 1e-3
+    step_rate: float = 3e-3
+    warmup_steps: int = 500
+    report_every: int = 500
+    held_out_windows: int = 24
 
 
 def laplace_bits(symbols: Tensor) -> Tensor:
     """Return the bits of symbols under a Laplace density of their mean magnitude; a scalar."""
     magnitude = symbols.abs()
-    rate = 1 / magnitude.mean().clamp_min(_LEAST_MAGNITUDE)
+    rate = 1 / magnitude.mean().clamp_min(0.05)
     inner = magnitude.clamp_max(0.5)
     a, b = torch.expm1((inner - 0.5) * rate), torch.expm1(-(inner + 0.5) * rate)
     nats = (magnitude - inner) * rate - torch.log((-(a + b) / 2).clamp_min(1e-9))
     return nats.sum() / math.log(2)
 
 
-class Codec:
-    """Prior, analysis network and quantization steps, and what they make of a window."""
+@dataclass
+class Coder:
+    """Quantizes what a window's grids hold, as training or as a file does, and counts bits.
 
-    def __init__(self, model: ModelConfig, generator: torch.Generator) -> None:
-        self.model = model
-        self.network = Network(model, (1,), torch.device("cpu"))
-        start = initial_parameters(self.network, generator)
-        self.is_weight = [tensor.kind not in KEYED for tensor in self.network.tensors]
-        parts = torch.split(start, [tensor.size for tensor in self.network.tensors])
-        weights = [part for part, keep in zip(parts, self.is_weight) if keep]
-        self.tensors = [t for t, keep in zip(self.network.tensors, self.is_weight) if keep]
+    Attributes:
+        steps: of each group.
+        noise: uniform noise in place of rounding, which None does.
+        bits: of what was coded so far.
+    """
+
+    steps: Mapping[str, Tensor]
+    noise: torch.Generator | None
+    bits: list[Tensor] = field(default_factory=list)
+
+    def keys(self, group: str, values: Tensor) -> Tensor:
+        """Return the keys [K, ..] of a group as decoded, coded as differences from the last."""
+        multiples, drawn = self._multiples(group, values)
+        symbols = torch.cat([multiples[:1], multiples.diff(dim=0)])
+        self.bits.append(laplace_bits(symbols + drawn))
+        return (multiples + drawn) * self.steps[group]
+
+    def pairs(self, group: str, values: Tensor, n_differences: int) -> Tensor:
+        """Return pairs of consecutive keys [P, 2, ..] as decoded.
+
+        Their differences stand for n_differences of a video.
+        """
+        multiples, drawn = self._multiples(group, values)
+        symbols = multiples.diff(dim=1) + drawn[:, 1:]
+        self.bits.append(laplace_bits(symbols) * (n_differences / len(values)))
+        return (multiples + drawn) * self.steps[group]
+
+    def _multiples(self, group: str, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return multiples of the step, rounded without noise, and the noise."""
+        multiples = values / self.steps[group]
+        if self.noise is None:
+            return multiples.round(), torch.zeros(())
+        return multiples, torch.rand(values.shape, generator=self.noise) - 0.5
+
+
+class Codec:
+    """Prior, analysis network and quantization steps, and what they make of a window.
+
+    Attributes:
+        weights: of the prior, float32 [n], a leaf.
+        log_steps: by group, ln(step) at crf 30 and how it goes with ln(lambda), float32
+            [n_groups, 2], a leaf.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        rows, columns = WINDOW_SIZE
+        self.model = _sized(own_network(PRIOR), rows, columns)
+        self._network = Network(self.model, (1,), torch.device("cpu"))
+        start = initial_parameters(self._network, torch.Generator().manual_seed(recipe.seed))
+        parts = torch.split(start, self._network.sizes)
+        self.tensors = [t for t in self._network.tensors if t.kind not in KEYED]
+        weights = [p for t, p in zip(self._network.tensors, parts) if t.kind not in KEYED]
         self.weights = torch.cat(weights).requires_grad_()
+        torch.manual_seed(recipe.seed)
         self.analysis = AnalysisNetwork()
-        # ln(step) of each group of grids at crf 30, and how it goes with ln(lambda)
-        self.names = ["grid1", "grid2"]
-        for number in (3, 4, 5):
-            self.names += [f"grid{number}", f"grid{number}_details2", f"grid{number}_details1"]
-        self.log_steps = torch.tensor([[math.log(0.06), 0.3]] * len(self.names)).requires_grad_()
+        rules = torch.tensor([[math.log(recipe.first_step), 0.3]] * len(GROUPS))
+        self.log_steps = rules.requires_grad_()
+        self._plane_weights = plane_weights(self.model, FitConfig())
 
     def leaves(self) -> list[Tensor]:
+        """Return all that is trained."""
         return [self.weights, self.log_steps, *self.analysis.parameters()]
 
-    def parameters(self) -> dict[str, Tensor]:
-        sizes = [tensor.size for tensor in self.tensors]
-        parts = torch.split(self.weights, sizes)
-        return {t.name: part.view(t.shape) for t, part in zip(self.tensors, parts)}
-
     def loss(
-        self, planes: Tensor, frames: Tensor, lambda_: float, noise: torch.Generator | None
+        self, planes: Tensor, frames: Tensor, rate_weight: float, noise: torch.Generator | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (ln(distortion + lambda bpp), distortion, bpp) of a window.
+        """Return (ln(distortion + lambda bpp), distortion, bpp) of a window, scalars.
 
         Args:
             planes: float32 [17, 6, h, w] in [0, 1].
-            frames: of two pairs of consecutive frames, int64 [4].
-            noise: of the quantization; None rounds.
+            frames: two pairs of consecutive frames, int64 [4].
+            rate_weight: lambda.
+            noise: as Coder has it.
         """
-        n_pixels = 4 * planes.shape[2] * planes.shape[3]
-        steps = (self.log_steps[:, 0] + self.log_steps[:, 1] * math.log(lambda_ / _LAMBDA)).exp()
-        by_name = dict(zip(self.names, steps))
-        bits: list[Tensor] = []
-
-        def coded(name: str, values: Tensor, weight: Sequence[float] | None = None) -> Tensor:
-            """Return values [K, ..] as a decoder has them; count the bits of their differences."""
-            step = by_name[name]
-            multiples = values / step
-            if noise is None:
-                multiples = multiples.round()
-                symbols = torch.cat([multiples[:1], multiples.diff(dim=0)])
-                bits.append(laplace_bits(symbols))
-                return multiples * step
-            drawn = torch.rand(values.shape, generator=noise) - 0.5
-            symbols = torch.cat([multiples[:1], multiples.diff(dim=0)]) + drawn
-            bits.append(laplace_bits(symbols))
-            return (multiples + drawn) * step
-
-        numbers = torch.tensor(_KEYS)
-        maps = self.analysis(torch.cat([planes[numbers], planes[frames]]))
-        level0 = maps[3]
-        # the stem: a slow grid of four channels, and one of two with a key a frame
-        slow = coded("grid2", level0[:3, 2:])
-        stem = self._blend(slow, frames)
-        pairs = level0[3:, :2].unflatten(0, (2, 2))
-        step = by_name["grid1"]
-        multiples = pairs / step
-        drawn = (
-            torch.rand(pairs.shape, generator=noise) - 0.5 if noise is not None else None
-        )
-        rounded = multiples.round() if drawn is None else multiples + drawn
-        diffs = multiples.round().diff(dim=1) if drawn is None else multiples.diff(dim=1) + drawn[:, 1:]
-        bits.append(laplace_bits(diffs) * (WINDOW - 1) / 2)
-        fast = (rounded * step).flatten(0, 1)
-        levels = {0: torch.cat([fast, stem], dim=1)}
-        luma = 255 * planes[:, :4].mean(dim=1)
-        for level, keys in ((1, _KEYS), (2, (0, 16)), (3, (0, 16))):
-            values = maps[3 - level][[_KEYS.index(key) for key in keys]]
-            bands = split_bands(values, 2)
-            name = f"grid{level + 2}"
-            names = (name, f"{name}_details2", f"{name}_details1")
-            half, *details = (coded(n, band) for n, band in zip(names, bands))
-            for detail, n_halvings in zip(details, (1, 0)):
-                size = values.shape[2] >> n_halvings, values.shape[3] >> n_halvings
-                half = joined(half, detail, size)
-            levels[level] = self._moved(half, keys, frames, luma)
-        output = self.network.from_maps(self.parameters(), levels.__getitem__, frames)
+        nats = math.log(rate_weight / rate_weight_of(DEFAULT_CRF))
+        steps = (self.log_steps[:, 0] + self.log_steps[:, 1] * nats).exp()
+        coder = Coder(dict(zip(GROUPS, steps)), noise)
+        levels = self._levels(coder, planes, frames)
+        sizes = [tensor.size for tensor in self.tensors]
+        parameters = {
+            tensor.name: part.view(tensor.shape)
+            for tensor, part in zip(self.tensors, torch.split(self.weights, sizes))
+        }
+        output = self._network.from_maps(parameters, levels.__getitem__, frames)
         errors = (output - planes[frames]).square().mean(dim=(0, 2, 3))
-        distortion = errors @ self.plane_weights
-        bpp = torch.stack(bits).sum() / (_PIXELS_A_WINDOW * n_pixels)
-        return torch.log(distortion + lambda_ * bpp), distortion, bpp
+        distortion = errors @ self._plane_weights
+        n_pixels = 4 * planes.shape[2] * planes.shape[3] * self.recipe.frames_a_window
+        bpp = torch.stack(coder.bits).sum() / n_pixels
+        return torch.log(distortion + rate_weight * bpp), distortion, bpp
 
-    @property
-    def plane_weights(self) -> Tensor:
-        return plane_weights(self.model, FitConfig())
+    def _levels(self, coder: Coder, planes: Tensor, frames: Tensor) -> dict[int, Tensor]:
+        """Return the maps of all grids in the frames, by level."""
+        maps = self.analysis(torch.cat([planes[torch.tensor(_KEYS)], planes[frames]]))
+        stem, n_keys = maps[-1], len(_KEYS)
+        slow = coder.keys("stem.grid2", stem[:n_keys, 2:])
+        still = (_shares(_KEYS, frames) @ slow.flatten(1)).view(len(frames), *slow.shape[1:])
+        fast = coder.pairs("stem.grid1", stem[n_keys:, :2].unflatten(0, (2, 2)), WINDOW - 1)
+        levels = {0: torch.cat([fast.flatten(0, 1), still], dim=1)}
+        fields = _Fields(planes)
+        for level, keys in _KEYS_OF_LEVEL.items():
+            values = maps[-1 - level][[_KEYS.index(key) for key in keys]]
+            grid = self._decoded(coder, f"stem.grid{level + 2}", values)
+            levels[level] = _moved(grid, keys, frames, fields)
+        return levels
 
     @staticmethod
-    def _blend(keys: Tensor, frames: Tensor) -> Tensor:
-        """Return keys at 0, 8, 16 blended linearly at frames."""
-        at = frames / 8
-        weights = (1 - (at[:, None] - torch.arange(3)).abs()).clamp_min(0)
-        return (weights @ keys.flatten(1)).view(len(frames), *keys.shape[1:])
+    def _decoded(coder: Coder, name: str, values: Tensor) -> Tensor:
+        """Return a grid's keys as decoded from halves and details."""
+        half, *details = split_bands(values, _LEVELS)
+        half = coder.keys(name, half)
+        for n_halvings, detail in zip(range(_LEVELS, 0, -1), details):
+            size = values.shape[2] >> n_halvings - 1, values.shape[3] >> n_halvings - 1
+            half = joined(half, coder.keys(f"{name}_details{n_halvings}", detail), size)
+        return half
 
-    def _moved(
-        self, values: Tensor, keys: Sequence[int], frames: Tensor, luma: Tensor
-    ) -> Tensor:
-        """Return the two keys around each frame, moved and blended."""
-        at = torch.tensor(keys)
-        first = (torch.searchsorted(at, frames, right=True) - 1).clamp(0, len(keys) - 2)
-        share = (frames - at[first]) / (at[first + 1] - at[first])
-        total = torch.zeros(())
-        height, width = values.shape[2:]
-        for side, weight in ((first, 1 - share), (first + 1, share)):
-            field = self._field(luma, frames, at[side])
-            scale = height / luma.shape[1]
-            by = scale * F.interpolate(field, (height, width), mode="bilinear")
-            total = total + weight.view(-1, 1, 1, 1) * moved(values[side], by)
-        return total
 
-    def _field(self, luma: Tensor, frames: Tensor, keys: Tensor) -> Tensor:
-        """Return the motion from frames to keys, in samples of the planes, [n, 2, rows, columns]."""
-        rows, columns = -(-luma.shape[1] // 16), -(-luma.shape[2] // 16)
+def _sized(model: ModelConfig, rows: int, columns: int) -> ModelConfig:
+    """Return a prior's own network for frames of a size, with wavelets."""
+    scale = 2 * model.scale
+    assert isinstance(model.stem, GridStem)
+    stem = replace(
+        model.stem,
+        height=rows // scale,
+        width=columns // scale,
+        motion_height=1,
+        motion_width=1,
+        wavelet_levels=_LEVELS,
+    )
+    return replace(model, width=columns, height=rows, stem=stem)
+
+
+def _shares(keys: Sequence[int], frames: Tensor) -> Tensor:
+    """Return weights of keys in frames, [B, K]: linear in time."""
+    pace = keys[1] - keys[0]
+    return (1 - (frames[:, None] / pace - torch.arange(len(keys))).abs()).clamp_min(0)
+
+
+class _Fields:
+    """Motion between frames of a window, searched for once for each pair."""
+
+    def __init__(self, planes: Tensor) -> None:
+        self.luma = 255 * planes[:, :4].mean(dim=1)
+        self._known: dict[tuple[int, int], Tensor] = {}
+
+    @torch.no_grad()
+    def between(self, frames: Tensor, keys: Tensor) -> Tensor:
+        """Return where in the keys what frames show is, in samples: [n, 2, rows, columns]."""
+        rows, columns = (side // 16 for side in self.luma.shape[1:])
         pairs = list(zip(frames.tolist(), keys.tolist()))
-        missing = [pair for pair in pairs if pair not in self.fields]
+        missing = [pair for pair in pairs if pair not in self._known]
         if missing:
             now, key = (torch.tensor(numbers) for numbers in zip(*missing))
-            with torch.no_grad():
-                found = matched(
-                    luma[now], luma[key], torch.zeros(len(missing), 2, rows, columns)
-                )
-            self.fields.update(zip(missing, found))
-        return torch.stack([self.fields[pair] for pair in pairs])
+            none = torch.zeros(len(missing), 2, rows, columns)
+            found = matched(self.luma[now], self.luma[key], none)
+            self._known.update(zip(missing, found))
+        return torch.stack([self._known[pair] for pair in pairs])
 
-    fields: dict[tuple[int, int], Tensor]
+
+def _moved(grid: Tensor, keys: Sequence[int], frames: Tensor, fields: _Fields) -> Tensor:
+    """Return a grid [K, C, h, w] in frames: the two keys around each, moved and blended."""
+    at = torch.tensor(keys)
+    first = (torch.searchsorted(at, frames, right=True) - 1).clamp(0, len(keys) - 2)
+    share = (frames - at[first]) / (at[first + 1] - at[first])
+    total = torch.zeros(())
+    size = grid.shape[2:]
+    for side, weight in ((first, 1 - share), (first + 1, share)):
+        field = fields.between(frames, at[side])
+        by = F.interpolate(field, size, mode="bilinear") * (size[0] / fields.luma.shape[1])
+        total = total + weight.view(-1, 1, 1, 1) * moved(grid[side], by)
+    return total
 
 
 class Training:
-    """A run, step by step."""
+    """A run, step by step.
 
-    def __init__(self, material: Material, n_steps: int, seed: int) -> None:
-        self.material, self.n_steps, self.seed = material, n_steps, seed
-        torch.manual_seed(seed)
-        self.codec = Codec(family(160, 128), torch.Generator().manual_seed(seed))
-        codec = self.codec
+    Args:
+        material: to train on.
+        recipe: how.
+    Attributes:
+        step: how many were made.
+        history: what was reported.
+    """
+
+    def __init__(self, material: Material, recipe: Recipe) -> None:
+        self._material, self.recipe = material, recipe
+        self.codec = codec = Codec(recipe)
         codec.weights.grad = torch.zeros_like(codec.weights)
-        self.muon = Muon(codec.weights, codec.tensors, torch.float32)
-        self.adam = torch.optim.Adam(
-            [
-                {"params": [codec.weights], "lr": _ADAM_RATE},
-                {"params": [codec.log_steps], "lr": _STEP_RATE},
-                {"params": list(codec.analysis.parameters()), "lr": _ADAM_RATE},
-            ],
-            betas=(0.9, 0.99),
-            fused=True,
-        )
-        self.rates = [group["lr"] for group in self.adam.param_groups]
+        self._muon = Muon(codec.weights, codec.tensors, torch.float32)
+        groups = [
+            {"params": [codec.weights], "lr": recipe.adam_rate},
+            {"params": [codec.log_steps], "lr": recipe.step_rate},
+            {"params": list(codec.analysis.parameters()), "lr": recipe.adam_rate},
+        ]
+        self._rates = [recipe.adam_rate, recipe.step_rate, recipe.adam_rate]
+        self._adam = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
         self.step = 0
         self.history: list[dict[str, float]] = []
 
-    def factor(self) -> float:
-        progress = self.step / self.n_steps
-        warm = min(1.0, self.step / 500)
-        return warm * 0.5 * (1 + math.cos(math.pi * progress))
-
     def one_step(self) -> float:
-        random = np.random.default_rng((self.seed, self.step))
+        """Make a step; return its loss."""
+        recipe, codec = self.recipe, self.codec
+        random = np.random.default_rng((recipe.seed, self.step))
         noise = torch.Generator().manual_seed(int(random.integers(2**62)))
-        planes = window(self.material, random)
-        frames = pairs(random)
-        lambda_ = _LAMBDA * 2 ** (random.uniform(-_CRF_SPAN, _CRF_SPAN) / 3)
-        self.codec.fields = {}
-        loss, _, _ = self.codec.loss(planes, frames, lambda_, noise)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.codec.leaves(), 1.0)
-        factor = self.factor()
-        self.muon.step(factor * _MUON_RATE)
-        for group, rate in zip(self.adam.param_groups, self.rates):
+        planes, frames = window(self._material, random), _pairs(random)
+        crf = DEFAULT_CRF + random.uniform(-recipe.crf_span, recipe.crf_span)
+        loss, _, _ = codec.loss(planes, frames, rate_weight_of(crf), noise)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(codec.leaves(), 1.0)
+        rise = min(1.0, self.step / recipe.warmup_steps)
+        factor = rise * 0.5 * (1 + math.cos(math.pi * self.step / recipe.steps))
+        self._muon.step(factor * recipe.muon_rate)
+        for group, rate in zip(self._adam.param_groups, self._rates):
             group["lr"] = factor * rate
-        self.adam.step()
-        for leaf in self.codec.leaves():
-            leaf.grad = torch.zeros_like(leaf) if leaf is self.codec.weights else None
+        self._adam.step()
+        for leaf in codec.leaves():
+            leaf.grad = torch.zeros_like(leaf) if leaf is codec.weights else None
         self.step += 1
         return float(loss.detach())
 
     @torch.no_grad()
-    def held_out(self, n_windows: int = 24) -> dict[str, float]:
-        """Return the mean loss at crf 30 of windows of held-out material, with rounding, in dB."""
-        losses = []
-        for number in range(n_windows):
+    def held_out(self) -> dict[str, float]:
+        """Return means at crf 30 over windows of what is held out, coded with rounding."""
+        rows = []
+        rate_weight = rate_weight_of(DEFAULT_CRF)
+        for number in range(self.recipe.held_out_windows):
             random = np.random.default_rng((7, number))
-            planes = window(self.material.held_out, random)
-            self.codec.fields = {}
-            loss, distortion, bpp = self.codec.loss(planes, pairs(random), _LAMBDA, None)
-            losses.append(
-                [-10 / math.log(10) * float(loss), -10 * math.log10(distortion), float(bpp)]
-            )
-        mean = np.mean(losses, axis=0)
-        return {"loss_db": mean[0], "psnr_db": mean[1], "bpp": mean[2]}
+            assert self._material.held_out
+            planes = window(self._material.held_out, random)
+            loss, distortion, bpp = self.codec.loss(planes, _pairs(random), rate_weight, None)
+            loss_db = -10 / math.log(10) * float(loss)
+            rows.append((loss_db, -10 * math.log10(distortion), float(bpp)))
+        loss_db, psnr_db, mean_bpp = np.mean(rows, axis=0).tolist()
+        return {"loss_db": loss_db, "psnr_db": psnr_db, "bpp": mean_bpp}
 
     def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
         return {
             "step": self.step,
             "history": self.history,
             "weights": self.codec.weights.detach(),
             "log_steps": self.codec.log_steps.detach(),
             "analysis": self.codec.analysis.state_dict(),
-            "adam": self.adam.state_dict(),
-            "velocity": self.muon.velocity,
+            "adam": self._adam.state_dict(),
+            "velocity": self._muon.velocity,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
         self.step, self.history = state["step"], state["history"]
         with torch.no_grad():
             self.codec.weights.copy_(state["weights"])
             self.codec.log_steps.copy_(state["log_steps"])
-            self.muon.velocity.copy_(state["velocity"])
+            self._muon.velocity.copy_(state["velocity"])
         self.codec.analysis.load_state_dict(state["analysis"])
-        self.adam.load_state_dict(state["adam"])
+        self._adam.load_state_dict(state["adam"])
+
+    def export(self, folder: Path) -> int:
+        """Write what the codec installs: N.npy and analysis_N.npz; return the weights' CRC-32."""
+        weights = self.codec.weights.detach().numpy().astype("<f2")
+        np.save(folder / f"{PRIOR}.npy", weights)
+        arrays = {
+            name: value.numpy().astype(np.float16)
+            for name, value in self.codec.analysis.state_dict().items()
+        }
+        log_steps = self.codec.log_steps.detach().numpy()
+        np.savez(folder / f"analysis_{PRIOR}.npz", log_steps=log_steps, **arrays)
+        return zlib.crc32(weights.tobytes())
 
 
-def pairs(random: np.random.Generator) -> Tensor:
+def _pairs(random: np.random.Generator) -> Tensor:
     """Return two pairs of consecutive frames, int64 [4]."""
     firsts = random.integers(0, WINDOW - 1, 2)
     return torch.tensor([firsts[0], firsts[0] + 1, firsts[1], firsts[1] + 1])
 
 
+def run(training: Training, out: Path) -> None:
+    """Train to the end, with a line and a checkpoint now and then."""
+    recipe, losses, began = training.recipe, list[float](), time.monotonic()
+    while training.step < recipe.steps:
+        losses.append(training.one_step())
+        if training.step % recipe.report_every and training.step != recipe.steps:
+            continue
+        report = {"step": training.step, "loss": float(np.mean(losses)), **training.held_out()}
+        training.history.append(report)
+        losses = []
+        print(json.dumps({**report, "seconds": round(time.monotonic() - began)}), flush=True)
+        with whole_file(out / "checkpoint.pt", overwrite=True) as part:
+            torch.save(training.state(), part)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=30_000)
-    parser.add_argument("--seed", type=int, default=0)
+    """Run the program."""
+    parser = argparse.ArgumentParser(
+        "python -m nervcodec.training.pretrain",
+        description="Train a prior and its analysis network; a run that was stopped goes on.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="with videos and pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder for what is trained")
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
+    try:
+        _train(options)
+    except NervCodecError as error:
+        print(f"nervcodec: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _train(options: argparse.Namespace) -> None:
+    """Train as the command line says, and write the results."""
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    training = Training(Material.read(options.folders), options.steps, options.seed)
+    recipe = Recipe(steps=options.steps, seed=options.seed)
+    training = Training(Material.read(options.folders), recipe)
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         training.restore(torch.load(checkpoint))
-    began, losses = time.monotonic(), []
-    while training.step < options.steps:
-        losses.append(training.one_step())
-        if training.step % 500 == 0 or training.step == options.steps:
-            held_out = training.held_out()
-            training.history.append(
-                {"step": training.step, "loss": float(np.mean(losses)), **held_out}
-            )
-            losses = []
-            print(json.dumps({**training.history[-1], "s": round(time.monotonic() - began)}), flush=True)
-            torch.save(training.state(), options.out / "part.pt")
-            (options.out / "part.pt").replace(checkpoint)
+    run(training, options.out)
+    crc = training.export(options.out)
+    print(f"prior {PRIOR}: CRC-32 {crc:#010x}")
 
 
 if __name__ == "__main__":

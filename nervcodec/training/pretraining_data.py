@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+from nervcodec.errors import ConfigError
 from nervcodec.video.frames import Frames
 from nervcodec.video.probe import probe_source
 from nervcodec.video.reader import read_groups
 
 WINDOW = 17  # frames
-_SIZE = (128, 160)  # rows and columns of a window's luma
+WINDOW_SIZE = (128, 160)  # rows and columns of its luma
 _PICTURE_SHARE = 0.6  # of windows
 _HELD_OUT = 8  # one source of so many is held out
 Source = Tensor  # uint8 [T, 3, H, W]: Y, Cb and Cr of limited range at one size
@@ -25,27 +27,38 @@ Source = Tensor  # uint8 [T, 3, H, W]: Y, Cb and Cr of limited range at one size
 
 @dataclass(frozen=True)
 class Material:
-    """Videos and pictures, each at half its size with chroma as large as luma."""
+    """Videos and pictures, each at half its size with chroma as large as luma.
+
+    Attributes:
+        videos, pictures: to train on.
+        held_out: others, to measure on.
+    """
 
     videos: list[Source]
     pictures: list[Source]
-    _held_out: tuple[list[Source], list[Source]]
-
-    @property
-    def held_out(self) -> Material:
-        return Material(*self._held_out, ([], []))
+    held_out: Material | None = None
 
     @classmethod
     def read(cls, folders: Sequence[Path]) -> Material:
-        """Read all files in folders and below that are videos or pictures."""
+        """Read all files in folders and below that are videos or pictures.
+
+        Raises:
+            ConfigError: there are fewer than it takes to hold some out.
+            VideoError: a file cannot be read.
+        """
         kinds: tuple[list[Source], list[Source]] = [], []
         for folder in folders:
             for path in sorted(p for p in folder.rglob("*") if p.suffix in _SUFFIXES):
                 source = _read(path)
                 kinds[len(source) == 1].append(source)
+        n_files = [len(kind) for kind in kinds]
+        if min(n_files) < _HELD_OUT:
+            raise ConfigError(
+                f"{n_files[0]} videos and {n_files[1]} pictures; legal: {_HELD_OUT} or more of each"
+            )
         kept = [[s for i, s in enumerate(k) if i % _HELD_OUT != 3] for k in kinds]
         held = [[s for i, s in enumerate(k) if i % _HELD_OUT == 3] for k in kinds]
-        return cls(kept[0], kept[1], (held[0], held[1]))
+        return cls(kept[0], kept[1], cls(held[0], held[1]))
 
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".mkv", ".mp4", ".y4m", ".webm", ".mov"}
@@ -88,9 +101,9 @@ def window(material: Material, random: np.random.Generator) -> Tensor:
 
 
 def _excerpt(videos: Sequence[Source], random: np.random.Generator) -> Tensor:
-    """Return a part of a video, in time, place and scale; float32 [17, 3, *_SIZE]."""
-    video = videos[random.integers(len(videos))]
-    rows, columns = _SIZE
+    """Return a part of a video, in time, place and scale; float32 [17, 3, *WINDOW_SIZE]."""
+    video = videos[int(random.integers(len(videos)))]
+    rows, columns = WINDOW_SIZE
     most = min(video.shape[2] / rows, video.shape[3] / columns)
     scale = min(most, random.choice([1.0, 1.0, 1.5, 2.0]))
     pace = int(random.integers(1, max(2, min(3, (len(video) - 1) // (WINDOW - 1)) + 1)))
@@ -100,7 +113,7 @@ def _excerpt(videos: Sequence[Source], random: np.random.Generator) -> Tensor:
     y = int(random.integers(0, video.shape[2] - height + 1))
     x = int(random.integers(0, video.shape[3] - width + 1))
     part = video[numbers, :, y : y + height, x : x + width].float()
-    return part if scale == 1 else F.interpolate(part, _SIZE, mode="area")
+    return part if scale == 1 else F.interpolate(part, WINDOW_SIZE, mode="area")
 
 
 def _animated(pictures: Sequence[Source], random: np.random.Generator) -> Tensor:
@@ -119,18 +132,20 @@ def _animated(pictures: Sequence[Source], random: np.random.Generator) -> Tensor
     return frames
 
 
-def _path(random: np.random.Generator, speed: float, bend: float) -> np.ndarray:
+def _path(random: np.random.Generator, speed: float, bend: float) -> NDArray[np.float64]:
     """Return a smooth walk of WINDOW values that begins at 0."""
     t = np.arange(WINDOW)
-    return random.normal(0, speed) * t + random.normal(0, bend) * np.sin(
+    line, height = random.normal(0, speed) * t, random.normal(0, bend)
+    walk: NDArray[np.float64] = line + height * np.sin(
         t * random.uniform(0.05, 0.5) + random.uniform(0, 6)
     )
+    return walk
 
 
 def _layer(pictures: Sequence[Source], random: np.random.Generator, still: bool) -> Tensor:
-    """Return a picture panned, zoomed and turned; float32 [17, 3, *_SIZE]."""
-    picture = pictures[random.integers(len(pictures))].float()
-    rows, columns = _SIZE
+    """Return a picture panned, zoomed and turned; float32 [17, 3, *WINDOW_SIZE]."""
+    picture = pictures[int(random.integers(len(pictures)))].float()
+    rows, columns = WINDOW_SIZE
     most = min(picture.shape[2] / rows, picture.shape[3] / columns)
     shrink = min(most / 1.2, float(np.exp(random.uniform(math.log(1.0), math.log(4.0)))))
     shrink = max(shrink, 1.0)
@@ -138,13 +153,17 @@ def _layer(pictures: Sequence[Source], random: np.random.Generator, still: bool)
         size = math.ceil(picture.shape[2] / shrink), math.ceil(picture.shape[3] / shrink)
         picture = F.interpolate(picture, size, mode="area")
     height, width = picture.shape[2:]
-    motion = np.zeros((4, WINDOW)) if still else np.stack(
-        [
-            _path(random, 1.5, 2.0),
-            _path(random, 0.7, 1.0),
-            _path(random, 0.004, 0.01),
-            _path(random, 0.003, 0.006),
-        ]
+    motion = (
+        np.zeros((4, WINDOW))
+        if still
+        else np.stack(
+            [
+                _path(random, 1.5, 2.0),
+                _path(random, 0.7, 1.0),
+                _path(random, 0.004, 0.01),
+                _path(random, 0.003, 0.006),
+            ]
+        )
     )
     x0 = random.uniform(columns / 2, max(columns / 2 + 1, width - columns / 2))
     y0 = random.uniform(rows / 2, max(rows / 2 + 1, height - rows / 2))
@@ -166,8 +185,8 @@ def _layer(pictures: Sequence[Source], random: np.random.Generator, still: bool)
 
 
 def _mask(random: np.random.Generator) -> Tensor:
-    """Return where a moving object is, float32 [17, 1, *_SIZE] from 0 to 1, with a soft edge."""
-    rows, columns = _SIZE
+    """Return where a moving object is, with a soft edge; float32 [17, 1, *WINDOW_SIZE], 0 to 1."""
+    rows, columns = WINDOW_SIZE
     y, x = torch.arange(rows).view(-1, 1), torch.arange(columns)
     half_y, half_x = random.uniform(6, 40), random.uniform(6, 50)
     along, down = _path(random, 2.5, 3), _path(random, 0.7, 1.5)
@@ -175,6 +194,8 @@ def _mask(random: np.random.Generator) -> Tensor:
     power = random.choice([2, 4, 8])
     masks = []
     for right, below in zip(along, down):
-        far = ((x - x0 - right) / half_x).abs() ** power + ((y - y0 - below) / half_y).abs() ** power
+        far = ((x - x0 - right) / half_x).abs() ** power + (
+            (y - y0 - below) / half_y
+        ).abs() ** power
         masks.append((min(half_x, half_y) * (1 - far) / 2 + 0.5).clamp(0, 1))
     return torch.stack(masks)[:, None].float()
