@@ -40,8 +40,8 @@ class EncodeOptions:
         epochs: passes over the frames; None takes the preset's.
         time_budget_s: seconds in which as many epochs are made as fit; not together with epochs.
         prune: share of the weights that become 0, 0 to 0.99; None takes the preset's.
-        prior: 'auto' codes weights as differences to those that come with the codec where the preset
-            and the planes are what they are for; 'none' never does.
+        prior: 'auto' codes weights as differences to those that come with the codec, where they are
+            for such a preset and such planes; 'none' never does.
         bits: symbols lie within +-(2^(bits-1) - 1); None takes the preset's.
         frames: (A, B), the frames A to B - 1 of the source counted from 0; B None goes to the end.
         seek_s: seconds of the source's time at which the encode begins, in place of frames.

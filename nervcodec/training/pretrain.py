@@ -125,7 +125,7 @@ class Coder:
         """Return multiples of the step, rounded without noise, and the noise."""
         multiples = values / self.steps[group]
         if self.noise is None:
-            return multiples.round(), torch.zeros(())
+            return multiples.round(), torch.zeros_like(values)
         return multiples, torch.rand(values.shape, generator=self.noise) - 0.5
 
 

@@ -33,6 +33,11 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "__init__": set(),
 }
+# Programs and what they alone use: nothing imports them that a user runs.
+PROGRAMS = {
+    "training/pretrain": MAY_IMPORT["training"],
+    "training/pretraining_data": MAY_IMPORT["training"] | {"video"},
+}
 
 
 def imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -79,7 +84,20 @@ def test_packages_import_only_what_is_below(path: Path) -> None:
     found = {part[1] for part in parts if part[0] == "nervcodec" and len(part) > 1} - {
         "__version__"
     }
-    assert found <= MAY_IMPORT[package_of(path)] | {package_of(path)}
+    name = path.relative_to(FOLDER).with_suffix("").as_posix()
+    allowed = PROGRAMS.get(name, MAY_IMPORT[package_of(path)])
+    assert found <= allowed | {package_of(path)}
+
+
+def test_nothing_imports_the_programs() -> None:
+    """No module but the programs themselves imports one of them."""
+    programs = {f"nervcodec.{name.replace('/', '.')}" for name in PROGRAMS}
+    others = (
+        path
+        for path in MODULES
+        if path.relative_to(FOLDER).with_suffix("").as_posix() not in PROGRAMS
+    )
+    assert not programs & set().union(*map(imported, others))
 
 
 def test_the_check_sees_imports(tmp_path: Path) -> None:

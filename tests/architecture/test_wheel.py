@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_wheel_has_every_module(tmp_path: Path) -> None:
-    """The Python files of the built package are those of the source, and so are py.typed and the
-    page of the report.
+    """The Python files of the built package are those of the source, and it has the prior, what
+    comes with it, py.typed and the page of the report.
     """
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
@@ -29,4 +29,10 @@ def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     built = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("nervcodec/")}
     source = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nervcodec").rglob("*.py")}
     assert {name for name in built if name.endswith(".py")} == source
-    assert {"nervcodec/py.typed", "nervcodec/bench/report.html.j2"} <= built
+    data = {
+        path.relative_to(ROOT).as_posix()
+        for pattern in ("*.npy", "*.npz", "*.j2", "py.typed")
+        for path in (ROOT / "nervcodec").rglob(pattern)
+    }
+    assert len(data) >= 4
+    assert data <= built
