@@ -21,8 +21,8 @@ from nervcodec.format import tensors
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.tensors import KEYED, MOTIONS
 from nervcodec.nn.conv import conv2d
-from nervcodec.nn.prior import prior_vector
 from nervcodec.nn.grids import Parameters, TemporalGrids, positional_encoding, table
+from nervcodec.nn.prior import prior_vector
 
 
 def is_shared(tensors: Sequence[tensors.Tensor]) -> NDArray[np.bool_]:

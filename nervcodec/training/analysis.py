@@ -113,4 +113,6 @@ class Analysis:
             {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
         )
         network.requires_grad_(False)
-        return cls(network, {name: (row[0], row[1]) for name, row in zip(GROUPS, rows, strict=True)})
+        return cls(
+            network, {name: (row[0], row[1]) for name, row in zip(GROUPS, rows, strict=True)}
+        )

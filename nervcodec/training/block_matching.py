@@ -99,9 +99,7 @@ def _paces(luma: Tensor, side: _Side, rows: int, columns: int) -> Tensor:
     return pace
 
 
-def _merged(
-    luma: Tensor, sides: tuple[_Side, _Side], before: Tensor, after: Tensor
-) -> Motion:
+def _merged(luma: Tensor, sides: tuple[_Side, _Side], before: Tensor, after: Tensor) -> Motion:
     """Return the motion and its turn, of which vectors change where that pays."""
     none = torch.zeros_like(before[0])
     motion, turn = before[0], none
@@ -167,7 +165,9 @@ def matched(now: Tensor, keys: Tensor, known: Tensor) -> Tensor:
     pyramid = [(now[:, None], keys[:, None])]
     while min(pyramid[-1][0].shape[2:]) >= 2 * _LEAST_SIDE:
         finer, key = pyramid[-1]
-        pyramid.append((F.avg_pool2d(finer, 2, ceil_mode=True), F.avg_pool2d(key, 2, ceil_mode=True)))
+        pyramid.append(
+            (F.avg_pool2d(finer, 2, ceil_mode=True), F.avg_pool2d(key, 2, ceil_mode=True))
+        )
     field = known
     for number, (picture, key) in enumerate([*reversed(pyramid), pyramid[0]]):
         reach = _FINE_REACH if number else _COARSE_REACH

@@ -69,11 +69,11 @@ def _analysed_grids(context: TrainingContext, analysis: Analysis) -> dict[str, T
         model.covered_height - model.plane_height,
     )
     found: list[list[Tensor]] = []
-    for frames in context.target.split(_BATCH):
+    for frames in torch.split(context.target, _BATCH):
         planes = F.pad(frames.cpu().float() / model.peak, missing, mode="replicate")
         found.append(analysis.network(_as_420(planes, model)))
     maps = [torch.cat(parts) for parts in zip(*found)]
-    grids = {}
+    grids: dict[str, Tensor] = {}
     n_before = [0] * len(maps)
     for number, grid in enumerate(model.grids, 1):
         channels = slice(n_before[grid.level], n_before[grid.level] + grid.channels)
