@@ -188,8 +188,8 @@ def test_module_names() -> None:
 
 
 def test_wavelets_are_halves_and_details() -> None:
-    """After the motion, its turn and the stem's grids: the last half, then details from the coarsest to the
-    finest.
+    """After the motion, its turn and the stem's grids: the last half, then details from the
+    coarsest to the finest.
     """
     model = with_stem(
         GRIDS, grids=(Grid(2, 4), Grid(5, 4, 1)), motion_height=1, motion_width=1, wavelet_levels=3
