@@ -108,9 +108,9 @@ def test_model_refuses(base: ModelConfig, field: str, value: Any, message: str) 
         {"blocks": (Block(2, 16), Block(3, 16), Block(2, 16))},
         {"blocks": (Block(2, 16), Block(2, 16), Block(4, 16))},
         {"blocks": (Block(2, 16),) * 4},
-        {"stem": replace(OF_PRIOR.stem, grids=(Grid(7, 1), *OF_PRIOR.grids[2:]))},
-        {"stem": replace(OF_PRIOR.stem, grids=OF_PRIOR.grids[:-1])},
-        {"stem": replace(OF_PRIOR.stem, grids=(*OF_PRIOR.grids, Grid(1, 8, 3)))},
+        {"stem": GridStem(2, 2, (Grid(7, 1), *OF_PRIOR.grids[2:]), 1, 1, 2)},
+        {"stem": GridStem(2, 2, OF_PRIOR.grids[:-1], 1, 1, 2)},
+        {"stem": GridStem(2, 2, (*OF_PRIOR.grids, Grid(1, 8, 3)), 1, 1, 2)},
         {"stem": MlpStem(2, 2, 3, 6)},
     ],
 )
@@ -137,7 +137,7 @@ def test_unknown_priors_are_refused(number: int) -> None:
         *({"colorspace": layout} for layout in ("yuv422", "yuv444", "gray")),
         {"blocks": (Block(2, 17), Block(2, 16), Block(2, 4096))},
         {"stem": GridStem(2, 2, OF_PRIOR.grids)},
-        {"stem": replace(OF_PRIOR.stem, grids=(Grid(6, 3), *OF_PRIOR.grids[2:]))},
+        {"stem": GridStem(2, 2, (Grid(6, 3), *OF_PRIOR.grids[2:]), 1, 1, 2)},
         {"bits": 8, "bit_depth": 10},
     ],
 )

@@ -45,18 +45,20 @@ def test_each_key_has_a_frame_of_its_own(n_frames: int, n_keys: int) -> None:
 
 def test_blend_by_hand() -> None:
     """Three keys of ten frames, on frames 1, 5 and 8: linear between them, held outside."""
-    expected = [
-        [1, 0, 0],
-        [1, 0, 0],
-        [3 / 4, 1 / 4, 0],
-        [1 / 2, 1 / 2, 0],
-        [1 / 4, 3 / 4, 0],
-        [0, 1, 0],
-        [0, 2 / 3, 1 / 3],
-        [0, 1 / 3, 2 / 3],
-        [0, 0, 1],
-        [0, 0, 1],
-    ]
+    expected = np.array(
+        [
+            [1, 0, 0],
+            [1, 0, 0],
+            [3 / 4, 1 / 4, 0],
+            [1 / 2, 1 / 2, 0],
+            [1 / 4, 3 / 4, 0],
+            [0, 1, 0],
+            [0, 2 / 3, 1 / 3],
+            [0, 1 / 3, 2 / 3],
+            [0, 0, 1],
+            [0, 0, 1],
+        ]
+    )
     np.testing.assert_allclose(blend_matrix(10, 3), expected, rtol=0, atol=1e-15)
 
 
