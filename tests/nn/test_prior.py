@@ -80,6 +80,15 @@ def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         stored_weights(1)
 
 
+@pytest.mark.usefixtures("fresh_cache")
+def test_missing_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prior whose file is not installed is the same, in one line."""
+    monkeypatch.setitem(PRIORS, 99, PRIORS[1])
+    with pytest.raises(DependencyError, match=r"99\.npy: .*; install nervcodec again$") as error:
+        stored_weights(99)
+    assert "\n" not in str(error.value)
+
+
 def test_all_weights_are_taken() -> None:
     """The tensors of the prior are all those of its own network that belong to no moment, and
     together the whole file.
