@@ -9,6 +9,7 @@ NervCodecError
 |- BitstreamError           a damaged or foreign .nvpp file                          exit 4
 |  |- BadMagic              not a .nvpp file at all
 |  |- UnsupportedVersion    a .nvpp file of another format version
+|  |- UnknownPrior          weights that this version lacks
 |  |- Truncated             the file ends before its data do
 |  |- Checksum              the bytes are not those that were written
 |  |- InvalidField          a field outside its legal range (field, value, allowed)

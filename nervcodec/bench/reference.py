@@ -28,6 +28,7 @@ from nervcodec.format.model_config import (
 )
 from nervcodec.format.tensors import MOTION_UNIT
 from nervcodec.nn.network import Network
+from nervcodec.nn.prior import stored_weights
 from nervcodec.training.config import FitConfig
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.losses import l1_ssim
@@ -62,9 +63,7 @@ class MlpFeatures(nn.Module):
 
 
 class GridFeatures(nn.Module):
-    """Temporal feature grids, linear between the middles of their keys' spans, held at both
-    ends.
-    """
+    """Temporal feature grids, linear between the frames of their keys, held at both ends."""
 
     def __init__(self, model: ModelConfig, stem: GridStem, n_frames: int) -> None:
         super().__init__()
@@ -79,7 +78,7 @@ class GridFeatures(nn.Module):
             for halving, size in enumerate(sizes[1:], 1):
                 details = torch.empty(n_keys, 3 * grid.channels, *size)
                 self.register_parameter(f"grid{number}_details{halving}", nn.Parameter(details))
-        self.motion = self._motion(stem, n_frames)
+        self.motion, self.turn = (self._motion(stem, n_frames) for _ in range(2))
         self.covered = model.covered_height, model.covered_width
 
     @staticmethod
@@ -124,42 +123,39 @@ class GridFeatures(nn.Module):
         return nn.Parameter(torch.empty(n_frames, 2, stem.motion_height, stem.motion_width))
 
     def _blended(self, keys: Tensor, frames: Tensor, level: int) -> Tensor:
-        place = (frames.double() + 0.5) / self.n_frames * len(keys) - 0.5
-        before = place.floor()
-        share = (place - before).float()[:, None, None, None]
-        first, second = (key.long().clamp(0, len(keys) - 1) for key in (before, before + 1))
-        if level and self.motion is not None:
-            return (1 - share) * self._moved(keys, first, frames) + share * self._moved(
-                keys, second, frames
+        n_keys = len(keys)
+        stands = torch.tensor(
+            [math.floor(self.n_frames * (k + 0.5) / n_keys) for k in range(n_keys)]
+        )
+        stands = stands.to(frames.device)
+        first = (torch.bucketize(frames, stands, right=True) - 1).clamp(min=0)
+        second = (first + 1).clamp(max=n_keys - 1)
+        since, span = frames - stands[first], stands[second] - stands[first]
+        share = (since.clamp(min=0) / span.clamp(min=1) * (second > first)).float()
+        share = share[:, None, None, None]
+        if level and self.motion is not None and self.turn is not None:
+            unit, now = self.n_frames / n_keys, self.motion[frames]
+            before = self._moved(keys[first], now, since / unit)
+            then = now + self.turn[frames]
+            return (1 - share) * before + share * self._moved(
+                keys[second], then, (frames - stands[second]) / unit
             )
         return (1 - share) * keys[first] + share * keys[second]
 
-    def _moved(self, keys: Tensor, chosen: Tensor, frames: Tensor) -> Tensor:
-        """Each frame's chosen key, taken where what it shows was at the key's moment; held at the
-        edges.
-        """
-        assert self.motion is not None
-        moment = (chosen.double() + 0.5) * self.n_frames / len(keys) - 0.5
-        before = moment.floor().long()
-        share = (moment - before).float()[:, None, None, None]
-        then = (1 - share) * self.motion[before] + share * self.motion[
-            (before + 1).clamp(max=self.n_frames - 1)
-        ]
+    def _moved(self, keys: Tensor, pace: Tensor, distance: Tensor) -> Tensor:
+        """Each frame's key, taken from where a pace over a distance leads; held at the edges."""
         height, width = keys.shape[2:]
-        by = functional.interpolate(
-            MOTION_UNIT * (self.motion[frames] - then), (height, width), mode="bilinear"
-        )
+        way = MOTION_UNIT * pace * distance[:, None, None, None]
+        by = functional.interpolate(way, (height, width), mode="bilinear")
         places = functional.affine_grid(
-            torch.eye(2, 3).repeat(len(frames), 1, 1),
-            [len(frames), 1, height, width],
+            torch.eye(2, 3).repeat(len(keys), 1, 1),
+            [len(keys), 1, height, width],
             align_corners=False,
         ).to(keys.device)
         by = by.permute(0, 2, 3, 1) * torch.tensor(
             [2 / self.covered[1], 2 / self.covered[0]], device=keys.device
         )
-        return functional.grid_sample(
-            keys[chosen], places + by, padding_mode="border", align_corners=False
-        )
+        return functional.grid_sample(keys, places + by, padding_mode="border", align_corners=False)
 
 
 class Scrb(nn.Module):
@@ -257,22 +253,48 @@ class PlainNetwork(nn.Module):
         return planes[:, :, : self.model.plane_height, : self.model.plane_width]
 
     def load_flat(self, flat: Tensor) -> None:
-        """Takes over a flat vector of parameters, float32 [n_parameters]."""
+        """Takes over a flat vector of parameters, float32 [n_parameters]; a prior's are added."""
         own = tensors.tensors(self.model, (self.n_frames,))
         parts = torch.split(flat, [tensor.size for tensor in own])
-        self.load_state_dict(
-            {tensor.name: part.view(tensor.shape) for tensor, part in zip(own, parts)}
-        )
+        named = {tensor.name: part.view(tensor.shape) for tensor, part in zip(own, parts)}
+        for name, added in self._of_prior().items():
+            named[name] = named[name] + added
+        self.load_state_dict(named)
 
     def flat(self) -> Tensor:
-        """The parameters as one vector, float32 [n_parameters], a copy."""
+        """The parameters as one vector, float32 [n_parameters], a copy, less those of a prior."""
         state = self.state_dict()
+        for name, added in self._of_prior().items():
+            state[name] = state[name] - added.to(state[name].device)
         return torch.cat(
             [
                 state[tensor.name].flatten()
                 for tensor in tensors.tensors(self.model, (self.n_frames,))
             ]
         )
+
+    def _of_prior(self) -> dict[str, Tensor]:
+        """What a prior adds to the weights, by name: a narrower network, with 0 around it."""
+        if not self.model.prior:
+            return {}
+        stored = {
+            name: torch.from_numpy(weights)
+            for name, weights in stored_weights(self.model.prior).items()
+        }
+        width, n_chroma = len(stored["block1.pw.weight"]), (self.model.n_planes - 4) // 2
+        added = {}
+        for name, weights in stored.items():
+            shape = self.get_parameter(name).shape
+            if name.startswith("head"):
+                weights = weights[[*range(4), *[4] * n_chroma, *[5] * n_chroma]]
+            if len(shape) > 1 and shape[1] > width:  # features, then channels of grids
+                features, grids = weights[:, :width], weights[:, width:]
+                missing = shape[1] - weights.shape[1]
+                features = functional.pad(features, (0, 0, 0, 0, 0, missing))
+                weights = torch.cat([features, grids], dim=1)
+            rows = [0, 0] * (len(shape) - 1) + [0, shape[0] - len(weights)]
+            added[name] = functional.pad(weights, rows)
+        return added
 
 
 class PlainFit:

@@ -307,11 +307,11 @@ def read_header(reader: Reader) -> Header:
         if isinstance(field.codec, Rows)
     }
     fields.finish()
+    _check_prior(numbers.pop("prior_crc"), numbers["prior"])
     kind = STEMS[numbers["stem"]]
     for field in HEADER_FIELDS:
         if field.stem not in (None, kind) and numbers[field.name]:
             raise InvalidField(field.name, numbers[field.name], f"0 with stem {kind}")
-    _check_prior(numbers.pop("prior_crc"), numbers["prior"])
     present = [
         field
         for field in HEADER_FIELDS
@@ -324,11 +324,15 @@ def read_header(reader: Reader) -> Header:
 
 
 def _check_prior(crc: int, number: int) -> None:
-    """Refuse a prior that this version does not have."""
-    if number not in (NO_PRIOR, *PRIORS):
+    """Refuse a prior that this version does not have, and a checksum of none."""
+    if number == NO_PRIOR:
+        if crc:
+            raise InvalidField("prior_crc", crc, "0 without a prior")
+        return
+    if number not in PRIORS:
         legal = ", ".join(map(str, (NO_PRIOR, *PRIORS)))
         raise UnknownPrior(f"prior is {number}; this version has {legal}: update nervcodec")
-    own = PRIORS[number].crc if number else 0
+    own = PRIORS[number].crc
     if crc != own:
         raise UnknownPrior(
             f"prior {number} has the checksum {crc:#010x}, and {own:#010x} in this version: decode"

@@ -52,11 +52,15 @@ def decode_memory_bytes(model: ModelConfig, shots: Shots) -> int:
     It holds Python and torch, parameters, tables in time and feature maps.
     """
     n_frames, tables = sum(shots), 12 * sum(shots) * 2 * PE_LEVELS
+    n_moving_keys = 0
     for layer in layers(model, shots):
         if layer.kind == "grid":
             n_keys = sum(layer.tensors[0].keys)
-            tables += (36 if layer.level and model.motion else 12) * n_frames * n_keys
+            tables += 12 * n_frames * n_keys
+            if layer.level and model.motion:
+                n_moving_keys = n_keys  # of all grids that move, which share two tables
         last = layer
+    tables += 24 * n_frames * n_moving_keys
     return (
         _BASE_BYTES
         + 24 * n_parameters(model, shots)

@@ -138,9 +138,12 @@ def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:
 
     Before the first and after the last key the nearest one is held.
     """
-    at = key_frames(n_frames, n_keys)
-    rows = [np.interp(np.arange(n_frames), at, key) for key in np.eye(n_keys)]
-    weights: NDArray[np.float64] = np.stack(rows, axis=1)
+    frames, keys = np.arange(n_frames), np.arange(n_keys)
+    place = np.interp(frames, key_frames(n_frames, n_keys), keys)
+    first = place.astype(np.int64)
+    weights = np.zeros((n_frames, n_keys))  # untouched memory but for two values a row
+    weights[frames, np.minimum(first + 1, n_keys - 1)] = place - first
+    weights[frames, first] = 1 - (place - first)
     return weights
 
 

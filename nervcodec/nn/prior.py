@@ -81,13 +81,15 @@ def stored_weights(number: int) -> dict[str, Weights]:
     """Return the tensors of a prior by name, as in a 4:2:0 network of its own width.
 
     Raises:
-        DependencyError: the installed weights are damaged.
+        DependencyError: the installed weights are missing or damaged.
     """
-    prior = PRIORS[number]
     path = resources.files("nervcodec.nn") / "priors" / f"{number}.npy"
-    with path.open("rb") as file:
-        flat: NDArray[np.float16] = np.load(file, allow_pickle=False)
-    if zlib.crc32(flat.astype("<f2").tobytes()) != prior.crc:
+    try:
+        with path.open("rb") as file:
+            flat: NDArray[np.float16] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DependencyError(f"{path}: {error}; install nervcodec again") from None
+    if zlib.crc32(flat.astype("<f2").tobytes()) != PRIORS[number].crc:
         raise DependencyError(f"{path} is damaged; install nervcodec again")
     found, start = {}, 0
     for tensor in tensors(own_network(number), (1,)):

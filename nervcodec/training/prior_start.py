@@ -16,7 +16,7 @@ from nervcodec.nn.grids import key_frames
 from nervcodec.nn.prior import places
 from nervcodec.training.analysis import Analysis, split_bands
 from nervcodec.training.context import Solution, TrainingContext
-from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
+from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF, rate_weight_of
 
 _BATCH = 4  # frames that are analysed at once
 
@@ -39,13 +39,22 @@ def prior_start(context: TrainingContext, start: Tensor) -> Solution:
         elif tensor.kind != MOTION:
             part = _beside_prior(tensor, part, model)
         parts.append(part)
-    nats = math.log(context.fit.rate_weight / rate_weight_of(DEFAULT_CRF))
+    return Solution(torch.cat(parts), torch.tensor(_log_steps(context, analysis)))
+
+
+def _log_steps(context: TrainingContext, analysis: Analysis) -> list[float]:
+    """Return ln(step) of each group: that of the analysis if it has one, else the usual one.
+
+    Lambdas beyond those of all rate factors, such as 0, count as the nearest of these.
+    """
+    lowest, highest = rate_weight_of(0), rate_weight_of(MAX_CRF)
+    rate_weight = min(max(context.fit.rate_weight, lowest), highest)
+    nats = math.log(rate_weight / rate_weight_of(DEFAULT_CRF))
     usual = math.log(context.fit.initial_step)
-    log_steps = [
-        analysis.log_step(group.name, nats) if group.kind == GRID else usual
-        for group in tensors.groups(model, context.shots)
+    return [
+        analysis.log_step(group.name, nats) if group.name in analysis.log_steps else usual
+        for group in tensors.groups(context.model, context.shots)
     ]
-    return Solution(torch.cat(parts), torch.tensor(log_steps))
 
 
 def _beside_prior(tensor: tensors.Tensor, random: Tensor, model: ModelConfig) -> Tensor:

@@ -8,12 +8,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+from nervcodec.format.prior import PRIORS
+
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_wheel_has_every_module(tmp_path: Path) -> None:
-    """The Python files of the built package are those of the source, and it has the prior, what
-    comes with it, py.typed and the page of the report.
+    """The Python files of the built package are those of the source, and so are py.typed, the page
+    of the report, and the weights of priors with what their fits start from.
     """
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
@@ -29,10 +31,10 @@ def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     built = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("nervcodec/")}
     source = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nervcodec").rglob("*.py")}
     assert {name for name in built if name.endswith(".py")} == source
-    data = {
-        path.relative_to(ROOT).as_posix()
-        for pattern in ("*.npy", "*.npz", "*.j2", "py.typed")
-        for path in (ROOT / "nervcodec").rglob(pattern)
-    }
-    assert len(data) >= 4
-    assert data <= built
+    others = {"nervcodec/py.typed", "nervcodec/bench/report.html.j2"}
+    for number in PRIORS:
+        others |= {
+            f"nervcodec/nn/priors/{number}.npy",
+            f"nervcodec/training/analysis_{number}.npz",
+        }
+    assert others <= built

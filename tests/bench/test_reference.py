@@ -38,6 +38,15 @@ FIT = FitConfig(
     precision="float32",
     seed=7,
 )
+PRIOR = ModelConfig(
+    31,
+    18,
+    "yuv422",
+    GridStem(2, 2, (Grid(2, 1), Grid(2, 2, 1), Grid(4, 2), Grid(3, 2, 2), Grid(1, 2, 3)), 1, 2, 2),
+    (Block(2, 20), Block(2, 16), Block(2, 17)),
+    biases="lean",
+    prior=1,
+)
 both_stems = pytest.mark.parametrize("model", [MLP, GRID], ids=["mlp", "grid"])
 
 
@@ -66,6 +75,18 @@ def test_a_flat_vector_goes_in_and_out(model: ModelConfig) -> None:
     network = PlainNetwork(model, N_FRAMES)
     network.load_flat(start(model))
     assert torch.equal(network.flat(), start(model))
+
+
+def test_weights_beside_a_prior_go_in_and_out() -> None:
+    """What was loaded comes out but for rounding, though the prior's weights were added to it."""
+    network = PlainNetwork(PRIOR, N_FRAMES)
+    network.load_flat(start(PRIOR))
+    torch.testing.assert_close(network.flat(), start(PRIOR), rtol=0, atol=1e-5)
+    beside_nothing = PlainNetwork(replace(PRIOR, prior=0), N_FRAMES)
+    beside_nothing.load_flat(start(PRIOR))
+    frames = torch.arange(N_FRAMES)
+    with torch.no_grad():
+        assert float((network(frames) - beside_nothing(frames)).abs().max()) > 0.01
 
 
 @both_stems

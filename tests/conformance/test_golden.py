@@ -1,12 +1,14 @@
 """Files written once decode to the same symbols for ever and to the same frames within one level.
 
-`python tests/conformance/test_golden.py NAME ..` writes files of tests/data anew, which only a
-change of the format's version may ask for.
+`PYTHONPATH=. python tests/conformance/test_golden.py NAME ..` writes files of tests/data anew, with
+their frames and the SHA-256 of their symbols in symbols.json; without a NAME it writes all. Only a
+change of the format's version, or of the prior, may ask for that.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -31,17 +33,8 @@ DEEP: dict[str, tuple[Layout, int]] = {
     "yuv422_10": ("yuv422", 10),
     "yuv444_12": ("yuv444", 12),
 }
-SYMBOLS = {
-    "tiny": "8c8ffcfe989b61f0281519a7a48a8c3f0486e0cfa01fc9102696ab6129ba04aa",
-    "grid_yuv": "116a67a21fcfe0f09c9b61e95251476c1dadf191a1239481ec24ecf4adceaec3",
-    "moving_yuv": "4d91d4ad42b3f819dd37ae5da73246e5f595e28fe7bda1f0b2d6361177afb2c5",
-    "wavelets_yuv": "dd43dc075ead4c73675d4d41473b56443ef8d9d0db5783a3865ca74aa8a9e5c9",
-    "shots_yuv": "eeafcf3fd5029acd7f7bbe4823c54e4e968687742a8a8c496ec36ad85a8ef739",
-    "mlp_rgb": "3d1f8ef5eb6c4a39b065ec5920c00dd714bb12136f6e8464991d31e29847aedf",
-    "gray": "96e2e256f1786ac75890620432fac580cf0b79fe06d129e5635f8cbb4ccc2c66",
-    "yuv422_10": "cc914f51f3ab5a95481730c526d37620942574dd384096c3cc46071bdd9b8cee",
-    "yuv444_12": "9a7088563d68bb6ecd688a4b5787fa6e8c86def4ca59039cf99e80cccd4ac368",
-}
+PRIORS = ("prior", "prior_wide_yuv422")  # made anew with each new prior too
+SYMBOLS: dict[str, str] = json.loads((DATA / "symbols.json").read_text("utf-8"))
 
 
 def symbols_hash(file: File) -> str:
@@ -78,7 +71,7 @@ def test_frames_within_one_level(name: str) -> None:
 
 
 def _models() -> dict[str, ModelConfig]:
-    grids = (Grid(2, 2), Grid(2, 2, 1), Grid(1, 4, 2))
+    grids = (Grid(2, 2), Grid(2, 2, 1), Grid(1, 2, 2))
     blocks = (Block(2, 8), Block(2, 6))
     stems = {
         "grid_yuv": GridStem(3, 4, (Grid(2, 2), Grid(3, 4), Grid(1, 3, 1))),
@@ -86,6 +79,15 @@ def _models() -> dict[str, ModelConfig]:
         "wavelets_yuv": GridStem(3, 4, grids, 2, 2, wavelet_levels=2),
         "shots_yuv": GridStem(3, 4, (Grid(2, 1), *grids[1:]), 2, 2, wavelet_levels=1),
     }
+    of_prior = GridStem(
+        2, 2, (Grid(2, 1), Grid(4, 2), Grid(2, 2, 1), Grid(3, 2, 2), Grid(1, 2, 3)), 1, 1, 2
+    )
+    narrow = tuple(Block(2, 16) for _ in range(3))
+    wide = (Block(2, 24), *narrow[1:])
+    priors: list[tuple[str, Layout, tuple[Block, ...]]] = [
+        ("prior", "yuv420", narrow),
+        ("prior_wide_yuv422", "yuv422", wide),
+    ]
     tiny = GridStem(1, 2, (Grid(1, 1),))
     tiny_deep = GridStem(2, 2, (Grid(2, 1),))
     return {
@@ -98,6 +100,10 @@ def _models() -> dict[str, ModelConfig]:
         **{
             name: ModelConfig(9, 7, layout, tiny_deep, (Block(3, 4),), bit_depth=bit_depth)
             for name, (layout, bit_depth) in DEEP.items()
+        },
+        **{
+            name: ModelConfig(32, 32, layout, of_prior, blocks, biases="lean", bits=12, prior=1)
+            for name, layout, blocks in priors
         },
     }
 
@@ -121,9 +127,13 @@ def _write(name: str) -> None:
     model, fit = _models()[name], FitConfig(epochs=60, rate_weight=1e-4)
     if name == "mlp_rgb":
         fit = FitConfig(epochs=30, finetune_epochs=10, prune=0.3, rate_weight=0, optimizer="adam")
+    if name in PRIORS:
+        fit = FitConfig(epochs=8, rate_weight=1e-4)
     segments: list[tuple[int, tuple[int, ...] | None]] = [(4, None), (3, None)]
     if name in ("tiny", *DEEP):
         segments = [(2, None)]
+    elif name in PRIORS:
+        segments = [(5, None)]
     elif name == "shots_yuv":
         segments = [(4, (1, 3)), (3, (2, 1))]
     n_frames = sum(length for length, _ in segments)
@@ -145,9 +155,11 @@ def _write(name: str) -> None:
     file = load(path)
     planes = {f"plane{number}": plane for number, plane in enumerate(decoded(file))}
     np.savez_compressed(DATA / f"{name}.npz", **planes)  # type: ignore[arg-type]
-    print(f'    "{name}": "{symbols_hash(file)}",', path.stat().st_size, "bytes")
+    SYMBOLS[name] = symbols_hash(file)
+    (DATA / "symbols.json").write_text(json.dumps(SYMBOLS, indent=2) + "\n", "utf-8")
+    print(path.name, path.stat().st_size, "bytes")
 
 
 if __name__ == "__main__":
-    for each in sys.argv[1:]:
+    for each in sys.argv[1:] or _models():
         _write(each)

@@ -119,7 +119,7 @@ def test_salvage_says_that_nothing_is_left() -> None:
     """An error of salvage says how many segments there are, and of what the bytes ran out."""
     with pytest.raises(Truncated, match="^file: none of its 1 segments is whole$"):
         salvage(flipped(GOOD, len(GOOD) - 1))
-    with pytest.raises(Truncated, match="^file: 56 bytes wanted at byte 12, 8 there$"):
+    with pytest.raises(Truncated, match="^file: 61 bytes wanted at byte 12, 8 there$"):
         salvage(GOOD[:20])
 
 
@@ -153,6 +153,7 @@ def test_commands_refuse_each_in_one_line(case: Case, shell: Shell) -> None:
         ("version-2", "verify"),
         ("header-length-65535", "info"),
         ("n_frames-4294967295", "info"),
+        ("prior-255", "decode"),
         ("n-sections-4294967295", "info"),
         ("n-sections-beyond-the-file", "verify"),
         ("section-length-4294967295", "decode"),
@@ -197,7 +198,7 @@ def test_names_cannot_write_on_the_terminal(name: str, shell: Shell) -> None:
     Path(name).write_bytes(GOOD)
     told = shell("info", name)
     assert told.code == 0 and told.out.isascii() and told.out.replace("\n", "").isprintable()
-    assert told.out.startswith(f"file          {ascii(name)[1:-1]}: 133 bytes")
+    assert told.out.startswith(f"file          {ascii(name)[1:-1]}: 138 bytes")
     assert_refused(shell("decode", "good.nvpp", name), 7, ascii(name)[1:-1])
 
 
@@ -215,6 +216,6 @@ def test_all_are_written_for_other_readers(tmp_path: Path) -> None:
     }
     assert len(listed) == len(CASES)
     assert (
-        "bomb-frames.nvpp  133 bytes  exit 5  LimitExceeded: frames is 16,777,216, more than the"
+        "bomb-frames.nvpp  138 bytes  exit 5  LimitExceeded: frames is 16,777,216, more than the"
         " limit of 1,000,000; --limit frames=N raises it" in listed
     )

@@ -230,7 +230,7 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
             "stem_height": 3,
             "stem_width": 4,
         },
-        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)],
+        [(2, 2, 0), (2, 3, 2), (1, 3, 1), (1, 3, 2)],
         [(3, 4), (2, 5)],
     ),
     "wavelets yuv": (
@@ -248,9 +248,40 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
             "stem_height": 3,
             "stem_width": 5,
         },
-        [(2, 2, 0), (2, 3, 2), (1, 60, 1), (1, 2, 2)],
+        [(2, 2, 0), (2, 3, 2), (1, 3, 1), (1, 3, 2)],
         [(3, 4), (2, 5)],
     ),
+}
+PRIOR_CRC = zlib.crc32(reference_reader.prior_bytes(1))
+OF_PRIOR: dict[str, int] = {
+    "width": 37,
+    "height": 30,
+    "motion_height": 2,
+    "motion_width": 2,
+    "wavelet_levels": 2,
+    "bits": 9,
+    "parts": 15,
+    "biases": 1,
+    "prior": 1,
+    "prior_crc": PRIOR_CRC,
+    "stem": 1,
+    "stem_height": 2,
+    "stem_width": 3,
+}
+GRIDS_OF_PRIOR = [(2, 1, 0), (2, 2, 1), (4, 4, 0), (3, 2, 2), (1, 2, 3)]
+NETWORKS |= {
+    f"prior {layout}": (
+        OF_PRIOR | {"layout": number, "colorspace": colorspace},
+        GRIDS_OF_PRIOR,
+        [(2, width) for width in widths],
+    )
+    for layout, number, colorspace, widths in (
+        ("yuv420", 0, 1, (16, 16, 16)),
+        ("yuv420 wide", 0, 1, (24, 16, 19)),
+        ("yuv422", 2, 2, (16, 20, 16)),
+        ("yuv444", 3, 3, (17, 18, 19)),
+        ("gray", 4, 4, (16, 16, 16)),
+    )
 }
 SHOTS = [[7], [3, 1, 5], [1]]  # of each segment of the random networks
 LENGTHS = [sum(shots) for shots in SHOTS]
@@ -305,15 +336,17 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
                 *weights,
                 *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else []),
             ]:
-                is_keyed = tensor.startswith(("grid", "motion"))
+                is_keyed = tensor.startswith(("grid", "motion", "turn"))
                 fan_in = 1 if is_keyed else 4 if tensor == "biases" else math.prod(shape[1:])
                 symbols = np.rint(rng.laplace(0, file.max_symbol / 3, math.prod(shape)))
                 symbols = np.clip(symbols, -file.max_symbol, file.max_symbol).astype(np.int32)
-                if tensor == "motion":  # some samples a frame
+                if tensor in ("motion", "turn"):  # some samples a frame
                     symbols = np.rint(symbols / 8).astype(np.int32)
                 step = (0.5 if module == "head" else 1.5) / math.sqrt(
                     fan_in * (1 + np.mean(symbols**2))
                 )
+                if header["prior"] and not is_keyed:  # or the head saturates
+                    step /= 16
                 coded.append(Coded(symbols, int(8 * (math.log2(step) + 20))))
                 shapes.append(shape if is_keyed else (symbols.size,))
             if module == "block1":
@@ -332,9 +365,11 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     return header_fields(header, grids, blocks), sections
 
 
-@pytest.mark.parametrize("name", ["gray", "yuv422_10", "yuv444_12", "mlp_rgb"])
+@pytest.mark.parametrize(
+    "name", ["gray", "yuv422_10", "yuv444_12", "mlp_rgb", "prior", "prior_wide_yuv422"]
+)
 def test_every_layout_agrees(name: str) -> None:
-    """Gray, 4:2:2, 4:4:4 and RGB, of 8, 10 and 12 bits, are the same planes."""
+    """Gray, 4:2:2, 4:4:4 and RGB, of 8, 10 and 12 bits and with priors, are the same planes."""
     data = (DATA / f"{name}.nvpp").read_bytes()
     file = reference_reader.read(data)
     found = [
@@ -414,6 +449,35 @@ def test_illegal_repeats_and_times_are_refused(sections: list[tuple[int, bytes]]
         reference_reader.read(data)
     with pytest.raises(BitstreamError):
         read_file(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "widths", "channels"),
+    [
+        ({"prior": 0}, (16, 16, 16), 2),
+        ({"prior": 2}, (16, 16, 16), 2),
+        ({"prior": 255}, (16, 16, 16), 2),
+        ({"prior_crc": PRIOR_CRC ^ 1}, (16, 16, 16), 2),
+        ({"prior_crc": 0}, (16, 16, 16), 2),
+        ({"layout": 1, "colorspace": 0, "width": 20, "height": 15}, (16, 16, 16), 2),
+        ({"parts": 7}, (16, 16, 16), 2),
+        ({"biases": 0}, (16, 16, 16), 2),
+        ({}, (16, 15, 16), 2),
+        ({}, (16, 16, 16), 3),
+    ],
+)
+def test_illegal_priors_are_refused(
+    changes: dict[str, int], widths: tuple[int, ...], channels: int
+) -> None:
+    """What one reader refuses of priors the other refuses too, for the prior alone."""
+    grids = [(channels, 1, 0), *GRIDS_OF_PRIOR[1:]]
+    counts = {"n_frames": sum(LENGTHS), "n_grids": len(grids), "n_blocks": len(widths)}
+    header, blocks = DEFAULTS | OF_PRIOR | {"colorspace": 1} | counts, [(2, n) for n in widths]
+    fields = header_fields(header | changes, grids, blocks)
+    with pytest.raises(ValueError, match="prior"):
+        reference_reader.read_header(fields)
+    with pytest.raises(BitstreamError, match="prior"):
+        read_file(assemble(fields, [(1, b"")]))
 
 
 def test_illegal_files_are_refused() -> None:

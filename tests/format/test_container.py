@@ -37,7 +37,8 @@ from nervcodec.format.model_config import (
     MlpStem,
     ModelConfig,
 )
-from nervcodec.format.video_format import BIT_DEPTHS, LAYOUTS, ColorTags, VideoFormat
+from nervcodec.format.prior import PRIORS
+from nervcodec.format.video_format import BIT_DEPTHS, LAYOUTS, ColorTags, Layout, VideoFormat
 
 MODEL = ModelConfig(
     10,
@@ -94,10 +95,12 @@ def headers(draw: st.DrawFn) -> Header:
     width, height = (draw(st.integers(1, min(65535, cells * scale))) for cells in (columns, rows))
     channels, intervals = st.integers(1, 255), st.integers(1, 65535)
     coarse = st.lists(st.builds(Grid, channels, intervals), min_size=1, max_size=4)
-    fine = st.lists(st.builds(Grid, channels, intervals, st.integers(1, len(blocks))), max_size=4)
+    moving = st.just(draw(intervals)) if draw(st.booleans()) else intervals
+    fine = st.lists(st.builds(Grid, channels, moving, st.integers(1, len(blocks))), max_size=4)
     grids = tuple(draw(st.permutations(draw(coarse) + draw(fine))))
     sides = st.tuples(st.integers(1, 4096), st.integers(1, 4096))
-    motion = draw(st.just((0, 0)) | sides if any(grid.level for grid in grids) else st.just((0, 0)))
+    moves = len({grid.interval for grid in grids if grid.level}) == 1
+    motion = draw(st.just((0, 0)) | sides if moves else st.just((0, 0)))
     levels = draw(st.integers(0, 4)) if motion[0] else 0
     mlp = MlpStem(rows, columns, draw(st.integers(1, 65535)), draw(st.integers(1, 4096)))
     stem: MlpStem | GridStem = mlp
@@ -168,6 +171,40 @@ def test_motion_and_wavelets_always_stand_in_the_header(
     found, still = write_header(Header(FORM, model)), write_header(HEADER)
     assert found[at : at + 5] == expected
     assert found[:at] + found[at + 5 : -4] == still[:at] + still[at + 5 : -4]
+
+
+OF_PRIOR = ModelConfig(
+    30,
+    21,
+    "yuv420",
+    GridStem(2, 2, (Grid(2, 1), Grid(4, 8), Grid(2, 8, 1), Grid(3, 8, 2), Grid(1, 8, 3)), 1, 1, 2),
+    (Block(2, 16), Block(2, 24), Block(2, 16)),
+    biases="lean",
+    prior=1,
+)
+
+
+@pytest.mark.parametrize("layout", ["yuv420", "yuv422", "yuv444", "gray"])
+def test_a_prior_comes_back(layout: Layout) -> None:
+    """Its number is read as it was written, for every layout."""
+    form = VideoFormat(30, 21, Fraction(25), 7, layout)
+    header = Header(form, replace(OF_PRIOR, colorspace=layout))
+    data = write_file(header, [segment_of(header, 7)], StoredQuality())
+    assert read_file(data).header == header
+
+
+def test_a_prior_stands_in_the_header_with_its_checksum() -> None:
+    """After the biases come its number and the CRC-32 of its weights; five zeros are no prior."""
+    names = [field.name for field in HEADER_FIELDS]
+    at = 12 + sum(field.n_bytes for field in HEADER_FIELDS[: names.index("prior")])
+    form = VideoFormat(30, 21, Fraction(25), 7)
+    found, without = (
+        write_header(Header(form, replace(OF_PRIOR, prior=number))) for number in (1, 0)
+    )
+    assert names[names.index("prior") - 1] == "biases"
+    assert found[at : at + 5] == b"\1" + PRIORS[1].crc.to_bytes(4, "little")
+    assert without[at : at + 5] == bytes(5)
+    assert found[:at] + found[at + 5 : -4] == without[:at] + without[at + 5 : -4]
 
 
 quality_units = st.none() | st.integers(0, 2**32 - 2)
@@ -286,11 +323,11 @@ def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> N
 # --- the format, byte for byte ---
 
 GOLDEN = bytes.fromhex("""
-    894E5650500D0A1A 0100 3F00
+    894E5650500D0A1A 0100 4400
     0A00 0600 30750000 E9030000 07000000 1000 0F00 00 00 06 05 04 01 01 00 00
-    01 08 0F 01 01 0200 0300 0000 0000 0000 0000 00 02 02
+    01 08 0F 01 00 00000000 01 0200 0300 0000 0000 0000 0000 00 02 02
     02 0400 00 03 2C01 01 02 0500 01 0400
-    3B49B61D
+    8DBD5ABB
     03000000 81 20000000 01 2E000000 01 2B000000 CD2FE4AC
     81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
     01 2E000000 04000000 0000 67452301 02000000 03000000 04000000

@@ -6,7 +6,15 @@ from fractions import Fraction
 
 import pytest
 
-from nervcodec.errors import BadMagic, Checksum, InvalidField, Truncated, UnsupportedVersion
+from nervcodec.errors import (
+    BadMagic,
+    BitstreamError,
+    Checksum,
+    InvalidField,
+    Truncated,
+    UnknownPrior,
+    UnsupportedVersion,
+)
 from nervcodec.format.container import (
     QUALITY,
     SEGMENT,
@@ -29,6 +37,7 @@ from nervcodec.format.fields import (
     Field,
 )
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
+from nervcodec.format.prior import PRIORS
 from nervcodec.format.video_format import VideoFormat
 
 MODEL = ModelConfig(
@@ -318,6 +327,49 @@ def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, valu
     with pytest.raises(InvalidField) as error:
         read_file(file_of([(SEGMENT, payload)]))
     assert (error.value.field, error.value.value) == (name, value)
+
+
+def with_prior(number: int, crc_32: int) -> bytes:
+    """A header that names a prior, of a network that no prior is for."""
+    return header_with({"prior": number, "prior_crc": crc_32})
+
+
+@pytest.mark.parametrize("number", [max(PRIORS) + 1, 255])
+@pytest.mark.parametrize("crc_32", [0, PRIORS[1].crc, 2**32 - 1])
+def test_priors_of_later_versions_are_unknown(number: int, crc_32: int) -> None:
+    """The message says which there are, and what helps; the network is not looked at."""
+    known = ", ".join(map(str, (0, *PRIORS)))
+    with pytest.raises(UnknownPrior) as error:
+        read_file(with_prior(number, crc_32))
+    assert str(error.value) == f"prior is {number}; this version has {known}: update nervcodec"
+    assert isinstance(error.value, BitstreamError) and error.value.exit_code == 4
+
+
+@pytest.mark.parametrize("crc_32", [0, PRIORS[1].crc ^ 1 << 31, PRIORS[1].crc ^ 1])
+def test_priors_of_other_weights_are_unknown(crc_32: int) -> None:
+    """The message has both checksums."""
+    with pytest.raises(UnknownPrior) as error:
+        read_file(with_prior(1, crc_32))
+    assert str(error.value) == (
+        f"prior 1 has the checksum {crc_32:#010x}, and {PRIORS[1].crc:#010x} in this version:"
+        " decode with the version that encoded"
+    )
+
+
+@pytest.mark.parametrize("crc_32", [1, PRIORS[1].crc, 2**32 - 1])
+def test_a_checksum_without_a_prior_is_refused(crc_32: int) -> None:
+    """One header stands for one network."""
+    with pytest.raises(InvalidField) as error:
+        read_file(with_prior(0, crc_32))
+    assert (error.value.field, error.value.value) == ("prior_crc", crc_32)
+    assert error.value.allowed == "0 without a prior"
+
+
+def test_a_prior_of_another_network_is_refused() -> None:
+    """A known prior needs a network that it is for."""
+    with pytest.raises(InvalidField, match="prior is 1, which is not for this network") as error:
+        read_file(with_prior(1, PRIORS[1].crc))
+    assert error.value.field == "model"
 
 
 def test_every_field_fits_its_type() -> None:

@@ -1,9 +1,12 @@
 """nervcodec.format.costs: multiply-adds, memory and least bytes, by hand."""
 
 import math
+import tracemalloc
 from fractions import Fraction
+from typing import Any
 
 import pytest
+import torch
 from models import GRIDS, MLP, with_stem
 
 from nervcodec.encoder.presets import PRESETS
@@ -19,6 +22,7 @@ from nervcodec.format.costs import (
 from nervcodec.format.model_config import Block, Grid, MlpStem, ModelConfig
 from nervcodec.format.tensors import n_parameters
 from nervcodec.format.video_format import VideoFormat
+from nervcodec.nn.grids import TemporalGrids
 
 # One NeRV block: 80 features -> 3 hidden -> [1, 2, 2] -> [4 x 2, 2, 2] = [2, 4, 4] -> [3, 4, 4].
 NERV = ModelConfig(4, 4, "rgb", MlpStem(2, 2, 3, 1), (Block(2, 2),), parts=())
@@ -88,3 +92,35 @@ def test_the_largest_map() -> None:
     """It is the one with the most values of a frame."""
     assert largest_map(NERV) == 48
     assert largest_map(PRESETS["paper-xs"].model(FORM, "rgb", (20,))) == 80 * 320 * 180
+
+
+@pytest.mark.parametrize("intervals", [(1, 1), (2, 4)])
+def test_tables_are_no_larger_than_their_estimate(intervals: tuple[int, int]) -> None:
+    """What the tables of moving grids take at their peak is between half of it and all of it."""
+    stem, finer = intervals
+    grids = (Grid(1, stem), *(Grid(1, finer, level) for level in (1, 1, 2)))
+    shots = (700, 100)
+
+    def model(**changes: Any) -> ModelConfig:
+        return with_stem(GRIDS, grids=grids, **changes)
+
+    def tables_of(keys: int) -> int:
+        return 800 * keys * 12
+
+    moving = model(motion_height=1, motion_width=1)
+    TemporalGrids(moving, (2,), torch.device("cpu"))  # imports what it needs
+    tracemalloc.start()
+    try:
+        kept = TemporalGrids(moving, shots, torch.device("cpu"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert kept
+    n_keys = [800 // interval for interval in (stem, finer, finer, finer)]
+    estimate = tables_of(sum(n_keys) + 2 * n_keys[-1])
+    assert estimate / 2 < peak <= estimate * 1.02
+    two, one = (
+        decode_memory_bytes(each, shots) - 24 * n_parameters(each, shots)
+        for each in (moving, model())
+    )
+    assert two - one == tables_of(2 * n_keys[-1])

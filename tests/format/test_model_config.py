@@ -12,12 +12,25 @@ from models import with_stem
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
+from nervcodec.format.prior import PRIORS
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig
 
 MLP = ModelConfig(20, 9, "rgb", MlpStem(3, 4, 16, 3), (Block(5, 8), Block(1, 4)))
 GRID = ModelConfig(21, 9, "yuv420", GridStem(3, 6, (Grid(2, 4), Grid(4, 16))), (Block(2, 8),))
 MOVING = with_stem(GRID, grids=(Grid(2, 4), Grid(1, 8, 1)), motion_height=2, motion_width=4096)
+
+
+OF_PRIOR = ModelConfig(
+    30,
+    21,
+    "yuv420",
+    GridStem(2, 2, (Grid(2, 1), Grid(4, 8), Grid(2, 8, 1), Grid(3, 8, 2), Grid(1, 8, 3)), 1, 1, 2),
+    (Block(2, 16),) * 3,
+    biases="lean",
+    bits=12,
+    prior=1,
+)
 
 
 def changed(base: ModelConfig, field: str, value: Any) -> ModelConfig:
@@ -54,6 +67,12 @@ def changed(base: ModelConfig, field: str, value: Any) -> ModelConfig:
         (MOVING, "stem.wavelet_levels", -1, "wavelet levels is -1; legal: 0 to 4"),
         (MOVING, "stem.wavelet_levels", 5, "wavelet levels is 5; legal: 0 to 4"),
         (GRID, "stem.wavelet_levels", 1, "wavelet levels is 1; legal: 0 to 0"),
+        (
+            MOVING,
+            "stem.grids",
+            (Grid(2, 4), Grid(1, 8, 1), Grid(1, 4, 1)),
+            "number of intervals of grids that move is 2; legal: 1 to 1",
+        ),
         (MLP, "biases", "few", "biases is 'few'; legal: all, lean"),
         (
             MLP,
@@ -76,6 +95,60 @@ def test_model_refuses(base: ModelConfig, field: str, value: Any, message: str) 
     with pytest.raises(ConfigError) as error:
         changed(base, field, value)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"colorspace": "rgb", "width": 16, "height": 16},
+        {"parts": ("pw", "scrb1", "scrb2")},
+        {"parts": ()},
+        {"biases": "all"},
+        {"blocks": (Block(2, 16), Block(2, 15), Block(2, 16))},
+        {"blocks": (Block(2, 16), Block(3, 16), Block(2, 16))},
+        {"blocks": (Block(2, 16), Block(2, 16), Block(4, 16))},
+        {"blocks": (Block(2, 16),) * 4},
+        {"stem": GridStem(2, 2, (Grid(7, 1), *OF_PRIOR.grids[2:]), 1, 1, 2)},
+        {"stem": GridStem(2, 2, OF_PRIOR.grids[:-1], 1, 1, 2)},
+        {"stem": GridStem(2, 2, (*OF_PRIOR.grids, Grid(1, 8, 3)), 1, 1, 2)},
+        {"stem": MlpStem(2, 2, 3, 6)},
+    ],
+)
+def test_a_prior_is_for_its_networks_alone(changes: dict[str, Any]) -> None:
+    """RGB, narrower blocks, other strides, parts, biases and grids are refused; all but these are
+    legal without the prior.
+    """
+    replace(OF_PRIOR, prior=0, **changes)
+    with pytest.raises(ConfigError) as error:
+        replace(OF_PRIOR, **changes)
+    assert str(error.value) == "prior is 1, which is not for this network; legal: 0"
+
+
+@pytest.mark.parametrize("number", [-1, max(PRIORS) + 1, 255])
+def test_unknown_priors_are_refused(number: int) -> None:
+    """The message says which there are."""
+    with pytest.raises(ConfigError, match=f"prior is {number}; legal: 0, 1"):
+        replace(OF_PRIOR, prior=number)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"colorspace": layout} for layout in ("yuv422", "yuv444", "gray")),
+        {"blocks": (Block(2, 17), Block(2, 16), Block(2, 4096))},
+        {"stem": GridStem(2, 2, OF_PRIOR.grids)},
+        {"stem": GridStem(2, 2, (Grid(6, 3), *OF_PRIOR.grids[2:]), 1, 1, 2)},
+        {"bits": 8, "bit_depth": 10},
+    ],
+)
+def test_a_prior_is_for_all_layouts_and_wider_networks(changes: dict[str, Any]) -> None:
+    """It is for all layouts of half size, for wider blocks, and whatever grids make up a level."""
+    assert replace(OF_PRIOR, **changes).prior == 1
+
+
+def test_the_checksum_of_a_prior() -> None:
+    """It is 0 without one."""
+    assert (OF_PRIOR.prior_crc, GRID.prior_crc) == (PRIORS[1].crc, 0)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +280,7 @@ def test_keys(n_frames: int, interval: int, n_keys: int) -> None:
     assert Grid(1, interval).keys((n_frames, 1, n_frames)) == (n_keys, 1, n_keys)
 
 
-@pytest.mark.parametrize("model", [MLP, GRID, replace(MOVING, parts=(), bits=12)])
+@pytest.mark.parametrize("model", [MLP, GRID, replace(MOVING, parts=(), bits=12), OF_PRIOR])
 def test_json_says_all_of_a_network(model: ModelConfig) -> None:
     """What as_json gives is JSON, names the kind of stem and stands for the same network."""
     values = json.loads(json.dumps(model.as_json()))

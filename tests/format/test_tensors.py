@@ -168,7 +168,7 @@ def test_groups_of_grids_keep_their_shape() -> None:
         GRIDS,
         with_stem(
             GRIDS,
-            grids=(Grid(2, 4), Grid(5, 3, 1), Grid(1, 2, 2)),
+            grids=(Grid(2, 4), Grid(5, 3, 1), Grid(1, 3, 2)),
             motion_height=2,
             motion_width=1,
             wavelet_levels=3,
@@ -188,8 +188,8 @@ def test_module_names() -> None:
 
 
 def test_wavelets_are_halves_and_details() -> None:
-    """After the motion and the stem's grids: the last half, then details from the coarsest to the
-    finest.
+    """After the motion, its turn and the stem's grids: the last half, then details from the
+    coarsest to the finest.
     """
     model = with_stem(
         GRIDS, grids=(Grid(2, 4), Grid(5, 4, 1)), motion_height=1, motion_width=1, wavelet_levels=3
@@ -197,17 +197,18 @@ def test_wavelets_are_halves_and_details() -> None:
     stem = [(t.name, t.shape, t.follows) for t in tensors(model, (9,)) if t.module == "stem"]
     assert stem == [
         ("stem.motion", (9, 2, 1, 1), False),
+        ("stem.turn", (9, 2, 1, 1), False),
         ("stem.grid1", (3, 2, 3, 4), False),
         ("stem.grid2", (3, 5, 1, 1), False),
         ("stem.grid2_details3", (3, 15, 1, 1), False),
         ("stem.grid2_details2", (3, 15, 2, 2), True),
         ("stem.grid2_details1", (3, 15, 3, 4), True),
     ]
-    assert [group.follows for group in groups(model, (9,))][:6] == [
+    assert [group.follows for group in groups(model, (9,))][:7] == [
         follows for _, _, follows in stem
     ]
-    assert [group.keys for group in groups(model, (9,))][:7] == [(9,), *[(3,)] * 5, ()]
-    assert [group.keys for group in groups(model, (2, 7))][:7] == [(2, 7), *[(1, 2)] * 5, ()]
+    assert [group.keys for group in groups(model, (9,))][:8] == [*[(9,)] * 2, *[(3,)] * 5, ()]
+    assert [group.keys for group in groups(model, (2, 7))][:8] == [*[(2, 7)] * 2, *[(1, 2)] * 5, ()]
 
 
 def test_n_parameters_by_hand() -> None:

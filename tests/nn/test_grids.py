@@ -1,12 +1,117 @@
-"""nervcodec.nn.grids: the inverse Haar transform by hand, against the forward one, and what it does
-to noise.
+"""nervcodec.nn.grids: keys in time, by hand; the inverse Haar transform by hand, against the
+forward one, and what it does to noise.
 """
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from nervcodec.nn.grids import joined
+from nervcodec.nn.grids import blend_matrix, distances, joined, key_frames, moved, sides
+
+SPANS = [(n_frames, n_keys) for n_frames in range(1, 18) for n_keys in range(1, n_frames + 1)]
+
+# --- time ---
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "n_keys", "expected"),
+    [
+        (1, 1, [0]),
+        (2, 1, [1]),
+        (3, 1, [1]),
+        (4, 2, [1, 3]),
+        (5, 2, [1, 3]),
+        (10, 3, [1, 5, 8]),
+        (7, 7, [0, 1, 2, 3, 4, 5, 6]),
+        (8, 7, [0, 1, 2, 4, 5, 6, 7]),
+        (132, 2, [33, 99]),
+    ],
+)
+def test_keys_stand_on_the_middles_of_spans(
+    n_frames: int, n_keys: int, expected: list[int]
+) -> None:
+    """Key k stands on frame floor((2 k + 1) T / (2 K))."""
+    found = key_frames(n_frames, n_keys)
+    assert found.dtype == np.int64 and found.tolist() == expected
+
+
+@pytest.mark.parametrize(("n_frames", "n_keys"), SPANS)
+def test_each_key_has_a_frame_of_its_own(n_frames: int, n_keys: int) -> None:
+    """Keys stand on different frames of the shot, in their order."""
+    found = key_frames(n_frames, n_keys)
+    assert (np.diff(found) >= 1).all() and 0 <= found[0] <= found[-1] < n_frames
+
+
+def test_blend_by_hand() -> None:
+    """Three keys of ten frames, on frames 1, 5 and 8: linear between them, held outside."""
+    expected = np.array(
+        [
+            [1, 0, 0],
+            [1, 0, 0],
+            [3 / 4, 1 / 4, 0],
+            [1 / 2, 1 / 2, 0],
+            [1 / 4, 3 / 4, 0],
+            [0, 1, 0],
+            [0, 2 / 3, 1 / 3],
+            [0, 1 / 3, 2 / 3],
+            [0, 0, 1],
+            [0, 0, 1],
+        ]
+    )
+    np.testing.assert_allclose(blend_matrix(10, 3), expected, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(("n_frames", "n_keys"), SPANS)
+def test_a_frame_of_a_key_is_that_key_alone(n_frames: int, n_keys: int) -> None:
+    """The weights there are exactly 1 and 0."""
+    found = blend_matrix(n_frames, n_keys)[key_frames(n_frames, n_keys)]
+    np.testing.assert_array_equal(found, np.eye(n_keys))
+
+
+def test_distances_by_hand() -> None:
+    """Two shots of ten frames and three keys, and of two frames and one, in spans of a key."""
+    first = [-1, 0, 1, 2, 3, 0, 1, 2, 0, 1]
+    second = [0, 0, -3, -2, -1, 0, -2, -1, 0, 0]
+    expected = [[*(0.3 * np.array(first)), -0.5, 0], [*(0.3 * np.array(second)), 0, 0]]
+    np.testing.assert_allclose(distances((10, 2), (3, 1)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n_frames", "n_keys"), SPANS)
+def test_distances_are_those_of_the_keys_that_are_blended(n_frames: int, n_keys: int) -> None:
+    """Each part of the blend has one key a frame at most, which the distance leads to; where the
+    second part has none the distance is 0.
+    """
+    parts = sides(blend_matrix(n_frames, n_keys))
+    fars = distances((n_frames,), (n_keys,))
+    np.testing.assert_array_equal(sum(parts), blend_matrix(n_frames, n_keys))
+    at, frames = key_frames(n_frames, n_keys), np.arange(n_frames)
+    for part, far in zip(parts, fars):
+        assert ((part > 0).sum(axis=1) <= 1).all()
+        key, has_key = at[part.argmax(axis=1)], part.any(axis=1)
+        expected = np.where(has_key, (frames - key) * n_keys / n_frames, 0)
+        np.testing.assert_allclose(far, expected, rtol=0, atol=1e-12)
+    assert len(parts) == 2 or not fars[1].any()
+
+
+# --- space ---
+
+
+def test_moving_by_whole_cells() -> None:
+    """A map taken one column further right; what is beyond the edge is what stands at it."""
+    picture = torch.arange(12.0).view(1, 1, 3, 4)
+    by = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    expected = torch.cat([picture[..., 1:], picture[..., -1:]], dim=-1)
+    torch.testing.assert_close(moved(picture, by), expected, rtol=0, atol=1e-5)
+
+
+def test_moving_by_parts_of_cells() -> None:
+    """Between cells the map is bilinear."""
+    rows, columns = torch.arange(3.0).view(3, 1), torch.arange(4.0)
+    picture = (10 * rows + columns).view(1, 1, 3, 4)
+    by = torch.tensor([-0.25, 0.5]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    expected = 10 * (rows + 0.5).clamp(0, 2) + (columns - 0.25).clamp(0, 3)
+    torch.testing.assert_close(moved(picture, by)[0, 0], expected, rtol=0, atol=1e-5)
 
 
 def halved(grid: Tensor) -> tuple[Tensor, Tensor]:

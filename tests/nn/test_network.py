@@ -23,9 +23,9 @@ from nervcodec.format.model_config import (
     MlpStem,
     ModelConfig,
 )
-from nervcodec.format.tensors import MOTION_UNIT
+from nervcodec.format.tensors import MOTION_UNIT, MOTIONS
 from nervcodec.format.video_format import Layout
-from nervcodec.nn.grids import blend_matrix, positional_encoding
+from nervcodec.nn.grids import blend_matrix, key_frames, positional_encoding
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack, to_samples, unpack
 from nervcodec.training.initialization import initial_parameters
@@ -43,18 +43,31 @@ OURS = ModelConfig(
 )
 MOVING = with_stem(
     OURS,
-    grids=(Grid(1, 3, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 1, 3), Grid(1, 6, 2)),
+    grids=(Grid(1, 2, 2), *OURS.grids, Grid(2, 2, 1), Grid(2, 2, 3), Grid(1, 2, 2)),
     motion_height=2,
     motion_width=3,
 )
+PRIOR = ModelConfig(
+    29,
+    23,
+    "yuv420",
+    GridStem(2, 2, (Grid(2, 1), Grid(4, 2), Grid(2, 2, 1), Grid(3, 2, 2), Grid(1, 2, 3)), 1, 2, 2),
+    (Block(2, 16),) * 3,
+    biases="lean",
+    prior=1,
+)
+WIDE = replace(PRIOR, blocks=(Block(2, 24), Block(2, 16), Block(2, 19)))
 CPU = torch.device("cpu")
 
 
 def random_flat(network: Network, seed: int = 0) -> Tensor:
-    """The parameters of a random network, biases random too."""
+    """The parameters of a random network, biases random too; small ones beside a prior, which has
+    large ones.
+    """
     generator = torch.Generator().manual_seed(seed)
     start = initial_parameters(network, generator)
-    return start + 0.1 * torch.randn(start.shape, generator=generator)
+    flat = start + 0.1 * torch.randn(start.shape, generator=generator)
+    return flat / 10 if network.model.prior else flat
 
 
 def random_parameters(network: Network, seed: int = 0) -> dict[str, Tensor]:
@@ -86,6 +99,9 @@ def start_of(model: ModelConfig) -> dict[str, Tensor]:
             replace(PAPER, parts=parts)
             for parts in [(), PARTS[1:3], PARTS[:3], (PARTS[0], *PARTS[2:]), (*PARTS[:2], PARTS[3])]
         ),
+        PRIOR,
+        WIDE,
+        *(replace(WIDE, colorspace=layout) for layout in ("yuv422", "yuv444", "gray")),
     ],
     ids=[
         "paper",
@@ -101,6 +117,11 @@ def start_of(model: ModelConfig) -> dict[str, Tensor]:
         "no skip",
         "no scrb1",
         "no scrb2",
+        "prior",
+        "wider than the prior",
+        "prior of 4:2:2",
+        "prior of 4:4:4",
+        "prior of gray",
     ],
 )
 def test_network_is_the_figure(model: ModelConfig) -> None:
@@ -115,7 +136,7 @@ def test_network_is_the_figure(model: ModelConfig) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [PAPER, OURS, MOVING, with_stem(MOVING, wavelet_levels=2)])
+@pytest.mark.parametrize("model", [PAPER, OURS, MOVING, with_stem(MOVING, wavelet_levels=2), WIDE])
 def test_frames_do_not_depend_on_their_batch(model: ModelConfig) -> None:
     """A frame decoded alone, or in another order, is the same to 1e-5."""
     network = Network(model, (N_FRAMES,), CPU)
@@ -253,7 +274,7 @@ def test_blend_holds_the_ends(n_frames: int, n_keys: int) -> None:
 
 
 def test_blend_is_symmetric_in_time() -> None:
-    """Turning time around turns the keys around."""
+    """Turning time around turns the keys around, where no span's middle is between two frames."""
     np.testing.assert_allclose(
         blend_matrix(17, 5)[::-1, ::-1], blend_matrix(17, 5), rtol=0, atol=1e-12
     )
@@ -267,9 +288,9 @@ def test_a_key_a_frame_is_no_blend() -> None:
 # --- grids that move ---
 
 
-def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
-    """What a grid [K, 1, 4, 6] gives under a motion [T, 2, rows, columns], shown by the head as it
-    is: [T, 4, 6].
+def moving_planes(motion: Tensor, turn: Tensor, keys: Tensor) -> Tensor:
+    """What a grid [K, 1, 4, 6] gives under a motion and a turn [T, 2, rows, columns], shown by the
+    head as it is: [T, 4, 6].
     """
     grids = (Grid(1, 1), Grid(1, -(-len(motion) // len(keys)), 1))
     model = ModelConfig(
@@ -285,38 +306,55 @@ def moving_planes(motion: Tensor, keys: Tensor) -> Tensor:
     parameters = {
         name: torch.zeros_like(value) for name, value in random_parameters(network).items()
     }
-    parameters["stem.motion"], parameters["stem.grid2"] = motion, keys
+    parameters |= {"stem.motion": motion, "stem.turn": turn, "stem.grid2": keys}
     parameters["head.conv.weight"][0, 1, 1, 1] = 1  # red is the grid
     with torch.no_grad():
         return torch.atanh(2 * network(parameters, torch.arange(len(motion)))[:, 0] - 1)
 
 
+def vectors(*right_and_down: tuple[float, float]) -> Tensor:
+    """Fields of one vector a frame, given in cells of `moving_planes`; [T, 2, 1, 1]."""
+    return torch.tensor(right_and_down).view(-1, 2, 1, 1) / MOTION_UNIT
+
+
+def shown(key: Tensor, right: int, down: int) -> Tensor:
+    """A key [4, 6] taken from so many cells further right and down, held at the edges."""
+    rows = (torch.arange(4) + down).clamp(0, 3)
+    return key[rows][:, (torch.arange(6) + right).clamp(0, 5)]
+
+
 def test_a_key_is_taken_from_where_the_motion_says() -> None:
-    """One key in the middle of three frames: the frame before shows it moved one way, the one after
-    the other way.
+    """One key on the middle one of three frames, which it shows as it is: the others are a third of
+    a key's span from it, one before and one after it.
     """
     key = torch.arange(24.0).view(1, 1, 4, 6) / 24
-    motion = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]).view(3, 2, 1, 1) / MOTION_UNIT
-    before, middle, after = moving_planes(motion, key)
-    torch.testing.assert_close(middle, key[0, 0], rtol=0, atol=1e-6)
-    torch.testing.assert_close(before[:, :-1], key[0, 0, :, 1:], rtol=0, atol=1e-6)
-    torch.testing.assert_close(
-        before[:, -1], key[0, 0, :, -1], rtol=0, atol=1e-6
-    )  # held at the edge
-    torch.testing.assert_close(after[:2], key[0, 0, 2:], rtol=0, atol=1e-6)
+    motion = vectors((3, 0), (5, 5), (0, 6))
+    found = moving_planes(motion, torch.randn(3, 2, 1, 1), key)
+    expected = torch.stack([shown(key[0, 0], *by) for by in ((-1, 0), (0, 0), (0, 2))])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_only_differences_of_motion_count() -> None:
-    """The same motion added to all frames changes nothing."""
+def test_between_two_keys_the_second_is_taken_by_motion_and_turn() -> None:
+    """Keys on frames 1 and 3 of four: frame 2 is half a span from both, and the turn is for the
+    second one alone.
+    """
+    keys = torch.rand((2, 1, 4, 6), generator=torch.Generator().manual_seed(0)) / 2
+    first, second = keys[:, 0]
+    motion, turn = vectors((2, 0), (1, 1), (2, 0), (1, 1)), vectors((9, 9), (9, 9), (-6, 2), (9, 9))
+    expected = torch.stack(
+        [shown(first, -1, 0), first, (shown(first, 1, 0) + shown(second, 2, -1)) / 2, second]
+    )
+    torch.testing.assert_close(moving_planes(motion, turn, keys), expected, rtol=0, atol=1e-6)
+
+
+def test_frames_on_keys_do_not_move() -> None:
+    """A frame that a key stands on shows it as it is, whatever its motion and turn."""
     generator = torch.Generator().manual_seed(1)
-    motion, keys = (
-        torch.randn((5, 2, 2, 2), generator=generator),
-        torch.randn((2, 1, 4, 6), generator=generator),
-    )
-    everywhere = torch.randn((1, 2, 2, 2), generator=generator)
-    torch.testing.assert_close(
-        moving_planes(motion, keys), moving_planes(motion + everywhere, keys), rtol=0, atol=1e-4
-    )
+    motion, turn = torch.randn((2, 5, 2, 2, 2), generator=generator)
+    keys = torch.rand((2, 1, 4, 6), generator=generator) / 2
+    found = moving_planes(motion, turn, keys)
+    torch.testing.assert_close(found[key_frames(5, 2)], keys[:, 0], rtol=0, atol=1e-6)
+    assert float((found[2] - found[1]).abs().max()) > 0.01
 
 
 def test_no_motion_is_a_blend() -> None:
@@ -324,25 +362,23 @@ def test_no_motion_is_a_blend() -> None:
     network = Network(MOVING, (N_FRAMES,), CPU)
     still = Network(with_stem(MOVING, motion_height=0, motion_width=0), (N_FRAMES,), CPU)
     parameters = random_parameters(network)
-    parameters["stem.motion"] = torch.ones_like(parameters["stem.motion"])
+    for name in MOTIONS:
+        parameters[name] = torch.zeros_like(parameters[name])
     with torch.no_grad():
         found, expected = (each(parameters, torch.arange(N_FRAMES)) for each in (network, still))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 def test_motion_keeps_its_precision() -> None:
-    """In bfloat16 all parameters are rounded but the motion, of which a thousandth of a sample
+    """In bfloat16 all parameters are rounded but motion and turn, of which a thousandth of a sample
     counts.
     """
     network = Network(MOVING, (N_FRAMES,), CPU)
     flat = torch.full((sum(tensor.size for tensor in network.tensors),), 3.001)
     named = network.split(flat, torch.bfloat16)
-    assert named["stem.motion"].dtype == torch.float32 and float(
-        named["stem.motion"].max()
-    ) == float(flat[0])
-    assert all(
-        value.dtype == torch.bfloat16 for name, value in named.items() if name != "stem.motion"
-    )
+    for name, value in named.items():
+        assert value.dtype == (torch.float32 if name in MOTIONS else torch.bfloat16)
+        assert (float(value.max()) == float(flat[0])) == (name in MOTIONS)
 
 
 # --- shots ---
@@ -404,7 +440,12 @@ def test_motion_starts_anew_with_each_shot() -> None:
     )
     assert MOVING.motion
     size = 2 * math.prod(MOVING.motion)
-    torch.testing.assert_close(both[: 6 * size], torch.cat([first[: 4 * size], second[: 2 * size]]))
+    for start in (0, 1):  # of motion, of turn
+        fields = [
+            flat[start * n * size : (start + 1) * n * size]
+            for flat, n in zip((both, first, second), (6, 4, 2))
+        ]
+        torch.testing.assert_close(fields[0], torch.cat(fields[1:]))
     assert both[: 4 * size].any() and both[4 * size : 6 * size].any()
 
 

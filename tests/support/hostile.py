@@ -24,8 +24,10 @@ from nervcodec.errors import (
     InvalidField,
     LimitExceeded,
     Truncated,
+    UnknownPrior,
     UnsupportedVersion,
 )
+from nervcodec.format.prior import PRIORS
 
 MAGIC = bytes.fromhex("894E5650500D0A1A")
 SEGMENT, REPEATS, QUALITY, TIMES, SOUND, PROPERTIES = 1, 2, 129, 130, 132, 133
@@ -55,6 +57,8 @@ HEADER = (
     ("bits", "B", 8),
     ("parts", "B", 0),
     ("biases", "B", 0),
+    ("prior", "B", 0),
+    ("prior_crc", "I", 0),
     ("stem", "B", 1),
     ("stem_height", "H", 1),
     ("stem_width", "H", 2),
@@ -241,20 +245,20 @@ def _preambles() -> Iterator[Case]:
         "header-length-65535",
         header(length=65535) + GOOD[HEADER_END:],
         Truncated,
-        "file: 65535 bytes wanted at byte 12, 121 there",
+        "file: 65535 bytes wanted at byte 12, 126 there",
     )
     yield Case(
         "header-longer-than-its-fields",
         file_of(segment(), head=header(more=b"\0")),
         InvalidField,
-        "length of header is 57; legal: 56, as its fields say",
+        "length of header is 62; legal: 61, as its fields say",
     )
-    short = checked(MAGIC + struct.pack("<HH", 1, 55) + header()[12:-5])
+    short = checked(MAGIC + struct.pack("<HH", 1, 60) + header()[12:-5])
     yield Case(
         "header-shorter-than-its-fields",
         file_of(segment(), head=short),
         Truncated,
-        "header: 2 bytes wanted at byte 54, 1 there",
+        "header: 2 bytes wanted at byte 59, 1 there",
     )
     for name, at, end in (
         ("header", 12, HEADER_END),
@@ -346,13 +350,13 @@ def _headers() -> Iterator[Case]:
         "more-grids-than-bytes",
         file_of(segment(), head=header(n_grids=8)),
         Truncated,
-        "header: 1 bytes wanted at byte 56, 0 there",
+        "header: 1 bytes wanted at byte 61, 0 there",
     )
     yield Case(
         "more-blocks-than-bytes",
         file_of(segment(), head=header(n_blocks=8)),
         Truncated,
-        "header: 1 bytes wanted at byte 56, 0 there",
+        "header: 1 bytes wanted at byte 61, 0 there",
     )
 
     def unfit(name: str, why: str, head: bytes) -> Case:
@@ -400,6 +404,11 @@ def _headers() -> Iterator[Case]:
         "motion-of-nothing", "number of grids that move is 0; legal: 1 to 8", moving((1, 1), GRIDS)
     )
     yield unfit(
+        "motion-of-two-intervals",
+        "number of intervals of grids that move is 2; legal: 1 to 1",
+        moving((1, 1), [(1, 1, 0), (1, 1, 1), (1, 2, 1)]),
+    )
+    yield unfit(
         "wavelets-of-nothing", "number of grids that move is 0; legal: 1 to 8", halved(1, GRIDS)
     )
     yield unfit(
@@ -444,6 +453,63 @@ def _headers() -> Iterator[Case]:
         "mlp-stem-without-channels",
         "stem channels is 0; legal: 1 to 4096",
         header([], **{**MLP, "stem_channels": 0}),
+    )
+
+
+# Of a network that prior 1 is for.
+_PRIOR: dict[str, Any] = {
+    "grids": [(6, 1, 0), (2, 1, 1), (3, 1, 2), (1, 1, 3)],
+    "blocks": [(2, 16)] * 3,
+    "parts": 15,
+    "biases": 1,
+    "prior": 1,
+    "prior_crc": PRIORS[1].crc,
+}
+
+
+def _priors() -> Iterator[Case]:
+    """Priors that this version does not have, or that are not for the network."""
+
+    def bad(name: str, message: str, error: type[BitstreamError], **changes: Any) -> Case:
+        streams = [b"\0", *[b"\0\0"] * 4]
+        return Case(
+            name,
+            file_of(segment(streams), head=header(**{**_PRIOR, **changes})),
+            error,
+            message,
+        )
+
+    known = ", ".join(map(str, (0, *PRIORS)))
+    for number in (len(PRIORS) + 1, 255):
+        why = f"prior is {number}; this version has {known}: update nervcodec"
+        yield bad(f"prior-{number}", why, UnknownPrior, prior=number)
+        yield bad(f"prior-{number}-without-crc", why, UnknownPrior, prior=number, prior_crc=0)
+    for name, crc in (("another", PRIORS[1].crc ^ 1), ("no", 0)):
+        why = f"prior 1 has the checksum {crc:#010x}, and * in this version: decode with the"
+        yield bad(
+            f"prior-of-{name}-checksum", f"{why} version that encoded", UnknownPrior, prior_crc=crc
+        )
+    why = f"prior_crc is {PRIORS[1].crc}; legal: 0 without a prior"
+    yield bad("checksum-without-a-prior", why, InvalidField, prior=0)
+    why = "prior is 1, which is not for this network; legal: 0"
+    yield from (
+        bad(
+            f"prior-of-{name}",
+            f"model is '{why}'; legal: a network that covers the frame",
+            InvalidField,
+            **changes,
+        )
+        for name, changes in (
+            ("an-mlp", MLP | {"grids": []}),
+            ("rgb", {"layout": 1, "colorspace": 0}),
+            ("other-parts", {"parts": 7}),
+            ("all-biases", {"biases": 0}),
+            ("fewer-blocks", {"blocks": [(2, 16)] * 2, "grids": _PRIOR["grids"][:3]}),
+            ("other-strides", {"blocks": [(2, 16), (3, 16), (2, 16)]}),
+            ("a-narrow-block", {"blocks": [(2, 16), (2, 15), (2, 16)]}),
+            ("other-grids", {"grids": [(7, 1, 0), *_PRIOR["grids"][1:]]}),
+            ("grids-elsewhere", {"grids": [(6, 1, 0), (2, 1, 2), (3, 1, 1), (1, 1, 3)]}),
+        )
     )
 
 
@@ -551,12 +617,12 @@ def _sections() -> Iterator[Case]:
         Truncated,
         "index: 12 entries, 57 bytes left",
     )
-    yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(126))
+    yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(131))
     yield Case(
         "index-without-its-checksum",
         head + index(own)[:-4],
         Truncated,
-        "file: 4 bytes wanted at byte 81, 0 there",
+        "file: 4 bytes wanted at byte 86, 0 there",
     )
     yield Case(
         "n-sections-one-too-many",
@@ -564,12 +630,12 @@ def _sections() -> Iterator[Case]:
         Checksum,
         _mismatch(INDEX_END + 1),
     )
-    yield Case("no-index", head, Truncated, "file: 4 bytes wanted at byte 72, 0 there")
+    yield Case("no-index", head, Truncated, "file: 4 bytes wanted at byte 77, 0 there")
     yield Case(
         "no-sections-after-the-index",
         head + index(own),
         Truncated,
-        "file: 1 bytes wanted at byte 85, 0 there",
+        "file: 1 bytes wanted at byte 90, 0 there",
     )
     for length in (0, size - 1, size + 1, 2**31, U32):
         yield Case(
@@ -589,13 +655,13 @@ def _sections() -> Iterator[Case]:
             f"section-length-{length}",
             head + index(own, lengths=[length]) + body(own, [length]),
             Truncated,
-            f"file: {length} bytes wanted at byte 90, {size + 4} there",
+            f"file: {length} bytes wanted at byte 95, {size + 4} there",
         )
     yield Case(
         "section-into-its-checksum",
         head + index(own, lengths=[size + 4]) + body(own, [size + 4]),
         Truncated,
-        "file: 4 bytes wanted at byte 133, 0 there",
+        "file: 4 bytes wanted at byte 138, 0 there",
     )
     yield Case(
         "section-overlaps-the-next",
@@ -603,22 +669,22 @@ def _sections() -> Iterator[Case]:
         + index([own[0], own[0]], lengths=[size + 9, size])
         + body([own[0], own[0]], [size + 9, size]),
         Checksum,
-        _mismatch(143),
+        _mismatch(148),
     )
     yield Case(
         "bytes-after-the-last-section",
         GOOD + b"\n",
         InvalidField,
-        "length of file is 134; legal: 133, as its fields say",
+        "length of file is 139; legal: 138, as its fields say",
     )
     yield Case(
         "file-twice",
         GOOD + GOOD,
         InvalidField,
-        "length of file is 266; legal: 133, as its fields say",
+        "length of file is 276; legal: 138, as its fields say",
     )
     yield Case(
-        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 129, 3 there"
+        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 134, 3 there"
     )
     yield Case(
         "section-of-no-bytes",
@@ -1047,8 +1113,8 @@ def _streams() -> Iterator[Case]:
     yield bad(
         "class-without-symbols", b"\2\0\0\x83\5", "a class without symbols has a table", n_frames=2
     )
-    # the motion, the stem's own grid, the finer one's quarter, its coarser details and those that
-    # follow them
+    # the motion, its turn, the stem's own grid, the finer one's quarter, its coarser details and
+    # those that follow them
     for name, details, message, error in (
         ("classes-0-of-details", b"\0", "number of classes is 0; legal: 1 to 6", InvalidField),
         (
@@ -1057,8 +1123,8 @@ def _streams() -> Iterator[Case]:
             "number of classes is 7; legal: 1 to 6",
             InvalidField,
         ),
-        ("details-missing", b"", "a stream of 4 bytes ends before a grid's records", Truncated),
-        ("details-cut", b"\2\0", "a stream of 6 bytes ends inside a record", Truncated),
+        ("details-missing", b"", "a stream of 5 bytes ends before a grid's records", Truncated),
+        ("details-cut", b"\2\0", "a stream of 7 bytes ends inside a record", Truncated),
         (
             "class-of-details-without-symbols",
             b"\2\0\x83\5",
@@ -1068,7 +1134,7 @@ def _streams() -> Iterator[Case]:
     ):
         yield bad(
             name,
-            bytes(4) + details,
+            bytes(5) + details,
             message,
             error,
             grids=((1, 1, 0), (1, 1, 1)),
@@ -1095,7 +1161,7 @@ def _streams() -> Iterator[Case]:
 def cases() -> list[Case]:
     return [
         case
-        for part in (_preambles, _headers, _sections, _timing, _bombs, _streams)
+        for part in (_preambles, _headers, _priors, _sections, _timing, _bombs, _streams)
         for case in part()
     ]
 

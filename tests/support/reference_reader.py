@@ -1,4 +1,7 @@
-"""A reader of .nvpp written from docs/reference/nvpp-format.md; imports nothing of nervcodec."""
+"""A reader of .nvpp written from docs/reference/nvpp-format.md; imports nothing of nervcodec.
+
+The weights of priors are read from the file that the document names.
+"""
 
 import bisect
 import itertools
@@ -7,6 +10,7 @@ import zlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +45,8 @@ HEADER: list[Field] = [
     ("bits", 1, 2, 12),
     ("parts", 1, 0, 15),
     ("biases", 1, 0, 1),
+    ("prior", 1, 0, U8),
+    ("prior_crc", 4, 0, U32),
     ("stem", 1, 0, 1),
     ("stem_height", 2, 1, 4096),
     ("stem_width", 2, 1, 4096),
@@ -127,6 +133,9 @@ PHASES = {
     4: ((2, 2),),
 }
 LAYOUT_COLORSPACE = {0: 1, 1: 0, 2: 2, 3: 3, 4: 4}  # layout -> its colorspace
+# Section 3.4: the bytes of each prior's weights, and the network that they are of.
+PRIORS = {1: Path(__file__).parents[2] / "nervcodec" / "nn" / "priors" / "1.npy"}
+PRIOR_WIDTH, PRIOR_STRIDES, PRIOR_CHANNELS = 16, [2, 2, 2], [6, 2, 3, 1]
 THRESHOLDS: dict[int, tuple[int, ...]] = {
     1: (),
     2: (6,),
@@ -441,6 +450,7 @@ def read_header(data: bytes) -> File:
         [(grid["grid_channels"], grid["grid_interval"], grid["grid_level"]) for grid in grids],
         [(block["block_stride"], block["block_width"]) for block in blocks],
     )
+    check_prior(header["prior"], header["prior_crc"])
     mlp = [header["stem_hidden"] > 0, header["stem_channels"] > 0, header["n_grids"] == 0]
     if not (all(mlp) if header["stem"] == 0 else not any(mlp)):
         raise ValueError("stem_hidden, stem_channels and n_grids do not fit the stem")
@@ -451,6 +461,8 @@ def read_header(data: bytes) -> File:
         raise ValueError("a motion has rows or columns, but not both")
     if file.motion and (header["stem"] == 0 or max(levels) == 0):
         raise ValueError("nothing moves, and there is a motion")
+    if file.motion and len({interval for _, interval, level in file.grids if level}) > 1:
+        raise ValueError("grids that move have different intervals")
     if file.wavelet_levels and not file.motion:
         raise ValueError("there are wavelets and no motion")
     if header["parts"] & 9 == 8:
@@ -463,7 +475,35 @@ def read_header(data: bytes) -> File:
     height, width = file.plane_size
     if header["stem_height"] * upsampling < height or header["stem_width"] * upsampling < width:
         raise ValueError("the feature maps are smaller than the planes")
+    if header["prior"] and not has_priors_network(file):
+        raise ValueError("the prior is for another network")
     return file
+
+
+def prior_bytes(number: int) -> bytes:
+    """Section 3.4: the weights of a prior, without NumPy's header."""
+    data = PRIORS[number].read_bytes()
+    return data[10 + int.from_bytes(data[8:10], "little") :]
+
+
+def check_prior(number: int, crc: int) -> None:
+    """Section 3.4: refuses a prior that is not known."""
+    if number and number not in PRIORS:
+        raise ValueError(f"prior {number} is not known")
+    if crc != (zlib.crc32(prior_bytes(number)) if number else 0):
+        raise ValueError(f"prior_crc {crc} is not that of prior {number}")
+
+
+def has_priors_network(file: File) -> bool:
+    """Section 3.4: whether the network is one that prior 1 is for."""
+    header = file.header
+    return (
+        header["colorspace"] > 0
+        and (header["parts"], header["biases"]) == (15, 1)
+        and [stride for stride, _ in file.blocks] == PRIOR_STRIDES
+        and min(wide for _, wide in file.blocks) >= PRIOR_WIDTH
+        and [level_channels(file, level) for level in range(4)] == PRIOR_CHANNELS
+    )
 
 
 Shapes = list[tuple[str, tuple[int, ...]]]
@@ -504,7 +544,7 @@ def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]
     else:
         channels = level_channels(file, 0)
         if file.motion:
-            weights.append(("motion", (sum(shots), 2, *file.motion)))
+            weights += [(name, (sum(shots), 2, *file.motion)) for name in ("motion", "turn")]
         for k, (grid_channels, interval, level) in enumerate(file.grids, 1):
             n, sizes = sum(n_keys(shots, interval)), grid_sizes(file, level)
             weights.append((f"grid{k}", (n, grid_channels, *sizes[-1])))
@@ -790,13 +830,13 @@ class RangeDecoder:
 
 
 def is_keyed(name: str) -> bool:
-    """Whether a tensor of the stem is a motion, a grid or its details."""
-    return name.startswith(("grid", "motion"))
+    """Whether a tensor of the stem is a motion, a turn, a grid or its details."""
+    return name.startswith(("grid", "motion", "turn"))
 
 
 def keys_of(file: File, shots: Sequence[int], name: str) -> list[int]:
     """Section 3: how many keys of such a tensor belong to each shot."""
-    return n_keys(shots, 1 if name == "motion" else file.grids[int(name[4]) - 1][1])
+    return n_keys(shots, 1 if name in ("motion", "turn") else file.grids[int(name[4]) - 1][1])
 
 
 def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
@@ -863,7 +903,42 @@ def parameters(file: File, segment_index: int) -> dict[str, Floats]:
         for name, shape in biases:
             tensor[f"{module}.{name}.bias"] = values[f"{module}.biases"][at : at + shape[0]]
             at += shape[0]
+    if file.header["prior"]:
+        add_prior(file, tensor)
     return tensor
+
+
+def add_prior(file: File, tensor: dict[str, Floats]) -> None:
+    """Section 3.4: adds the weights of the prior to those of the file."""
+    phases = PHASES[file.header["colorspace"]]
+    weights, at = np.frombuffer(prior_bytes(file.header["prior"]), "<f2").astype(np.float32), 0
+    for module, shapes_of_weights, shapes_of_biases in tensors(priors_own_network(), [1])[1:]:
+        for end, shapes in (("weight", shapes_of_weights), ("bias", shapes_of_biases)):
+            for name, shape in shapes:
+                added = weights[at : at + math.prod(shape)].reshape(shape)
+                at += added.size
+                if module == "head":
+                    plane_of = [p for p, (r, c) in enumerate(phases) for _ in range(r * c)]
+                    rows = [phase if p == 0 else 3 + p for phase, p in enumerate(plane_of)]
+                    added = added[rows]
+                own = tensor[f"{module}.{name}.{end}"]
+                number = len(file.blocks) if module == "head" else int(module[5:]) - 1
+                before = file.blocks[number - 1][1] if number else 0
+                if end == "bias":
+                    own[: len(added)] += added
+                    continue
+                for column in range(added.shape[1]):
+                    there = column if column < 16 else column - 16 + before
+                    own[: len(added), there] += added[:, column]
+    assert at == len(weights)
+
+
+def priors_own_network() -> File:
+    """Section 3.4: the network that prior 1 is of; its size does not matter."""
+    header = {name: lowest for name, _, lowest, _ in HEADER}
+    header |= {"stem": 1, "colorspace": 1, "parts": 15, "biases": 1}
+    grids = [(channels, 1, level) for level, channels in enumerate(PRIOR_CHANNELS)]
+    return File(header, grids, [(stride, PRIOR_WIDTH) for stride in PRIOR_STRIDES])
 
 
 def silu(x: Floats) -> Floats:
@@ -896,6 +971,19 @@ def stretched(x: Floats, height: int, width: int) -> Floats:
         weight = (at - first).astype(np.float32).reshape((1, -1, 1) if axis == 1 else (1, 1, -1))
         x = x.take(first, axis) * (1 - weight) + x.take(second, axis) * weight
     return x
+
+
+def key_frames(n_frames: int, n_keys: int) -> list[int]:
+    """Section 5.4: the frames of a shot that its keys stand on."""
+    return [(2 * k + 1) * n_frames // (2 * n_keys) for k in range(n_keys)]
+
+
+def neighbours(t: int, at: list[int]) -> tuple[int, float]:
+    """Section 5.4: a and w of frame t, where keys stand on the frames `at`."""
+    a = max(bisect.bisect_right(at, t) - 1, 0)
+    if t <= at[a] or a + 1 == len(at):
+        return a, 0
+    return a, (t - at[a]) / (at[a + 1] - at[a])
 
 
 class Network:
@@ -944,20 +1032,12 @@ class Network:
         for k in (k for k, grid in enumerate(self.file.grids, 1) if grid[2] == level):
             n = n_keys(self.shots, self.file.grids[k - 1][1])
             keys = self.keys(k, level)[sum(n[:shot]) : sum(n[: shot + 1])]
-            u = min(max((t - first + 0.5) * len(keys) / n_frames - 0.5, 0), len(keys) - 1)
-            weights = np.maximum(0, 1 - np.abs(u - np.arange(len(keys)))).astype(np.float32)
-            if level and self.file.motion:
-                keys = np.stack(
-                    [
-                        (
-                            self.moved(key, t, first, (k + 0.5) * n_frames / len(keys) - 0.5, level)
-                            if weights[k]
-                            else key
-                        )
-                        for k, key in enumerate(keys)
-                    ]
-                )
-            found.append(np.tensordot(weights, keys, 1))
+            at = key_frames(n_frames, len(keys))
+            a, w = neighbours(t - first, at)
+            value = np.float32(1 - w) * self.seen(keys, a, a, t, first, level)
+            if w:
+                value = value + np.float32(w) * self.seen(keys, a + 1, a, t, first, level)
+            found.append(value)
         return np.concatenate(found)
 
     def keys(self, k: int, level: int) -> Floats:
@@ -977,23 +1057,25 @@ class Network:
             a = found[:, :, :rows, :columns]
         return a
 
-    def moved(self, key: Floats, t: int, first: int, moment: float, level: int) -> Floats:
-        """Section 5.6: a key [C, H, W] at a moment of the shot from frame `first` on, as frame
-        t shows it.
+    def seen(self, keys: Floats, k: int, a: int, t: int, first: int, level: int) -> Floats:
+        """Sections 5.4 and 5.6: key k of keys [K, C, H, W] of the shot from frame `first` on, as
+        frame t shows it, whose first key is a.
         """
-        motion, n = self.tensor["stem.motion.weight"], first + math.floor(moment)
-        share = moment - math.floor(moment)
-        then = np.float32(1 - share) * motion[n]
-        if share:
-            then = then + np.float32(share) * motion[n + 1]
+        if not (level and self.file.motion):
+            found: Floats = keys[k]
+            return found
+        n_frames = self.shots[list(itertools.accumulate(self.shots, initial=0)).index(first)]
+        distance = (t - first - key_frames(n_frames, len(keys))[k]) * len(keys) / n_frames
+        v = self.tensor["stem.motion.weight"][t]
+        if k != a:
+            v = v + self.tensor["stem.turn.weight"][t]
+        return self.moved(keys[k], np.float32(distance) * v, level)
+
+    def moved(self, key: Floats, v: Floats, level: int) -> Floats:
+        """Section 5.6: a key [C, H, W], moved by a field."""
         channels, height, width = key.shape
         strides = [stride for stride, _ in self.file.blocks]
-        by = (
-            8
-            * stretched(motion[t] - then, height, width)
-            * math.prod(strides[:level])
-            / math.prod(strides)
-        )
+        by = 8 * stretched(v, height, width) * math.prod(strides[:level]) / math.prod(strides)
         rows = np.clip(np.arange(height)[:, None] + by[1], 0, height - 1)
         columns = np.clip(np.arange(width) + by[0], 0, width - 1)
         found = np.zeros((channels, height, width), np.float64)
