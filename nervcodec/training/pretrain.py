@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nervcodec.errors import NervCodecError
@@ -41,9 +42,11 @@ from nervcodec.training.losses import plane_weights
 from nervcodec.training.optimizers import Muon
 from nervcodec.training.pretraining_data import WINDOW, WINDOW_SIZE, Material, window
 from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
+from nervcodec.training.state import copied, with_prefix, without_prefix
 from nervcodec.util.files import whole_file
 
 PRIOR = 1
+_CHECKPOINT = "checkpoint.npz"
 _KEYS = (0, 8, 16)
 _KEYS_OF_LEVEL = {1: (0, 8, 16), 2: (0, 16), 3: (0, 16)}
 _LEVELS = 2  # of wavelets
@@ -329,27 +332,33 @@ class Training:
         loss_db, psnr_db, mean_bpp = np.mean(rows, axis=0).tolist()
         return {"loss_db": loss_db, "psnr_db": psnr_db, "bpp": mean_bpp}
 
-    def state(self) -> dict[str, Any]:
-        """Return all that the next step depends on."""
-        return {
-            "step": self.step,
-            "history": self.history,
-            "weights": self.codec.weights.detach(),
-            "log_steps": self.codec.log_steps.detach(),
-            "analysis": self.codec.analysis.state_dict(),
-            "adam": self._adam.state_dict(),
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return all that the next step depends on: numbers, JSON-ready, and arrays."""
+        arrays = {
+            "weights": self.codec.weights,
+            "log_steps": self.codec.log_steps,
             "velocity": self._muon.velocity,
+            **with_prefix("analysis.", self.codec.analysis.state_dict()),
         }
+        for number, values in self._adam.state_dict()["state"].items():
+            arrays.update(with_prefix(f"adam.{number}.", values))
+        numbers = {"step": self.step, "history": self.history}
+        return numbers, {name: array.numpy() for name, array in copied(arrays).items()}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, numbers: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take back what `state` gave."""
-        self.step, self.history = state["step"], state["history"]
+        self.step, self.history = numbers["step"], numbers["history"]
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         with torch.no_grad():
-            self.codec.weights.copy_(state["weights"])
-            self.codec.log_steps.copy_(state["log_steps"])
-            self._muon.velocity.copy_(state["velocity"])
-        self.codec.analysis.load_state_dict(state["analysis"])
-        self._adam.load_state_dict(state["adam"])
+            self.codec.weights.copy_(tensors["weights"])
+            self.codec.log_steps.copy_(tensors["log_steps"])
+            self._muon.velocity.copy_(tensors["velocity"])
+        self.codec.analysis.load_state_dict(without_prefix("analysis.", tensors))
+        adam: dict[int, dict[str, Tensor]] = {}
+        for key, value in without_prefix("adam.", tensors).items():
+            number, _, name = key.partition(".")
+            adam.setdefault(int(number), {})[name] = value
+        self._adam.load_state_dict({**self._adam.state_dict(), "state": adam})
 
     def export(self, folder: Path) -> int:
         """Write what the codec installs: N.npy and analysis_N.npz; return the weights' CRC-32."""
@@ -381,8 +390,23 @@ def run(training: Training, out: Path) -> None:
         training.history.append(report)
         losses = []
         print(json.dumps({**report, "seconds": round(time.monotonic() - began)}), flush=True)
-        with whole_file(out / "checkpoint.pt", overwrite=True) as part:
-            torch.save(training.state(), part)
+        _keep(training, out / _CHECKPOINT)
+
+
+def _keep(training: Training, path: Path) -> None:
+    """Write a checkpoint."""
+    numbers, arrays = training.state()
+    with whole_file(path, overwrite=True) as part, part.open("wb") as file:
+        content: dict[str, Any] = {"numbers": np.array(json.dumps(numbers)), **arrays}
+        np.savez(file, **content)
+
+
+def _go_on(training: Training, path: Path) -> None:
+    """Take back what _keep wrote, if it did."""
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        training.restore(json.loads(str(arrays.pop("numbers"))), arrays)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -410,9 +434,7 @@ def _train(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(steps=options.steps, seed=options.seed)
     training = Training(Material.read(options.folders), recipe)
-    checkpoint = options.out / "checkpoint.pt"
-    if checkpoint.exists():
-        training.restore(torch.load(checkpoint))
+    _go_on(training, options.out / _CHECKPOINT)
     run(training, options.out)
     crc = training.export(options.out)
     print(f"prior {PRIOR}: CRC-32 {crc:#010x}")

@@ -88,7 +88,7 @@ def test_a_run_goes_on_where_it_stopped(material: Material) -> None:
     for _ in range(3):
         first.one_step()
     second = Training(material, RECIPE)
-    second.restore(first.state())
+    second.restore(*first.state())
     assert [second.one_step() for _ in range(3)] == losses[3:]
     assert torch.equal(second.codec.weights, straight.codec.weights)
     assert torch.equal(second.codec.log_steps, straight.codec.log_steps)
@@ -115,7 +115,7 @@ def test_a_run_writes_what_is_installed(material: Material, tmp_path: Path) -> N
     shapes = {name: tuple(value.shape) for name, value in AnalysisNetwork().state_dict().items()}
     assert {name: array.shape for name, array in arrays.items()} == shapes
     assert [report["step"] for report in training.history] == [3, 6]
-    assert (tmp_path / "checkpoint.pt").exists()
+    assert (tmp_path / "checkpoint.npz").exists()
 
 
 def test_too_few_files_are_refused(tmp_path: Path) -> None:
