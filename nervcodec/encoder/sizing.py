@@ -39,6 +39,8 @@ class WidthRule:
         rate_exponent, most_rate: by which they grow with the rate, within so many times it (L005).
         octave, five: the factors of Sizing (L004).
         multiple: widths are multiples of it: these take the least time for what they do (L090).
+        prior_rate, prior_exponent: networks are as wide as their prior up to such a rate, and grow
+            with its power above it (L103).
     """
 
     parameters: int = 100_000
@@ -52,6 +54,8 @@ class WidthRule:
     octave: float = 0.85
     five: float = 0.65
     multiple: int = 8
+    prior_rate: float = 2.0
+    prior_exponent: float = 0.6
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class GridRule:
     interval: int = 16
     most_doublings: int = 4
     low_motion_values: float = 0.12
-    high_motion_values: float = 0.4
+    high_motion_values: float = 0.5
     wavelet_levels: int = 2
     bits: int = 10
     moving_bits: int = 12
@@ -262,20 +266,22 @@ def is_high_motion(temporal_information: float) -> bool:
 def prior_model(
     form: VideoFormat, colorspace: Layout, shots: Shots, content: ContentStatistics
 ) -> ModelConfig:
-    """Return the network of the newest prior, whose grids' keys follow the video."""
+    """Return the network of the newest prior: keys by the video's motion, widths by its rate."""
     number = max(PRIORS)
     prior = PRIORS[number]
     columns, rows = (
         ceil_div(side, math.prod(prior.strides)) for side in plane_size(form, colorspace)
     )
     channels = dict(enumerate(prior.grid_channels[1:], 1))
+    rate = min(max(content.rate / _WIDTHS.prior_rate, 1.0), _WIDTHS.most_rate)
+    width = _multiple(prior.width * rate**_WIDTHS.prior_exponent, _WIDTHS.multiple)
     finer = _finer_grids(form, shots, content, rows * columns, prior.strides, channels)
     return ModelConfig(
         form.width,
         form.height,
         colorspace,
         _moving(GridStem(rows, columns, (*_GRIDS.stem, *finer))),
-        tuple(Block(stride, prior.width) for stride in prior.strides),
+        tuple(Block(stride, width) for stride in prior.strides),
         biases="lean",
         bits=_GRIDS.moving_bits,
         prior=number,

@@ -46,6 +46,7 @@ _DIVERGENCE = 10.0  # a distortion this many times the best since the warm-up (1
 _FIRST_STEPS = 20
 _FIRST_INVISIBLE = 1e-3
 _INVISIBLE = 1e-5  # a distortion (50 dB) below which a best one sets no example (docs/lab L097)
+_CHEAP_BITS = 1000  # a distortion that is worth no more bits sets none either (docs/lab L103)
 
 
 class TrainingStage(Protocol):
@@ -237,7 +238,8 @@ class _Cycle:
             # A restart at the full rate and the first rounding may cost what they like.
             self._best = math.inf
         is_first = n_done * schedule.steps_per_epoch <= _FIRST_STEPS
-        least = _FIRST_INVISIBLE if is_first else _INVISIBLE
+        worth = state.rate_weight * _CHEAP_BITS / context.n_pixels
+        least = max(_FIRST_INVISIBLE if is_first else _INVISIBLE, worth)
         limit = min(max(self._best, least) * _DIVERGENCE, sys.float_info.max)
         if not distortion <= limit:  # also true for NaN
             self._roll_back(context, state, step)
