@@ -28,4 +28,4 @@ class Prior:
     grid_channels: tuple[int, ...]
 
 
-PRIORS: Final = {1: Prior(0xC18CA7B1, (2, 2, 2), 16, (6, 2, 3, 1))}
+PRIORS: Final = {1: Prior(0xF533F660, (2, 2, 2), 16, (6, 2, 3, 1))}
