@@ -27,6 +27,7 @@ from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, S
 from nervcodec.encoder.time_budget import seconds_per_epoch, with_time_budget
 from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import GridStem, ModelConfig
+from nervcodec.format.prior import NO_PRIOR
 from nervcodec.quality.compare import compare
 from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
 from nervcodec.util.memory import keep_freed_memory
@@ -117,9 +118,9 @@ def _with_grids(model: ModelConfig, **changes: Any) -> ModelConfig:
 
 
 def _stem_grids_alone(model: ModelConfig) -> ModelConfig:
-    """Return the network without finer grids."""
+    """Return the network without finer grids, and so without a prior."""
     grids = tuple(grid for grid in model.grids if grid.level == 0)
-    return _with_grids(_still_grids(model), grids=grids)
+    return _with_grids(_still_grids(replace(model, prior=NO_PRIOR)), grids=grids)
 
 
 def _slow_stem_grids(model: ModelConfig) -> ModelConfig:
@@ -131,8 +132,10 @@ def _slow_stem_grids(model: ModelConfig) -> ModelConfig:
 
 
 def _without(part: str) -> Callable[[ModelConfig], ModelConfig]:
-    """Return a change that leaves a part of all blocks out."""
-    return lambda model: replace(model, parts=tuple(p for p in model.parts if p != part))
+    """Return a change that leaves a part of all blocks out, and so the prior."""
+    return lambda model: replace(
+        model, parts=tuple(p for p in model.parts if p != part), prior=NO_PRIOR
+    )
 
 
 CHANGES: Mapping[str, Callable[[ModelConfig], ModelConfig]] = {

@@ -39,6 +39,7 @@ from nervcodec.encoder.fit_plan import FitPlan, plan_fit, source_frames
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.errors import ConfigError, FitError, NervCodecError
 from nervcodec.format.costs import macs_per_frame
+from nervcodec.format.prior import NO_PRIOR
 from nervcodec.format.tensors import n_parameters
 from nervcodec.nn.arithmetic import Precision
 from nervcodec.nn.device import choose_precision, device_label, set_threads
@@ -240,7 +241,10 @@ def _run(
 
 
 def _plan(path: Path, settings: Settings) -> FitPlan:
-    """Return network, frames and fit as the preset has them, for n_steps in one segment."""
+    """Return network, frames and fit as the preset has them, for n_steps in one segment.
+
+    All start at random, as public repositories do: a network has no prior here.
+    """
     form, _ = probe(path)
     n_frames = min(settings.n_frames, form.n_frames)
     options = EncodeOptions(
@@ -248,7 +252,8 @@ def _plan(path: Path, settings: Settings) -> FitPlan:
     )
     plan = plan_fit(path, options)
     epochs = -(-settings.n_steps // -(-plan.n_coded_frames // plan.fit.batch_size))
-    return replace(plan, fit=replace(plan.fit, epochs=epochs))
+    model = replace(plan.model, prior=NO_PRIOR)
+    return replace(plan, model=model, fit=replace(plan.fit, epochs=epochs))
 
 
 def _contestant(plan: FitPlan, settings: Settings, name: str) -> _Contestant:

@@ -15,6 +15,7 @@ from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
 from nervcodec.training.context import TrainingContext
+from nervcodec.training.prior_start import analysis_memory_bytes
 from nervcodec.training.trainer import Trainer, cycles
 from nervcodec.video.frames import Frames
 
@@ -63,7 +64,8 @@ def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
     """Return the peak memory of a fit, measured per kind of layer (docs/lab).
 
     It holds the frames, the parameters with what the optimizer and the rate estimate keep
-    of them, and the feature maps that one batch's backward pass needs.
+    of them, and the feature maps that one batch's backward pass needs, or those of the analysis
+    that a fit with a prior starts with.
     """
     frames = sum(shots) * model.n_plane_samples * (1 if model.bit_depth == 8 else 2)
     parameters = 4 * 24 * tensors.n_parameters(model, shots)
@@ -80,4 +82,7 @@ def fit_memory_bytes(model: ModelConfig, fit: FitConfig, shots: Shots) -> int:
                 values += 4 * layer.gives
                 moving_cells[layer.level] = layer.cells
     values += 16 * sum(moving_cells.values())
-    return _BASE_BYTES + frames + parameters + fit.batch_size * (2 if is_bfloat16 else 4) * values
+    maps = fit.batch_size * (2 if is_bfloat16 else 4) * values
+    if model.prior:
+        maps = max(maps, analysis_memory_bytes(model))
+    return _BASE_BYTES + frames + parameters + maps

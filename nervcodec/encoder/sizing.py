@@ -240,7 +240,7 @@ def grid_model(
     sizing = Sizing(n_usual * by_rate, rule.octave, rule.five, rule.multiple)
     rows, columns, strides = stem_cells(form, colorspace)
     levels = range(max(1, len(strides) - len(_GRIDS.channels) + 1), len(strides) + 1)
-    channels = dict(zip(reversed(levels), reversed(_GRIDS.channels))) if len(strides) > 1 else {}
+    channels = dict(zip(levels, _GRIDS.channels[-len(levels) :])) if len(strides) > 1 else {}
     finer = _finer_grids(form, shots, content, rows * columns, strides, channels)
     stem, bits = GridStem(rows, columns, (*_GRIDS.stem, *finer)), _GRIDS.bits
     if finer:

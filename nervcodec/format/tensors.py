@@ -347,7 +347,7 @@ def _sizes(model: ModelConfig) -> tuple[int, int, tuple[int, ...]]:
 
 
 def summary(model: ModelConfig) -> str:
-    """Return the network in one line: stem, then blocks and finer grids as they follow."""
+    """Return the network in one line: stem, blocks with their grids, motion, and the prior."""
     stem = model.stem
     parts = [f"{model.colorspace}, {stem.kind} stem {stem.height}x{stem.width}x{stem.channels}"]
     for layer in sorted(layers(model), key=lambda layer: (layer.level, layer.kind == "grid")):
@@ -359,4 +359,6 @@ def summary(model: ModelConfig) -> str:
         parts.append(f"motion {stem.motion_height}x{stem.motion_width}")
         if stem.wavelet_levels:
             parts.append(f"wavelets of {stem.wavelet_levels} levels")
+    if model.prior:
+        parts.append(f"prior {model.prior}")
     return ", ".join(parts)

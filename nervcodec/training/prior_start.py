@@ -18,7 +18,9 @@ from nervcodec.training.analysis import Analysis, split_bands
 from nervcodec.training.context import Solution, TrainingContext
 from nervcodec.training.rate_model import DEFAULT_CRF, MAX_CRF, rate_weight_of
 
-_BATCH = 4  # frames that are analysed at once
+_MOST_AT_ONCE = 4  # frames that are analysed together
+_MOST_CELLS = 1 << 22  # of all their planes, which feature maps have as well
+_CELL_BYTES = 480  # that the analysis holds for each of them, measured
 
 
 @torch.no_grad()
@@ -77,22 +79,45 @@ def _analysed_grids(context: TrainingContext, analysis: Analysis) -> dict[str, T
         0,
         model.covered_height - model.plane_height,
     )
-    found: list[list[Tensor]] = []
-    for frames in torch.split(context.target, _BATCH):
+    keys = [_moments(grid.keys(context.shots), context.shots) for grid in model.grids]
+    found: list[list[Tensor]] = [[] for _ in keys]
+    first = 0
+    for frames in torch.split(context.target, frames_at_once(model)):
         planes = F.pad(frames.cpu().float() / model.peak, missing, mode="replicate")
-        found.append(analysis.network(_as_420(planes, model)))
-    maps = [torch.cat(parts) for parts in zip(*found)]
+        maps = analysis.network(_as_420(planes, model))
+        for parts, moments, (level, channels) in zip(found, keys, _places_in_maps(model)):
+            here = moments[(moments >= first) & (moments < first + len(frames))] - first
+            parts.append(maps[-1 - level][here, channels])
+        first += len(frames)
     grids: dict[str, Tensor] = {}
-    n_before = [0] * len(maps)
-    for number, grid in enumerate(model.grids, 1):
-        channels = slice(n_before[grid.level], n_before[grid.level] + grid.channels)
-        n_before[grid.level] += grid.channels
-        keys = _moments(grid.keys(context.shots), context.shots)
-        bands = split_bands(maps[-1 - grid.level][keys, channels], len(model.bands(grid.level)) - 1)
+    for number, (grid, parts) in enumerate(zip(model.grids, found), 1):
+        bands = split_bands(torch.cat(parts), len(model.bands(grid.level)) - 1)
         names = [f"stem.grid{number}"]
         names += [details_name(number, n) for n in range(len(bands) - 1, 0, -1)]
         grids.update(zip(names, bands, strict=True))
     return grids
+
+
+def frames_at_once(model: ModelConfig) -> int:
+    """Return how many frames are analysed together: fewer of large ones, which need more memory."""
+    n_cells = model.covered_width * model.covered_height
+    return max(1, min(_MOST_AT_ONCE, _MOST_CELLS // n_cells))
+
+
+def analysis_memory_bytes(model: ModelConfig) -> int:
+    """Return the memory that analysing frames takes at its peak."""
+    return _CELL_BYTES * frames_at_once(model) * model.covered_width * model.covered_height
+
+
+def _places_in_maps(model: ModelConfig) -> list[tuple[int, slice]]:
+    """Return each grid's level and its channels of that level's map."""
+    n_before = [0] * (len(model.blocks) + 1)
+    places_in_maps = []
+    for grid in model.grids:
+        start = n_before[grid.level]
+        n_before[grid.level] += grid.channels
+        places_in_maps.append((grid.level, slice(start, n_before[grid.level])))
+    return places_in_maps
 
 
 def _moments(keys: Keys, shots: Shots) -> Tensor:

@@ -36,6 +36,18 @@ def test_a_file_of_defaults_is_found(golden: Shell) -> None:
     assert json.loads(result.out)["frames"] == 2
 
 
+def test_a_file_may_do_without_a_prior(golden: Shell) -> None:
+    """prior is an option of encode like others, and the command line's counts more."""
+    write_clip(golden.folder / "in.y4m")
+    encode = ("encode", "in.y4m", "out.nvpp", "--epochs", "1", "--dry-run", "--json")
+    text = '[encode]\nprior = "none"\n'
+    plans = [
+        json.loads(configured(golden, text, *encode, *more).out)
+        for more in ((), ("--prior", "auto"))
+    ]
+    assert [plan["model"]["prior"] for plan in plans] == [0, 1]
+
+
 def test_the_command_line_counts_more(golden: Shell) -> None:
     """An option that is given takes the place of the file's, and of those that exclude it."""
     text = "[decode]\nframe = 2\n"

@@ -158,6 +158,34 @@ def test_crf_and_tune_reach_the_fit(shell: Shell) -> None:
     assert plans[2]["fit"]["rate_weight"] > plans[3]["fit"]["rate_weight"]
 
 
+@pytest.mark.parametrize(
+    ("options", "prior"),
+    [
+        ((), 1),
+        (("--prior", "auto"), 1),
+        (("--prior", "none"), 0),
+        (("--prune", "0.2"), 0),
+        (("--colorspace", "rgb"), 0),
+    ],
+)
+def test_a_file_has_a_prior_where_its_network_has_one(
+    shell: Shell, options: tuple[str, ...], prior: int
+) -> None:
+    """A plan, the file and info say whether there is one, as text and as JSON, and the file comes
+    back.
+    """
+    write_clip(shell.folder / "in.y4m")
+    encode = ("encode", "in.y4m", "out.nvpp", "--preset", "ultrafast", "--epochs", "2", *options)
+    planned = json.loads(shell(*encode, "--dry-run", "--json").out)
+    texts = shell(*encode).out, shell("info", "out.nvpp").out
+    stored = json.loads(shell("info", "out.nvpp", "--json").out)
+    assert stored["model"] == planned["model"] and stored["model"]["prior"] == prior
+    for text in texts:
+        (line,) = re.findall("^network .*$", text, re.MULTILINE)
+        assert line.endswith(", prior 1") == bool(prior)
+    assert shell("verify", "out.nvpp").code == 0
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "out.Y4M", "out.nvpp.mkv"])
 def test_a_coded_file_is_not_named_like_a_video(shell: Shell, name: str) -> None:
     """Whoever takes encode for a converter is told before the fit, not by a player after it."""

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from nervcodec.encoder.fit_plan import FitPlan, memory_bytes, plan_fit
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.plan import plan
+from nervcodec.encoder.presets import preset_named
 from nervcodec.encoder.resume import Journal
+from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Psnr, Size, Target
 from nervcodec.encoder.time_budget import seconds_per_epoch, with_time_budget
 from nervcodec.errors import ConfigError, OutputExists, ResourceError
 from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.prior import PRIORS
 from nervcodec.format.tensors import groups
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, still_share
 from nervcodec.video.scenes import ContentChanges
 
+PRIOR_CHOICES: tuple[PriorChoice, ...] = get_args(PriorChoice)
 CHANGES = "nervcodec.encoder.coded_frames.changes"
 
 
@@ -78,14 +83,47 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
 
 
 def test_larger_files_get_larger_networks(source: Path) -> None:
-    """Networks grow with the rate, however it is asked for."""
+    """Networks grow with the rate, however it is asked for; with a prior only at high rates."""
     for targets in (
         [Size(size) for size in (1000, 4000, 16_000)],
         [Crf(crf) for crf in (45, 30, 15)],
         [Psnr(psnr) for psnr in (30, 33, 36)],
     ):
-        sizes = [plan_fit(source, EncodeOptions(target=target)).n_parameters for target in targets]
-        assert sizes == sorted(sizes) and len(set(sizes)) == 3
+        without, beside = (
+            [
+                plan_fit(source, EncodeOptions(target=target, prior=prior)).n_parameters
+                for target in targets
+            ]
+            for prior in PRIOR_CHOICES[::-1]
+        )
+        assert without == sorted(without) and len(set(without)) == 3
+        assert beside == sorted(beside) and beside[0] < beside[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "prior"),
+    [
+        (EncodeOptions(), max(PRIORS)),
+        (EncodeOptions(preset="veryslow", bits=8), max(PRIORS)),
+        (EncodeOptions(target=Size(3000)), max(PRIORS)),
+        (EncodeOptions(prune=0.0), max(PRIORS)),
+        (EncodeOptions(prior="none"), 0),
+        (EncodeOptions(colorspace="rgb"), 0),
+        (EncodeOptions(prune=0.2), 0),
+        (EncodeOptions(preset="paper-s"), 0),
+    ],
+)
+def test_a_prior_is_taken_where_there_is_one(
+    source: Path, options: EncodeOptions, prior: int
+) -> None:
+    """Fits of our presets have a prior, and go more slowly beside it, unless planes are RGB,
+    weights are pruned, or none is wanted.
+    """
+    decided = plan_fit(source, options)
+    assert decided.model.prior == prior
+    preset = preset_named(options.preset).fit
+    assert decided.fit.muon_rate == (0.02 if prior else preset.muon_rate)
+    assert decided.fit.learning_rate == preset.learning_rate
 
 
 @pytest.mark.parametrize(("information", "share"), [(12.0, still_share(20 * 64 * 48)), (12.1, 1.0)])

@@ -2,8 +2,11 @@
 video.
 """
 
+import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
+from typing import get_args
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +16,7 @@ from nervcodec.encoder.paper_models import COMPARISON_PRESETS
 from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.encoder.sizing import (
     ContentStatistics,
+    PriorChoice,
     choose_strides,
     segment_lengths,
     segment_shots,
@@ -20,12 +24,14 @@ from nervcodec.encoder.sizing import (
 from nervcodec.errors import ConfigError
 from nervcodec.format.costs import kmac_per_pixel
 from nervcodec.format.model_config import COLORSPACES, Grid, GridStem, ModelConfig
-from nervcodec.format.tensors import GRID, MOTION, n_parameters, tensors
+from nervcodec.format.prior import PRIORS
+from nervcodec.format.tensors import KEYED, n_parameters, tensors
 from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, usual_bpp
 
 PAPER = ("paper-xs", "paper-s", "paper-m", "paper-l")
+PRIOR_CHOICES: tuple[PriorChoice, ...] = get_args(PriorChoice)
 RECIPES = (
     "medium",
     *PAPER,
@@ -103,6 +109,7 @@ def test_shots_of_segments(cuts: tuple[int, ...], expected: list[tuple[int, ...]
     assert segment_shots([7, 5], cuts) == expected
 
 
+@pytest.mark.parametrize("prior", PRIOR_CHOICES)
 @pytest.mark.parametrize("colorspace", COLORSPACES)
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize(
@@ -125,11 +132,13 @@ def test_shots_of_segments(cuts: tuple[int, ...], expected: list[tuple[int, ...]
         (3840, 2160),
     ],
 )
-def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: Layout) -> None:
+def test_networks_cover_the_frame(
+    size: tuple[int, int], name: str, colorspace: Layout, prior: PriorChoice
+) -> None:
     """Every preset has a network for any size, which covers the frame and crops less than one stem
     cell a side.
     """
-    model = PRESETS[name].model(video(*size), colorspace, (132,))
+    model = PRESETS[name].model(video(*size), colorspace, (132,), prior=prior)
     assert 0 <= model.covered_width - model.plane_width < model.scale
     assert 0 <= model.covered_height - model.plane_height < model.scale
 
@@ -141,16 +150,19 @@ def test_networks_cover_the_frame(size: tuple[int, int], name: str, colorspace: 
     st.integers(1, 150),
     st.sampled_from(COLORSPACES),
     st.sampled_from(RECIPES),
+    st.sampled_from(PRIOR_CHOICES),
 )
-@example(1, 1, 1, "yuv420", "medium")
+@example(1, 1, 1, "yuv420", "medium", "auto")
+@example(1, 1, 1, "yuv420", "medium", "none")
 def test_any_size_has_a_network(
-    width: int, height: int, n_frames: int, colorspace: Layout, name: str
+    width: int, height: int, n_frames: int, colorspace: Layout, name: str, prior: PriorChoice
 ) -> None:
     """Every preset has a legal network for any size and length; making it is deterministic."""
     recipe = PRESETS[name].model
-    model = recipe(video(width, height, n_frames), colorspace, (n_frames,))
+    form = video(width, height, n_frames)
+    model = recipe(form, colorspace, (n_frames,), prior=prior)
     assert (model.width, model.height, model.colorspace) == (width, height, colorspace)
-    assert model == recipe(video(width, height, n_frames), colorspace, (n_frames,))
+    assert model == recipe(form, colorspace, (n_frames,), prior=prior)
 
 
 @given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([36, 144, 576]))
@@ -193,79 +205,193 @@ def test_strides_of_known_sizes(
         ((1280, 720), [(5, 40), (2, 48), (2, 40), (2, 32)]),
     ],
 )
-def test_our_models_of_the_known_clip(size: tuple[int, int], blocks: list[tuple[int, int]]) -> None:
+def test_our_models_without_a_prior(size: tuple[int, int], blocks: list[tuple[int, int]]) -> None:
     """132 frames at a rate of 1; 320 x 180 is what most figures of the benchmarks are of."""
-    model = PRESETS["medium"].model(video(*size), "yuv420", (132,))
+    model = PRESETS["medium"].model(video(*size), "yuv420", (132,), prior="none")
     assert (model.stem.height, model.stem.width) == (9, 16)
     assert [(block.stride, block.width) for block in model.blocks] == blocks
 
 
-LIVELY = (Grid(2, 4, 2), Grid(3, 16, 3), Grid(1, 16, 4))
-
-
-@pytest.mark.parametrize(("rate", "times"), [(8.0, 1), (2.0, 1), (1.0, 2), (0.5, 4), (0.01, 16)])
-def test_lively_video_gets_grids_up_to_the_head(rate: float, times: int) -> None:
-    """Above a temporal information of 12 there are three finer grids, whose keys get rarer as the
-    rate falls.
+@pytest.mark.parametrize(
+    ("size", "stem"),
+    [
+        ((1, 1), (1, 1)),
+        ((320, 180), (12, 20)),
+        ((640, 360), (23, 40)),
+        ((1280, 720), (45, 80)),
+        ((16384, 1), (1, 1024)),
+    ],
+)
+@pytest.mark.parametrize("colorspace", ["yuv420", "yuv422", "yuv444", "gray"])
+def test_a_prior_has_a_cell_for_every_16_pixels(
+    colorspace: Layout, size: tuple[int, int], stem: tuple[int, int]
+) -> None:
+    """With a prior a video of any size and layout has three blocks of stride 2 above a stem of
+    cells of 16 x 16 luma pixels.
     """
-    grids = (
-        PRESETS["medium"]
-        .model(video(416, 240, 50), "yuv420", (50,), ContentStatistics(rate, 12.1))
-        .grids
+    model = PRESETS["medium"].model(video(*size), colorspace, (132,))
+    assert model.prior == max(PRIORS)
+    assert (model.stem.height, model.stem.width) == stem
+    assert [(block.stride, block.width) for block in model.blocks] == [(2, 16)] * 3
+
+
+@pytest.mark.parametrize("name", ["ultrafast", "fast", "medium", "slow", "veryslow", *PAPER])
+@pytest.mark.parametrize("colorspace", COLORSPACES)
+def test_ours_have_a_prior_unless_told(colorspace: Layout, name: str) -> None:
+    """Networks of our presets have the newest prior, but none of RGB planes, none where none is
+    wanted, and none of the paper's.
+    """
+    auto, none = (
+        PRESETS[name].model(video(320, 180), colorspace, (132,), prior=prior)
+        for prior in PRIOR_CHOICES
     )
-    assert grids == (
-        Grid(2, 1),
-        Grid(4, 8),
-        *(replace(grid, interval=grid.interval * times) for grid in LIVELY),
-    )
+    assert auto.prior == (0 if name in PAPER or colorspace == "rgb" else max(PRIORS))
+    assert none.prior == 0
+    if not auto.prior:
+        assert auto == none
 
 
 @pytest.mark.parametrize(
-    ("crf", "n_keys"), [(20, 9), (30, 9), (32, 5), (34, 3), (36, 2), (38, 1), (63, 1)]
+    ("rate", "width"),
+    [
+        (0.01, 16),
+        (1.0, 16),
+        (2.0, 16),
+        (2.5, 16),
+        (3.2, 24),
+        (4.0, 24),
+        (8.0, 40),
+        (20.0, 64),
+        (32.0, 88),
+        (1e6, 88),
+    ],
 )
-def test_still_video_gets_fewer_keys_at_lower_rates(crf: float, n_keys: int) -> None:
-    """One finer grid, in the middle, of 9 keys on the known clip at the default crf and of one at
-    crf 38.
+def test_a_prior_is_widened_at_high_rates(rate: float, width: int) -> None:
+    """Beside a prior all blocks have its width up to twice the usual rate, and above it more, up to
+    16 times that.
+    """
+    content = ContentStatistics(rate)
+    model = PRESETS["medium"].model(video(320, 180), "yuv420", (132,), content)
+    assert [block.width for block in model.blocks] == [width] * 3
+
+
+@pytest.mark.parametrize(
+    ("rate", "with_prior", "without"),
+    [
+        (8.0, 1, 1),
+        (2.0, 1, 1),
+        (1.0, 1, 2),
+        (0.5, 2, 4),
+        (0.25, 4, 16),
+        (0.1, 16, 16),
+        (0.01, 16, 16),
+    ],
+)
+def test_lively_video_gets_fewer_keys_at_lower_rates(
+    rate: float, with_prior: int, without: int
+) -> None:
+    """Three finer grids at the last levels have one interval of 16 frames, which is doubled up to
+    four times as the rate falls.
+    """
+    content = ContentStatistics(rate, 12.1)
+    for prior, times in zip(PRIOR_CHOICES, (with_prior, without)):
+        model = PRESETS["medium"].model(video(416, 240, 50), "yuv420", (50,), content, prior)
+        last = len(model.blocks)
+        assert model.grids == (
+            Grid(2, 1),
+            Grid(4, 8),
+            Grid(2, 16 * times, last - 2),
+            Grid(3, 16 * times, last - 1),
+            Grid(1, 16 * times, last),
+        )
+
+
+@pytest.mark.parametrize("prior", PRIOR_CHOICES)
+@pytest.mark.parametrize(
+    ("crf", "n_keys"), [(10, 9), (15, 9), (20, 5), (25, 3), (30, 2), (32, 1), (63, 1)]
+)
+def test_still_video_gets_fewer_keys_at_lower_rates(
+    crf: float, n_keys: int, prior: PriorChoice
+) -> None:
+    """Finer grids have 9 keys on the known clip at high rates, two at the default crf and one from
+    crf 32 on.
     """
     content = ContentStatistics(
         expected_bpp(rate_weight_of(crf), 320 * 180 * 132) / usual_bpp(320 * 180 * 132), 12.0
     )
-    *stem, finer = PRESETS["medium"].model(video(320, 180), "yuv420", (132,), content).grids
-    assert stem == [Grid(2, 1), Grid(4, 8)]
-    assert (finer.channels, finer.level, finer.keys((132,))) == (2, 1, (n_keys,))
+    model = PRESETS["medium"].model(video(320, 180), "yuv420", (132,), content, prior)
+    finer = [grid for grid in model.grids if grid.level]
+    assert [grid for grid in model.grids if not grid.level] == [Grid(2, 1), Grid(4, 8)]
+    assert {grid.keys((132,)) for grid in finer} == {(n_keys,)}
+    channels = {1: 2, 2: 3, 3: 1} if prior == "auto" else {1: 3, 2: 1}  # of two blocks the last two
+    assert {grid.level: grid.channels for grid in finer} == channels
 
 
-@pytest.mark.parametrize(
-    ("size", "information", "expected"),
-    [((416, 240), 12.0, 0), ((416, 240), 12.1, 2), ((2, 2), 99.0, 0)],
+@settings(max_examples=60)
+@given(
+    st.integers(2, 700),
+    st.integers(2, 700),
+    st.integers(1, 150),
+    st.floats(0.01, 100),
+    st.sampled_from([(12.0, 0.12), (12.1, 0.5)]),
+    st.sampled_from(PRIOR_CHOICES),
 )
-def test_lively_video_has_wavelets(
-    size: tuple[int, int], information: float, expected: int
+def test_finer_grids_keep_to_the_files_bits(
+    width: int,
+    height: int,
+    n_frames: int,
+    rate: float,
+    motion: tuple[float, float],
+    prior: PriorChoice,
 ) -> None:
-    """What is worth many keys is stored in halves and details; where little moves, as it is."""
-    content = ContentStatistics(temporal_information=information)
-    assert (
-        wavelet_levels(PRESETS["medium"].model(video(*size, 50), "yuv420", (50,), content))
-        == expected
-    )
-    assert wavelet_levels(PRESETS["medium"].model(video(*size, 1), "yuv420", (1,), content)) == 0
+    """They have the shortest interval at which there are at most 0.12 values for each bit of the
+    file, or 0.5 of high motion, or the longest.
+    """
+    information, most = motion
+    content = ContentStatistics(rate, information)
+    form = video(width, height, n_frames)
+    model = PRESETS["medium"].model(form, "yuv420", (n_frames,), content, prior)
+    finer = [grid for grid in model.grids if grid.level]
+    if not finer:
+        assert prior == "none"
+        return
+    n_pixels = width * height * n_frames
+    n_bits = rate * usual_bpp(n_pixels) * n_pixels
+
+    def values(interval: int) -> int:
+        return sum(
+            -(-n_frames // interval) * grid.channels * math.prod(model.cells(grid.level))
+            for grid in finer
+        )
+
+    (interval,) = {grid.interval for grid in finer}
+    assert interval in (16, 32, 64, 128, 256)
+    assert values(interval) <= most * n_bits or interval == 256
+    assert interval == 16 or values(interval // 2) > most * n_bits
 
 
+@pytest.mark.parametrize("prior", PRIOR_CHOICES)
+@pytest.mark.parametrize("information", [0.0, 12.0, 12.1, 99.0])
 @pytest.mark.parametrize("n_frames", [1, 2, 50])
 @pytest.mark.parametrize("size", [(2, 2), (160, 90), (416, 240)])
-def test_finer_grids_follow_the_motion(size: tuple[int, int], n_frames: int) -> None:
-    """There is a motion of half the stem's cells where there are finer grids and more than one
-    frame.
+def test_finer_grids_follow_the_motion(
+    size: tuple[int, int], n_frames: int, information: float, prior: PriorChoice
+) -> None:
+    """Where there are finer grids they follow a motion of half the stem's cells and are stored in
+    halves and details, in symbols of 12 bits; a single block without a prior has none.
     """
-    model = PRESETS["medium"].model(video(*size, n_frames), "yuv420", (n_frames,))
+    content = ContentStatistics(temporal_information=information)
+    form = video(*size, n_frames)
+    model = PRESETS["medium"].model(form, "yuv420", (n_frames,), content, prior)
     has_finer = any(grid.level for grid in model.grids)
-    expected = (
-        (-(-model.stem.height // 2), -(-model.stem.width // 2))
-        if has_finer and n_frames > 1
-        else None
+    assert (
+        has_finer
+        == (prior == "auto" or len(model.blocks) > 1)
+        == (prior == "auto" or size != (2, 2))
     )
-    assert model.motion == expected
-    assert has_finer == (size != (2, 2))
+    halves = -(-model.stem.height // 2), -(-model.stem.width // 2)
+    assert model.motion == (halves if has_finer else None)
+    assert (wavelet_levels(model), model.bits) == ((2, 12) if has_finer else (0, 10))
 
 
 @pytest.mark.parametrize("n_frames", [1, 20, 132])
@@ -276,41 +402,44 @@ def test_finer_grids_follow_the_motion(size: tuple[int, int], n_frames: int) -> 
 def test_our_model_keeps_to_its_budget(
     information: float, usual: int, growth: float, size: tuple[int, int], n_frames: int
 ) -> None:
-    """Grids and motion aside, so many parameters at 7.6 million pixels, or the least width there
-    is; of larger video up to a third more, of lively video fewer that hardly grow.
+    """Without a prior there are, grids and motion aside, so many parameters at 7.6 million pixels,
+    or the least width there is; of larger video up to a third more, of lively video fewer that
+    hardly grow.
     """
-    model = PRESETS["medium"].model(
-        video(*size), "yuv420", (n_frames,), ContentStatistics(temporal_information=information)
-    )
+    content = ContentStatistics(temporal_information=information)
+    model = PRESETS["medium"].model(video(*size), "yuv420", (n_frames,), content, "none")
     larger = size[0] * size[1] * n_frames / 7.6e6
     budget = usual * larger**growth * (min(max(larger, 1), 4) ** 0.22 if information <= 12 else 1)
-    aside = sum(t.size for t in tensors(model, (n_frames,)) if t.kind in (GRID, MOTION))
+    aside = sum(t.size for t in tensors(model, (n_frames,)) if t.kind in KEYED)
     assert (
         n_parameters(model, (n_frames,)) - aside <= budget
         or max(block.width for block in model.blocks) == 4
     )
 
 
+@pytest.mark.parametrize("prior", PRIOR_CHOICES)
 @pytest.mark.parametrize("rate", [0.05, 0.3, 1.0, 3.0, 20.0])
 @pytest.mark.parametrize("size", [(176, 144), (640, 360), (1920, 1080)])
-def test_our_widths_suit_processors(size: tuple[int, int], rate: float) -> None:
+def test_our_widths_suit_processors(size: tuple[int, int], rate: float, prior: PriorChoice) -> None:
     """Widths are multiples of 8, or of 4 below 12, fall from block to block but the first, and grow
-    with the rate.
+    with the rate; beside a prior all are equal, and grow above twice the usual rate.
     """
     widths, wider = (
         [
             block.width
             for block in PRESETS["medium"]
-            .model(video(*size), "yuv420", (60,), ContentStatistics(r))
+            .model(video(*size), "yuv420", (60,), ContentStatistics(r), prior)
             .blocks
         ]
         for r in (rate, 2 * rate)
     )
     assert all(width % 8 == 0 or width % 4 == 0 and width <= 12 for width in widths)
     assert widths[1:] == sorted(widths[1:], reverse=True)
-    assert all(a <= b for a, b in zip(widths, wider, strict=True)) and (
-        widths != wider or rate in (0.05, 20)
-    )
+    assert all(a <= b for a, b in zip(widths, wider, strict=True))
+    if prior == "auto":
+        assert len(set(widths)) == 1 and (widths != wider) == (rate >= 3)
+    else:
+        assert widths != wider or rate in (0.05, 20)
 
 
 def test_the_command_line_has_nine_presets() -> None:
@@ -387,6 +516,7 @@ def test_presets_rise_in_effort() -> None:
 def test_extreme_shapes_have_a_network(preset: str, width: int, height: int) -> None:
     """The thinnest and the largest frames are covered from a stem of at most 4096 cells a side."""
     form = VideoFormat(width, height, Fraction(25), 2)
-    for colorspace in ("rgb", "yuv420"):
-        model = PRESETS[preset].model(form, colorspace, (2,))
+    layouts: tuple[Layout, ...] = ("rgb", "yuv420")
+    for colorspace, prior in product(layouts, PRIOR_CHOICES):
+        model = PRESETS[preset].model(form, colorspace, (2,), prior=prior)
         assert max(model.stem.width, model.stem.height) <= 4096

@@ -278,13 +278,13 @@ def test_a_psnr_is_met(
     make_clip: MakeClip, grid_model: ModelConfig, rate_weight: float, epochs: int
 ) -> None:
     """Decoded frames have the RGB PSNR that was asked for, within 0.2 dB; unsteered they
-    had 24.7 and 26.5 dB.
+    had 22.9 and 24.1 dB.
     """
     frames = make_clip("yuv420", 12)
-    fit = replace(OURS, rate_weight=rate_weight, epochs=epochs, target_psnr=25.5)
+    fit = replace(OURS, rate_weight=rate_weight, epochs=epochs, target_psnr=23.5)
     segment, _ = encode_segment(frames, None, grid_model, fit)
     found = frame_rgb_db(frames, decoded(segment, grid_model), ColorTags())
-    assert float(found.mean()) == pytest.approx(25.5, abs=0.2)
+    assert float(found.mean()) == pytest.approx(23.5, abs=0.2)
 
 
 def test_more_bytes_never_make_a_worse_picture(

@@ -328,8 +328,15 @@ def test_grids_give_maps(model: ModelConfig) -> None:
             "yuv420, grid stem 3x4x3, block x2 6, grid 6x8x5, block x1 3, grid 6x8x1, motion 2x1,"
             " wavelets of 3 levels",
         ),
+        (
+            PRESETS["medium"].model(VideoFormat(48, 32, Fraction(25), 3), "yuv420", (3,)),
+            "yuv420, grid stem 2x3x6, block x2 16, grid 4x6x2, block x2 16, grid 8x12x3,"
+            " block x2 16, grid 16x24x1, motion 1x2, wavelets of 2 levels, prior 1",
+        ),
     ],
 )
 def test_a_network_in_one_line(model: ModelConfig, expected: str) -> None:
-    """The summary says the colorspace, the stem, and blocks with the grids that follow them."""
+    """The summary says the colorspace, the stem, blocks with the grids that follow them, how these
+    move, and the prior.
+    """
     assert summary(model) == expected

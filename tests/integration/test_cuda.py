@@ -41,7 +41,7 @@ STILL = ModelConfig(
 )
 MOVING = with_stem(
     replace(STILL, bits=12),
-    grids=(Grid(2, 1), Grid(2, 4), Grid(2, 4, 1), Grid(1, 8, 2)),
+    grids=(Grid(2, 1), Grid(2, 4), Grid(2, 4, 1), Grid(1, 4, 2)),
     motion_height=2,
     motion_width=3,
     wavelet_levels=2,

@@ -11,15 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
 from shell import Shell, write_clip
 
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.progress_folder import folder_of
 from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.planes import pack
 from nervcodec.training.config import FitConfig
 from nervcodec.training.context import ExactMeasures, TrainingContext
@@ -95,6 +98,18 @@ def test_a_fit_goes_on_from_any_step(clip: Frames, grid_model: ModelConfig, fit:
     assert len(kept) >= fit.total_epochs * -(-clip.n_frames // fit.batch_size)
     for checkpoint in kept[::3] + kept[-1:]:
         assert_same(ended(trainer_of(clip, grid_model, fit, checkpoint)), whole.state)
+
+
+@pytest.mark.parametrize("target_psnr", [0.0, 25.0])
+def test_a_fit_with_a_prior_goes_on_from_any_step(clip: Frames, target_psnr: float) -> None:
+    """It goes on from its checkpoint, and not from the prior's start."""
+    model = PRESETS["medium"].model(VideoFormat(16, 12, Fraction(25), 4), "yuv420", (4,))
+    assert model.prior
+    fit = replace(OURS, target_psnr=target_psnr)
+    whole = trainer_of(clip, model, fit)
+    kept = checkpoints(whole)
+    for checkpoint in kept[::3] + kept[-1:]:
+        assert_same(ended(trainer_of(clip, model, fit, checkpoint)), whole.state)
 
 
 def test_a_fit_that_was_rolled_back_goes_on(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import torch
 from clips import MakeClip
 from torch import Tensor
 
+from nervcodec.encoder.presets import PRESETS
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.tensors import GRID, KEYED, MOTION, groups
-from nervcodec.format.video_format import Layout
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.nn.grids import key_frames
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack
@@ -21,7 +23,7 @@ from nervcodec.training.analysis import Analysis
 from nervcodec.training.config import FitConfig
 from nervcodec.training.context import Solution, TrainingContext
 from nervcodec.training.initialization import initial_parameters
-from nervcodec.training.prior_start import prior_start
+from nervcodec.training.prior_start import analysis_memory_bytes, frames_at_once, prior_start
 from nervcodec.training.rate_model import DEFAULT_CRF, rate_weight_of
 from nervcodec.training.state import TrainingState
 from nervcodec.video.color import to_bit_depth
@@ -123,6 +125,42 @@ def test_grids_are_what_the_analysis_says_of_their_keys(make_clip: MakeClip) -> 
     ):
         expected = maps[3 - level][keys][:, channels]
         torch.testing.assert_close(named[name], expected, rtol=0, atol=1e-5)
+
+
+def test_grids_are_the_same_however_many_frames_are_analysed_at_once(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames are analysed each by itself."""
+    context = context_of(make_clip)
+    expected = start_of(context).parameters
+    for n_frames in (1, 2, 3):
+        monkeypatch.setattr(
+            "nervcodec.training.prior_start.frames_at_once", lambda _, n=n_frames: n
+        )
+        torch.testing.assert_close(start_of(context).parameters, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "n_frames"),
+    [
+        ((16, 16), 4),
+        ((1920, 1080), 4),
+        ((2048, 2048), 4),
+        ((2048, 2064), 3),
+        ((3840, 2160), 2),
+        ((4096, 4096), 1),
+        ((16384, 16384), 1),
+    ],
+)
+def test_fewer_large_frames_are_analysed_at_once(size: tuple[int, int], n_frames: int) -> None:
+    """Up to four have planes of 4,194,304 samples together, or one that has more stands alone; the
+    memory is that of so many.
+    """
+    model = PRESETS["medium"].model(VideoFormat(*size, Fraction(25), 5), "yuv420", (5,))
+    n_cells = model.covered_width * model.covered_height
+    assert frames_at_once(model) == n_frames
+    assert n_frames * n_cells <= 1 << 22 or n_frames == 1
+    assert analysis_memory_bytes(model) == 480 * n_frames * n_cells
 
 
 @pytest.mark.parametrize("layout", ["yuv422", "yuv444", "gray"])
