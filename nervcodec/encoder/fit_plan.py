@@ -45,7 +45,7 @@ from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
 _MOST_BPP = 48.0  # twice what raw video has
-_PRIOR_RATES = {"muon_rate": 0.02, "learning_rate": 0.025}  # docs/lab L103
+_PRIOR_MUON_RATE, _PRIOR_LEARNING_RATE = 0.02, 0.025  # docs/lab L103
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     prior = "none" if fit.prune else options.prior
     model = preset.model(form, colorspace, max(segments, key=sum), content, prior)
     if model.prior:
-        fit = replace(fit, **_PRIOR_RATES)
+        fit = replace(fit, muon_rate=_PRIOR_MUON_RATE, learning_rate=_PRIOR_LEARNING_RATE)
     if isinstance(model.stem, MlpStem):
         segments = segment_shots(lengths, ())
     if options.bits is not None:

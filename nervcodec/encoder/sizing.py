@@ -266,26 +266,45 @@ def is_high_motion(temporal_information: float) -> bool:
 def prior_model(
     form: VideoFormat, colorspace: Layout, shots: Shots, content: ContentStatistics
 ) -> ModelConfig:
-    """Return the network of the newest prior: keys by the video's motion, widths by its rate."""
+    """Return the network of the newest prior: keys by the video's motion, widths by its rate.
+
+    It has no more weights than its file will have bits, or is as wide as the prior.
+    """
     number = max(PRIORS)
     prior = PRIORS[number]
     columns, rows = (
         ceil_div(side, math.prod(prior.strides)) for side in plane_size(form, colorspace)
     )
     channels = dict(enumerate(prior.grid_channels[1:], 1))
-    rate = min(max(content.rate / _WIDTHS.prior_rate, 1.0), _WIDTHS.most_rate)
-    width = _multiple(prior.width * rate**_WIDTHS.prior_exponent, _WIDTHS.multiple)
     finer = _finer_grids(form, shots, content, rows * columns, prior.strides, channels)
-    return ModelConfig(
-        form.width,
-        form.height,
-        colorspace,
-        _moving(GridStem(rows, columns, (*_GRIDS.stem, *finer))),
-        tuple(Block(stride, width) for stride in prior.strides),
-        biases="lean",
-        bits=_GRIDS.moving_bits,
-        prior=number,
-    )
+    stem = _moving(GridStem(rows, columns, (*_GRIDS.stem, *finer)))
+
+    def model(width: int) -> ModelConfig:
+        return ModelConfig(
+            form.width,
+            form.height,
+            colorspace,
+            stem,
+            tuple(Block(stride, width) for stride in prior.strides),
+            biases="lean",
+            bits=_GRIDS.moving_bits,
+            prior=number,
+        )
+
+    def n_weights(width: int) -> int:
+        return sum(t.size for t in tensors(model(width), (1,)) if t.kind not in KEYED)
+
+    rate = min(max(content.rate / _WIDTHS.prior_rate, 1.0), _WIDTHS.most_rate)
+    widest = _multiple(prior.width * rate**_WIDTHS.prior_exponent, _WIDTHS.multiple)
+    n_bits = _expected_bits(form, shots, content)
+    widths = range(prior.width + _WIDTHS.multiple, widest + 1, _WIDTHS.multiple)
+    return model(max((w for w in widths if n_weights(w) <= n_bits), default=prior.width))
+
+
+def _expected_bits(form: VideoFormat, shots: Shots, content: ContentStatistics) -> float:
+    """Return the bits that a segment will have."""
+    n_pixels = form.width * form.height * sum(shots)
+    return content.rate * usual_bpp(n_pixels) * n_pixels
 
 
 def _moving(stem: GridStem) -> GridStem:
@@ -315,8 +334,7 @@ def _finer_grids(
         n_cells: of the stem.
         channels: of the grids by their level.
     """
-    n_pixels = form.width * form.height * sum(shots)
-    n_bits = content.rate * usual_bpp(n_pixels) * n_pixels
+    n_bits = _expected_bits(form, shots, content)
     n_values = sum(n * n_cells * math.prod(strides[:level]) ** 2 for level, n in channels.items())
     is_high = is_high_motion(content.temporal_information)
     most = _GRIDS.high_motion_values if is_high else _GRIDS.low_motion_values

@@ -116,18 +116,18 @@ def test_larger_files_get_larger_networks(source: Path) -> None:
 def test_a_prior_is_taken_where_there_is_one(
     source: Path, options: EncodeOptions, prior: int
 ) -> None:
-    """Fits of our presets have a prior, and go more slowly beside it, unless planes are RGB,
+    """Fits of our presets have a prior, with rates of their own, unless planes are RGB,
     weights are pruned, or none is wanted.
     """
     decided = plan_fit(source, options)
     assert decided.model.prior == prior
     preset = preset_named(options.preset).fit
     assert decided.fit.muon_rate == (0.02 if prior else preset.muon_rate)
-    assert decided.fit.learning_rate == preset.learning_rate
+    assert decided.fit.learning_rate == (0.025 if prior else preset.learning_rate)
 
 
 @pytest.mark.parametrize(("information", "share"), [(12.0, still_share(20 * 64 * 48)), (12.1, 1.0)])
-@pytest.mark.parametrize("crf", [18, 24])
+@pytest.mark.parametrize("crf", [12, 18])
 def test_a_size_gets_the_network_of_its_crf(
     monkeypatch: pytest.MonkeyPatch, source: Path, crf: float, information: float, share: float
 ) -> None:
@@ -171,7 +171,7 @@ def test_the_least_size_is_legal(source: Path) -> None:
 def test_recipes_without_a_rate_have_no_target(source: Path) -> None:
     """The paper's recipe has no lambda, so there is nothing to steer."""
     with pytest.raises(
-        ConfigError, match="preset is 'paper-xs', which has no rate to steer; legal .*: ultrafast, "
+        ConfigError, match="preset is 'paper-xs', which has no rate to steer; legal .*: instant, "
     ):
         plan_fit(source, EncodeOptions(preset="paper-xs", target=Size(5000)))
 

@@ -442,9 +442,9 @@ def test_our_widths_suit_processors(size: tuple[int, int], rate: float, prior: P
         assert widths != wider or rate in (0.05, 20)
 
 
-def test_the_command_line_has_nine_presets() -> None:
+def test_the_command_line_has_ten_presets() -> None:
     """Ours and the published ones; those that experiments compare with are found by name alone."""
-    ours = ["ultrafast", "fast", "medium", "slow", "veryslow"]
+    ours = ["instant", "ultrafast", "fast", "medium", "slow", "veryslow"]
     assert list(PRESETS) == [*ours, *PAPER]
     assert not set(PRESETS) & set(COMPARISON_PRESETS)
     for name, preset in {**PRESETS, **COMPARISON_PRESETS}.items():
@@ -453,7 +453,7 @@ def test_the_command_line_has_nine_presets() -> None:
 
 def test_an_unknown_preset_is_named() -> None:
     """The error has those of the command line."""
-    with pytest.raises(ConfigError, match="^preset is 'fastest'; legal: ultrafast, .*paper-l$"):
+    with pytest.raises(ConfigError, match="^preset is 'fastest'; legal: instant, .*paper-l$"):
         preset_named("fastest")
 
 
@@ -502,8 +502,9 @@ def test_presets_rise_in_effort() -> None:
     """Our presets share a recipe for the network and differ in passes and steps, rising from the
     first to the last.
     """
-    ours = [PRESETS[name] for name in ("ultrafast", "fast", "medium", "slow", "veryslow")]
-    assert list(PRESETS.values())[:5] == ours and len({preset.network for preset in ours}) == 1
+    names = ("instant", "ultrafast", "fast", "medium", "slow", "veryslow")
+    ours = [PRESETS[name] for name in names]
+    assert list(PRESETS.values())[:6] == ours and len({preset.network for preset in ours}) == 1
     for faster, slower in zip(ours, ours[1:]):
         assert faster.fit.epochs < slower.fit.epochs and faster.min_steps < slower.min_steps
         assert replace(faster.fit, epochs=1) == replace(slower.fit, epochs=1)
