@@ -17,10 +17,12 @@ from nervcodec.training.config import FitConfig
 from nervcodec.training.context import TrainingContext
 from nervcodec.training.prior_start import analysis_memory_bytes
 from nervcodec.training.trainer import Trainer, cycles
+from nervcodec.util.validation import ceil_div
 from nervcodec.video.frames import Frames
 
 _BASE_BYTES = 430 << 20  # Python, torch and its thread pools, measured
 _TIMED_MACS = 100e9
+_TIMED_STEPS, _TIMED_SHARE = 20, 0.025  # of an epoch that is timed, at most; of those of a fit
 _GPU_STEPS = 30
 
 
@@ -42,10 +44,13 @@ def seconds_per_step(
 def timed_step(frames: Frames, model: ModelConfig, fit: FitConfig, device: str) -> float:
     """Return the seconds of a step.
 
-    It is the mean over an epoch on a few of the frames, after one epoch of warm-up.
+    It is the mean over an epoch on a few of the frames, after one epoch of warm-up: fewer the
+    shorter the fit is.
     """
+    n_fit_steps = fit.total_epochs * ceil_div(frames.n_frames, fit.batch_size)
     macs_per_step = 3 * fit.batch_size * costs.macs_per_frame(model)
-    affordable = max(1, min(20, int(_TIMED_MACS / macs_per_step)))
+    most = min(_TIMED_STEPS, int(_TIMED_SHARE * n_fit_steps))
+    affordable = max(1, min(most, int(_TIMED_MACS / macs_per_step)))
     n_steps = _GPU_STEPS if device.startswith("cuda") else affordable
     few = frames[: min(frames.n_frames, n_steps * fit.batch_size)]
     target = torch.from_numpy(pack(few, model)).to(device)

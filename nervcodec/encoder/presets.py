@@ -11,7 +11,7 @@ from nervcodec.encoder.sizing import Preset, grid_model
 from nervcodec.errors import ConfigError
 from nervcodec.training.config import FitConfig
 
-_EPOCHS = {"instant": 3, "ultrafast": 20, "fast": 45, "medium": 90, "slow": 300, "veryslow": 1500}
+_EPOCHS = {"instant": 2, "ultrafast": 20, "fast": 45, "medium": 90, "slow": 300, "veryslow": 1500}
 _STEPS_AN_EPOCH = 20  # at least: a short segment gets more epochs, docs/lab L031
 PRESETS = {
     **{
