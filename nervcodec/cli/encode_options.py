@@ -90,7 +90,7 @@ time_options = options(
         default="medium",
         show_default=True,
         section=_TIME,
-        help="instant, ultrafast, fast, medium, slow, veryslow, paper-xs/s/m/l",
+        help="instant, ultrafast .. veryslow, paper-xs/s/m/l",
     ),
     option(
         "--epochs",

@@ -150,7 +150,12 @@ def test_crf_and_tune_reach_the_fit(shell: Shell) -> None:
     write_clip(shell.folder / "in.y4m", 64, 48)
     plans = [
         json.loads(shell("encode", "in.y4m", "out.nvpp", "--dry-run", "--json", *options).out)
-        for options in (["--crf", "20"], ["--crf", "40"], ["--tune", "ssim"], ["--tune", "psnr"])
+        for options in (
+            ["--crf", "20", "--prior", "none"],
+            ["--crf", "40", "--prior", "none"],
+            ["--tune", "ssim"],
+            ["--tune", "psnr"],
+        )
     ]
     assert plans[0]["fit"]["rate_weight"] < 0.01 < plans[1]["fit"]["rate_weight"]
     assert plans[0]["parameters"] > plans[1]["parameters"]

@@ -17,7 +17,7 @@ from nervcodec.errors import ConfigError
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("preset", "best", "preset is 'best'; legal: ultrafast, fast, "),
+        ("preset", "best", "preset is 'best'; legal: instant, ultrafast, "),
         ("tune", "grain", "tune is 'grain'; legal: psnr, ssim"),
         ("epochs", 0, "epochs is 0; legal: 1 to 1000000"),
         ("time_budget_s", -1.0, "time budget is -1.0; legal: 0 to "),

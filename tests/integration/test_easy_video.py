@@ -73,4 +73,4 @@ def test_letters_on_black_are_seen(tmp_path: Path) -> None:
 def test_a_flat_video_needs_few_epochs(tmp_path: Path, epochs: int) -> None:
     """The few steps that one flat frame is left are no divergence, however they overshoot."""
     report = encoded(tmp_path, np.full((9, *SIZE), 16, np.uint8), "ultrafast", epochs)
-    assert report.plan.n_coded_frames == 1 and report.quality.y_db > 40
+    assert report.plan.n_coded_frames == 1 and report.quality.y_db > 30

@@ -143,7 +143,7 @@ BAD_OPTIONS: list[tuple[str, str]] = [
     ),
     (
         "--preset best",
-        "Invalid value for '--preset': 'best' is not one of 'ultrafast', 'fast', 'medium', .*",
+        "Invalid value for '--preset': 'best' is not one of 'instant', 'ultrafast', .*",
     ),
     ("--tune grain", "Invalid value for '--tune': 'grain' is not one of 'psnr', 'ssim'."),
     (
