@@ -36,6 +36,7 @@ MAY_IMPORT = {
 # Programs and what they alone use: nothing imports them that a user runs.
 PROGRAMS = {
     "training/pretrain": MAY_IMPORT["training"],
+    "training/pretraining_codec": MAY_IMPORT["training"],
     "training/pretraining_data": MAY_IMPORT["training"] | {"video"},
 }
 

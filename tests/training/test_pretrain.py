@@ -12,7 +12,8 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.tensors import KEYED, tensors
 from nervcodec.nn.prior import own_network, prior_vector
 from nervcodec.training.analysis import GROUPS, AnalysisNetwork
-from nervcodec.training.pretrain import Coder, Recipe, Training, laplace_bits, run
+from nervcodec.training.pretrain import Training, run
+from nervcodec.training.pretraining_codec import Coder, Recipe, laplace_bits
 from nervcodec.training.pretraining_data import WINDOW, WINDOW_SIZE, Material, window
 
 RECIPE = Recipe(steps=6, report_every=3, held_out_windows=1, warmup_steps=2)
