@@ -26,7 +26,7 @@ from nervcodec.format.model_config import (
     MlpStem,
     ModelConfig,
 )
-from nervcodec.format.tensors import MOTION_UNIT
+from nervcodec.format.tensors import MOTION_UNIT, OFFSET_UNIT
 from nervcodec.nn.network import Network
 from nervcodec.nn.prior import stored_weights
 from nervcodec.training.config import FitConfig
@@ -78,7 +78,7 @@ class GridFeatures(nn.Module):
             for halving, size in enumerate(sizes[1:], 1):
                 details = torch.empty(n_keys, 3 * grid.channels, *size)
                 self.register_parameter(f"grid{number}_details{halving}", nn.Parameter(details))
-        self.motion, self.turn = (self._motion(stem, n_frames) for _ in range(2))
+        self.motion, self.offset = (self._motion(stem, n_frames) for _ in range(2))
         self.covered = model.covered_height, model.covered_width
 
     @staticmethod
@@ -133,19 +133,22 @@ class GridFeatures(nn.Module):
         since, span = frames - stands[first], stands[second] - stands[first]
         share = (since.clamp(min=0) / span.clamp(min=1) * (second > first)).float()
         share = share[:, None, None, None]
-        if level and self.motion is not None and self.turn is not None:
-            unit, now = self.n_frames / n_keys, self.motion[frames]
-            before = self._moved(keys[first], now, since / unit)
-            then = now + self.turn[frames]
-            return (1 - share) * before + share * self._moved(
-                keys[second], then, (frames - stands[second]) / unit
-            )
+        if level and self.motion is not None:
+            unit = self.n_frames / n_keys
+            before = self._moved(keys[first], frames, since / unit)
+            after = self._moved(keys[second], frames, (frames - stands[second]) / unit)
+            return (1 - share) * before + share * after
         return (1 - share) * keys[first] + share * keys[second]
 
-    def _moved(self, keys: Tensor, pace: Tensor, distance: Tensor) -> Tensor:
-        """Each frame's key, taken from where a pace over a distance leads; held at the edges."""
+    def _moved(self, keys: Tensor, frames: Tensor, distance: Tensor) -> Tensor:
+        """Each frame's key, taken from where the motion over a distance and the offset lead, unless
+        the frame stands on it; held at the edges.
+        """
+        assert self.motion is not None and self.offset is not None
         height, width = keys.shape[2:]
-        way = MOTION_UNIT * pace * distance[:, None, None, None]
+        distance = distance[:, None, None, None]
+        way = MOTION_UNIT * self.motion[frames] * distance
+        way = torch.where(distance == 0, 0.0, way + OFFSET_UNIT * self.offset[frames])
         by = functional.interpolate(way, (height, width), mode="bilinear")
         places = functional.affine_grid(
             torch.eye(2, 3).repeat(len(keys), 1, 1),

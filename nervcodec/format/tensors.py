@@ -33,8 +33,10 @@ GRID: Final = "grid"
 MOTION: Final = "motion"
 BIAS: Final = "bias"
 KEYED = (GRID, MOTION)  # values belong to moments, and are coded as differences within a shot
-MOTION_UNIT = 8  # samples of the head's planes that a motion of 1 moves by, from key to key
-MOTIONS = ("stem.motion", "stem.turn")  # where to, and what is added to it for the key after
+# Samples of the head's planes that a motion of 1 moves by from key to key, and an offset of 1 from
+# any key that a frame does not stand on.
+MOTION_UNIT, OFFSET_UNIT = 8, 2
+MOTIONS = ("stem.motion", "stem.offset")
 
 LayerKind = Literal["linear", "conv", "upsample", "grid", "motion", "head"]
 

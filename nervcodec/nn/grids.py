@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nervcodec.format.model_config import PE_BASE, PE_LEVELS, Keys, ModelConfig, Shots
-from nervcodec.format.tensors import MOTION_UNIT, details_name
+from nervcodec.format.tensors import MOTION_UNIT, MOTIONS, OFFSET_UNIT, details_name
 
 Parameters = Mapping[str, Tensor]
 
@@ -94,15 +94,14 @@ class TemporalGrids:
         Float32. The keys before and after a frame are taken by products with weights [B, K], as in
         _still.
         """
-        motion = parameters["stem.motion"]
-        before = motion.flatten(1).index_select(0, frames)
-        after = before + parameters["stem.turn"].flatten(1).index_select(0, frames)
+        motion, offset = (parameters[name].index_select(0, frames) for name in MOTIONS)
         rows, columns = self._between[level]
-        unit = MOTION_UNIT * len(rows) / self._model.covered_height  # in cells, in both directions
-        moves = [
-            unit * (rows @ (field * far[frames, None]).view(-1, *motion.shape[1:]) @ columns.T)
-            for field, far in zip((before, after), self._distances)
-        ]
+        scale = len(rows) / self._model.covered_height  # samples to cells, in both directions
+        moves = []
+        for distances in self._distances:
+            far = distances[frames].view(-1, 1, 1, 1)
+            move = MOTION_UNIT * far * motion + OFFSET_UNIT * (far != 0) * offset
+            moves.append(scale * (rows @ move @ columns.T))
         for i in self._of_level(level):
             keys = parameters[f"stem.grid{i + 1}"].float()
             parts = [

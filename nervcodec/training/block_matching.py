@@ -1,156 +1,65 @@
-"""Block matching: where what a frame shows is in the keys around it.
+"""Block matching: where what a picture shows is in another one.
 
-The motion of a fit (format.tensors.MOTIONS) starts from these fields. A field is found from coarse
-to fine: at each level of a pyramid the key is moved by what is known, the best of a few shifts is
-taken for every cell from a window of two cells, and vectors that stand alone give way to the median
-of their neighbours. Frame after frame, what was found competes with the vectors of the frame
-before, which cost nothing. It need not be right everywhere: the fit goes on from there, and weighs
-every change by its bits.
+A field of vectors is found from coarse to fine: at each level of a pyramid the other picture is
+moved by what is known, the best of a few shifts is taken for every cell from a window of two cells,
+and vectors that stand alone give way to the median of their neighbours.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nervcodec.nn.grids import distances, key_frames, moved
+from nervcodec.nn.grids import moved
 
 _LEAST_SIDE = 24  # of the coarsest picture
 _COARSE_REACH, _FINE_REACH = 4, 2  # samples of a level's picture, in each direction
 _SHIFT_COST = 0.1  # levels of mean absolute difference that a shift by one sample must gain
-_CHANGE_COST = 0.4  # the same of a vector that is not that of the frame before (docs/lab L104)
 _BATCH_VALUES = 4_000_000  # of the differences that are held at once
 
 
-class Motion(NamedTuple):
-    """The motion of a shot's frames.
-
-    Attributes:
-        motion: by how far content moves from one key to the next, (columns, rows) in samples:
-            times the distance of a frame from a key it is where in the key the content is. Float32
-            [T, 2, rows, columns].
-        turn: what is to be added to it for the key after the frame, of the same shape.
-    """
-
-    motion: Tensor
-    turn: Tensor
+def batch_size(luma: Tensor) -> int:
+    """Return how many frames of [T, H, W] are searched at once."""
+    return max(1, _BATCH_VALUES // luma[0].numel())
 
 
-def key_motion(luma: Tensor, n_keys: int, rows: int, columns: int) -> Motion:
-    """Return the motion of a shot.
+def trajectories(luma: Tensor, rows: int, columns: int) -> Tensor:
+    """Return how far from its place in the first frame the content of each cell of each frame was.
 
     Args:
         luma: float32 [T, H, W], 0 to 255.
-        n_keys: of the shot.
-        rows, columns: cells of the fields.
+        rows, columns: cells of the field.
+    Returns:
+        float32 [T, 2, rows, columns], (columns, rows) in samples of `luma`; 0 for the first frame.
     """
-    sides = _sides(len(luma), n_keys)
-    before, after = (_paces(luma, side, rows, columns) for side in sides)
-    return _merged(luma, sides, before, after)
+    height, width = luma.shape[1:]
+    in_cells = luma.new_tensor([columns / width, rows / height]).view(1, 2, 1, 1)
+    paths = [luma.new_zeros(1, 2, rows, columns)]
+    frames = torch.split(luma, batch_size(luma))
+    ends = [part[-1:] for part in frames]
+    for part, before in zip(frames, [luma[:1], *ends]):
+        earlier = torch.cat([before, part[:-1]])
+        moves = matched(part, earlier, luma.new_zeros(len(part), 2, rows, columns))
+        for move in torch.split(moves, 1):
+            paths.append(move + moved(paths[-1], move * in_cells))
+    return torch.cat(paths[1:])
 
 
-class _Side(NamedTuple):
-    """Of each frame, one of the keys that it takes: its frame, and its distance.
-
-    Attributes:
-        keys: int64 [T].
-        far: in distances between keys, negative before the key, 0 where it is the frame itself or
-            there is no such key; float32 [T].
-    """
-
-    keys: Tensor
-    far: Tensor
-
-
-def _sides(n_frames: int, n_keys: int) -> tuple[_Side, _Side]:
-    """Return the first and the second key of each frame."""
-    at, frames = torch.from_numpy(key_frames(n_frames, n_keys)), torch.arange(n_frames)
-    far = torch.from_numpy(distances((n_frames,), (n_keys,))).float()
-    number = (torch.searchsorted(at, frames, right=True) - 1).clamp(0, n_keys - 1)
-    after = at[(number + 1).clamp(max=n_keys - 1)]
-    return _Side(at[number], far[0]), _Side(after, far[1])
-
-
-def _paces(luma: Tensor, side: _Side, rows: int, columns: int) -> Tensor:
-    """Return fields to one key of each frame over its distance, [T, 2, rows, columns].
-
-    The search begins at what was found one frame nearer to the key. Frames that have no such key,
-    or stand on it, get 0.
-    """
-    n_frames = len(luma)
-    away = (torch.arange(n_frames) - side.keys) * (side.far != 0)
-    pace = luma.new_zeros(n_frames, 2, rows, columns)
-    for distance in range(1, int(away.abs().max()) + 1):
-        frames = (away.abs() == distance).nonzero()[:, 0]
-        far = side.far[frames].to(luma.device).view(-1, 1, 1, 1)
-        nearer = pace[(frames - away[frames].sign()).to(luma.device)]
-        for part, key, known, scale in zip(
-            *(
-                torch.split(values, max(1, _BATCH_VALUES // luma[0].numel()))
-                for values in (frames, side.keys[frames], nearer * far, far)
-            ),
-            strict=True,
-        ):
-            pace[part] = matched(luma[part], luma[key], known) / scale
-    return pace
-
-
-def _merged(luma: Tensor, sides: tuple[_Side, _Side], before: Tensor, after: Tensor) -> Motion:
-    """Return the motion and its turn, of which vectors change where that pays."""
-    none = torch.zeros_like(before[0])
-    motion, turn = before[0], none
-    motions, turns = [], []
-    for frame in range(len(luma)):
-        fars = [float(side.far[frame]) for side in sides]
-        has_second = fars[1] != 0
-        if fars[0] != 0:
-            now, then = before[frame], after[frame]
-            choices = [(motion, turn), (now, none), (now, turn), (none, none)]
-            if has_second:
-                choices += [
-                    (motion, none),
-                    (now, then - now),
-                    (motion, then - motion),
-                    (then, none),
-                ]
-            fields = [torch.stack(parts) for parts in zip(*choices)]
-            share = -fars[1] / (fars[0] - fars[1]) if has_second else 1.0
-            cost = share * _differences(luma, frame, int(sides[0].keys[frame]), fields[0] * fars[0])
-            if has_second:
-                there = (fields[0] + fields[1]) * fars[1]
-                key = int(sides[1].keys[frame])
-                cost = cost + (1 - share) * _differences(luma, frame, key, there)
-            for field, last in zip(fields, (motion, turn)):
-                cost = cost + _CHANGE_COST * (field != last).any(dim=1)
-            best = cost.argmin(dim=0)[None, None].expand(1, 2, -1, -1)
-            motion, turn = (field.gather(0, best)[0] for field in fields)
-        motions.append(motion)
-        turns.append(turn)
-    return Motion(torch.stack(motions), torch.stack(turns))
-
-
-def _differences(luma: Tensor, frame: int, key: int, fields: Tensor) -> Tensor:
-    """Return mean absolute differences of a frame from a key moved by fields, around each cell.
+def differences(luma: Tensor, frame: int, key: int, fields: Tensor) -> Tensor:
+    """Return mean absolute differences of a frame from another one moved by fields, for each cell.
 
     Args:
+        luma: float32 [T, H, W].
+        frame, key: the numbers of both.
         fields: [n, 2, rows, columns] in samples.
     Returns:
-        [n, rows, columns].
+        [n, rows, columns], of windows of two cells.
     """
-    size = luma.shape[1:]
-    by = F.interpolate(fields, size, mode="bilinear", align_corners=False)
-    there = moved(luma[key].expand(len(fields), 1, *size), by)
+    there = _warped(luma[key].expand(len(fields), 1, *luma.shape[1:]), fields)
     return _around_cells((there - luma[frame]).abs(), *fields.shape[2:])
-
-
-def _around_cells(differences: Tensor, rows: int, columns: int) -> Tensor:
-    """Return means over windows of two cells, [n, 1, H, W] -> [n, rows, columns]."""
-    halves = F.adaptive_avg_pool2d(differences, (2 * rows, 2 * columns))
-    return F.avg_pool2d(F.pad(halves, (1, 1, 1, 1), mode="replicate"), 4, 2)[:, 0]
 
 
 def matched(now: Tensor, keys: Tensor, known: Tensor) -> Tensor:
@@ -176,6 +85,12 @@ def matched(now: Tensor, keys: Tensor, known: Tensor) -> Tensor:
     return field
 
 
+def _around_cells(differences: Tensor, rows: int, columns: int) -> Tensor:
+    """Return means over windows of two cells, [n, 1, H, W] -> [n, rows, columns]."""
+    halves = F.adaptive_avg_pool2d(differences, (2 * rows, 2 * columns))
+    return F.avg_pool2d(F.pad(halves, (1, 1, 1, 1), mode="replicate"), 4, 2)[:, 0]
+
+
 def _best_shifts(now: Tensor, before: Tensor, known: Tensor, reach: int) -> Tensor:
     """Return what is to be added to the known moves [T, 2, rows, columns].
 
@@ -186,9 +101,7 @@ def _best_shifts(now: Tensor, before: Tensor, known: Tensor, reach: int) -> Tens
     """
     height, width = now.shape[2:]
     rows, columns = known.shape[2:]
-    warped = moved(
-        before, F.interpolate(known, (height, width), mode="bilinear", align_corners=False)
-    )
+    warped = _warped(before, known)
     padded = F.pad(warped, (reach,) * 4, mode="replicate")
     span = range(2 * reach + 1)
     costs = []
@@ -203,13 +116,21 @@ def _best_shifts(now: Tensor, before: Tensor, known: Tensor, reach: int) -> Tens
         dim=1, keepdim=True
     )
     whole = offsets[best[:, 0]].permute(0, 3, 1, 2)  # [T, 2, rows, columns]
-    return whole + torch.stack(
+    between = whole + torch.stack(
         [
             _between(cost, best, whole[:, axis], reach, step)
             for axis, step in ((0, 1), (1, len(span)))
         ],
         dim=1,
     )
+    there = _around_cells((_warped(before, known + between) - now).abs(), rows, columns)
+    return torch.where(there[:, None] < cost.gather(1, best), between, whole)
+
+
+def _warped(pictures: Tensor, field: Tensor) -> Tensor:
+    """Return pictures [T, 1, h, w] moved by a field [T, 2, rows, columns] in samples."""
+    size = pictures.shape[2:]
+    return moved(pictures, F.interpolate(field, size, mode="bilinear", align_corners=False))
 
 
 def _between(cost: Tensor, best: Tensor, whole: Tensor, reach: int, step: int) -> Tensor:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nervcodec.format import tensors
 from nervcodec.format.model_config import GridStem, MlpStem, ModelConfig, Shots
-from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT
+from nervcodec.format.tensors import BIAS, DEPTHWISE, GRID, MOTION, MOTION_UNIT, OFFSET_UNIT
 from nervcodec.nn.network import Network
-from nervcodec.training.block_matching import key_motion
+from nervcodec.training.key_motion import key_motion
 
 # Of a start (docs/lab L030).
 _GRID_DEVIATION = 0.04
@@ -82,7 +82,8 @@ def _estimated_motion(
     keys = next(grid for grid in model.grids if grid.level).keys(shots)
     shot_lumas = torch.split(luma, list(shots))
     found = [key_motion(shot, n, *size) for shot, n in zip(shot_lumas, keys, strict=True)]
-    return [torch.cat(parts) / MOTION_UNIT for parts in zip(*found)]
+    units = MOTION_UNIT, OFFSET_UNIT
+    return [torch.cat(parts) / unit for parts, unit in zip(zip(*found), units, strict=True)]
 
 
 def _initial(tensor: tensors.Tensor, generator: torch.Generator, is_papers: bool) -> Tensor:

@@ -188,7 +188,7 @@ def test_module_names() -> None:
 
 
 def test_wavelets_are_halves_and_details() -> None:
-    """After the motion, its turn and the stem's grids: the last half, then details from the
+    """After the motion, its offset and the stem's grids: the last half, then details from the
     coarsest to the finest.
     """
     model = with_stem(
@@ -197,7 +197,7 @@ def test_wavelets_are_halves_and_details() -> None:
     stem = [(t.name, t.shape, t.follows) for t in tensors(model, (9,)) if t.module == "stem"]
     assert stem == [
         ("stem.motion", (9, 2, 1, 1), False),
-        ("stem.turn", (9, 2, 1, 1), False),
+        ("stem.offset", (9, 2, 1, 1), False),
         ("stem.grid1", (3, 2, 3, 4), False),
         ("stem.grid2", (3, 5, 1, 1), False),
         ("stem.grid2_details3", (3, 15, 1, 1), False),

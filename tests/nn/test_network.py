@@ -23,7 +23,7 @@ from nervcodec.format.model_config import (
     MlpStem,
     ModelConfig,
 )
-from nervcodec.format.tensors import MOTION_UNIT, MOTIONS
+from nervcodec.format.tensors import MOTION_UNIT, MOTIONS, OFFSET_UNIT
 from nervcodec.format.video_format import Layout
 from nervcodec.nn.grids import blend_matrix, key_frames, positional_encoding
 from nervcodec.nn.network import Network
@@ -288,9 +288,9 @@ def test_a_key_a_frame_is_no_blend() -> None:
 # --- grids that move ---
 
 
-def moving_planes(motion: Tensor, turn: Tensor, keys: Tensor) -> Tensor:
-    """What a grid [K, 1, 4, 6] gives under a motion and a turn [T, 2, rows, columns], shown by the
-    head as it is: [T, 4, 6].
+def moving_planes(motion: Tensor, offset: Tensor, keys: Tensor) -> Tensor:
+    """What a grid [K, 1, 4, 6] gives under a motion and an offset [T, 2, rows, columns], shown by
+    the head as it is: [T, 4, 6].
     """
     grids = (Grid(1, 1), Grid(1, -(-len(motion) // len(keys)), 1))
     model = ModelConfig(
@@ -306,7 +306,7 @@ def moving_planes(motion: Tensor, turn: Tensor, keys: Tensor) -> Tensor:
     parameters = {
         name: torch.zeros_like(value) for name, value in random_parameters(network).items()
     }
-    parameters |= {"stem.motion": motion, "stem.turn": turn, "stem.grid2": keys}
+    parameters |= {"stem.motion": motion, "stem.offset": offset, "stem.grid2": keys}
     parameters["head.conv.weight"][0, 1, 1, 1] = 1  # red is the grid
     with torch.no_grad():
         return torch.atanh(2 * network(parameters, torch.arange(len(motion)))[:, 0] - 1)
@@ -329,30 +329,28 @@ def test_a_key_is_taken_from_where_the_motion_says() -> None:
     """
     key = torch.arange(24.0).view(1, 1, 4, 6) / 24
     motion = vectors((3, 0), (5, 5), (0, 6))
-    found = moving_planes(motion, torch.randn(3, 2, 1, 1), key)
+    found = moving_planes(motion, torch.zeros(3, 2, 1, 1), key)
     expected = torch.stack([shown(key[0, 0], *by) for by in ((-1, 0), (0, 0), (0, 2))])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_between_two_keys_the_second_is_taken_by_motion_and_turn() -> None:
-    """Keys on frames 1 and 3 of four: frame 2 is half a span from both, and the turn is for the
-    second one alone.
-    """
+def test_between_two_keys_an_offset_is_added_for_both() -> None:
+    """Keys on frames 1 and 3 of four: frame 2 is half a span from both, frame 0 as far from one."""
     keys = torch.rand((2, 1, 4, 6), generator=torch.Generator().manual_seed(0)) / 2
     first, second = keys[:, 0]
-    motion, turn = vectors((2, 0), (1, 1), (2, 0), (1, 1)), vectors((9, 9), (9, 9), (-6, 2), (9, 9))
-    expected = torch.stack(
-        [shown(first, -1, 0), first, (shown(first, 1, 0) + shown(second, 2, -1)) / 2, second]
-    )
-    torch.testing.assert_close(moving_planes(motion, turn, keys), expected, rtol=0, atol=1e-6)
+    motion = vectors((2, 0), (1, 1), (2, 0), (1, 1))
+    offset = vectors((3, 1), (9, 9), (-2, 1), (9, 9)) * MOTION_UNIT / OFFSET_UNIT
+    between = (shown(first, -1, 1) + shown(second, -3, 1)) / 2
+    expected = torch.stack([shown(first, 2, 1), first, between, second])
+    torch.testing.assert_close(moving_planes(motion, offset, keys), expected, rtol=0, atol=1e-6)
 
 
 def test_frames_on_keys_do_not_move() -> None:
-    """A frame that a key stands on shows it as it is, whatever its motion and turn."""
+    """A frame that a key stands on shows it as it is, whatever its motion and offset."""
     generator = torch.Generator().manual_seed(1)
-    motion, turn = torch.randn((2, 5, 2, 2, 2), generator=generator)
+    motion, offset = torch.randn((2, 5, 2, 2, 2), generator=generator)
     keys = torch.rand((2, 1, 4, 6), generator=generator) / 2
-    found = moving_planes(motion, turn, keys)
+    found = moving_planes(motion, offset, keys)
     torch.testing.assert_close(found[key_frames(5, 2)], keys[:, 0], rtol=0, atol=1e-6)
     assert float((found[2] - found[1]).abs().max()) > 0.01
 
@@ -370,8 +368,8 @@ def test_no_motion_is_a_blend() -> None:
 
 
 def test_motion_keeps_its_precision() -> None:
-    """In bfloat16 all parameters are rounded but motion and turn, of which a thousandth of a sample
-    counts.
+    """In bfloat16 all parameters are rounded but motion and offset, of which a thousandth of a
+    sample counts.
     """
     network = Network(MOVING, (N_FRAMES,), CPU)
     flat = torch.full((sum(tensor.size for tensor in network.tensors),), 3.001)

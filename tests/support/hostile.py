@@ -1113,7 +1113,7 @@ def _streams() -> Iterator[Case]:
     yield bad(
         "class-without-symbols", b"\2\0\0\x83\5", "a class without symbols has a table", n_frames=2
     )
-    # the motion, its turn, the stem's own grid, the finer one's quarter, its coarser details and
+    # the motion, its offset, the stem's own grid, the finer one's quarter, its coarser details and
     # those that follow them
     for name, details, message, error in (
         ("classes-0-of-details", b"\0", "number of classes is 0; legal: 1 to 6", InvalidField),

@@ -544,7 +544,7 @@ def tensors(file: File, shots: Sequence[int]) -> list[tuple[str, Shapes, Shapes]
     else:
         channels = level_channels(file, 0)
         if file.motion:
-            weights += [(name, (sum(shots), 2, *file.motion)) for name in ("motion", "turn")]
+            weights += [(name, (sum(shots), 2, *file.motion)) for name in ("motion", "offset")]
         for k, (grid_channels, interval, level) in enumerate(file.grids, 1):
             n, sizes = sum(n_keys(shots, interval)), grid_sizes(file, level)
             weights.append((f"grid{k}", (n, grid_channels, *sizes[-1])))
@@ -830,13 +830,13 @@ class RangeDecoder:
 
 
 def is_keyed(name: str) -> bool:
-    """Whether a tensor of the stem is a motion, a turn, a grid or its details."""
-    return name.startswith(("grid", "motion", "turn"))
+    """Whether a tensor of the stem is a motion, an offset, a grid or its details."""
+    return name.startswith(("grid", "motion", "offset"))
 
 
 def keys_of(file: File, shots: Sequence[int], name: str) -> list[int]:
     """Section 3: how many keys of such a tensor belong to each shot."""
-    return n_keys(shots, 1 if name in ("motion", "turn") else file.grids[int(name[4]) - 1][1])
+    return n_keys(shots, 1 if name in ("motion", "offset") else file.grids[int(name[4]) - 1][1])
 
 
 def groups(file: File, segment_index: int) -> list[tuple[str, Ints, int]]:
@@ -1061,21 +1061,21 @@ class Network:
         """Sections 5.4 and 5.6: key k of keys [K, C, H, W] of the shot from frame `first` on, as
         frame t shows it, whose first key is a.
         """
+        key: Floats = keys[k]
         if not (level and self.file.motion):
-            found: Floats = keys[k]
-            return found
+            return key
         n_frames = self.shots[list(itertools.accumulate(self.shots, initial=0)).index(first)]
         distance = (t - first - key_frames(n_frames, len(keys))[k]) * len(keys) / n_frames
-        v = self.tensor["stem.motion.weight"][t]
-        if k != a:
-            v = v + self.tensor["stem.turn.weight"][t]
-        return self.moved(keys[k], np.float32(distance) * v, level)
+        if not distance:
+            return key
+        motion, offset = (self.tensor[f"stem.{name}.weight"][t] for name in ("motion", "offset"))
+        return self.moved(key, 8 * np.float32(distance) * motion + 2 * offset, level)
 
     def moved(self, key: Floats, v: Floats, level: int) -> Floats:
         """Section 5.6: a key [C, H, W], moved by a field."""
         channels, height, width = key.shape
         strides = [stride for stride, _ in self.file.blocks]
-        by = 8 * stretched(v, height, width) * math.prod(strides[:level]) / math.prod(strides)
+        by = stretched(v, height, width) * math.prod(strides[:level]) / math.prod(strides)
         rows = np.clip(np.arange(height)[:, None] + by[1], 0, height - 1)
         columns = np.clip(np.arange(width) + by[0], 0, width - 1)
         found = np.zeros((channels, height, width), np.float64)
