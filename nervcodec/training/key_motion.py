@@ -1,11 +1,10 @@
 """The motion that a fit starts from: how frames move from and to the keys around them.
 
-Block matching gives two fields for each frame and key. One is the difference of trajectories from
-frame to frame, which is smooth; the other is the match itself, which is right where things cross,
-but finds likeness in water and noise that is no motion (docs/lab L105). Cell by cell and frame
-after frame, both compete with the vectors of the frame before, which cost nothing; where that gains
-little, a shot has the trajectories alone. The fit goes on from there, and weighs every change by
-its bits.
+Block matching gives two starts. One is the difference of trajectories from frame to frame, which is
+smooth. The other is the match itself, frame after frame in competition with the vectors of the
+frame before, which cost nothing: it is right where things cross and after many frames, but finds
+likeness in water and noise that is no motion (docs/lab L105). The fit goes on from there, and
+weighs every change by its bits.
 """
 
 from __future__ import annotations
@@ -21,12 +20,9 @@ from nervcodec.training.block_matching import batch_size, differences, matched, 
 # Levels of mean absolute difference that a vector must gain that is not that of the frame before
 # (docs/lab L104).
 _CHANGE_COST = 0.4
-# What the mismatch of a match counts beside that of the trajectories (docs/lab L105).
-_MATCH_WEIGHT = 1.3
-# The trajectories alone are taken where they leave less than such a share of the mismatch without
-# motion, and all this competition more than such a share of theirs: fits of smooth motion end
-# better (docs/lab L105).
-_LEAST_MOTION, _MUCH_BETTER = 0.9, 0.85
+# Trajectories are taken where they leave less than such a share of the mismatch without motion, and
+# matches more than such a share of theirs: fits of smooth motion end better (docs/lab L105).
+_LEAST_MOTION, _MUCH_BETTER = 0.9, 0.72
 
 
 class Motion(NamedTuple):
@@ -68,9 +64,9 @@ def key_motion(luma: Tensor, n_keys: int, rows: int, columns: int) -> Motion:
     sides = _sides(len(luma), n_keys)
     paths = trajectories(luma, rows, columns)
     matches = [_matches(luma, side, rows, columns) for side in sides]
-    none = torch.zeros_like(paths[0])
-    smooth, chosen = [Motion(none, none)], [Motion(none, none)]
-    mismatches = torch.zeros(3)  # of both and of no motion, summed over the frames
+    none = Motion(torch.zeros_like(paths[0]), torch.zeros_like(paths[0]))
+    smooth, chosen = [none], [none]
+    mismatches = torch.zeros(3)  # of no motion, of both, summed over the frames
     for frame in range(len(luma)):
         fars = [float(side.far[frame]) for side in sides]
         keys = [int(side.keys[frame]) for side in sides]
@@ -78,26 +74,23 @@ def key_motion(luma: Tensor, n_keys: int, rows: int, columns: int) -> Motion:
             smooth.append(smooth[-1])
             chosen.append(chosen[-1])
             continue
-        path = _from_places([paths[frame] - paths[key] for key in keys], fars)
-        choices = [
-            (path, 1.0),
-            (Motion(none, none), 1.0),
-            *_choices(chosen[-1], path, [match[frame] for match in matches], fars),
-        ]
-        weights = torch.tensor([weight for _, weight in choices], device=luma.device)
-        fields = [torch.stack(parts) for parts in zip(*(motion for motion, _ in choices))]
+        smooth.append(_from_places([paths[frame] - paths[key] for key in keys], fars))
+        last = chosen[-1]
+        choices = [none, smooth[-1], last, Motion(last.motion, none.offset)]
+        choices += _by_matches([match[frame] for match in matches], fars)
+        fields = [torch.stack(parts) for parts in zip(*choices)]
         mismatch = _mismatch(luma, frame, keys, fars, fields)
-        cost = weights.view(-1, 1, 1) * mismatch
-        for field, last in zip(fields, chosen[-1]):
-            cost = cost + _CHANGE_COST * (field != last).any(dim=1)
+        cost = mismatch.clone()
+        cost[1] = torch.inf  # trajectories are another start, not a rival
+        for field, before in zip(fields, last):
+            cost += _CHANGE_COST * (field != before).any(dim=1)
         best = cost.argmin(dim=0, keepdim=True)
-        smooth.append(path)
         chosen.append(
             Motion(*(field.gather(0, best[:, None].expand(1, 2, -1, -1))[0] for field in fields))
         )
-        of_each = mismatch[0], mismatch.gather(0, best), mismatch[1]
+        of_each = mismatch[0], mismatch[1], mismatch.gather(0, best)
         mismatches += torch.stack([each.mean() for each in of_each]).cpu()
-    by_paths, by_choice, by_none = mismatches.tolist()
+    by_none, by_paths, by_choice = mismatches.tolist()
     is_smooth = by_paths < _LEAST_MOTION * by_none and by_choice > _MUCH_BETTER * by_paths
     motions, offsets = zip(*(smooth if is_smooth else chosen)[1:])
     return Motion(torch.stack(motions), torch.stack(offsets))
@@ -133,23 +126,17 @@ def _matches(luma: Tensor, side: _Side, rows: int, columns: int) -> Tensor:
     return fields
 
 
-def _choices(
-    last: Motion, path: Motion, by_matches: list[Tensor], fars: list[float]
-) -> list[tuple[Motion, float]]:
-    """Return what competes for a frame besides its path and 0, and what its mismatch counts.
+def _by_matches(places: list[Tensor], fars: list[float]) -> list[Motion]:
+    """Return what leads a frame to its matches in both of its keys, and to that in each of them.
 
     Args:
-        last: the frame before.
-        path: of the trajectories.
-        by_matches: where in its two keys the frame is.
+        places: where in the keys the frame is.
         fars: its distances from them; the second one is 0 if there is none.
     """
-    none = torch.zeros_like(last.motion)
-    free = [last, Motion(last.motion, none), Motion(path.motion, none)]
-    matches = [_from_places(by_matches, fars)]
+    found = [_from_places(places, fars)]
     if fars[1]:
-        matches += [Motion(place / far, none) for place, far in zip(by_matches, fars)]
-    return [*((motion, 1.0) for motion in free), *((motion, _MATCH_WEIGHT) for motion in matches)]
+        found += [Motion(place / far, torch.zeros_like(place)) for place, far in zip(places, fars)]
+    return found
 
 
 def _from_places(places: list[Tensor], fars: list[float]) -> Motion:
