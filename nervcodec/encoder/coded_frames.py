@@ -20,7 +20,7 @@ class CodedFrames:
     Attributes:
         numbers: of the frames in the source.
         repeats: how often each is shown, None where each is shown once.
-        temporal_information, cuts, is_gray: see video.scenes.ContentChanges.
+        temporal_information, cuts, is_gray, is_flat: see video.scenes.ContentChanges.
     """
 
     numbers: Sequence[int]
@@ -28,6 +28,7 @@ class CodedFrames:
     temporal_information: float
     cuts: tuple[int, ...]
     is_gray: bool
+    is_flat: bool
 
 
 def coded_frames(source: Path, selection: Selection, options: SourceOptions) -> CodedFrames:
@@ -46,4 +47,5 @@ def coded_frames(source: Path, selection: Selection, options: SourceOptions) -> 
         content.temporal_information,
         content.cuts,
         content.is_gray,
+        content.is_flat,
     )

@@ -184,8 +184,8 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     content = ContentStatistics(rate / usual_bpp(n_pixels), temporal_information)
     segments = segment_shots(lengths, frames.cuts)
     colorspace = _colorspace(preset, options, form, frames.is_gray)
-    # What pruning leaves would be the prior's.
-    prior = "none" if fit.prune else options.prior
+    # What pruning leaves would be the prior's, and one colour is what a prior does not know best.
+    prior = "none" if fit.prune or frames.is_flat else options.prior
     model = preset.model(form, colorspace, max(segments, key=sum), content, prior)
     if model.prior:
         fit = replace(fit, muon_rate=_PRIOR_MUON_RATE, learning_rate=_PRIOR_LEARNING_RATE)

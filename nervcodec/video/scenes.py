@@ -36,12 +36,14 @@ class ContentChanges(NamedTuple):
         cuts: the first frames of all shots but the first, counted without the repeats.
         repeats: the frames that equal the one before in every sample.
         is_gray: whether no frame has another chroma than that of gray.
+        is_flat: whether all frames are of one colour each.
     """
 
     temporal_information: float
     cuts: tuple[int, ...]
     repeats: tuple[int, ...]
     is_gray: bool
+    is_flat: bool
 
 
 def changes(
@@ -74,8 +76,8 @@ def changes(
     changed: list[float] = []
     repeats: list[int] = []
     small_before = None
-    gray = _GrayCheck()
-    for number, (before, after) in enumerate(pairwise(gray.watched(groups)), 1):
+    colours = _ColourCheck()
+    for number, (before, after) in enumerate(pairwise(colours.watched(groups)), 1):
         if all(map(np.array_equal, before.planes, after.planes)):
             repeats.append(number)
             deviations.append(0.0)
@@ -91,14 +93,14 @@ def changes(
     measured = deviations[: _MEASURED_FRAMES - 1]
     information = float(np.median(measured)) if measured else 0.0
     cuts = tuple(cut - bisect(repeats, cut) for cut in find_cuts(changed))
-    return ContentChanges(information, cuts, tuple(repeats), gray.is_gray)
+    return ContentChanges(information, cuts, tuple(repeats), colours.is_gray, colours.is_flat)
 
 
-class _GrayCheck:
-    """Check of frames for chroma that is not gray's."""
+class _ColourCheck:
+    """Check of frames for chroma that is not gray's, and for more than one colour."""
 
     def __init__(self) -> None:
-        self.is_gray = True
+        self.is_gray = self.is_flat = True
 
     def watched(self, groups: Iterable[Frames]) -> Iterator[Frames]:
         """Yield the groups as they are."""
@@ -107,6 +109,7 @@ class _GrayCheck:
             chroma = group.planes[1:]
             self.is_gray = self.is_gray and group.layout != "rgb"
             self.is_gray = self.is_gray and all((plane == neutral).all() for plane in chroma)
+            self.is_flat = self.is_flat and all(np.ptp(plane) == 0 for plane in group.planes)
             yield group
 
 

@@ -31,11 +31,11 @@ CHANGES = "nervcodec.encoder.coded_frames.changes"
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 frames of 64 x 48, each of one gray, no two alike."""
+    """20 frames of 64 x 48, each of one gray but for a white sample, no two alike."""
     path = tmp_path_factory.mktemp("clips") / "gray.y4m"
     path.write_bytes(
         b"YUV4MPEG2 W64 H48 F25:1 C420jpeg\n"
-        + b"".join(b"FRAME\n" + bytes([t]) * (64 * 48 * 3 // 2) for t in range(20))
+        + b"".join(b"FRAME\n\xff" + bytes([t]) * (64 * 48 * 3 // 2 - 1) for t in range(20))
     )
     return path
 
@@ -71,7 +71,7 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
     """
     monkeypatch.setattr(
         "nervcodec.encoder.coded_frames.changes",
-        lambda *_: ContentChanges(1.0, (3, 10, 11), (), False),
+        lambda *_: ContentChanges(1.0, (3, 10, 11), (), False, False),
     )
     assert plan_fit(source).segments == ((3, 7, 1, 9),)
     assert plan_fit(source, EncodeOptions(segment_frames=10)).segments == ((3, 7), (1, 9))
@@ -116,8 +116,8 @@ def test_larger_files_get_larger_networks(source: Path) -> None:
 def test_a_prior_is_taken_where_there_is_one(
     source: Path, options: EncodeOptions, prior: int
 ) -> None:
-    """Fits of our presets have a prior, with rates of their own, unless planes are RGB,
-    weights are pruned, or none is wanted.
+    """Fits of our presets have a prior, with rates of their own, unless planes are RGB, weights are
+    pruned, or none is wanted; for frames of one colour see test_easy_video.
     """
     decided = plan_fit(source, options)
     assert decided.model.prior == prior
@@ -136,7 +136,7 @@ def test_a_size_gets_the_network_of_its_crf(
     """
     monkeypatch.setattr(
         "nervcodec.encoder.coded_frames.changes",
-        lambda *_: ContentChanges(information, (), (), False),
+        lambda *_: ContentChanges(information, (), (), False, False),
     )
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
     by_crf, by_share, by_rule = (

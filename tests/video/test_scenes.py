@@ -150,3 +150,19 @@ def test_only_the_numbered_frames_are_looked_at(tmp_path: Path) -> None:
     """Frames that are left out change nothing: those beside them are neighbours."""
     path, form = film(tmp_path / "a.y4m", [0, 90, 0, 20, 20])
     assert changes(path, form, numbers=[0, 2, 3])[:3] == (10, (1,), (1,))
+
+
+@pytest.mark.parametrize("plane", [None, 0, 1, 2])
+def test_frames_of_one_colour_each_are_flat(tmp_path: Path, plane: int | None) -> None:
+    """Colours may change in time; one other sample of one plane of the last frame is enough not to
+    be flat.
+    """
+    frames = Frames.empty("yuv420", 3, 8, 6)
+    for values in frames.planes:
+        values[:] = np.array([20, 90, 200]).reshape(3, 1, 1)
+    if plane is not None:
+        frames.planes[plane][2, -1, -1] += 1
+    form = VideoFormat(8, 6, Fraction(25), 3)
+    with open_writer(tmp_path / "a.y4m", form) as writer:
+        writer.write(frames)
+    assert changes(tmp_path / "a.y4m", form).is_flat == (plane is None)
