@@ -336,11 +336,11 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
                 *weights,
                 *([("biases", (sum(shape[0] for _, shape in biases),))] if biases else []),
             ]:
-                is_keyed = tensor.startswith(("grid", "motion", "turn"))
+                is_keyed = tensor.startswith(("grid", "motion", "offset"))
                 fan_in = 1 if is_keyed else 4 if tensor == "biases" else math.prod(shape[1:])
                 symbols = np.rint(rng.laplace(0, file.max_symbol / 3, math.prod(shape)))
                 symbols = np.clip(symbols, -file.max_symbol, file.max_symbol).astype(np.int32)
-                if tensor in ("motion", "turn"):  # some samples a frame
+                if tensor in ("motion", "offset"):  # some samples a frame
                     symbols = np.rint(symbols / 8).astype(np.int32)
                 step = (0.5 if module == "head" else 1.5) / math.sqrt(
                     fan_in * (1 + np.mean(symbols**2))
