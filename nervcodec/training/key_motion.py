@@ -23,6 +23,7 @@ _CHANGE_COST = 0.4
 # Trajectories are taken where they leave less than such a share of the mismatch without motion, and
 # matches more than such a share of theirs: fits of smooth motion end better (docs/lab L105).
 _LEAST_MOTION, _MUCH_BETTER = 0.9, 0.72
+_LONGEST_PATH = 48  # frames between keys over which trajectories do not lose their way
 
 
 class Motion(NamedTuple):
@@ -91,8 +92,9 @@ def key_motion(luma: Tensor, n_keys: int, rows: int, columns: int) -> Motion:
         of_each = mismatch[0], mismatch[1], mismatch.gather(0, best)
         mismatches += torch.stack([each.mean() for each in of_each]).cpu()
     by_none, by_paths, by_choice = mismatches.tolist()
+    is_near = len(luma) <= _LONGEST_PATH * n_keys
     is_smooth = by_paths < _LEAST_MOTION * by_none and by_choice > _MUCH_BETTER * by_paths
-    motions, offsets = zip(*(smooth if is_smooth else chosen)[1:])
+    motions, offsets = zip(*(smooth if is_near and is_smooth else chosen)[1:])
     return Motion(torch.stack(motions), torch.stack(offsets))
 
 
