@@ -11,7 +11,8 @@ from hypothesis import settings
 from shell import Shell, write_clip
 
 from nervcodec.encoder.segment import encode_segment
-from nervcodec.format.container import Header, StoredQuality, write_file
+from nervcodec.format.container import write_file
+from nervcodec.format.file import Header, StoredQuality
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.training.config import FitConfig

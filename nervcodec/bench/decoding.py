@@ -25,7 +25,8 @@ from nervcodec.coding.streams import segment_of
 from nervcodec.encoder.presets import preset_named
 from nervcodec.encoder.sizing import ContentStatistics
 from nervcodec.format import costs, tensors
-from nervcodec.format.container import Header, StoredQuality, write_file
+from nervcodec.format.container import write_file
+from nervcodec.format.file import Header, StoredQuality
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.network import Network

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nervcodec.coding.quantizer import dequantize, step_from_code
 from nervcodec.coding.range_coder import Coded, Form, decode_symbols, encode_symbols
 from nervcodec.format import tensors
-from nervcodec.format.container import Segment
+from nervcodec.format.file import Segment
 from nervcodec.format.model_config import ModelConfig, Shots
 
 

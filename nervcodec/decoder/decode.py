@@ -16,7 +16,8 @@ from typing import Any
 
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs
-from nervcodec.format.container import File, read_bytes, read_file
+from nervcodec.format.container import read_bytes, read_file
+from nervcodec.format.file import File
 from nervcodec.format.limits import Limits, file_memory_bytes
 from nervcodec.format.salvage import salvage
 from nervcodec.format.sound import Sound

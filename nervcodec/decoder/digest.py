@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from nervcodec.format.container import FrameSums
+from nervcodec.format.file import FrameSums
 from nervcodec.video.frames import Frames
 
 

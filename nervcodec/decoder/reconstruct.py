@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nervcodec.coding.streams import decode_parameters
 from nervcodec.format import costs
-from nervcodec.format.container import Segment
+from nervcodec.format.file import Segment
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic

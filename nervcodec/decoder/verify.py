@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from nervcodec.decoder.digest import FrameSummer
-from nervcodec.format.container import FrameSums, load
+from nervcodec.format.container import load
+from nervcodec.format.file import FrameSums
 from nervcodec.format.limits import Limits, file_memory_bytes
 from nervcodec.util.address_space import check_memory
 from nervcodec.util.prefetch import prefetch

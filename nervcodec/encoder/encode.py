@@ -31,15 +31,8 @@ from nervcodec.encoder.report import EncodeReport
 from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.errors import FitError, Interrupted, OutputError
 from nervcodec.format import tensors
-from nervcodec.format.container import (
-    FrameSums,
-    Header,
-    Segment,
-    StoredQuality,
-    load,
-    read_file,
-    write_file,
-)
+from nervcodec.format.container import load, read_file, write_file
+from nervcodec.format.file import FrameSums, Header, Segment, StoredQuality
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.video.frames import Frames

@@ -27,8 +27,9 @@ from nervcodec.encoder.sizing import (
 from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
-from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.container import write_file
 from nervcodec.format.extras import NO_EXTRAS, Extras
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.times import seconds_of

@@ -33,7 +33,8 @@ from numpy.typing import NDArray
 
 from nervcodec.encoder.progress_folder import folder_of, has_progress, written_files
 from nervcodec.errors import BitstreamError, ConfigError, OutputError, OutputExists
-from nervcodec.format.container import Segment, read_segment, write_segment
+from nervcodec.format.container import read_segment, write_segment
+from nervcodec.format.file import Segment
 from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 
 _FIT = "fit"

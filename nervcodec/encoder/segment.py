@@ -14,7 +14,7 @@ from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, entropy_bytes, segment_of
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.format import tensors
-from nervcodec.format.container import Segment
+from nervcodec.format.file import Segment
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.network import is_shared

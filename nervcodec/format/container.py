@@ -8,12 +8,10 @@ library only.
 
 from __future__ import annotations
 
-import itertools
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -35,12 +33,12 @@ from nervcodec.format.fields import (
     SECTION_TYPE,
     SEGMENT_FIELDS,
     STREAM_LENGTH,
-    UNKNOWN,
     Field,
     Rows,
     tree_of,
 )
-from nervcodec.format.model_config import STEMS, GridStem, MlpStem, ModelConfig, Shots, Stem
+from nervcodec.format.file import NO_SUMS, File, FrameSums, Header, Segment, StoredQuality
+from nervcodec.format.model_config import STEMS, GridStem, MlpStem, ModelConfig, Stem
 from nervcodec.format.prior import NO_PRIOR, PRIORS
 from nervcodec.format.reader import Reader
 from nervcodec.format.repeats import check_frames
@@ -53,97 +51,6 @@ SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
 MAX_SECTIONS = 1 << 20
 SECTION_OVERHEAD = 9  # type, length and checksum
 INDEX_ENTRY = 5  # type and length
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the whole file shares: the video's format and the network's configuration."""
-
-    format: VideoFormat
-    model: ModelConfig
-
-    def __post_init__(self) -> None:
-        layout, colorspace = self.format.layout, self.model.colorspace
-        legal = ("rgb", "yuv420") if layout == "rgb" else ("rgb", layout, "gray")
-        if colorspace not in legal:
-            raise ConfigError(
-                f"colorspace is {colorspace}; legal for {layout}: {' and '.join(legal)}"
-            )
-
-
-@dataclass(frozen=True)
-class FrameSums:
-    """What the encoder saw when it decoded a segment: CRC-32 of its frames and, modulo 2^32, each
-    plane's sum.
-    """
-
-    crc: int
-    planes: tuple[int, int, int]
-
-
-_NO_SUMS = FrameSums(UNKNOWN, (UNKNOWN,) * 3)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """An independently decodable group of frames: its shots, a coded stream per module, its frames'
-    sums if known.
-    """
-
-    shots: Shots
-    streams: tuple[bytes, ...]
-    sums: FrameSums | None = None
-
-    @property
-    def n_frames(self) -> int:
-        """Frames of all shots."""
-        return sum(self.shots)
-
-    @property
-    def cuts(self) -> tuple[int, ...]:
-        """First frame of each shot but the first."""
-        return tuple(itertools.accumulate(self.shots[:-1]))
-
-    @property
-    def stored_sums(self) -> FrameSums:
-        """The sums as the file has them: all UNKNOWN if they are not known."""
-        return self.sums or _NO_SUMS
-
-
-@dataclass(frozen=True)
-class StoredQuality:
-    """The measured quality that the encoder stored; None where it was not measured. PSNR in dB."""
-
-    psnr_y: float | None = None
-    psnr_u: float | None = None
-    psnr_v: float | None = None
-    psnr_yuv: float | None = None
-    psnr_rgb: float | None = None
-    psnr_min: float | None = None
-    ms_ssim: float | None = None
-    epochs: float | None = None
-
-
-@dataclass(frozen=True)
-class File:
-    """A whole parsed file. container_bytes: all but the segments' streams and the sound."""
-
-    header: Header
-    segments: tuple[Segment, ...]
-    quality: StoredQuality
-    n_bytes: int
-    extras: Extras = NO_EXTRAS
-    sound_bytes: int = 0
-
-    @property
-    def n_coded_frames(self) -> int:
-        """Frames of all segments; more are shown where frames repeat."""
-        return sum(segment.n_frames for segment in self.segments)
-
-    @property
-    def container_bytes(self) -> int:
-        streams = (len(stream) for segment in self.segments for stream in segment.streams)
-        return self.n_bytes - self.sound_bytes - sum(streams)
 
 
 # --- writing ---
@@ -386,7 +293,7 @@ def read_index(reader: Reader) -> list[tuple[int, int]]:
     n_sections = struct.unpack("<I", reader.take(4))[0]
     if not 1 <= n_sections <= MAX_SECTIONS:
         raise InvalidField("n_sections", n_sections, f"1 to {MAX_SECTIONS}")
-    if n_sections * 5 > reader.left:
+    if n_sections * INDEX_ENTRY > reader.left:
         raise Truncated(f"index: {n_sections} entries, {reader.left} bytes left")
     index = [(reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)) for _ in range(n_sections)]
     reader.checksum(start)
@@ -421,7 +328,7 @@ def read_segment(payload: bytes, n_streams: int) -> Segment:
         start = cut
     streams = tuple(reader.take(reader.field(STREAM_LENGTH)) for _ in range(n_streams))
     reader.finish()
-    return Segment((*shots, n_frames - start), streams, None if sums == _NO_SUMS else sums)
+    return Segment((*shots, n_frames - start), streams, None if sums == NO_SUMS else sums)
 
 
 def read_quality(payload: bytes) -> StoredQuality:

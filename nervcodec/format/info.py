@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nervcodec.format import costs, tensors
-from nervcodec.format.container import File, StoredQuality, load
+from nervcodec.format.container import load
 from nervcodec.format.extras import NO_EXTRAS, Extras
+from nervcodec.format.file import File, StoredQuality
 from nervcodec.format.limits import memory_bytes
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat

@@ -17,7 +17,7 @@ from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 
 if TYPE_CHECKING:
-    from nervcodec.format.container import File
+    from nervcodec.format.file import File
 
 _FILE_COPIES = 3  # of a file's bytes that are held at once: as read, as sections, as streams
 

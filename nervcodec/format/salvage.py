@@ -11,16 +11,13 @@ from nervcodec.errors import BitstreamError, Truncated
 from nervcodec.format.container import (
     SECTION_OVERHEAD,
     SEGMENT,
-    File,
-    Header,
-    Segment,
-    StoredQuality,
     read_header,
     read_index,
     read_section,
     read_segment,
 )
 from nervcodec.format.extras import EXTRAS, REPEATS, Extras
+from nervcodec.format.file import File, Header, Segment, StoredQuality
 from nervcodec.format.reader import Reader
 from nervcodec.format.repeats import Repeats, check_frames
 from nervcodec.format.video_format import VideoFormat

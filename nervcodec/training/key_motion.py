@@ -77,19 +77,19 @@ def key_motion(luma: Tensor, n_keys: int, rows: int, columns: int) -> Motion:
             continue
         smooth.append(_from_places([paths[frame] - paths[key] for key in keys], fars))
         last = chosen[-1]
-        choices = [none, smooth[-1], last, Motion(last.motion, none.offset)]
+        choices = [none, last, Motion(last.motion, none.offset)]
         choices += _by_matches([match[frame] for match in matches], fars)
         fields = [torch.stack(parts) for parts in zip(*choices)]
         mismatch = _mismatch(luma, frame, keys, fars, fields)
         cost = mismatch.clone()
-        cost[1] = torch.inf  # trajectories are another start, not a rival
         for field, before in zip(fields, last):
             cost += _CHANGE_COST * (field != before).any(dim=1)
         best = cost.argmin(dim=0, keepdim=True)
         chosen.append(
             Motion(*(field.gather(0, best[:, None].expand(1, 2, -1, -1))[0] for field in fields))
         )
-        of_each = mismatch[0], mismatch[1], mismatch.gather(0, best)
+        of_path = _mismatch(luma, frame, keys, fars, [field[None] for field in smooth[-1]])
+        of_each = mismatch[0], of_path, mismatch.gather(0, best)
         mismatches += torch.stack([each.mean() for each in of_each]).cpu()
     by_none, by_paths, by_choice = mismatches.tolist()
     is_near = len(luma) <= _LONGEST_PATH * n_keys

@@ -12,7 +12,8 @@ import pytest
 from shell import Shell, error_line, read_frames, write_clip
 
 from nervcodec.coding.range_coder import Coded
-from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.container import write_file
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.probe import probe

@@ -20,7 +20,8 @@ import torch
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.encoder.segment import encode_segment
-from nervcodec.format.container import File, Header, StoredQuality, load, write_file
+from nervcodec.format.container import load, write_file
+from nervcodec.format.file import File, Header, StoredQuality
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.training.config import FitConfig

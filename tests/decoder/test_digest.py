@@ -12,7 +12,7 @@ import pytest
 from clips import MakeClip
 
 from nervcodec.decoder.digest import FrameSummer
-from nervcodec.format.container import FrameSums
+from nervcodec.format.file import FrameSums
 from nervcodec.video.frames import Frames
 
 

@@ -17,7 +17,8 @@ from nervcodec.decoder.verify import (
     Verification,
     verify,
 )
-from nervcodec.format.container import File, FrameSums, Segment, load, write_file
+from nervcodec.format.container import load, write_file
+from nervcodec.format.file import File, FrameSums, Segment
 
 LUMA = 3 * 24 * 18  # samples of the second segment of `coded`
 

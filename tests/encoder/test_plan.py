@@ -18,7 +18,8 @@ from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Psnr, Size, Target
 from nervcodec.encoder.time_budget import seconds_per_epoch, with_time_budget
 from nervcodec.errors import ConfigError, OutputExists, ResourceError
-from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.container import write_file
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.prior import PRIORS
 from nervcodec.format.tensors import groups
 from nervcodec.training.config import FitConfig

@@ -19,7 +19,7 @@ from nervcodec.encoder import resume as journal_module
 from nervcodec.encoder.progress_folder import folder_of
 from nervcodec.encoder.resume import Journal, Pace, stored_identity
 from nervcodec.errors import ConfigError, OutputError, OutputExists
-from nervcodec.format.container import Segment
+from nervcodec.format.file import Segment
 
 IDENTITY = {"input": "abc", "fit": {"epochs": 20, "betas": (0.9, 0.99)}}
 SEGMENT = Segment((7,), (b"one", b"two", b"\0\xff"))

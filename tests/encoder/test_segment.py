@@ -20,7 +20,7 @@ from nervcodec.coding.streams import (
 from nervcodec.decoder.reconstruct import decode_segment, reconstruct
 from nervcodec.encoder.segment import FitSummary, encode_segment, exact_measures, quantized
 from nervcodec.errors import BitstreamError
-from nervcodec.format.container import Segment
+from nervcodec.format.file import Segment
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import groups, module_names, n_parameters
 from nervcodec.format.video_format import ColorTags

@@ -14,10 +14,6 @@ from models import with_stem
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.container import (
-    FrameSums,
-    Header,
-    Segment,
-    StoredQuality,
     load,
     read_bytes,
     read_file,
@@ -27,6 +23,7 @@ from nervcodec.format.container import (
     write_quality,
 )
 from nervcodec.format.fields import HEADER_FIELDS, QUALITY_FIELDS
+from nervcodec.format.file import FrameSums, Header, Segment, StoredQuality
 from nervcodec.format.model_config import (
     BIASES,
     COLORSPACES,

@@ -18,9 +18,6 @@ from nervcodec.errors import (
 from nervcodec.format.container import (
     QUALITY,
     SEGMENT,
-    Header,
-    Segment,
-    StoredQuality,
     read_file,
     write_header,
     write_quality,
@@ -36,6 +33,7 @@ from nervcodec.format.fields import (
     STREAM_LENGTH,
     Field,
 )
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.prior import PRIORS
 from nervcodec.format.video_format import VideoFormat

@@ -11,8 +11,9 @@ import pytest
 import nervcodec
 from nervcodec.cli.tables import info_rows
 from nervcodec.errors import BadMagic, VideoError
-from nervcodec.format.container import Header, Segment, StoredQuality, write_file
+from nervcodec.format.container import write_file
 from nervcodec.format.costs import kmac_per_pixel
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.info import info
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import n_parameters

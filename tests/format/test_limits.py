@@ -13,8 +13,9 @@ from fresh import run
 from shell import Shell, write_clip
 
 from nervcodec.errors import LimitExceeded
-from nervcodec.format.container import File, Header, Segment, StoredQuality, write_file
+from nervcodec.format.container import write_file
 from nervcodec.format.costs import kmac_per_pixel
+from nervcodec.format.file import File, Header, Segment, StoredQuality
 from nervcodec.format.limits import NAMES, Limits, memory_bytes
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.tensors import n_parameters

@@ -12,14 +12,8 @@ import pytest
 from shell import Shell
 
 from nervcodec.errors import BitstreamError, Truncated
-from nervcodec.format.container import (
-    Header,
-    Segment,
-    StoredQuality,
-    read_file,
-    write_file,
-    write_header,
-)
+from nervcodec.format.container import read_file, write_file, write_header
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.salvage import salvage
 from nervcodec.format.video_format import VideoFormat

@@ -23,7 +23,8 @@ from nervcodec.cli.tables import info_rows
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.errors import BadMagic, BitstreamError, InvalidField, LimitExceeded, Truncated
-from nervcodec.format.container import Header, Segment, StoredQuality, read_file, write_file
+from nervcodec.format.container import read_file, write_file
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.info import info
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import Block, MlpStem, ModelConfig

@@ -26,7 +26,8 @@ from nervcodec.coding.range_coder import Coded, Form, decode_symbols, encode_sym
 from nervcodec.errors import BitstreamError
 from nervcodec.format import info, tensors
 from nervcodec.format import info as fileinfo
-from nervcodec.format.container import File, read_file, read_segment, write_file, write_segment
+from nervcodec.format.container import read_file, read_segment, write_file, write_segment
+from nervcodec.format.file import File
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig, Shots
 from nervcodec.format.salvage import salvage
