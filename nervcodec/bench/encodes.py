@@ -73,7 +73,7 @@ def encode_case(options: Options, source: Path, destination: Path, place: Place)
     )
     decided = _changed(plan(source, destination, request), options)
     if "time_budget_s" in options:
-        each = seconds_per_epoch(decided, decided.device)
+        each = seconds_per_epoch(decided, decided.devices[0])
         decided = with_time_budget(decided, options["time_budget_s"], each)
     return encode(decided)
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from nervcodec.training.state import Progress
-
 _PLAIN_EVERY_S = 10.0
 _PAGE_WIDTH = 10_000  # tables are never wrapped: a pipe has no width
 
@@ -127,25 +125,11 @@ class ProgressLine:
     not.
     """
 
-    def __init__(self, rich: RichProgress | None, n_segments: int = 1) -> None:
+    def __init__(self, rich: RichProgress | None) -> None:
         self._rich = rich
-        self._n_segments = n_segments
         self._task: TaskID | None = rich.add_task("", total=1.0) if rich else None
         self._last_s = 0.0
         self._last_stage = ""
-
-    def fitting(self, segment: int, progress: Progress) -> None:
-        """Show a fit's progress; the parameters are those of on_progress of encoder.encode."""
-        psnr = "   --   " if progress.psnr_db is None else f"{progress.psnr_db:5.2f} dB"
-        size = "" if progress.n_bytes is None else f"  about {progress.n_bytes:,.0f} bytes"
-        part = f"segment {segment + 1}/{self._n_segments} " if self._n_segments > 1 else ""
-        text = (
-            f"{part}{progress.stage} epoch {progress.epoch}/{progress.n_epochs} "
-            f" {progress.frames_fps:6.1f} frames/s  PSNR {psnr}{size}  ETA"
-            f" {duration(progress.eta_s)}"
-        )
-        done = progress.epoch == progress.n_epochs
-        self._show(f"{segment}{progress.stage}", text, progress.epoch / progress.n_epochs, done)
 
     def benching(self, n_done: int, n_all: int, text: str) -> None:
         """Show which of a benchmark's points comes next."""
@@ -167,19 +151,19 @@ class ProgressLine:
 
 
 @contextmanager
-def progress_line(quiet: bool = False, n_segments: int = 1) -> Iterator[ProgressLine | None]:
+def progress_line(quiet: bool = False) -> Iterator[ProgressLine | None]:
     """Yield a ProgressLine on stderr; None if quiet, here or by -q."""
     if quiet or is_quiet():
         yield None
     elif not sys.stderr.isatty():
-        yield ProgressLine(None, n_segments)
+        yield ProgressLine(None)
     else:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
         with Progress(*columns, console=Console(stderr=True), transient=True) as rich:
-            yield ProgressLine(rich, n_segments)
+            yield ProgressLine(rich)
 
 
 def duration(seconds: float) -> str:

@@ -20,8 +20,16 @@ from nervcodec.cli.encode_options import (
     TARGETS,
     advanced_options,
     file_options,
+    jobs_options,
     target_options,
     time_options,
+)
+from nervcodec.cli.encode_progress import (
+    EncodeDisplay,
+    JsonLines,
+    display,
+    finished_event,
+    started_event,
 )
 from nervcodec.cli.params import (
     STANDARD,
@@ -48,6 +56,7 @@ _EXCLUSIVE: tuple[Mapping[str, Any], ...] = (
     dict.fromkeys(TARGETS),
     dict.fromkeys(("epochs", "time_budget_s")),
     dict.fromkeys(("strict", "salvage_input"), False),
+    dict.fromkeys(("as_json", "json_lines"), False),
 )
 
 
@@ -65,6 +74,7 @@ _EXCLUSIVE: tuple[Mapping[str, Any], ...] = (
 @target_options
 @time_options
 @file_options
+@jobs_options
 @advanced_options
 @version_option
 def encode(
@@ -72,6 +82,7 @@ def encode(
     destination: str,
     *,
     as_json: bool,
+    json_lines: bool,
     dry_run: bool,
     max_memory_gib: float | None,
     overwrite: bool,
@@ -102,6 +113,8 @@ def encode(
             stream = sys.stderr if destination == STANDARD else None
             if dry_run:
                 _show_estimate(decided, as_json, stream)
+            elif json_lines:
+                _carry_out_in_lines(decided, stream)
             else:
                 _carry_out(decided, as_json, stream)
                 if destination == STANDARD:
@@ -159,15 +172,11 @@ def _show_estimate(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> No
 
 def _carry_out(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> None:
     """Encode, with the plan before it, progress beside it, and the report after it."""
-    from nervcodec.encoder.progress_folder import folder_of
-
-    settings = ", ".join(f"{name} {value}" for name, value in asdict(plan.fit).items())
-    console.detail(f"fit: {settings}")
-    console.detail(f"device {plan.device}, {plan.n_threads} threads")
-    console.detail(f"checkpoints stand in {folder_of(plan.destination)}")
+    _say_details(plan)
     if not as_json and not console.is_quiet():
         console.show(console.pairs(plan_rows(plan, plan.estimate_seconds())), stream)
-    report = _encode(plan, as_json)
+    with display(plan.lengths, is_quiet=as_json) as shown:
+        report = _encode(plan, shown)
     if report.missed:
         console.note(report.missed)
     if console.is_quiet() and not as_json:
@@ -176,20 +185,35 @@ def _carry_out(plan: EncodePlan, as_json: bool, stream: TextIO | None) -> None:
     console.show(text, stream)
 
 
-def _encode(plan: EncodePlan, is_quiet: bool) -> EncodeReport:
+def _carry_out_in_lines(plan: EncodePlan, stream: TextIO | None) -> None:
+    """Encode, and write an object a line of what happens."""
+    lines = JsonLines(plan.lengths, stream)
+    lines.tell("started", **started_event(plan))
+    report = _encode(plan, lines)
+    lines.tell("finished", **finished_event(report))
+
+
+def _say_details(plan: EncodePlan) -> None:
+    from nervcodec.encoder.progress_folder import folder_of
+
+    settings = ", ".join(f"{name} {value}" for name, value in asdict(plan.fit).items())
+    console.detail(f"fit: {settings}")
+    console.detail(f"device {', '.join(plan.devices)}, {plan.n_threads} threads a job")
+    console.detail(f"checkpoints stand in {folder_of(plan.destination)}")
+
+
+def _encode(plan: EncodePlan, shown: EncodeDisplay) -> EncodeReport:
     from nervcodec.encoder.encode import encode as run
     from nervcodec.encoder.resume import Pace
 
     pace = Pace(plan.options.checkpoint_every_s)
-    with _ended_by_signals(pace), console.progress_line(is_quiet, len(plan.lengths)) as line:
+    with _ended_by_signals(pace):
         return run(
             plan,
-            pace=pace,
+            on_progress=shown.progressed,
+            on_segment=shown.finished,
             on_note=console.note,
-            on_progress=line.fitting if line else None,
-            on_measure=(
-                (lambda n: line.counting("measure", n, plan.n_coded_frames)) if line else None
-            ),
+            pace=pace,
         )
 
 

@@ -13,6 +13,7 @@ from nervcodec.cli.params import (
     CropParam,
     Duration,
     FramePart,
+    JobsParam,
     Measure,
     Rational,
     SizeParam,
@@ -34,6 +35,7 @@ _TARGET = "Target (at most one)"
 _TIME = "Time and quality"
 _INPUT = "Input"
 _OUTPUT = "Output"
+_JOBS = "Several segments at once"
 _ADVANCED = "Advanced"
 TARGETS: dict[str, Callable[[float], Target]] = {
     "crf": Crf,
@@ -265,6 +267,45 @@ file_options = options(
         help="forget an interrupted encode",
     ),
     json_option(_OUTPUT),
+    option(
+        "--json-lines",
+        is_flag=True,
+        section=_OUTPUT,
+        help="print an object a line of what happens",
+    ),
+)
+jobs_options = options(
+    option(
+        "--jobs",
+        type=JobsParam(),
+        metavar="N|auto",
+        default="auto",
+        show_default=True,
+        section=_JOBS,
+        help="segments fitted at once, each by a process",
+    ),
+    option(
+        "--independent-segments",
+        "independent_segments",
+        flag_value=True,
+        default=None,
+        section=_JOBS,
+        help="no segment waits for another  [default: with a prior]",
+    ),
+    option(
+        "--shared-start",
+        "independent_segments",
+        flag_value=False,
+        default=None,
+        section=_JOBS,
+        help="all start from the first one's weights, and wait for it",
+    ),
+    option(
+        "--ray",
+        metavar="auto|ADDRESS",
+        section=_JOBS,
+        help="fit on a Ray cluster (nervcodec[ray])",
+    ),
 )
 advanced_options = options(
     option(

@@ -229,6 +229,22 @@ class FramePart(FrameRange):
         return super().convert(text if ":" in text else f":{text}", param, ctx)
 
 
+class JobsParam(click.ParamType[int | str]):
+    """A number of jobs, or 'auto'."""
+
+    name = "N|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        if text == "auto":
+            return text
+        if not re.fullmatch(r"\d{1,6}", text):
+            self.fail(f"{text!r} is no number of jobs; legal: 1 or more, or auto")
+        return int(text)
+
+
 class Timestamp(click.ParamType[Fraction]):
     """Seconds of a video, exact: 90, 90.5, 1:30.5 or 0:01:30.5."""
 

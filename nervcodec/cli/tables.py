@@ -47,6 +47,9 @@ def plan_rows(plan: EncodePlan, seconds: float) -> Rows:
             f" {fit.optimizer}, {fit.precision}, prune {fit.prune:g}, {plan.model.bits} bits",
         ),
     ]
+    if len(plan.lengths) > 1:
+        threads = f"{plan.n_threads} thread{'s' * (plan.n_threads > 1)} each"
+        rows.append(("jobs", f"{plan.n_jobs} at once, {threads} ({plan.jobs_reason})"))
     if plan.target_bytes:
         rows.append(("target", f"{plan.target_bytes:,} bytes"))
     if fit.target_psnr:
@@ -89,7 +92,7 @@ def report_rows(report: EncodeReport) -> Rows:
         ("MS-SSIM Y", str(ms_ssim)),
         (
             "encode time",
-            f"{report.encode_s:.1f} s on {report.device}, {report.n_threads} threads; "
+            f"{report.encode_s:.1f} s on {report.device}, {_threads(report)}; "
             f"decoded and measured in {report.measure_s:.1f} s",
         ),
         (
@@ -101,6 +104,12 @@ def report_rows(report: EncodeReport) -> Rows:
         what = "the fit diverged and went on with lower learning rates"
         rows.append(("rolled back", f"{report.n_rollbacks} times: {what}"))
     return rows
+
+
+def _threads(report: EncodeReport) -> str:
+    """Return how many threads there were, and in how many jobs."""
+    threads = f"{report.n_threads} threads"
+    return threads if report.n_jobs == 1 else f"{report.n_jobs} jobs of {threads}"
 
 
 def _planes_row(quality: Quality, form: str) -> tuple[str, str]:

@@ -380,6 +380,14 @@ def memory_bytes(plan: FitPlan) -> int:
     )
 
 
+def job_bytes(plan: FitPlan) -> int:
+    """Return about the memory of a job of another process: its own, and the frames of its segment,
+    which stay where they were read until it is done.
+    """
+    frames = max(plan.lengths) * plan.model.n_plane_samples
+    return memory_bytes(plan) + frames * (1 if plan.model.bit_depth == 8 else 2)
+
+
 def source_frames(plan: FitPlan, lengths: Iterable[int]) -> Iterator[Frames]:
     """Yield the source's segments in the colorspace of the model."""
     groups = read_groups(plan.source, plan.format, list(lengths), plan.source_options, plan.numbers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
+from nervcodec.encoder.concurrency import MAX_JOBS, JobsChoice
 from nervcodec.encoder.presets import preset_named
 from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.target import Target
@@ -61,10 +62,17 @@ class EncodeOptions:
         scale: width and height that frames are scaled to; None leaves them.
         colorspace: planes that the network gives; 'auto' takes the input's, without chroma where
             all of it is gray's, and 'rgb' for the paper's presets; 'yuv' takes 4:2:0 for RGB input.
+        independent_segments: fit no segment from the weights of the first one, for which all others
+            wait; None does so where that pays, in networks without a prior (docs/lab L109).
+        jobs: segments that are fitted at once, each by a process of its own if they are several;
+            'auto' takes as many as cores, GPUs and memory suffice for.
+        ray: fit on a Ray cluster: its address, or 'auto' for the one that this machine belongs to
+            or, where there is none, one of this machine alone; None does not.
         segment_frames: the most frames of an independently decodable segment; None takes 150.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
         precision: arithmetic of the fit; 'auto' takes 'bfloat16' where the hardware has it.
-        n_threads: CPU threads, part of what makes an encode repeatable; None leaves torch's number.
+        n_threads: CPU threads of each job, part of what makes an encode repeatable; None shares the
+            cores among the jobs, or leaves torch's number to a single one.
         seed: of every random choice.
         max_memory_bytes: a fit that would take more is refused; None takes what is left.
         checkpoint_every_s: seconds of work that an interruption may cost.
@@ -98,6 +106,9 @@ class EncodeOptions:
     audio: bool = True
     colorspace: ColorspaceChoice = "auto"
     segment_frames: int | None = None
+    independent_segments: bool | None = None
+    jobs: JobsChoice = "auto"
+    ray: str | None = None
     device: str = "auto"
     precision: Precision = "auto"
     n_threads: int | None = None
@@ -113,6 +124,8 @@ class EncodeOptions:
         self._check_video()
         check_device_name(self.device)
         check_threads(self.n_threads)
+        if self.jobs != "auto":
+            check_range("jobs", self.jobs, 1, MAX_JOBS)
         check_choice("precision", self.precision, get_args(Precision))
         check_range("checkpoint every", self.checkpoint_every_s, 0, _MOST_SECONDS)
         if self.max_memory_bytes is not None and not self.max_memory_bytes > 0:

@@ -13,15 +13,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nervcodec.encoder.fit_plan import FitPlan, memory_bytes, plan_fit
+from nervcodec.encoder.concurrency import concurrency, devices_of, relative_seconds
+from nervcodec.encoder.fit_plan import FitPlan, job_bytes, memory_bytes, plan_fit
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.resume import stored_identity
 from nervcodec.encoder.time_budget import seconds_per_epoch, with_epochs, with_time_budget
 from nervcodec.errors import ConfigError, ResourceError
+from nervcodec.format import costs
 from nervcodec.util.files import check_output
 
 SCHEMA = "nervcodec.estimate/1"
 # Names of outputs of decode, which a coded file would be taken for.
+BASE_BYTES = 430 << 20  # of the process that jobs report to: Python and torch
 _VIDEO_SUFFIXES = (".y4m", ".mp4", ".mkv", ".mov", ".webm", ".avi", ".png")
 
 
@@ -32,29 +35,45 @@ class EncodePlan(FitPlan):
     Attributes:
         destination: the .nvpp file.
         options: what was asked for.
-        device: 'cpu', 'cuda' or 'cuda:N'.
-        n_threads: CPU threads of torch.
+        devices: 'cpu', or the CUDA devices that jobs are shared among.
+        n_threads: CPU threads of torch, of each job.
+        n_jobs: segments that are fitted at once.
+        jobs_reason: what decided that number, for people.
+        is_independent: whether no segment starts from the weights of the first one.
         is_resumed: whether an interrupted encode to the destination is gone on with.
         measured_s: seconds of an epoch here, where a time budget had them measured.
     """
 
     destination: Path
     options: EncodeOptions
-    device: str
+    devices: tuple[str, ...]
     n_threads: int
+    n_jobs: int = 1
+    jobs_reason: str = ""
+    is_independent: bool = False
     is_resumed: bool = False
     measured_s: float | None = None
 
     @cached_property
     def memory_bytes(self) -> int:
-        """About the peak memory of the encode."""
-        return memory_bytes(self)
+        """About the peak memory of the encode, of all its processes together."""
+        if self.n_jobs == 1:
+            return memory_bytes(self)
+        return BASE_BYTES + self.n_jobs * job_bytes(self)
 
     @cached_property
     def _seconds(self) -> float:
         fit = self.fit
-        each = seconds_per_epoch(self, self.device) if self.measured_s is None else self.measured_s
+        each = self.measured_s
+        if each is None:
+            each = seconds_per_epoch(self, self.devices[0]) * self.relative_seconds
         return (fit.total_epochs + fit.n_rdoq_passes) * each
+
+    @property
+    def relative_seconds(self) -> float:
+        """The time of all segments over that of one job that fits them one after the other."""
+        independent = self.is_independent
+        return relative_seconds(self.lengths, self.n_jobs, is_independent=independent)
 
     def estimate_seconds(self) -> float:
         """Return about how long the fit takes from its beginning; some of its steps are made and
@@ -78,6 +97,8 @@ class EncodePlan(FitPlan):
             "kmac_per_pixel": self.kmac_per_pixel,
             "model": self.model.as_json(),
             "fit": asdict(self.fit),
+            "jobs": self.n_jobs,
+            "independent_segments": self.is_independent,
             "notes": self.notes,
         }
 
@@ -114,30 +135,72 @@ def plan(
     check_destination(source, destination, options)
     target = Path(destination)
     fit_plan = plan_fit(source, options)
-    from nervcodec.nn.device import choose_device, choose_precision, set_threads
-
-    device = choose_device(options.device)
-    n_threads = set_threads(options.n_threads)
-    precision = choose_precision(options.precision, device)
-    fit_plan = replace(fit_plan, fit=replace(fit_plan.fit, precision=precision))
-    _check_memory(fit_plan, device, options.max_memory_bytes)
     unfinished = None if options.restart else stored_identity(target)
-    measured_s = None
+    decided = _on_this_machine(fit_plan, target, options, unfinished)
     if options.time_budget_s is not None and unfinished:
         # Speed differs from run to run: an encode goes on with the epochs that it began with.
         fit = unfinished["fit"]
-        fit_plan = with_epochs(fit_plan, fit["epochs"], fit["finetune_epochs"])
-    elif options.time_budget_s is not None:
-        measured_s = seconds_per_epoch(fit_plan, device)
-        fit_plan = with_time_budget(fit_plan, options.time_budget_s, measured_s)
+        return with_epochs(decided, fit["epochs"], fit["finetune_epochs"])
+    if options.time_budget_s is not None:
+        each = seconds_per_epoch(decided, decided.devices[0]) * decided.relative_seconds
+        decided = with_time_budget(decided, options.time_budget_s, each)
+        return replace(decided, measured_s=each)
+    return decided
+
+
+def _on_this_machine(
+    fit_plan: FitPlan, target: Path, options: EncodeOptions, unfinished: dict[str, Any] | None
+) -> EncodePlan:
+    """Return the plan with devices, arithmetic, threads and jobs.
+
+    Args:
+        unfinished: the identity of the encode that is gone on with, if one is: its threads stay.
+    Raises:
+        ConfigError, ResourceError: as plan.
+    """
+    from nervcodec.nn.device import (
+        choose_device,
+        choose_precision,
+        free_memory_bytes,
+        n_gpus_of,
+        set_threads,
+    )
+
+    device = choose_device(options.device)
+    precision = choose_precision(options.precision, device)
+    fit_plan = replace(fit_plan, fit=replace(fit_plan.fit, precision=precision))
+    _check_memory(fit_plan, device, options.max_memory_bytes)
+    is_independent = options.independent_segments
+    if is_independent is None:
+        is_independent = bool(fit_plan.model.prior)
+    is_independent |= len(fit_plan.segments) == 1
+    n_threads = options.n_threads
+    if n_threads is None and unfinished:
+        n_threads = unfinished.get("number of threads")
+    free_bytes = options.max_memory_bytes or free_memory_bytes(device)
+    n_gpus = n_gpus_of(device)
+    chosen = concurrency(
+        options.jobs,
+        n_threads,
+        n_ready=max(1, len(fit_plan.segments) - (not is_independent)),
+        n_gpus=n_gpus,
+        job_bytes=job_bytes(fit_plan),
+        free_bytes=None if free_bytes is None else free_bytes - BASE_BYTES,
+        fit_macs=3.0
+        * costs.macs_per_frame(fit_plan.model)
+        * fit_plan.n_coded_frames
+        * fit_plan.fit.total_epochs,
+    )
     return EncodePlan(
         **vars(fit_plan),
         destination=target,
         options=options,
-        device=device,
-        n_threads=n_threads,
+        devices=devices_of(device, n_gpus),
+        n_threads=set_threads(chosen.n_threads),
+        n_jobs=chosen.n_jobs,
+        jobs_reason=chosen.reason,
+        is_independent=is_independent,
         is_resumed=unfinished is not None,
-        measured_s=measured_s,
     )
 
 

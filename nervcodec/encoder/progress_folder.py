@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_NAMES = re.compile(r"(lock|encode\.json|fit|fit\.before|segment-[0-9]{5,})(\.new)?")
+_NAMES = re.compile(r"(lock|encode\.json|fit-[0-9]{5,}(\.before)?|segment-[0-9]{5,})(\.new)?")
 
 
 def folder_of(destination: Path) -> Path:
@@ -22,7 +22,7 @@ def written_files(folder: Path) -> list[Path]:
 
 def has_progress(folder: Path) -> bool:
     """Return whether there is anything to go on from."""
-    return any(file.name.startswith(("segment-", "fit")) for file in written_files(folder))
+    return any(file.name.startswith(("segment-", "fit-")) for file in written_files(folder))
 
 
 def kept_message(folder: Path) -> str:

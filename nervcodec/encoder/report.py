@@ -26,14 +26,17 @@ class EncodeReport:
         sound_bytes: those of sound and subtitles, which no rate counts.
         entropy_bytes: sum of the tensors' order-0 entropies.
         sparsity: share of zero symbols, 0 to 1.
-        quality: of the written file's decoded frames.
-        encode_s: seconds until all segments were fitted and coded.
-        measure_s: seconds of writing, decoding and measuring.
+        quality: of the frames that the written segments decode to.
+        segment_quality: of each segment alone.
+        segment_bytes: of each segment's streams.
+        encode_s: seconds of all but measuring.
+        measure_s: seconds of decoding and measuring, over the jobs that ran at once.
         n_rollbacks: how often a fit diverged and went on from an earlier state.
         device: the processor's name, 'cpu' or a GPU's.
-        n_threads: CPU threads of torch.
+        n_threads: CPU threads of torch, of each job.
+        n_jobs: segments that were fitted at once.
         peak_memory: by the end of the phases 'fit' and 'measure', the most bytes 'resident' and,
-            on a GPU, 'gpu'.
+            on a GPU, 'gpu', of a process that fits.
     """
 
     plan: EncodePlan
@@ -43,11 +46,14 @@ class EncodeReport:
     entropy_bytes: float
     sparsity: float
     quality: Quality
+    segment_quality: tuple[Quality, ...]
+    segment_bytes: tuple[int, ...]
     encode_s: float
     measure_s: float
     n_rollbacks: int
     device: str
     n_threads: int
+    n_jobs: int
     peak_memory: Mapping[str, Mapping[str, int]]
 
     @property
@@ -102,11 +108,14 @@ class EncodeReport:
             "sparsity": self.sparsity,
             "entropy_bytes": self.entropy_bytes,
             "quality": asdict(self.quality),
+            "segment_rgb_db": [quality.rgb_db for quality in self.segment_quality],
+            "segment_bytes": self.segment_bytes,
             "encode_s": self.encode_s,
             "measure_s": self.measure_s,
             "rollbacks": self.n_rollbacks,
             "device": self.device,
             "threads": self.n_threads,
+            "jobs": self.n_jobs,
             "peak_memory": self.peak_memory,
             "target_bytes": self.plan.target_bytes,
             "missed": self.missed,

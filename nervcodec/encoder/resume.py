@@ -1,16 +1,18 @@
 """What an unfinished encode has so far, in OUTPUT.nvpp.part/, so that the same command goes on
 after any end of it.
 
-    lock             held while an encode runs, by the kernel: it goes with the process
-    encode.json      what is encoded and how: another input, model or fit does not go on from here
-    segment-00000    a finished segment: its payload in the .nvpp file, and what became of its fit
-    fit, fit.before  the last checkpoint of the fit that runs, and the one before it
+    lock              held while an encode runs, by the kernel: it goes with the process
+    encode.json       what is encoded and how: another input, model or fit does not go on from here
+    segment-00000     a finished segment: its payload in the .nvpp file, and what became of its fit
+    fit-00000         the last checkpoint of the fit of a segment
+    fit-00000.before  the one before it
 
 Files but the lock start with the SHA-256 of the rest; segments and checkpoints then have that of
 the encode which they are of (what encode.json says), so that where it is lost they are not taken
 for another's. Each is written beside its place, synced, read back and renamed; the checkpoint
-before the last stays, so that whatever is cut or flipped, there is one to resume from. Arrays are
-.npz without pickle. Files in the folder that are none of these are never touched.
+before the last stays, so that whatever is cut or flipped, there is one to resume from. Only the
+process that holds the lock writes here, whichever one fits. Files in the folder that are none of
+these are never touched.
 """
 
 from __future__ import annotations
@@ -18,18 +20,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nervcodec.encoder.progress_folder import folder_of, has_progress, written_files
 from nervcodec.errors import BitstreamError, ConfigError, OutputError, OutputExists
@@ -37,12 +34,9 @@ from nervcodec.format.container import read_segment, write_segment
 from nervcodec.format.file import Segment
 from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 
-_FIT = "fit"
-_BEFORE = "fit.before"
 _DIGEST_BYTES = 32
 # What is raised by a file that has a good digest and that no encode has written all the same.
-_SENSELESS = (ValueError, KeyError, EOFError, zipfile.BadZipFile, BitstreamError)
-Arrays = Mapping[str, NDArray[Any]]
+_SENSELESS = (ValueError, KeyError, BitstreamError)
 
 
 def stored_identity(destination: Path) -> dict[str, Any] | None:
@@ -145,7 +139,7 @@ class Journal:
             _segment_name(number), len(head).to_bytes(4, "little") + head + write_segment(segment)
         )
         with os_errors(self.folder):
-            for name in (_FIT, _BEFORE):
+            for name in (_fit_name(number), _before(_fit_name(number))):
                 (self.folder / name).unlink(missing_ok=True)
 
     def segment(self, number: int, n_streams: int) -> tuple[Segment, dict[str, Any]] | None:
@@ -157,26 +151,16 @@ class Journal:
                 return read_segment(data[end:], n_streams), json.loads(data[4:end])
         return None
 
-    def add_checkpoint(self, numbers: Mapping[str, Any], arrays: Arrays) -> None:
-        """Keep a checkpoint of the fit that runs, and the one before it."""
-        file = io.BytesIO()
-        named: dict[str, Any] = {
-            **arrays,
-            "numbers": np.frombuffer(json.dumps(numbers).encode(), np.uint8),
-        }
-        np.savez(file, **named)
-        self._keep(_FIT, file.getvalue(), _BEFORE)
+    def add_checkpoint(self, number: int, state: bytes) -> None:
+        """Keep a checkpoint of the fit of a segment, and the one before it."""
+        name = _fit_name(number)
+        self._keep(name, state, _before(name))
 
-    def checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
-        """Return (numbers, arrays) of the last checkpoint that is whole; None if there is none."""
-        for name in (_FIT, _BEFORE):
-            data = self._kept(name)
-            with contextlib.suppress(*_SENSELESS):
-                if data is not None:
-                    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                        arrays = dict(file)
-                    return json.loads(arrays.pop("numbers").tobytes()), arrays
-        return None
+    def checkpoint(self, number: int) -> bytes | None:
+        """Return the last checkpoint of a segment's fit that is whole; None if there is none."""
+        name = _fit_name(number)
+        state = self._kept(name)
+        return self._kept(_before(name)) if state is None else state
 
     def _keep(self, name: str, data: bytes, keep_as: str | None = None) -> None:
         """Write what is of this encode alone."""
@@ -239,6 +223,15 @@ class Pace:
 
 def _segment_name(number: int) -> str:
     return f"segment-{number:05d}"
+
+
+def _fit_name(number: int) -> str:
+    return f"fit-{number:05d}"
+
+
+def _before(name: str) -> str:
+    """Return the name of what a file held before."""
+    return f"{name}.before"
 
 
 def _remove_empty(folder: Path) -> None:

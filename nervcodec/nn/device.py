@@ -34,6 +34,13 @@ def choose_device(name: str) -> str:
     return name
 
 
+def n_gpus_of(device: str) -> int:
+    """Return how many GPUs a chosen device stands for: all for 'cuda', one for 'cuda:N'."""
+    if device == "cuda":
+        return torch.cuda.device_count()
+    return int(device.startswith("cuda"))
+
+
 def choose_precision(name: Precision, device: str) -> Arithmetic:
     """'auto' -> 'bfloat16' where the device multiplies it in hardware, else 'float32'; others are
     returned as given.

@@ -8,10 +8,10 @@ video; the PSNR of the mean error comes out lower or equal and goes by a name of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,6 +94,27 @@ def frame_rgb_db(ref: Frames, dist: Frames, color: ColorTags) -> Float64:
     rgb = [to_layout(frames, "rgb", color) for frames in (ref, dist)]
     errors = np.mean(list(frame_mse(*rgb).values()), axis=0)
     return np.minimum(psnr_db(errors, ref.peak), CAP_DB)
+
+
+def joined(parts: Sequence[Quality]) -> Quality:
+    """Return the quality of videos that follow each other, of one size and layout."""
+    weights = [part.n_frames for part in parts]
+    first = parts[0]
+    worst = min(range(len(parts)), key=lambda k: parts[k].worst_rgb_db)
+
+    def mean(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        return None if None in values else float(np.average(values, weights=weights))
+
+    means = ("y_db", "u_db", "v_db", "yuv611_db", "rgb_db", "ms_ssim", "ssim")
+    return replace(
+        first,
+        n_frames=sum(weights),
+        worst_yuv611_db=min(part.worst_yuv611_db for part in parts),
+        worst_rgb_db=parts[worst].worst_rgb_db,
+        worst_frame=sum(weights[:worst]) + parts[worst].worst_frame,
+        **{name: mean(name) for name in means},
+    )
 
 
 class QualityMeter:

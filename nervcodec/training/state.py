@@ -16,7 +16,7 @@ from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.optimizers import Optimizer
 from nervcodec.training.prior_start import prior_start
 
-StageName = Literal["fit", "finetune", "settle", "rdoq", "rounding"]
+StageName = Literal["fit", "finetune", "settle", "rdoq", "rounding", "measure"]
 Result = TypeVar("Result")
 
 
@@ -26,7 +26,8 @@ class Progress:
 
     Attributes:
         stage: the name of the stage that runs.
-        epoch, n_epochs: its epochs, passes or trials that are done, and how many it has at most.
+        epoch, n_epochs: its epochs, passes or trials that are done, and how many it has at most;
+            of 'measure', which follows a fit, frames.
         frames_fps: frames a second so far.
         psnr_db: of the last full epoch's training frames, luma or RGB; None before there is one.
         eta_s: seconds that are left.

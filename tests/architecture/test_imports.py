@@ -20,16 +20,19 @@ FORMAT = LOWEST | {"format"}
 MAY_IMPORT = {
     "errors": set(),
     "util": {"errors"},
+    "jobs": LOWEST,
     "format": LOWEST,
     "video": FORMAT,
     "coding": FORMAT,
     "nn": FORMAT | {"video", "coding"},
     "quality": FORMAT | {"video", "coding"},
-    "decoder": FORMAT | {"video", "coding", "nn"},
+    "decoder": FORMAT | {"video", "coding", "nn", "jobs"},
     "training": FORMAT | {"coding", "nn"},
-    "encoder": FORMAT | {"video", "coding", "nn", "quality", "decoder", "training"},
-    "bench": FORMAT | {"video", "coding", "nn", "quality", "decoder", "training", "encoder"},
-    "cli": FORMAT | {"video", "coding", "nn", "quality", "decoder", "training", "encoder", "bench"},
+    "encoder": FORMAT | {"jobs", "video", "coding", "nn", "quality", "decoder", "training"},
+    "bench": FORMAT
+    | {"jobs", "video", "coding", "nn", "quality", "decoder", "training", "encoder"},
+    "cli": FORMAT
+    | {"jobs", "video", "coding", "nn", "quality", "decoder", "training", "encoder", "bench"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -60,6 +60,7 @@ def test_every_option_says_what_it_takes(name: str) -> None:
                 "Time and quality",
                 "Input",
                 "Output",
+                "Several segments at once",
                 "Advanced",
                 "Other",
             ],

@@ -69,6 +69,7 @@ def test_the_section_names_are_schemas() -> None:
         [
             "estimate",
             "encode",
+            "events",
             "info",
             "decode",
             "verify",
@@ -85,6 +86,30 @@ def test_encode(coded: Shell) -> None:
     check(coded(*ENCODE, "--dry-run").out, "estimate")
     check(coded(*ENCODE).out, "encode")
     check(coded(*ENCODE, "-y", "--preset", "paper-xs", "--frames", "1").out, "encode")
+
+
+def test_events(coded: Shell) -> None:
+    """Each line is an event with the keys of its row; the first and the last are there once, and
+    each segment ends once.
+    """
+    command = [*ENCODE[:-1], "--json-lines", "--segment-frames", "3", "-y"]
+    events = [json.loads(line) for line in coded(*command).out.splitlines()]
+    rows = dict(re.findall(r"^\| `([a-z]+)` \| (.*) \|$", sections()["events"], re.MULTILINE))
+    names = [event["event"] for event in events]
+    assert names[0] == "started" and names[-1] == "finished"
+    assert {*names} == {*rows} and names.count("segment") == 2
+    of_total = set(re.findall("`([a-z_]+)`", sections()["events"].split("`total`: ")[1]))
+    for event in events:
+        name = event.pop("event")
+        assert set(event.pop("total", {})) <= of_total
+        if name in ("progress", "segment"):
+            assert set(event) <= set(re.findall("`([a-z_]+)`", rows[name]))
+    assert events[0]["schema"] == "nervcodec.events/1"
+    check(json.dumps(events[-1]["report"]), "encode")
+    done = [event for event, name in zip(events, names) if name == "segment"]
+    assert [event["segment"] for event in done] == [0, 1]
+    report = events[-1]["report"]
+    assert [event["bytes"] for event in done] == report["segment_bytes"]
 
 
 def test_the_model(coded: Shell) -> None:

@@ -65,6 +65,6 @@ def test_an_interruption_before_the_fit_says_what_is_kept(
     result = shell(*ENCODE)
     assert result.code == 8 and "interrupted; nothing was written" in result.err
     (shell.folder / "out.nvpp.part").mkdir()
-    (shell.folder / "out.nvpp.part" / "fit").write_bytes(b"reached")
+    (shell.folder / "out.nvpp.part" / "fit-00000").write_bytes(b"reached")
     result = shell(*ENCODE)
     assert result.code == 8 and "is kept in out.nvpp.part, the same command" in error_line(result)

@@ -86,7 +86,7 @@ def test_the_command_has_the_options_and_their_defaults() -> None:
             assert {command.pop(target) for target in targets} == {None}
         else:
             assert command.pop(renamed.get(name, name)) == default, name
-    assert set(command) == {"as_json", "dry_run"}
+    assert set(command) == {"as_json", "dry_run", "json_lines"}
 
 
 def test_decode_has_the_options() -> None:

@@ -230,7 +230,7 @@ def test_a_plan_writes_nothing(source: Path, tmp_path: Path) -> None:
     """It knows source, destination, device and threads, and leaves no file."""
     made = plan(source, tmp_path / "out.nvpp", EncodeOptions(device="cpu", n_threads=1))
     assert (made.source, made.destination) == (source, tmp_path / "out.nvpp")
-    assert (made.device, made.n_threads, made.is_resumed) == ("cpu", 1, False)
+    assert (made.devices, made.n_threads, made.is_resumed) == (("cpu",), 1, False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -307,7 +307,7 @@ def test_an_interrupted_encode_keeps_the_epochs_of_its_time_budget(
     destination = tmp_path / "out.nvpp"
     identity = {"fit": {"epochs": 7, "finetune_epochs": 0}}
     with Journal(destination, identity) as journal:
-        journal.add_checkpoint({"epoch": 1}, {})
+        journal.add_checkpoint(0, b"state")
         options = EncodeOptions(device="cpu", time_budget_s=1e6)
         resumed = plan(source, destination, options)
         assert (resumed.fit.epochs, resumed.is_resumed) == (7, True)

@@ -11,9 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from nervcodec.encoder import resume as journal_module
 from nervcodec.encoder.progress_folder import folder_of
@@ -23,12 +21,7 @@ from nervcodec.format.file import Segment
 
 IDENTITY = {"input": "abc", "fit": {"epochs": 20, "betas": (0.9, 0.99)}}
 SEGMENT = Segment((7,), (b"one", b"two", b"\0\xff"))
-NUMBERS = {"epoch": 3, "best": float("inf"), "rate": 0.1, "name": "fit"}
-ARRAYS: dict[str, NDArray[Any]] = {
-    "now.x": np.arange(5, dtype=np.float32),
-    "noise": np.arange(9, dtype=np.uint8),
-    "sums": np.zeros(()),
-}
+STATES = [bytes([n]) * (100 + n) for n in range(5)]
 
 
 @pytest.fixture
@@ -38,18 +31,6 @@ def target(tmp_path: Path) -> Path:
 
 def begun(target: Path) -> Journal:
     return Journal(target, IDENTITY)
-
-
-def same(found: tuple[dict[str, Any], dict[str, Any]] | None, numbers: dict[str, Any]) -> bool:
-    assert found is not None
-    return (
-        found[0] == numbers
-        and found[1].keys() == ARRAYS.keys()
-        and all(
-            value.dtype == ARRAYS[name].dtype and np.array_equal(value, ARRAYS[name])
-            for name, value in found[1].items()
-        )
-    )
 
 
 def test_a_segment_comes_back(target: Path) -> None:
@@ -62,24 +43,25 @@ def test_a_segment_comes_back(target: Path) -> None:
 
 
 def test_a_checkpoint_comes_back(target: Path) -> None:
-    """Numbers, infinity too, and arrays of every kind are as they were; the last checkpoint
-    counts.
-    """
+    """The last checkpoint of each segment counts, and that of one is not another's."""
     with begun(target) as journal:
-        assert journal.checkpoint() is None
-        journal.add_checkpoint({**NUMBERS, "epoch": 2}, ARRAYS)
-        journal.add_checkpoint(NUMBERS, ARRAYS)
+        assert journal.checkpoint(0) is None
+        journal.add_checkpoint(0, STATES[1])
+        journal.add_checkpoint(0, STATES[2])
+        journal.add_checkpoint(7, STATES[3])
     with begun(target) as journal:
-        assert same(journal.checkpoint(), NUMBERS)
+        states = [journal.checkpoint(number) for number in (0, 1, 7)]
+        assert states == [STATES[2], None, STATES[3]]
 
 
 def test_a_finished_segment_ends_its_checkpoints(target: Path) -> None:
-    """The next segment does not go on from the last one's fit."""
+    """A finished segment needs no checkpoints any more, and others keep theirs."""
     with begun(target) as journal:
-        journal.add_checkpoint(NUMBERS, ARRAYS)
-        journal.add_checkpoint(NUMBERS, ARRAYS)
+        journal.add_checkpoint(0, STATES[1])
+        journal.add_checkpoint(0, STATES[2])
+        journal.add_checkpoint(1, STATES[3])
         journal.add_segment(0, SEGMENT, {})
-        assert journal.checkpoint() is None
+        assert journal.checkpoint(0) is None and journal.checkpoint(1) == STATES[3]
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip"])
@@ -88,9 +70,9 @@ def test_a_damaged_checkpoint_falls_back(target: Path, harm: str) -> None:
     there is none.
     """
     with begun(target) as journal:
-        for epoch in (1, 2):
-            journal.add_checkpoint({**NUMBERS, "epoch": epoch}, ARRAYS)
-        last, before = journal.folder / "fit", journal.folder / "fit.before"
+        for state in STATES[1:3]:
+            journal.add_checkpoint(0, state)
+        last, before = journal.folder / "fit-00000", journal.folder / "fit-00000.before"
         whole = last.read_bytes()
         for at in range(0, len(whole), 7):
             last.write_bytes(
@@ -98,9 +80,9 @@ def test_a_damaged_checkpoint_falls_back(target: Path, harm: str) -> None:
                 if harm == "cut"
                 else whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :]
             )
-            assert same(journal.checkpoint(), {**NUMBERS, "epoch": 1}), at
+            assert journal.checkpoint(0) == STATES[1], at
         before.write_bytes(b"")
-        assert journal.checkpoint() is None
+        assert journal.checkpoint(0) is None
 
 
 @pytest.mark.parametrize("at", [0, 31, 32, 40, -1])
@@ -152,10 +134,10 @@ def test_without_its_identity_nothing_is_let_in(target: Path) -> None:
     for identity, is_found in ((IDENTITY, True), ({**IDENTITY, "input": "xyz"}, False)):
         with begun(target) as journal:
             journal.add_segment(0, SEGMENT, {})
-            journal.add_checkpoint(NUMBERS, ARRAYS)
+            journal.add_checkpoint(0, STATES[0])
             (journal.folder / "encode.json").unlink()
         with Journal(target, identity) as journal:
-            assert (journal.segment(0, 3) is not None, journal.checkpoint() is not None) == (
+            assert (journal.segment(0, 3) is not None, journal.checkpoint(0) is not None) == (
                 is_found,
                 is_found,
             )
@@ -166,9 +148,8 @@ def test_without_its_identity_nothing_is_let_in(target: Path) -> None:
 def test_what_is_none_of_ours_is_not_there(target: Path, content: bytes) -> None:
     """Files with a good digest that no encode has written count as missing."""
     with begun(target) as journal:
-        for name in ("fit", "segment-00000"):
-            journal._write(name, journal._name + content)
-        assert journal.checkpoint() is None and journal.segment(0, 3) is None
+        journal._write("segment-00000", journal._name + content)
+        assert journal.segment(0, 3) is None
         journal._write("encode.json", content)
         assert stored_identity(target) == (None if content != b"{}" else {})
 
@@ -244,7 +225,7 @@ def test_nothing_reached_leaves_nothing(target: Path) -> None:
         assert folder_of(target).is_dir()
     assert not folder_of(target).exists() and stored_identity(target) is None
     with begun(target) as journal:
-        journal.add_checkpoint(NUMBERS, ARRAYS)
+        journal.add_checkpoint(0, STATES[0])
     assert folder_of(target).exists()
 
 
@@ -268,8 +249,8 @@ def test_a_failing_disk_spares_the_last_checkpoint(
         return call
 
     with begun(target) as journal:
-        for epoch in (1, 2):
-            journal.add_checkpoint({**NUMBERS, "epoch": epoch}, ARRAYS)
+        for state in STATES[1:3]:
+            journal.add_checkpoint(0, state)
         with monkeypatch.context() as patch:
             if failing == "write":
                 patch.setattr(Path, "write_bytes", full(Path.write_bytes))
@@ -279,16 +260,15 @@ def test_a_failing_disk_spares_the_last_checkpoint(
                 patch.setattr(os, "replace", full(os.replace))
             else:
                 patch.setattr(journal_module, "_read", lambda _: b"")
-            for epoch in (3, 4):
+            for state in STATES[3:5]:
                 try:
-                    journal.add_checkpoint({**NUMBERS, "epoch": epoch}, ARRAYS)
+                    journal.add_checkpoint(0, state)
                 except OutputError as error:
                     assert error.exit_code == 6
                     break
             else:
                 pytest.fail("no call failed") if failing != "fsync" else None
-        found = journal.checkpoint()
-        assert found and found[0]["epoch"] in (1, 2, 3)
+        assert journal.checkpoint(0) in STATES[1:4]
         assert not list(journal.folder.glob("*.new"))
 
 

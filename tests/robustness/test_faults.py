@@ -213,10 +213,10 @@ def test_an_earlier_output_outlives_failures(
 def crashed(
     shell: Shell, whole: tuple[bytes, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, bytes]:
-    """The folder of an encode that ended without a word after its fourth checkpoint, and its file
+    """The folder of an encode that ended without a word after its fifth checkpoint, and its file
     were it whole.
     """
-    original, n_left = Journal.add_checkpoint, [4]
+    original, n_left = Journal.add_checkpoint, [5]
 
     def add(journal: Journal, *arguments: Any) -> None:
         original(journal, *arguments)
@@ -229,7 +229,13 @@ def crashed(
         with pytest.raises(RuntimeError, match="power loss"):
             shell(*ENCODE)
     folder = folder_of(shell.folder / "out.nvpp")
-    assert listing(folder) == ["encode.json", "fit", "fit.before", "lock", "segment-00000"]
+    assert listing(folder) == [
+        "encode.json",
+        "fit-00001",
+        "fit-00001.before",
+        "lock",
+        "segment-00000",
+    ]
     return folder, whole[0]
 
 
@@ -258,14 +264,14 @@ def test_a_harmed_checkpoint_gives_way_to_the_one_before(
     """
     folder, data = crashed
     shutil.copytree(folder, folder.with_name("copy"))
-    last = (folder / "fit").read_bytes()
+    last = (folder / "fit-00001").read_bytes()
     for at in positions(len(last), n_positions):
-        (folder / "fit").write_bytes(harm(last, at))
+        (folder / "fit-00001").write_bytes(harm(last, at))
         result = shell(*ENCODE)
         assert result.code == 0, result.err
         assert [line.split(",")[0] for line in result.err.splitlines()] == [
             "nervcodec: segment 1 of 2 was fitted before",
-            "nervcodec: going on from fit epoch 2 of 2",
+            "nervcodec: segment 2: going on from fit epoch 2 of 2",
         ], at
         assert (shell.folder / "out.nvpp").read_bytes() == data, at
         (shell.folder / "out.nvpp").unlink()
@@ -275,14 +281,14 @@ def test_a_harmed_checkpoint_gives_way_to_the_one_before(
 @pytest.mark.parametrize(
     ("names", "first_words"),
     [
-        ((), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
-        (("fit", "fit.before"), ["segment 1 of 2 was fitted before"]),
+        ((), ["segment 1 of 2 was fitted before", "segment 2: going on from fit epoch 2 of 2"]),
+        (("fit-00001", "fit-00001.before"), ["segment 1 of 2 was fitted before"]),
+        (("segment-00000",), ["segment 2: going on from fit epoch 2 of 2"]),
         (
-            ("segment-00000",),
-            [],
-        ),  # segments are fitted in order, so that the second one's checkpoint comes too early
-        (("encode.json",), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
-        (("encode.json", "fit", "fit.before", "segment-00000"), []),
+            ("encode.json",),
+            ["segment 1 of 2 was fitted before", "segment 2: going on from fit epoch 2 of 2"],
+        ),
+        (("encode.json", "fit-00001", "fit-00001.before", "segment-00000"), []),
     ],
     ids=["nothing", "both checkpoints", "segment", "encode.json", "everything"],
 )

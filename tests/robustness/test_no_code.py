@@ -23,6 +23,7 @@ import torch
 from shell import TWO_SEGMENTS, Shell, write_clip
 
 import nervcodec
+from nervcodec.encoder.fit_job import unpacked
 from nervcodec.encoder.resume import Journal
 
 SOURCES = sorted(Path(nervcodec.__file__).parent.rglob("*.py"))
@@ -168,7 +169,7 @@ def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Journal, "add_checkpoint", add)
     for is_guarded in (False, True):  # at first for all that is imported late
-        n_left[0] = 3
+        n_left[0] = 4
         with pytest.raises(RuntimeError, match="power loss"):
             shell(*TWO_SEGMENTS, "-y")
         with monkeypatch.context() as patch:
@@ -177,7 +178,7 @@ def test_going_on_runs_no_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
             result = shell(*TWO_SEGMENTS, "-y")
         assert result.code == 0, result.err
         assert "nervcodec: segment 1 of 2 was fitted before" in result.err.splitlines()
-        assert "nervcodec: going on from fit epoch 2 of 2" in result.err
+        assert "nervcodec: segment 2: going on from fit epoch 2 of 2" in result.err
 
 
 def test_a_checkpoint_with_a_pickle_is_none(shell: Shell) -> None:
@@ -187,11 +188,14 @@ def test_a_checkpoint_with_a_pickle_is_none(shell: Shell) -> None:
         def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
             return os.mkdir, ("harmed",)
 
-    with Journal(shell.folder / "out.nvpp", {"input": "abc"}) as journal:
-        journal.add_checkpoint({"epoch": 1}, {"a": np.zeros(3)})
-        journal.add_checkpoint({"epoch": 2}, {"a": np.array([Harm()], dtype=object)})
-        found = journal.checkpoint()
-        assert found is not None and found[0] == {"epoch": 1}
+    for value in (np.zeros(3), np.array([Harm()], dtype=object)):
+        file = io.BytesIO()
+        np.savez(file, numbers=np.frombuffer(b'{"epoch": 1}', np.uint8), a=value)
+        if value.dtype == object:
+            with pytest.raises(ValueError, match="allow_pickle=False"):
+                unpacked(file.getvalue())
+        else:
+            assert unpacked(file.getvalue())[0] == {"epoch": 1}
     assert not (shell.folder / "harmed").exists()
 
 
