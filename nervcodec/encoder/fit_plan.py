@@ -17,13 +17,8 @@ from typing import Any, NamedTuple
 from nervcodec.encoder.coded_frames import CodedFrames, coded_frames
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, preset_named
-from nervcodec.encoder.sizing import (
-    ContentStatistics,
-    Preset,
-    is_high_motion,
-    segment_lengths,
-    segment_shots,
-)
+from nervcodec.encoder.segmentation import segment_lengths, segment_shots
+from nervcodec.encoder.sizing import ContentStatistics, Preset, is_high_motion
 from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
@@ -173,7 +168,8 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     # The same seconds and bytes, of the coded frames.
     form = replace(shown, n_frames=len(frames.numbers), frame_rate=shown.frame_rate * share)
     target = options.target.for_coded(float(share)) if options.target else None
-    lengths = segment_lengths(form.n_frames, options.segment_frames)
+    cuts = frames.cuts if options.segments == "auto" else ()
+    lengths = segment_lengths(form.n_frames, options.segment_frames, cuts)
     n_pixels = max(lengths) * form.width * form.height
     temporal_information = frames.temporal_information
     fit = _fit_config(

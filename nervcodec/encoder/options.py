@@ -25,6 +25,7 @@ from nervcodec.video.selection import Part
 from nervcodec.video.source import BLACK, Color, SourceOptions
 
 ColorspaceChoice = Literal["auto", "rgb", "yuv"]
+SegmentChoice = Literal["auto", "equal"]
 Tune = Literal["psnr", "ssim"]
 _MOST_SECONDS = 1e9
 
@@ -62,6 +63,8 @@ class EncodeOptions:
         colorspace: planes that the network gives; 'auto' takes the input's, without chroma where
             all of it is gray's, and 'rgb' for the paper's presets; 'yuv' takes 4:2:0 for RGB input.
         segment_frames: the most frames of an independently decodable segment; None takes 150.
+        segments: where those of a longer video begin: 'auto' takes scene cuts for as many as it
+            can, of no fewer than a third of these frames; 'equal' makes them equally long.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
         precision: arithmetic of the fit; 'auto' takes 'bfloat16' where the hardware has it.
         n_threads: CPU threads, part of what makes an encode repeatable; None leaves torch's number.
@@ -98,6 +101,7 @@ class EncodeOptions:
     audio: bool = True
     colorspace: ColorspaceChoice = "auto"
     segment_frames: int | None = None
+    segments: SegmentChoice = "auto"
     device: str = "auto"
     precision: Precision = "auto"
     n_threads: int | None = None
@@ -137,6 +141,7 @@ class EncodeOptions:
     def _check_video(self) -> None:
         check_choice("colorspace", self.colorspace, get_args(ColorspaceChoice))
         check_least("segment frames", self.segment_frames, 1)
+        check_choice("segments", self.segments, get_args(SegmentChoice))
         if self.cfr is not None and not is_rate(self.cfr):
             raise ConfigError(f"cfr is {self.cfr}; legal: {LEGAL_RATES}")
         self.source_options()
