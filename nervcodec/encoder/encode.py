@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nervcodec.decoder.decode import batch_lengths
 from nervcodec.decoder.digest import FrameSummer
+from nervcodec.encoder.allocation import needs_survey, segment_fits, survey_segment
 from nervcodec.encoder.fit_plan import FitPlan, source_frames
 from nervcodec.encoder.flat_check import (
     LEAST_STEPS,
@@ -34,6 +35,7 @@ from nervcodec.format import tensors
 from nervcodec.format.container import load, read_file, write_file
 from nervcodec.format.file import FrameSums, Header, Segment, StoredQuality
 from nervcodec.quality.metrics import Quality, QualityMeter
+from nervcodec.training.config import FitConfig
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.video.frames import Frames
 from nervcodec.video.reader import read_groups
@@ -172,6 +174,7 @@ class _Work:
     pace: Pace
     on_progress: Callable[[int, Progress], None] | None
     on_note: Callable[[str], None]
+    fits: Sequence[FitConfig] = ()
 
     def run(self) -> list[tuple[Segment, FitSummary]] | None:
         """Return all segments in order; None if the encode is to end, once what it has is kept.
@@ -183,6 +186,7 @@ class _Work:
         plan = self.plan
         n_streams = len(tensors.module_names(plan.model))
         groups = enumerate(source_frames(plan, plan.lengths))
+        self.fits = self._segment_fits()
         weights: NDArray[np.float32] | None = None
         results: list[tuple[Segment, FitSummary]] = []
         for number in range(len(plan.lengths)):
@@ -202,6 +206,17 @@ class _Work:
             if number == 0 and len(plan.lengths) > 1:
                 weights = shared_weights(results[0][0], plan.model)
         return results
+
+    def _segment_fits(self) -> list[FitConfig]:
+        """Return the fit of each segment, after a survey of all where a size is to be shared."""
+        plan = self.plan
+        if not needs_survey(plan):
+            return segment_fits(plan)
+        groups = source_frames(plan, plan.lengths)
+        color = plan.format.color
+        return segment_fits(
+            plan, [survey_segment(*each, color) for each in zip(groups, plan.segments)]
+        )
 
     def _fit(
         self, number: int, frames: Frames, weights: NDArray[np.float32] | None
@@ -256,7 +271,7 @@ class _Work:
             frames,
             plan.segments[number],
             plan.model,
-            next_attempt(plan.fit, attempt) if attempt else plan.fit,
+            next_attempt(self.fits[number], attempt) if attempt else self.fits[number],
             self.device,
             plan.format.color,
             self._checkpoint(number, attempt),

@@ -314,9 +314,15 @@ def _towards(
 
 def _size_range(plan: FitPlan) -> tuple[float, float]:
     """Return the least and the most bytes that a file of the plan's network can have."""
-    n_container = container_bytes(plan)
-    least = n_container + sum(len(tensors.groups(plan.model, shots)) for shots in plan.segments)
-    return least, n_container + _MAX_PARAMETER_BITS * plan.n_parameters / 8
+    ranges = [segment_bits_range(plan.model, shots) for shots in plan.segments]
+    least, most = (container_bytes(plan) + sum(side) / 8 for side in zip(*ranges))
+    return least, most
+
+
+def segment_bits_range(model: ModelConfig, shots: Shots) -> tuple[float, float]:
+    """Return the least and the most bits that a segment's streams can have."""
+    most = _MAX_PARAMETER_BITS * tensors.n_parameters(model, shots)
+    return 8.0 * len(tensors.groups(model, shots)), most
 
 
 def _legal_sizes(
