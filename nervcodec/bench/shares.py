@@ -62,12 +62,8 @@ def measure_shares(options: Options, place: Place, stem: Path) -> list[Row]:
     else:
         segments = _fitted(plan, groups, segment_fits(plan, surveys), device)
     fit_s = time.monotonic() - started - survey_s
-    return [
-        {
-            **_facts(plan, groups, segments, device, options["size"]),
-            "survey_percent": 100 * survey_s / fit_s,
-        }
-    ]
+    facts = _facts(plan, groups, segments, device, options["size"])
+    return [{**facts, "survey_percent": 100 * survey_s / fit_s if surveys else None}]
 
 
 def _fitted(
