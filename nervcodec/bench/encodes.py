@@ -48,6 +48,7 @@ _SAME = (
     "colorspace",
     "bits",
     "segment_frames",
+    "segments",
     "epochs",
     "prune",
     "seed",

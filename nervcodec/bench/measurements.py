@@ -28,6 +28,7 @@ from nervcodec.bench.place import Options, Place
 from nervcodec.bench.report import write_report
 from nervcodec.bench.roofline import measure_roofline
 from nervcodec.bench.runner import Bench, open_clip
+from nervcodec.bench.shares import measure_shares
 from nervcodec.bench.speed import Settings, compare_speed
 from nervcodec.errors import ConfigError
 from nervcodec.nn.device import choose_device, set_threads
@@ -224,6 +225,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     "decode": Measurement(decoding.measure_decode, frozenset({"preset", "crf", "size", "frames"})),
     "startup": Measurement(
         decoding.measure_startup, frozenset({"arguments", "repeats", "beside_torch"})
+    ),
+    "shares": Measurement(
+        measure_shares,
+        frozenset({"clip", "size", "shares", "preset", "epochs", "segment_frames", "seed"}),
     ),
     "memory": Measurement(decoding.measure_memory, frozenset({"frames", "size", "segment_frames"})),
 }

@@ -155,15 +155,23 @@ def progress_line(quiet: bool = False) -> Iterator[ProgressLine | None]:
     """Yield a ProgressLine on stderr; None if quiet, here or by -q."""
     if quiet or is_quiet():
         yield None
-    elif not sys.stderr.isatty():
-        yield ProgressLine(None)
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        return
+    with live() as rich:
+        yield ProgressLine(rich)
 
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
-        with Progress(*columns, console=Console(stderr=True), transient=True) as rich:
-            yield ProgressLine(rich)
+
+@contextmanager
+def live() -> Iterator[RichProgress | None]:
+    """Yield lines that change in place on stderr; None where it is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as rich:
+        yield rich
 
 
 def duration(seconds: float) -> str:

@@ -24,7 +24,7 @@ from nervcodec.cli.params import (
     options,
     overwrite_option,
 )
-from nervcodec.encoder.options import ColorspaceChoice, Tune
+from nervcodec.encoder.options import ColorspaceChoice, SegmentChoice, Tune
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
@@ -249,6 +249,15 @@ file_options = options(
         metavar="N",
         section=_OUTPUT,
         help="longest segment  [default: 150]",
+    ),
+    option(
+        "--segments",
+        type=click.Choice(get_args(SegmentChoice)),
+        metavar="NAME",
+        default="auto",
+        show_default=True,
+        section=_OUTPUT,
+        help="auto (begin at scene cuts) or equal",
     ),
     option(
         "--checkpoint-every",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -255,12 +254,6 @@ def display(lengths: Sequence[int], *, is_quiet: bool) -> Iterator[EncodeDisplay
     """Yield what shows on stderr how an encode of such segments goes."""
     if is_quiet or console.is_quiet():
         yield NoDisplay()
-    elif not sys.stderr.isatty():
-        yield Lines(lengths, None)
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
-        with Progress(*columns, console=Console(stderr=True), transient=True) as rich:
-            yield Lines(lengths, rich)
+        return
+    with console.live() as rich:
+        yield Lines(lengths, rich)

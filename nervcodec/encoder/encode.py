@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nervcodec.encoder.allocation import SegmentComplexity, needs_survey, segment_fits
 from nervcodec.encoder.executors import executor_of
 from nervcodec.encoder.identity import identity
 from nervcodec.encoder.plan import EncodePlan
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nervcodec.encoder.fit_job import FitTask, FittedSegment
+    from nervcodec.training.config import FitConfig
     from nervcodec.training.state import Progress
 
 
@@ -169,6 +171,7 @@ class _Work:
     on_segment: Callable[[int, FittedSegment, bool], None]
     on_note: Callable[[str], None]
     results: dict[int, FittedSegment] = field(default_factory=dict)
+    fits: Sequence[FitConfig] = ()
 
     def run(self) -> list[FittedSegment] | None:
         """Return all segments in order; None if the encode is to end, once what it has is kept.
@@ -182,6 +185,10 @@ class _Work:
         self._recall()
         n_all = len(plan.lengths)
         missing = [number for number in range(n_all) if number not in self.results]
+        complexities = self._complexities() if missing else None
+        if self.pace.is_ending:
+            return None
+        self.fits = segment_fits(plan, complexities)
         frames = self._frames(missing)
         weights: NDArray[np.float32] | None = None
         if not plan.is_independent:
@@ -211,6 +218,31 @@ class _Work:
             self.on_note(f"segment {min(self.results) + 1} of {n_all} was fitted before")
         elif self.results:
             self.on_note(f"{len(self.results)} of {n_all} segments were fitted before")
+
+    def _complexities(self) -> list[SegmentComplexity] | None:
+        """Return what bits are shared among the segments by; None where they are not."""
+        from nervcodec.encoder.fit_job import SurveyTask, survey
+
+        plan = self.plan
+        if not needs_survey(plan):
+            return None
+        kept = self.journal.complexities()
+        if kept is not None:
+            return [SegmentComplexity(**each) for each in kept]
+        numbers = range(len(plan.lengths))
+        frames = self._frames(numbers)
+        color, n_threads = plan.format.color, plan.n_threads
+        jobs = (
+            Job(number, SurveyTask(next(frames), plan.segments[number], color, n_threads))
+            for number in numbers
+        )
+        results = dict(self.executor.run(survey, jobs, self))
+        self.pace.is_fitting = False
+        complexities = [found for number in numbers if (found := results.get(number))]
+        if len(complexities) < len(numbers):
+            return None
+        self.journal.add_complexities([asdict(each) for each in complexities])
+        return complexities
 
     def _fit(self, jobs: Iterator[Job[FitTask]]) -> None:
         """Do jobs, and keep what they give."""
@@ -259,7 +291,7 @@ class _Work:
                     next(frames),
                     plan.segments[number],
                     plan.model,
-                    plan.fit,
+                    self.fits[number],
                     plan.format.color,
                     plan.devices,
                     plan.n_threads,

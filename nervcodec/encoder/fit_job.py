@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.decoder.reconstruct import decode_segment
+from nervcodec.encoder.allocation import SegmentComplexity, survey_segment
 from nervcodec.encoder.flat_check import (
     LEAST_STEPS,
     MAX_ATTEMPTS,
@@ -78,6 +79,24 @@ class FitTask:
     checkpoint_every_s: float
     counts: Sequence[int] | None = None
     weights: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class SurveyTask:
+    """What is surveyed: see allocation.survey_segment."""
+
+    frames: Frames
+    shots: Shots
+    color: ColorTags
+    n_threads: int
+
+
+def survey(task: SurveyTask, channel: Channel) -> SegmentComplexity | None:
+    """Return how much a segment takes; None if all jobs are to end."""
+    if channel.is_ending():
+        return None
+    set_threads(task.n_threads)
+    return survey_segment(task.frames, task.shots, task.color)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,8 @@ from typing import Any, NamedTuple
 from nervcodec.encoder.coded_frames import CodedFrames, coded_frames
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, preset_named
-from nervcodec.encoder.sizing import (
-    ContentStatistics,
-    Preset,
-    is_high_motion,
-    segment_lengths,
-    segment_shots,
-)
+from nervcodec.encoder.segmentation import segment_lengths, segment_shots
+from nervcodec.encoder.sizing import ContentStatistics, Preset, is_high_motion
 from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
@@ -173,7 +168,8 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     # The same seconds and bytes, of the coded frames.
     form = replace(shown, n_frames=len(frames.numbers), frame_rate=shown.frame_rate * share)
     target = options.target.for_coded(float(share)) if options.target else None
-    lengths = segment_lengths(form.n_frames, options.segment_frames)
+    cuts = frames.cuts if options.segments == "auto" else ()
+    lengths = segment_lengths(form.n_frames, options.segment_frames, cuts)
     n_pixels = max(lengths) * form.width * form.height
     temporal_information = frames.temporal_information
     fit = _fit_config(
@@ -318,9 +314,15 @@ def _towards(
 
 def _size_range(plan: FitPlan) -> tuple[float, float]:
     """Return the least and the most bytes that a file of the plan's network can have."""
-    n_container = container_bytes(plan)
-    least = n_container + sum(len(tensors.groups(plan.model, shots)) for shots in plan.segments)
-    return least, n_container + _MAX_PARAMETER_BITS * plan.n_parameters / 8
+    ranges = [segment_bits_range(plan.model, shots) for shots in plan.segments]
+    least, most = (container_bytes(plan) + sum(side) / 8 for side in zip(*ranges))
+    return least, most
+
+
+def segment_bits_range(model: ModelConfig, shots: Shots) -> tuple[float, float]:
+    """Return the least and the most bits that a segment's streams can have."""
+    most = _MAX_PARAMETER_BITS * tensors.n_parameters(model, shots)
+    return 8.0 * len(tensors.groups(model, shots)), most
 
 
 def _legal_sizes(

@@ -26,6 +26,7 @@ from nervcodec.video.selection import Part
 from nervcodec.video.source import BLACK, Color, SourceOptions
 
 ColorspaceChoice = Literal["auto", "rgb", "yuv"]
+SegmentChoice = Literal["auto", "equal"]
 Tune = Literal["psnr", "ssim"]
 _MOST_SECONDS = 1e9
 
@@ -69,6 +70,8 @@ class EncodeOptions:
         ray: fit on a Ray cluster: its address, or 'auto' for the one that this machine belongs to
             or, where there is none, one of this machine alone; None does not.
         segment_frames: the most frames of an independently decodable segment; None takes 150.
+        segments: where those of a longer video begin: 'auto' takes scene cuts for as many as it
+            can, of no fewer than a third of these frames; 'equal' makes them equally long.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
         precision: arithmetic of the fit; 'auto' takes 'bfloat16' where the hardware has it.
         n_threads: CPU threads of each job, part of what makes an encode repeatable; None shares the
@@ -109,6 +112,7 @@ class EncodeOptions:
     independent_segments: bool | None = None
     jobs: JobsChoice = "auto"
     ray: str | None = None
+    segments: SegmentChoice = "auto"
     device: str = "auto"
     precision: Precision = "auto"
     n_threads: int | None = None
@@ -150,6 +154,7 @@ class EncodeOptions:
     def _check_video(self) -> None:
         check_choice("colorspace", self.colorspace, get_args(ColorspaceChoice))
         check_least("segment frames", self.segment_frames, 1)
+        check_choice("segments", self.segments, get_args(SegmentChoice))
         if self.cfr is not None and not is_rate(self.cfr):
             raise ConfigError(f"cfr is {self.cfr}; legal: {LEGAL_RATES}")
         self.source_options()

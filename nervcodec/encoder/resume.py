@@ -3,6 +3,7 @@ after any end of it.
 
     lock              held while an encode runs, by the kernel: it goes with the process
     encode.json       what is encoded and how: another input, model or fit does not go on from here
+    shares.json       what the bits of a file of a given size are shared among its segments by
     segment-00000     a finished segment: its payload in the .nvpp file, and what became of its fit
     fit-00000         the last checkpoint of the fit of a segment
     fit-00000.before  the one before it
@@ -23,7 +24,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -34,6 +35,7 @@ from nervcodec.format.container import read_segment, write_segment
 from nervcodec.format.file import Segment
 from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 
+_SHARES = "shares.json"
 _DIGEST_BYTES = 32
 # What is raised by a file that has a good digest and that no encode has written all the same.
 _SENSELESS = (ValueError, KeyError, BitstreamError)
@@ -150,6 +152,15 @@ class Journal:
                 end = 4 + int.from_bytes(data[:4], "little")
                 return read_segment(data[end:], n_streams), json.loads(data[4:end])
         return None
+
+    def add_complexities(self, complexities: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what the bits of a size are shared among the segments by."""
+        self._keep(_SHARES, json.dumps(complexities).encode())
+
+    def complexities(self) -> list[dict[str, Any]] | None:
+        """Return what add_complexities kept; None if it is not there or damaged."""
+        data = self._kept(_SHARES)
+        return None if data is None else list(json.loads(data))
 
     def add_checkpoint(self, number: int, state: bytes) -> None:
         """Keep a checkpoint of the fit of a segment, and the one before it."""

@@ -1,4 +1,4 @@
-"""How large a network is for a video: strides, widths, grids, segments.
+"""How large a network is for a video: strides, widths, grids.
 
 Pure functions of size, length and content.
 """
@@ -6,11 +6,10 @@ Pure functions of size, length and content.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from nervcodec.errors import ConfigError
 from nervcodec.format.model_config import MAX_STEM_SIDE, Block, Grid, GridStem, ModelConfig, Shots
 from nervcodec.format.prior import PRIORS
 from nervcodec.format.tensors import KEYED, n_parameters, tensors
@@ -19,7 +18,6 @@ from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import USUAL_PIXELS, usual_bpp
 from nervcodec.util.validation import ceil_div
 
-MAX_SEGMENT_FRAMES = 150  # docs/lab L073
 PAPER_CELLS = 144  # 9 x 16, the paper's stem
 _SAMPLES_A_CELL = 64  # of a plane, where that makes fewer cells (docs/lab L002)
 HIGH_MOTION = 12.0  # temporal information above which frames have little in common (docs/lab L019)
@@ -163,38 +161,6 @@ class Sizing:
     octave: float
     five: float
     multiple: int = 1
-
-
-def segment_lengths(n_frames: int, at_most: int | None = None) -> list[int]:
-    """Return the frames of each segment: the fewest equal parts of at most `at_most` frames.
-
-    Sizes differ by at most 1.
-
-    Raises:
-        ConfigError: at_most is below 1.
-    """
-    at_most = MAX_SEGMENT_FRAMES if at_most is None else at_most
-    if at_most < 1:
-        raise ConfigError(f"segment frames is {at_most}; legal: 1 or more")
-    n_segments = ceil_div(n_frames, at_most)
-    return [
-        n_frames * (i + 1) // n_segments - n_frames * i // n_segments for i in range(n_segments)
-    ]
-
-
-def segment_shots(lengths: Iterable[int], cuts: Collection[int]) -> list[Shots]:
-    """Return the shots of each of consecutive segments.
-
-    Args:
-        lengths: of the segments in frames.
-        cuts: the first frames of the video's shots but the first.
-    """
-    segments, start = [], 0
-    for length in lengths:
-        ends = [*(cut - start for cut in cuts if start < cut < start + length), length]
-        segments.append(tuple(end - begin for begin, end in zip([0, *ends], ends)))
-        start += length
-    return segments
 
 
 def choose_strides(width: int, height: int, cells: int) -> tuple[int, int, tuple[int, ...]]:

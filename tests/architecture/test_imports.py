@@ -185,6 +185,7 @@ def test_the_decoder_stands_by_itself() -> None:
         ("bjontegaard", {"bench/bdrate"}),
         ("matplotlib", {"bench/plots"}),
         ("jinja2", {"bench/report"}),
+        ("ray", {"jobs/ray_cluster"}),
         ("pytorch_msssim", {"training/losses", "quality/metrics"}),
     ],
 )

@@ -31,6 +31,14 @@ def test_changes_of_the_network(tmp_path: Path) -> None:
             measure_encode({"clip": "a.y4m", **options}, place, tmp_path / "x")
 
 
+def test_ways_to_share_a_size(tmp_path: Path) -> None:
+    """A way that does not exist is refused with what is legal."""
+    written(tmp_path)
+    options = {"clip": "a.y4m", "size": 1500, "shares": "fair"}
+    with pytest.raises(ConfigError, match="shares is 'fair'; legal: equal, survey, lambda"):
+        MEASUREMENTS["shares"].measure(options, Place(tmp_path, tmp_path), tmp_path / "x")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("measure", "options", "facts"),
@@ -40,6 +48,10 @@ def test_changes_of_the_network(tmp_path: Path) -> None:
         ("decode", {"preset": "medium", "crf": 30, "size": "32x24", "frames": 2}, {}),
         ("startup", {"arguments": ["--help"], "repeats": 1}, {"command": "`nervcodec --help`"}),
         ("memory", {"frames": 6, "size": "32x24", "segment_frames": 5}, {}),
+        ("shares", {"clip": "a.y4m", "epochs": 2, "size": 1500, "segment_frames": 2,
+                    "shares": "survey"}, {}),
+        ("shares", {"clip": "a.y4m", "epochs": 2, "size": 1500, "segment_frames": 2,
+                    "shares": "lambda"}, {"survey_percent": None}),
         ("step", {"network": "medium", "size": "32x24", "budget_s": 0.1}, {"batch": 2}),
         ("roofline", {"cases": ["medium@16x12"]}, {"kind": "machine"}),
         ("speed", {"clip": "a.y4m", "preset": "medium", "frames": 2, "steps": 6, "rounds": 1},

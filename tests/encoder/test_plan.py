@@ -67,8 +67,8 @@ def test_a_size_counts_the_whole_file(
 
 
 def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
-    """Each cut stands in its segment, one between two segments in none, and the paper's networks
-    know of none.
+    """Segments begin at cuts unless they are to be equal, others stand in their segment, and the
+    paper's networks know of none.
     """
     monkeypatch.setattr(
         "nervcodec.encoder.coded_frames.changes",
@@ -76,11 +76,12 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
     )
     assert plan_fit(source).segments == ((3, 7, 1, 9),)
     assert plan_fit(source, EncodeOptions(segment_frames=10)).segments == ((3, 7), (1, 9))
-    assert plan_fit(source, EncodeOptions(segment_frames=10, frames=(0, 11))).segments == (
-        (3, 2),
-        (5, 1),
-    )
+    short = EncodeOptions(segment_frames=10, frames=(0, 11))
+    assert plan_fit(source, short).segments == ((3,), (7, 1))
+    assert plan_fit(source, replace(short, segments="equal")).segments == ((3, 2), (5, 1))
     assert plan_fit(source, EncodeOptions(preset="paper-xs")).segments == ((20,),)
+    cut_paper = EncodeOptions(preset="paper-xs", segment_frames=12)
+    assert plan_fit(source, cut_paper).segments == ((10,), (10,))
 
 
 def test_larger_files_get_larger_networks(source: Path) -> None:

@@ -18,8 +18,6 @@ from nervcodec.encoder.sizing import (
     ContentStatistics,
     PriorChoice,
     choose_strides,
-    segment_lengths,
-    segment_shots,
 )
 from nervcodec.errors import ConfigError
 from nervcodec.format.costs import kmac_per_pixel
@@ -92,21 +90,6 @@ def test_published_recipe() -> None:
         0,
     )
     assert (model.stem.kind, model.bits) == ("mlp", 8)
-
-
-@pytest.mark.parametrize(
-    ("cuts", "expected"),
-    [
-        ((), [(7,), (5,)]),
-        ((3,), [(3, 4), (5,)]),
-        ((7,), [(7,), (5,)]),
-        ((1, 6, 8, 11), [(1, 5, 1), (1, 3, 1)]),
-        ((0, 12, 40), [(7,), (5,)]),
-    ],
-)
-def test_shots_of_segments(cuts: tuple[int, ...], expected: list[tuple[int, ...]]) -> None:
-    """Cuts are counted from the beginning of their segment; one at an edge changes nothing."""
-    assert segment_shots([7, 5], cuts) == expected
 
 
 @pytest.mark.parametrize("prior", PRIOR_CHOICES)
@@ -467,28 +450,6 @@ def test_compared_networks_are_as_wide_as_they_may_be() -> None:
             < n_parameters(preset_named(preset).model(video(320, 180), "rgb", (132,)), (132,))
             <= 200_200
         )
-
-
-@given(st.integers(1, 5000), st.integers(1, 200))
-def test_segments_are_the_fewest_equal_parts(n_frames: int, at_most: int) -> None:
-    """Segments add up, none is longer than asked, there are no more than needed and they differ by
-    at most one.
-    """
-    lengths = segment_lengths(n_frames, at_most)
-    assert sum(lengths) == n_frames
-    assert len(lengths) == -(-n_frames // at_most)
-    assert max(lengths) <= at_most and max(lengths) - min(lengths) <= 1
-
-
-def test_segments_are_150_frames_unless_asked() -> None:
-    """Without a wish, 150 frames are one segment and 151 are two."""
-    assert (segment_lengths(150), segment_lengths(151)) == ([150], [75, 76])
-
-
-def test_segments_of_no_frames_are_refused() -> None:
-    """A segment has at least one frame."""
-    with pytest.raises(ConfigError, match="segment frames is 0; legal: 1 or more"):
-        segment_lengths(10, 0)
 
 
 @pytest.mark.parametrize(("n_frames", "epochs"), [(132, 10), (9, 20), (1, 100)])
