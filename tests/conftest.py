@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from nervcodec.format.container import write_file
 from nervcodec.format.file import Header, StoredQuality
 from nervcodec.format.model_config import Block, Grid, GridStem, MlpStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
+from nervcodec.jobs.ray_cluster import local_cluster
 from nervcodec.training.config import FitConfig
 from nervcodec.video.frames import Frames
 
@@ -33,15 +33,11 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[Any]:
-    """A Ray cluster of two nodes on this machine, a CPU each."""
+def ray_cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two nodes on this machine, a CPU each."""
     pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
-    yield cluster
-    cluster.shutdown()
+    with local_cluster(2) as address:
+        yield address
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nervcodec.bench import decoding, ffmpeg_codecs, scaling
+from nervcodec.bench import decoding, ffmpeg_codecs, parallel, scaling
 from nervcodec.bench.adapters import chosen_adapters
 from nervcodec.bench.bdrate import choose_anchor
 from nervcodec.bench.derived import Row
@@ -230,5 +230,15 @@ MEASUREMENTS: dict[str, Measurement] = {
         measure_shares,
         frozenset({"clip", "size", "shares", "preset", "epochs", "segment_frames", "seed"}),
     ),
+    "jobs": Measurement(
+        parallel.measure_jobs,
+        frozenset({"clip", "ways", "preset", "epochs", "crf", "size", "frames"})
+        | {"segment_frames", "segments", "shared_start"},
+    ),
+    "hours": Measurement(
+        parallel.measure_hours,
+        frozenset({"clip", "size", "frames", "distinct", "preset", "epochs", "jobs"}),
+    ),
+    "pace": Measurement(parallel.measure_pace, frozenset({"preset", "size"})),
     "memory": Measurement(decoding.measure_memory, frozenset({"frames", "size", "segment_frames"})),
 }

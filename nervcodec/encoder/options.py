@@ -64,7 +64,7 @@ class EncodeOptions:
         colorspace: planes that the network gives; 'auto' takes the input's, without chroma where
             all of it is gray's, and 'rgb' for the paper's presets; 'yuv' takes 4:2:0 for RGB input.
         independent_segments: fit no segment from the weights of the first one, for which all others
-            wait; None does so where that pays, in networks without a prior (docs/lab L109).
+            wait; None lets them wait where that pays, in networks without a prior (docs/lab L111).
         jobs: segments that are fitted at once, each by a process of its own if they are several;
             'auto' takes as many as cores, GPUs and memory suffice for.
         ray: fit on a Ray cluster: its address, or 'auto' for the one that this machine belongs to

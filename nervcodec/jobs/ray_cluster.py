@@ -56,6 +56,25 @@ def _check_reachable(address: str) -> None:
     )
 
 
+@contextlib.contextmanager
+def local_cluster(n_nodes: int) -> Iterator[str]:
+    """Yield the address of a cluster of so many nodes on this machine, a CPU each, to try it out.
+
+    Raises:
+        DependencyError: Ray is not installed.
+    """
+    _ray()
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        for _ in range(n_nodes - 1):
+            cluster.add_node(num_cpus=1)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
 class _Mailbox:
     """What jobs say, until the driver asks for it; the body of an actor."""
 

@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from shell import write_clip
@@ -76,12 +75,12 @@ def test_processes_give_the_same_bytes(source: Path, is_independent: bool) -> No
 
 @pytest.mark.slow
 @pytest.mark.needs_ray
-def test_a_ray_cluster_gives_the_same_bytes(source: Path, ray_cluster: Any) -> None:
+def test_a_ray_cluster_gives_the_same_bytes(source: Path, ray_cluster: str) -> None:
     """A segment is a task on any of its nodes."""
     out = source.with_name("out.nvpp")
     encode(plan(source, out, OPTIONS))
     serial = out.read_bytes()
-    report = encode(plan(source, out, replace(OPTIONS, jobs="auto", ray=ray_cluster.address)))
+    report = encode(plan(source, out, replace(OPTIONS, jobs="auto", ray=ray_cluster)))
     assert report.n_jobs == 2
     assert out.read_bytes() == serial and not folder_of(out).exists()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from counting_jobs import CountTask, Heard, count, wait_for_the_end
@@ -32,8 +31,8 @@ def test_there_is_no_such_cluster(address: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(ray_cluster: Any) -> Iterator[RayExecutor]:
-    with RayExecutor(ray_cluster.address, 1) as executor:
+def cluster(ray_cluster: str) -> Iterator[RayExecutor]:
+    with RayExecutor(ray_cluster, 1) as executor:
         yield executor
 
 
