@@ -32,7 +32,7 @@ from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.errors import FitError, Interrupted, OutputError
 from nervcodec.format import tensors
 from nervcodec.format.container import load, read_file, write_file
-from nervcodec.format.file import FrameSums, Header, Segment, StoredQuality
+from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.quality.metrics import Quality, QualityMeter
 from nervcodec.util.files import check_output, os_errors, whole_file
 from nervcodec.video.frames import Frames
@@ -144,14 +144,9 @@ def _write(
     header = Header(plan.format, plan.model)
     destination = plan.destination
     with whole_file(destination, overwrite=plan.options.overwrite) as path:
-        path.write_bytes(write_file(header, segments, StoredQuality(), plan.extras))
-        quality, sums = measure(path, plan, plan.device, on_measure)
-        summed = [
-            replace(segment, sums=of_frames)
-            for segment, of_frames in zip(segments, sums, strict=True)
-        ]
-        stored = stored_quality(quality, plan.fit.total_epochs)
-        data = write_file(header, summed, stored, plan.extras)
+        path.write_bytes(write_file(header, segments, plan.extras))
+        quality, measured = measure(path, plan, plan.device, on_measure)
+        data = write_file(header, measured, plan.extras)
         path.write_bytes(data)
     with os_errors(destination):
         written = destination.read_bytes()
@@ -332,9 +327,9 @@ def measure(
     plan: FitPlan,
     device: str = "cpu",
     on_measure: Callable[[int], None] | None = None,
-) -> tuple[Quality, list[FrameSums]]:
+) -> tuple[Quality, list[Segment]]:
     """Return the quality of a .nvpp file's decoded frames against plan.source, whose own planes are
-    the reference, and the frames' sums, one for each segment.
+    the reference, and its segments with their frames' sums and quality.
     """
     from nervcodec.decoder.reconstruct import decode_segment
 
@@ -342,16 +337,19 @@ def measure(
     lengths = batch_lengths(file)
     sources = read_groups(plan.source, plan.format, lengths, plan.source_options, plan.numbers)
     counts = plan.extras.repeats.counts() if plan.extras.repeats else itertools.repeat(1)
-    meter = QualityMeter(plan.format.color)
-    sums = []
+    whole = QualityMeter(plan.format.color)
+    measured = []
     n_done = 0
     for segment in file.segments:
         summer = FrameSummer()
+        meter = QualityMeter(plan.format.color)
         for decoded in decode_segment(segment, file.header.model, device):
             meter.add(next(sources), decoded, itertools.islice(counts, decoded.n_frames))
             summer.add(decoded)
             n_done += decoded.n_frames
             if on_measure:
                 on_measure(n_done)
-        sums.append(summer.result())
-    return meter.result(), sums
+        quality = stored_quality(meter.result(), plan.fit.total_epochs)
+        measured.append(replace(segment, sums=summer.result(), quality=quality))
+        whole.extend(meter)
+    return whole.result(), measured

@@ -128,6 +128,17 @@ class QualityMeter:
             for values in (*self._mse.values(), self._ssim, self._ms_ssim):
                 values.extend(values[-1:] * (n_shown - 1))
 
+    def extend(self, other: QualityMeter) -> None:
+        """Add the frames of another meter, of a video of the same size and bit depth, after these.
+
+        Whatever the groups, the result is that of all frames in one meter.
+        """
+        for name, mse in other._mse.items():
+            self._mse.setdefault(name, []).extend(mse)
+        self._ssim.extend(other._ssim)
+        self._ms_ssim.extend(other._ms_ssim)
+        self._size, self._peak = other._size, other._peak
+
     def result(self) -> Quality:
         """Return the quality of all frames added so far, at least one."""
         db = self._db()

@@ -229,3 +229,15 @@ def test_importing_metrics_does_not_load_torch() -> None:
         " sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_meters_of_parts_are_one_meter(clip: Frames) -> None:
+    """Meters of the parts of a video, one after the other, say what one meter of all frames says,
+    to the last bit.
+    """
+    other = Frames(clip.layout, tuple(plane ^ 5 for plane in clip.planes))
+    whole = measured(clip, other)
+    first, second = measured(clip[:1], other[:1]), measured(clip[1:], other[1:])
+    first.extend(second)
+    assert first.result() == whole.result() and first.series() == whole.series()
+    assert first.pooled_db() == whole.pooled_db()
