@@ -160,7 +160,7 @@ def read_file(data: bytes) -> File:
             name, _, read = EXTRAS[kind]
             if name in single:
                 raise InvalidField(f"number of {name} sections", 2, "0 or 1")
-            single[name] = read(payload)
+            single[name] = read(bytes(payload))
             if kind == SOUND:
                 sound_bytes = len(payload) + SECTION_OVERHEAD + INDEX_ENTRY
         elif kind < OPTIONAL:
@@ -194,7 +194,13 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
         with open(path, "rb") as file:
             magic = file.read(len(MAGIC))
-            return magic + file.read() if magic == MAGIC else magic
+            if magic != MAGIC:
+                return magic
+            if not file.seekable():
+                return magic + file.read()
+        # Without a buffer, so that a large file is held once.
+        with open(path, "rb", buffering=0) as whole:
+            return whole.readall()
     except OSError as error:
         raise VideoError(f"{os.fspath(path)}: {error.strerror or error}") from None
 
@@ -285,7 +291,7 @@ def _made(path: str, tree: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_sections(reader: Reader) -> Iterator[tuple[IndexEntry, bytes]]:
+def _read_sections(reader: Reader) -> Iterator[tuple[IndexEntry, memoryview]]:
     """Entry and payload of every section, in the index's order, checked against the index and its
     own checksum.
     """
@@ -312,18 +318,20 @@ def _read_entry(reader: Reader) -> IndexEntry:
     return IndexEntry(kind, length, reader.field(_SEGMENT_FRAMES) if kind == SEGMENT else 0)
 
 
-def read_section(reader: Reader, entry: IndexEntry) -> bytes:
-    """The payload of the section that begins here."""
+def read_section(reader: Reader, entry: IndexEntry) -> memoryview:
+    """The payload of the section that begins here, not a copy of it."""
     start = reader.position
     found = reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)
     if found != entry[:2]:
         raise InvalidField("section type and length", found, f"{entry[:2]}, as the index says")
-    payload = reader.take(entry.length)
+    payload = reader.view(entry.length)
     reader.checksum(start)
     return payload
 
 
-def read_segment(payload: bytes, n_streams: int, n_frames: int | None = None) -> Segment:
+def read_segment(
+    payload: bytes | memoryview, n_streams: int, n_frames: int | None = None
+) -> Segment:
     """Return the segment of a payload; the inverse of write_segment.
 
     Args:

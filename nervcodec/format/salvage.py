@@ -52,7 +52,7 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
                 segment = read_segment(payload, len(header.model.blocks) + 2, entry.n_frames)
             elif kind in EXTRAS:
                 name, _, read = EXTRAS[kind]
-                single[name] = read(payload)
+                single[name] = read(bytes(payload))
         except BitstreamError:
             reader.position = min(start + SECTION_OVERHEAD + entry.length, len(data))
         if kind == SEGMENT:

@@ -235,7 +235,7 @@ def test_meters_of_parts_are_one_meter(clip: Frames) -> None:
     """Meters of the parts of a video, one after the other, say what one meter of all frames says,
     to the last bit.
     """
-    other = Frames(clip.layout, tuple(plane ^ 5 for plane in clip.planes))
+    other = Frames(clip.layout, tuple(plane ^ plane.dtype.type(5) for plane in clip.planes))
     whole = measured(clip, other)
     first, second = measured(clip[:1], other[:1]), measured(clip[1:], other[1:])
     first.extend(second)
