@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nervcodec.encoder.report import EncodeReport
     from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
     from nervcodec.format.info import FileInfo, info
+    from nervcodec.format.joining import JoinReport, concat, split
     from nervcodec.format.limits import Limits
     from nervcodec.quality.compare import Comparison, compare
     from nervcodec.quality.metrics import Quality
@@ -35,6 +36,7 @@ __all__ = [
     "EncodePlan",
     "EncodeReport",
     "FileInfo",
+    "JoinReport",
     "Lambda",
     "Limits",
     "Psnr",
@@ -45,11 +47,13 @@ __all__ = [
     "Verification",
     "__version__",
     "compare",
+    "concat",
     "decode",
     "encode",
     "errors",
     "info",
     "plan",
+    "split",
     "verify",
 ]
 _MODULES = {
@@ -61,6 +65,7 @@ _MODULES = {
     "encoder.report": ("EncodeReport",),
     "encoder.target": ("Bitrate", "BitsPerPixel", "Crf", "Lambda", "Psnr", "Size", "Target"),
     "format.info": ("FileInfo", "info"),
+    "format.joining": ("JoinReport", "concat", "split"),
     "format.limits": ("Limits",),
     "quality.compare": ("Comparison", "compare"),
     "quality.metrics": ("Quality",),

@@ -44,6 +44,7 @@ from nervcodec.format.reader import Reader
 from nervcodec.format.repeats import check_frames
 from nervcodec.format.times import check_times
 from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.util.validation import check_range
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
@@ -84,6 +85,7 @@ def write_file(header: Header, segments: Sequence[Segment], extras: Extras = NO_
         if getattr(extras, name) is not None
     ]
     sections += ((SEGMENT, write_segment(segment), segment.n_frames) for segment in segments)
+    check_range("number of sections", len(sections), 1, MAX_SECTIONS)
     index = (IndexEntry(kind, len(payload), n_frames) for kind, payload, n_frames in sections)
     return b"".join(
         (
@@ -150,7 +152,7 @@ def read_file(data: bytes) -> File:
     reader = Reader(data, "file")
     header = read_header(reader)
     segments: list[Segment] = []
-    sound_bytes = 0
+    sound_bytes = n_unknown = 0
     single: dict[str, Any] = {}
     for entry, payload in _read_sections(reader):
         kind = entry.kind
@@ -167,7 +169,9 @@ def read_file(data: bytes) -> File:
             raise InvalidField(
                 "section_type", kind, f"{SEGMENT}, {REPEATS}, or {OPTIONAL} and above"
             )
-    file = File(header, tuple(segments), len(data), Extras(**single), sound_bytes)
+        else:
+            n_unknown += 1
+    file = File(header, tuple(segments), len(data), Extras(**single), sound_bytes, n_unknown)
     check_frames(file.extras.repeats, file.n_coded_frames, header.format.n_frames)
     if file.extras.times:
         check_times(file.extras.times, header.format.n_frames)

@@ -125,13 +125,23 @@ class Segment:
 
 @dataclass(frozen=True)
 class File:
-    """A whole parsed file."""
+    """A whole parsed file.
+
+    Attributes:
+        header: what its segments share.
+        segments: in the order of their frames.
+        n_bytes: its size.
+        extras: what it holds besides its picture.
+        sound_bytes: of its section of sound and what goes with it, 0 without one.
+        n_unknown: sections that were skipped, of types that are not known.
+    """
 
     header: Header
     segments: tuple[Segment, ...]
     n_bytes: int
     extras: Extras = NO_EXTRAS
     sound_bytes: int = 0
+    n_unknown: int = 0
 
     @property
     def n_coded_frames(self) -> int:
