@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from nervcodec.encoder.report import EncodeReport
     from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Lambda, Psnr, Size, Target
     from nervcodec.format.info import FileInfo, info
-    from nervcodec.format.joining import JoinReport, concat, split
     from nervcodec.format.limits import Limits
     from nervcodec.quality.compare import Comparison, compare
     from nervcodec.quality.metrics import Quality
     from nervcodec.video.geometry import Crop
+    from nervcodec.video.joining import JoinReport, concat, split
 
 __version__ = "0.1.0"
 __all__ = [
@@ -65,11 +65,11 @@ _MODULES = {
     "encoder.report": ("EncodeReport",),
     "encoder.target": ("Bitrate", "BitsPerPixel", "Crf", "Lambda", "Psnr", "Size", "Target"),
     "format.info": ("FileInfo", "info"),
-    "format.joining": ("JoinReport", "concat", "split"),
     "format.limits": ("Limits",),
     "quality.compare": ("Comparison", "compare"),
     "quality.metrics": ("Quality",),
     "video.geometry": ("Crop",),
+    "video.joining": ("JoinReport", "concat", "split"),
 }
 
 if not TYPE_CHECKING:  # a checker would take every name for an export

@@ -20,7 +20,7 @@ from nervcodec.cli.params import (
 )
 
 if TYPE_CHECKING:
-    from nervcodec.format.joining import JoinReport
+    from nervcodec.video.joining import JoinReport
 
 
 @click.command(cls=Command, examples=[("a.nvpp b.nvpp whole.nvpp", "b's frames after a's")])
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @version_option
 def concat(sources: tuple[str, ...], destination: str, *, overwrite: bool, as_json: bool) -> None:
     """Join files of one format and network: their segments, one file after the other."""
-    from nervcodec.format.joining import concat as run
+    from nervcodec.video.joining import concat as run
 
     overwrite = may_overwrite(destination, overwrite)
     _show(run(sources, destination, overwrite=overwrite), as_json)
@@ -64,7 +64,7 @@ def split(
     as_json: bool,
 ) -> None:
     """Write some segments of INPUT.nvpp as a file of their own."""
-    from nervcodec.format.joining import split as run
+    from nervcodec.video.joining import split as run
 
     overwrite = may_overwrite(destination, overwrite)
     _show(run(source, destination, frames, overwrite=overwrite), as_json)

@@ -27,6 +27,14 @@ class TimedPart:
             times.steps or (self.format.n_frames == 1 and times.last_duration)
         )
 
+    @property
+    def span_s(self) -> Fraction:
+        """Seconds from the first frame to the end of the last one."""
+        times = self.times
+        if times is not None and self.is_explicit and not times.steps:
+            return times.last_duration * times.unit
+        return times.span_s(self.format) if times else self.format.n_frames / self.format.frame_rate
+
     def unit(self, is_last: bool) -> Fraction:
         """Return a unit of time in which all its frames begin at whole numbers."""
         if self.times is None:

@@ -1,184 +1,87 @@
-"""Join .nvpp files and cut them at their segments, without fitting or decoding anything.
+"""Join what .nvpp files hold and cut it at its segments, without fitting or decoding anything.
 
 Segments, their sums and their quality stay what they are: what was measured goes along with each.
-Standard library only.
+Sound is left to video.joining, which reads and writes the files. Standard library only.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nervcodec.errors import ConfigError
-from nervcodec.format.container import read_bytes, read_file, write_file
 from nervcodec.format.extras import Extras
 from nervcodec.format.fields import HEADER_FIELDS, Rows
 from nervcodec.format.file import File, Header, Segment
 from nervcodec.format.joined_times import TimedPart, joined_times
 from nervcodec.format.properties import NO_PROPERTIES
 from nervcodec.format.repeats import Repeats
-from nervcodec.util.files import check_output, whole_file
 
-StrPath = str | os.PathLike[str]
 _RATE, _FRAMES = "format.frame_rate", "format.n_frames"
-_UNLIKE_TEXTS = ("matrix", "field_order", "mastering", "light")
+_OF_PICTURE = ("matrix", "field_order", "mastering", "light")
+NamedFile = tuple[str, File]
 
 
 @dataclass(frozen=True)
-class JoinReport:
-    """A file that was put together of the segments of others.
+class Contents:
+    """What a file is written of: its picture, and all else but sound."""
 
-    Attributes:
-        command: that puts a file together so, 'concat' or 'split'.
-        sources: the others, as they were given.
-        destination: the file.
-        n_frames: that it shows.
-        n_segments: that it has.
-        n_bytes: its size.
-        notes: what a user should know.
-    """
-
-    command: Literal["concat", "split"]
-    sources: tuple[str, ...]
-    destination: str
-    n_frames: int
-    n_segments: int
-    n_bytes: int
-    notes: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object of `nervcodec concat` or `split --json` (docs/reference/json.md)."""
-        return {
-            "schema": f"nervcodec.{self.command}/1",
-            "inputs": list(self.sources),
-            "output": self.destination,
-            "frames": self.n_frames,
-            "bytes": self.n_bytes,
-            "notes": list(self.notes),
-        }
-
-
-def concat(
-    sources: Sequence[StrPath], destination: StrPath, *, overwrite: bool = False
-) -> JoinReport:
-    """Write a file that shows the frames of others, one file after the other.
-
-    Nothing is fitted or decoded. Sound is left out, with a note. Parts that split() made of one
-    file give that file again, but for its sound.
-
-    Args:
-        sources: .nvpp files of one format and network, at least one.
-        destination: the file that is written.
-        overwrite: replace it if it exists.
-
-    Raises:
-        ConfigError: files that differ in format, network or what they say of their picture.
-        VideoError: one cannot be read.
-        BitstreamError: one is damaged.
-        OutputError: the destination cannot be written, exists or is a source.
-    """
-    names = tuple(os.fspath(source) for source in sources)
-    if not names:
-        raise ConfigError("number of files is 0; legal: 1 or more")
-    _check_output(names, destination, overwrite)
-    files = [read_file(read_bytes(name)) for name in names]
-    notes = [note for name, file in zip(names, files) for note in _left_out(name, file)]
-    for name, file in zip(names[1:], files[1:]):
-        _check_alike((name, file), (names[0], files[0]))
-        notes += _text_notes((name, file), (names[0], files[0]))
-    _check_rates(names, files)
-    parts = [TimedPart(file.header.format, file.extras.times) for file in files]
-    rate, times = joined_times(parts)
-    n_frames = sum(file.header.format.n_frames for file in files)
-    form = replace(files[0].header.format, n_frames=n_frames, frame_rate=rate)
-    extras = Extras(_joined_repeats(files), times, None, files[0].extras.properties)
-    segments = [segment for file in files for segment in file.segments]
-    data = write_file(Header(form, files[0].header.model), segments, extras)
-    return _written("concat", data, names, destination, overwrite, notes)
-
-
-def split(
-    source: StrPath,
-    destination: StrPath,
-    frames: tuple[int, int | None],
-    *,
-    overwrite: bool = False,
-) -> JoinReport:
-    """Write a file of some of the segments of another, as they are.
-
-    Nothing is fitted or decoded. Sound is left out, with a note, unless all frames are asked for.
-
-    Args:
-        source: a .nvpp file.
-        destination: the file that is written.
-        frames: (A, B), the frames A to B-1 as they are shown, counted from 0; both where a segment
-            begins, or at the end. None for B is the end.
-        overwrite: replace the destination if it exists.
-
-    Raises:
-        ConfigError: a range that would cut a segment, with the nearest that would not.
-        VideoError: the source cannot be read.
-        BitstreamError: it is damaged.
-        OutputError: the destination cannot be written, exists or is the source.
-    """
-    name = os.fspath(source)
-    _check_output([name], destination, overwrite)
-    data = read_bytes(name)
-    file = read_file(data)
-    first, stop = _segments_of(file, *frames)
-    if stop - first == len(file.segments):
-        return _written("split", data, (name,), destination, overwrite, ())
-    notes = _left_out(name, file)
-    part = _part(file, first, stop)
-    return _written("split", write_file(*part), (name,), destination, overwrite, notes)
-
-
-def _check_output(names: Iterable[str], destination: StrPath, overwrite: bool) -> None:
-    for name in names:
-        check_output(Path(destination), overwrite=overwrite, source=name)
-
-
-def _written(
-    command: Literal["concat", "split"],
-    data: bytes,
-    names: tuple[str, ...],
-    destination: StrPath,
-    overwrite: bool,
-    notes: Iterable[str],
-) -> JoinReport:
-    """Write a file, and return what it is."""
-    file = read_file(data)
-    with whole_file(Path(destination), overwrite=overwrite) as path:
-        path.write_bytes(data)
-    n_frames = file.header.format.n_frames
-    output = os.fspath(destination)
-    n_segments = len(file.segments)
-    return JoinReport(command, names, output, n_frames, n_segments, len(data), tuple(notes))
-
-
-def _left_out(name: str, file: File) -> Iterator[str]:
-    """Yield a note on each thing of a file that no joined or cut file has."""
-    if file.extras.sound:
-        yield f"{name}: sound and subtitles left out"
-    if file.n_unknown:
-        yield f"{name}: sections of unknown types left out: {file.n_unknown}"
+    header: Header
+    segments: tuple[Segment, ...]
+    extras: Extras
 
 
 # --- joining ---
 
 
-def _check_alike(other: tuple[str, File], first: tuple[str, File]) -> None:
+def joined(files: Sequence[NamedFile]) -> Contents:
+    """Return the frames of files, one file after the other.
+
+    Args:
+        files: at least one, with the names that errors have.
+
+    Raises:
+        ConfigError: they differ in format, network or what they say of their picture, or are too
+            many for one file.
+    """
+    for other in files[1:]:
+        _check_alike(other, files[0])
+    _check_rates(files)
+    first = files[0][1]
+    rate, times = joined_times([timed(file) for _, file in files])
+    n_frames = sum(file.header.format.n_frames for _, file in files)
+    form = replace(first.header.format, n_frames=n_frames, frame_rate=rate)
+    segments = tuple(segment for _, file in files for segment in file.segments)
+    extras = Extras(_joined_repeats(files), times, None, first.extras.properties)
+    return Contents(Header(form, first.header.model), segments, extras)
+
+
+def timed(file: File) -> TimedPart:
+    """Return format and times of a file."""
+    return TimedPart(file.header.format, file.extras.times)
+
+
+def text_notes(files: Sequence[NamedFile]) -> Iterator[str]:
+    """Yield a note on each text of a file that is not the first one's, which is kept."""
+    (_, kept), *others = (
+        (name, dict((file.extras.properties or NO_PROPERTIES).texts)) for name, file in files
+    )
+    for name, texts in others:
+        for key, text in texts.items():
+            if text != kept.get(key):
+                yield f"{name}: {key} left out: {text!r}"
+
+
+def _check_alike(other: NamedFile, first: NamedFile) -> None:
     """Raise ConfigError unless two files have one format, network and picture."""
     pairs = zip(_format_values(other[1].header), _format_values(first[1].header))
     for (name, value), (_, wanted) in pairs:
         if value != wanted:
             raise ConfigError(_difference(name, other[0], value, first[0], wanted))
     mine, theirs = (file.extras.properties or NO_PROPERTIES for _, file in (other, first))
-    for name in _UNLIKE_TEXTS:
+    for name in _OF_PICTURE:
         value, wanted = getattr(mine, name), getattr(theirs, name)
         if value != wanted:
             raise ConfigError(
@@ -206,32 +109,21 @@ def _format_values(header: Header) -> Iterator[tuple[str, object]]:
             yield path.removesuffix(".kind").rpartition(".")[2].replace("_", " "), shown
 
 
-def _text_notes(other: tuple[str, File], first: tuple[str, File]) -> Iterator[str]:
-    """Yield a note on each text of a file that is not the first one's, which is kept."""
-    mine, theirs = (
-        dict((file.extras.properties or NO_PROPERTIES).texts) for _, file in (other, first)
-    )
-    for key, text in mine.items():
-        if text != theirs.get(key):
-            yield f"{other[0]}: {key} left out: {text!r}"
-
-
-def _check_rates(names: Sequence[str], files: Sequence[File]) -> None:
+def _check_rates(files: Sequence[NamedFile]) -> None:
     """Raise ConfigError where files of constant rates have several."""
-    parts = [TimedPart(file.header.format, file.extras.times) for file in files]
-    if any(part.is_explicit for part in parts):
+    if any(timed(file).is_explicit for _, file in files):
         return
-    first = files[0].header.format.frame_rate
-    for name, file in zip(names, files):
-        rate = file.header.format.frame_rate
-        if rate != first:
-            raise ConfigError(_difference("frame rate", name, rate, names[0], first))
+    (first, kept), *others = files
+    for name, file in others:
+        rate, wanted = file.header.format.frame_rate, kept.header.format.frame_rate
+        if rate != wanted:
+            raise ConfigError(_difference("frame rate", name, rate, first, wanted))
 
 
-def _joined_repeats(files: Sequence[File]) -> Repeats | None:
+def _joined_repeats(files: Sequence[NamedFile]) -> Repeats | None:
     """Return how often each coded frame of all files is shown."""
     runs: list[tuple[int, int]] = []
-    for file in files:
+    for _, file in files:
         repeats = file.extras.repeats
         for n_coded, n_shown in repeats.runs if repeats else [(file.n_coded_frames, 1)]:
             if runs and runs[-1][1] == n_shown:
@@ -243,8 +135,11 @@ def _joined_repeats(files: Sequence[File]) -> Repeats | None:
 # --- cutting ---
 
 
-def _segments_of(file: File, first: int, stop: int | None) -> tuple[int, int]:
-    """Return the segments first .. stop - 1 that show a range of frames.
+def segments_of(file: File, first: int, stop: int | None) -> range:
+    """Return the numbers of the segments that show the frames first .. stop - 1.
+
+    Args:
+        stop: None for the end.
 
     Raises:
         ConfigError: the range is none, or ends within a segment.
@@ -253,7 +148,7 @@ def _segments_of(file: File, first: int, stop: int | None) -> tuple[int, int]:
     last = ends[-1] if stop is None else stop
     places = {end: number for number, end in enumerate(ends)}
     if first < last and first in places and last in places:
-        return places[first], places[last]
+        return range(places[first], places[last])
     wanted = [end for end in (first, last) if end not in places] or [first, last]
     nearest = {near for end in wanted for near in sorted(ends, key=lambda at: abs(at - end))[:3]}
     listed = ", ".join(map(str, sorted(nearest | {0, ends[-1]})))
@@ -263,16 +158,25 @@ def _segments_of(file: File, first: int, stop: int | None) -> tuple[int, int]:
     )
 
 
-def _part(file: File, first: int, stop: int) -> tuple[Header, tuple[Segment, ...], Extras]:
-    """Return header, segments and extras of the segments first .. stop - 1 of a file."""
-    ends = list(accumulate(file.shown_lengths, initial=0))
-    shown = range(ends[first], ends[stop])
+def part_of(file: File, numbers: range) -> Contents:
+    """Return the segments of a file that have these numbers, and what goes with them.
+
+    The frame rate of a part is that of the whole, of which it is the average if frames have times.
+    """
+    shown = shown_by(file, numbers)
     form, extras = file.header.format, file.extras
     times = extras.times
     if times is not None:
-        times = times.selected(shown, form) if times.steps or not first else None
+        times = times.selected(shown, form) if times.steps or not numbers.start else None
     repeats = extras.repeats
     if repeats is not None:
         repeats = Repeats.of_counts(repeats.within(shown.start, shown.stop)[1])
     header = Header(replace(form, n_frames=len(shown)), file.header.model)
-    return header, file.segments[first:stop], Extras(repeats, times, None, extras.properties)
+    segments = file.segments[numbers.start : numbers.stop]
+    return Contents(header, segments, Extras(repeats, times, None, extras.properties))
+
+
+def shown_by(file: File, numbers: range) -> range:
+    """Return the frames that the segments of these numbers show."""
+    ends = list(accumulate(file.shown_lengths, initial=0))
+    return range(ends[numbers.start], ends[numbers.stop])

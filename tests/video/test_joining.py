@@ -1,4 +1,4 @@
-"""nervcodec.format.joining: files that are cut and joined keep every byte of their segments."""
+"""nervcodec.video.joining: files that are cut and joined keep every byte of their segments."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile import file_of as hostile_file
+from hostile import segment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import GRIDS, MLP, with_stem
+from sounding import Track, film, holding, tracks
 
 from nervcodec import concat, split
+from nervcodec.decoder.decode import decode
 from nervcodec.decoder.reconstruct import decode_segment
-from nervcodec.errors import ConfigError, OutputExists
+from nervcodec.errors import BadMagic, ConfigError, InvalidField, OutputExists
 from nervcodec.format.container import load, write_file
 from nervcodec.format.extras import Extras
 from nervcodec.format.file import File, FrameSums, Header, Segment, StoredQuality
@@ -27,7 +31,9 @@ from nervcodec.format.repeats import Repeats
 from nervcodec.format.sound import Sound, SoundStream
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.video.ffmpeg_sound import read_sound
 from nervcodec.video.frames import Frames
+from nervcodec.video.joined_sound import cut_sound, join_sounds
 
 DATA = Path(__file__).parents[1] / "data"
 FORM = VideoFormat(16, 12, Fraction(30000, 1001), 1)
@@ -211,17 +217,154 @@ def test_titles_may_differ(tmp_path: Path) -> None:
     assert load(tmp_path / "ab.nvpp").extras.properties == TEXTS
 
 
-SOUND = Sound((SoundStream("audio", "aac"),), Fraction(0), b"nut")
+# --- sound ---
 
 
-def test_sound_is_left_out_with_a_note(tmp_path: Path) -> None:
-    """Of the whole file it is kept."""
-    a, b = written(tmp_path, file_of(sound=SOUND), file_of())
-    assert split(a, tmp_path / "c.nvpp", (0, 2)).notes == (f"{a}: sound and subtitles left out",)
-    assert concat([b, a], tmp_path / "d.nvpp").notes == (f"{a}: sound and subtitles left out",)
-    assert all(load(tmp_path / name).extras.sound is None for name in ("c.nvpp", "d.nvpp"))
-    assert split(a, tmp_path / "e.nvpp", (0, None)).notes == ()
-    assert (tmp_path / "e.nvpp").read_bytes() == a.read_bytes()
+def sounding(path: Path, source: Path, **options: Any) -> Path:
+    """A file of 4 and 3 frames in one second, with the sound of a film."""
+    sound, notes = read_sound(source, Fraction(0), **options)
+    assert sound and not notes
+    return holding(path, Extras(sound=sound), "grid_yuv", Fraction(7))
+
+
+def heard(path: Path) -> list[Track]:
+    """The streams of a file as decode writes them into a container."""
+    decode(path, path.with_suffix(".mkv"))
+    return tracks(path.with_suffix(".mkv"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "audio", "subtitles"),
+    [
+        (".mp4", "aac", "mov_text"),
+        (".mkv", "libopus", "subrip"),
+        (".mkv", "flac", None),
+        (".mkv", "pcm_s16le", None),
+        (".mkv", None, "subrip"),
+    ],
+)
+def test_parts_give_the_sound_again(
+    suffix: str, audio: str | None, subtitles: str | None, tmp_path: Path
+) -> None:
+    """Every packet goes to the part in which it begins; joined, parts give the file byte for
+    byte.
+    """
+    source = film(tmp_path / f"in{suffix}", audio, subtitles, seconds=Fraction(1))
+    whole = sounding(tmp_path / "whole.nvpp", source)
+    a, b, again = (tmp_path / name for name in ("a.nvpp", "b.nvpp", "again.nvpp"))
+    assert split(whole, a, (0, 4)).notes == split(whole, b, (4, 7)).notes == ()
+    concat([a, b], again)
+    assert again.read_bytes() == whole.read_bytes()
+    if load(b).extras.sound is None:  # all packets begin before
+        assert heard(a) == heard(whole)
+        return
+    for track, first, second in zip(heard(whole), heard(a), heard(b), strict=True):
+        assert first.data + second.data == track.data
+        assert all(time < Fraction(4, 7) for time in first.times)
+        moved = [time + Fraction(4, 7) for time in second.times]
+        assert all(
+            abs(found - time) < 0.002
+            for found, time in zip(first.times + moved, track.times, strict=True)
+        )
+
+
+def test_sound_follows_the_picture(tmp_path: Path) -> None:
+    """The sound of a second file begins with its first frame; what the first file has beyond its
+    frames, and the second before them, is left out.
+    """
+    source = film(tmp_path / "in.mkv", "aac", "subrip", seconds=Fraction(3, 2))
+    long = sounding(tmp_path / "long.nvpp", source)
+    report = concat([long, long], tmp_path / "both.nvpp")
+    assert report.notes == () and report.n_frames == 14
+    (one, words), (both, all_words) = heard(long), heard(tmp_path / "both.nvpp")
+    n_first = sum(time < 1 for time in one.times)
+    first_of_second = sum(time < 0 for time in one.times)
+    expected = one.times[:n_first] + [time + 1 for time in one.times[first_of_second:]]
+    assert [float(time) for time in both.times] == pytest.approx(
+        [float(time) for time in expected], abs=0.002
+    )
+    assert both.data == one.data[:n_first] + one.data[first_of_second:]
+    assert all_words.data == words.data * 2
+    sound, total = (load(path).extras.sound for path in (long, tmp_path / "both.nvpp"))
+    assert sound and total
+    assert abs(total.streams[0].duration_ms - sound.streams[0].duration_ms - 1000) < 25
+
+
+def test_encodes_of_parts_share_no_packet(tmp_path: Path) -> None:
+    """A packet that two parts of a source reach into is heard once."""
+    source = film(tmp_path / "in.mp4", "aac", seconds=Fraction(2))
+    first = sounding(tmp_path / "a.nvpp", source, stop=Fraction(1))
+    sound, _ = read_sound(source, Fraction(1), is_part=True)
+    second = holding(tmp_path / "b.nvpp", Extras(sound=sound), "grid_yuv", Fraction(7))
+    [whole] = heard(sounding(tmp_path / "whole.nvpp", source))
+    n_packets = sum(len(heard(path)[0].data) for path in (first, second))
+    concat([first, second], tmp_path / "ab.nvpp")
+    [joined] = heard(tmp_path / "ab.nvpp")
+    assert n_packets == len(whole.data) + 1
+    assert joined.data == whole.data and joined.times == whole.times
+
+
+def test_other_sound_is_left_out_with_a_note(tmp_path: Path) -> None:
+    """Streams that differ cost the sound and not the picture."""
+    a = sounding(tmp_path / "a.nvpp", film(tmp_path / "in.mp4", "aac"))
+    b = sounding(tmp_path / "b.nvpp", film(tmp_path / "in.mkv", "libopus"))
+    out = tmp_path / "out.nvpp"
+    report = concat([a, b], out)
+    assert report.notes == ("sound and subtitles left out: their streams differ",)
+    assert load(out).extras.sound is None and report.n_frames == 14
+
+
+@pytest.mark.parametrize("order", [(0, 1, 0), (1, 0, 0), (0, 0, 1), (1, 1, 0)])
+def test_a_file_without_sound_is_silent(order: tuple[int, ...], tmp_path: Path) -> None:
+    """The others' sound stays beside their own frames."""
+    loud = sounding(tmp_path / "loud.nvpp", film(tmp_path / "in.mp4", "aac", seconds=Fraction(1)))
+    silent = holding(tmp_path / "silent.nvpp", Extras(), "grid_yuv", Fraction(7))
+    report = concat([(silent, loud)[number] for number in order], tmp_path / "out.nvpp")
+    assert set(report.notes) == {f"{silent}: it has no sound, and is silent"}
+    [one], [found] = heard(loud), heard(tmp_path / "out.nvpp")
+    begins = [time for time in one.times if 0 <= time < 1]
+    expected = [time + place for place, number in enumerate(order) if number for time in begins]
+    inner = [time for time in found.times if 0 <= time - order.index(1)]
+    assert [float(time) for time in inner[: len(expected)]] == pytest.approx(
+        [float(time) for time in expected], abs=0.002
+    )
+
+
+def test_damaged_sound_is_refused(tmp_path: Path) -> None:
+    """A NUT file that is none is an error, and nothing is written."""
+    sound = Sound((SoundStream("audio", "aac"),), Fraction(0), b"x")
+    bad = holding(tmp_path / "bad.nvpp", Extras(sound=sound))
+    with pytest.raises(InvalidField, match="sound packets"):
+        concat([bad, bad], tmp_path / "out.nvpp")
+    assert not (tmp_path / "out.nvpp").exists()
+
+
+def test_any_damage_of_the_sound_is_refused_or_read(tmp_path: Path) -> None:
+    """Whatever bytes the NUT file has, it is cut and joined, or refused as damaged."""
+    source = film(tmp_path / "in.mp4", "aac", "mov_text", seconds=Fraction(1))
+    sound, _ = read_sound(source, Fraction(0))
+    assert sound
+    rng = np.random.default_rng(3)
+    n_refused = 0
+    for _ in range(150):
+        packets = bytearray(sound.packets)
+        for at in rng.integers(0, min(len(packets), rng.choice([300, len(packets)])), 3):
+            packets[at] ^= int(rng.integers(1, 256))
+        wrong = replace(sound, packets=bytes(packets))
+        try:
+            cut_sound(wrong, Fraction(1, 4), Fraction(1, 2))
+            join_sounds([wrong, None, sound], [Fraction(1)] * 3)
+        except InvalidField:
+            n_refused += 1
+    assert 0 < n_refused < 150
+
+
+def test_unknown_sections_are_left_out_with_a_note(tmp_path: Path) -> None:
+    """What this version does not know it does not copy, and says so."""
+    path = tmp_path / "a.nvpp"
+    path.write_bytes(hostile_file((200, b"new"), segment()))
+    report = concat([path, path], tmp_path / "out.nvpp")
+    assert report.notes == (f"{path}: sections of unknown types left out: 1",) * 2
 
 
 # --- times ---
@@ -334,6 +477,13 @@ def test_outputs_are_not_overwritten(tmp_path: Path) -> None:
         concat([a, b], b, overwrite=True)
     with pytest.raises(OutputExists):
         split(a, a, (0, 2), overwrite=True)
+
+
+def test_an_error_says_which_file_it_is(tmp_path: Path) -> None:
+    """Of several inputs the one that cannot be read is named."""
+    a, b = written(tmp_path, file_of(), b"no file")
+    with pytest.raises(BadMagic, match=f"{b}: not a .nvpp file"):
+        concat([a, b], tmp_path / "out.nvpp")
 
 
 def test_no_files_are_refused(tmp_path: Path) -> None:
