@@ -179,7 +179,7 @@ def _joined_sound(files: Sequence[NamedFile]) -> tuple[Sound | None, list[str]]:
     sounds = [file.extras.sound for _, file in files]
     if not any(sounds):
         return None, []
-    from nervcodec.video.joined_sound import join_sounds
+    from nervcodec.video.ffmpeg_sound_joining import join_sounds
 
     found = join_sounds(sounds, [timed(file).span_s for _, file in files])
     if found is None:
@@ -192,7 +192,7 @@ def _cut_sound(file: File, numbers: range) -> Sound | None:
     """Return the sound of the segments of a file that have these numbers."""
     if file.extras.sound is None:
         return None
-    from nervcodec.video.joined_sound import cut_sound
+    from nervcodec.video.ffmpeg_sound_joining import cut_sound
 
     form, times = file.header.format, file.extras.times
     shown = shown_by(file, numbers)

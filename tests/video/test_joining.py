@@ -32,8 +32,8 @@ from nervcodec.format.sound import Sound, SoundStream
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video.ffmpeg_sound import read_sound
+from nervcodec.video.ffmpeg_sound_joining import cut_sound, join_sounds
 from nervcodec.video.frames import Frames
-from nervcodec.video.joined_sound import cut_sound, join_sounds
 
 DATA = Path(__file__).parents[1] / "data"
 FORM = VideoFormat(16, 12, Fraction(30000, 1001), 1)
