@@ -74,17 +74,19 @@ def joined_times(parts: Sequence[TimedPart]) -> tuple[Fraction, FrameTimes | Non
     Raises:
         ConfigError: times that the format cannot hold.
     """
-    first, last = parts[0], parts[-1]
+    first, (*before, last) = parts[0], parts
     rates = {part.format.frame_rate for part in parts}
     if not any(part.is_explicit for part in parts):
         return first.format.frame_rate, first.times
-    unit = reduce(_common, (part.unit(part is last) for part in parts))
+    units = [part.unit(is_last=False) for part in before]
+    unit = reduce(_common, units, last.unit(is_last=True))
     steps: list[tuple[int, int]] = []
-    for part in parts:
+    for part in before:
         for step, n_steps in part.steps(unit):
             _add(steps, step, n_steps)
-        if part is not last:
-            _add(steps, part.last_duration(unit, is_last=False), 1)
+        _add(steps, part.last_duration(unit, is_last=False), 1)
+    for step, n_steps in last.steps(unit):
+        _add(steps, step, n_steps)
     start = int(first.times.start_s / unit) if first.times else 0
     times = FrameTimes(unit, start, tuple(steps), last.last_duration(unit, is_last=True))
     form = replace(first.format, n_frames=sum(part.format.n_frames for part in parts))

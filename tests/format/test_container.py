@@ -322,6 +322,13 @@ def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> N
         write_header(Header(form, MODEL))
 
 
+def test_more_sections_than_a_file_may_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is written that no reader takes."""
+    monkeypatch.setattr("nervcodec.format.container.MAX_SECTIONS", 1)
+    with pytest.raises(ConfigError, match="number of sections is 2; legal: 1 to 1"):
+        write_file(HEADER, SEGMENTS)
+
+
 # --- the format, byte for byte ---
 
 GOLDEN = bytes.fromhex("""

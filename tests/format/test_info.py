@@ -13,10 +13,12 @@ from nervcodec.cli.tables import info_rows
 from nervcodec.errors import BadMagic, VideoError
 from nervcodec.format.container import write_file
 from nervcodec.format.costs import kmac_per_pixel
+from nervcodec.format.extras import Extras
 from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.info import info
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import n_parameters
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
 
 FORM = VideoFormat(
@@ -82,6 +84,15 @@ def test_info_gives_the_rate(found: dict[str, Any], path: Path) -> None:
     assert (found["bytes"], found["bpp"]) == (n_bytes, 8 * n_bytes / (7 * 16 * 12))
     assert found["duration_s"] == pytest.approx(7 * 1001 / 30000)
     assert found["kbit_per_s"] == pytest.approx(8 * n_bytes / 1000 / found["duration_s"])
+
+
+def test_the_duration_is_that_of_the_frame_times(path: Path, grid_model: ModelConfig) -> None:
+    """Frames that have times of their own last as long as these say, whatever their rate."""
+    times = FrameTimes(Fraction(1, 100), 5, ((10, 5), (30, 1)), 20)
+    path.write_bytes(write_file(Header(FORM, grid_model), SEGMENTS, Extras(times=times)))
+    contents = info(path)
+    assert (contents.duration_s, contents.start_s) == (1.0, 0.05)
+    assert contents.kbit_per_s == 8 * contents.n_bytes / 1000
 
 
 def test_bytes_are_told_by_module(found: dict[str, Any]) -> None:
