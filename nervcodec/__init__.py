@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nervcodec.quality.compare import Comparison, compare
     from nervcodec.quality.metrics import Quality
     from nervcodec.video.geometry import Crop
+    from nervcodec.video.joining import JoinReport, concat, split
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "EncodePlan",
     "EncodeReport",
     "FileInfo",
+    "JoinReport",
     "Lambda",
     "Limits",
     "Psnr",
@@ -45,11 +47,13 @@ __all__ = [
     "Verification",
     "__version__",
     "compare",
+    "concat",
     "decode",
     "encode",
     "errors",
     "info",
     "plan",
+    "split",
     "verify",
 ]
 _MODULES = {
@@ -65,6 +69,7 @@ _MODULES = {
     "quality.compare": ("Comparison", "compare"),
     "quality.metrics": ("Quality",),
     "video.geometry": ("Crop",),
+    "video.joining": ("JoinReport", "concat", "split"),
 }
 
 if not TYPE_CHECKING:  # a checker would take every name for an export

@@ -1,6 +1,7 @@
 """Small clips, networks and files that several tests share."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -110,4 +111,4 @@ def small_file() -> bytes:
         plane[:] = np.arange(plane.size).reshape(plane.shape) * 7
     segment, _ = encode_segment(frames, None, model, FitConfig(epochs=2))
     header = Header(VideoFormat(4, 2, Fraction(25), 2), model)
-    return write_file(header, [segment], StoredQuality(psnr_y=30.5))
+    return write_file(header, [replace(segment, quality=StoredQuality(psnr_y=30.5))])

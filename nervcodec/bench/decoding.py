@@ -26,7 +26,7 @@ from nervcodec.encoder.presets import preset_named
 from nervcodec.encoder.sizing import ContentStatistics
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import write_file
-from nervcodec.format.file import Header, StoredQuality
+from nervcodec.format.file import Header
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.network import Network
@@ -48,7 +48,7 @@ def random_file(path: Path, preset: str, crf: float | None, form: VideoFormat) -
     chosen = preset_named(preset)
     model = chosen.model(form, chosen.colorspace or "yuv420", shots, ContentStatistics(rate))
     segment = segment_of(_random_symbols(model, form.n_frames), model, shots)
-    path.write_bytes(write_file(Header(form, model), [segment], StoredQuality()))
+    path.write_bytes(write_file(Header(form, model), [segment]))
     return model
 
 

@@ -35,6 +35,8 @@ _COMMANDS = {
     "verify": _Place(
         "info", "verify", "Check that a .nvpp file is whole and decodes as it should."
     ),
+    "concat": _Place("concat", "concat", "Join .nvpp files."),
+    "split": _Place("concat", "split", "Write some segments of a .nvpp file as another."),
     "compare": _Place("compare", "compare", "Measure one video against another."),
     "bench": _Place("bench", "bench", "Compare codecs by rate, distortion and time."),
     "bench speed": _Place("bench", "speed", "Time training beside plain PyTorch's."),

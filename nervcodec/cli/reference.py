@@ -9,23 +9,26 @@ import click
 from nervcodec.cli.main import cli, commands
 from nervcodec.cli.params import HELP_WIDTH
 
+_PROGRAM = "nervcodec "
 # What the help of every command ends with.
 _EVERYWHERE = re.compile(
     r"(\n(Other|Options):)?(\n +--config .*\n +-v, .*\n +-q, .*)?\n +--version .*\n +-h, --help .*"
 )
-# The guide has examples, and the head says what --json does.
-_LEFT_OUT = re.compile(r"\nExamples:\n(  .*\n)+|(\nOptions:)?\n +--json .*(?=\n|$)")
+# The guide has examples, and the head says what -y and --json do.
+_LEFT_OUT = re.compile(
+    r"\nExamples:\n(  .*\n)+|(\nOptions:)?\n +(-y, --overwrite|--json) .*(?=\n|$)"
+)
 _HEAD = """# Command line
 
-The help of every command, without its examples (the guide has some); each also has `--json`
-(print one JSON object on stdout), `--config`, `-v`, `-q`, `--version` and `-h`, `--help`.
-`python -m nervcodec.cli.reference` makes this page.
+The help of every command, but its examples (the guide has some). Each also has `--json` (one
+JSON object on stdout), `--config`, `-v`, `-q`, `--version` and `-h`; where there is an OUTPUT, `-y`
+replaces it. `python -m nervcodec.cli.reference` makes this page.
 """
 
 
 def reference() -> str:
     """Return the page, in Markdown: a section for each command."""
-    sections = [_section(f"nervcodec {name}", command) for name, command in commands().items()]
+    sections = [_section(_PROGRAM + name, command) for name, command in commands().items()]
     return "\n".join([_HEAD, *sections])
 
 
@@ -34,7 +37,8 @@ def _section(name: str, command: click.Command) -> str:
     settings = {**cli.context_settings, "terminal_width": HELP_WIDTH - 2}
     with click.Context(command, info_name=name, **settings) as context:
         text = _LEFT_OUT.sub("", _EVERYWHERE.sub("", command.get_help(context)))
-        return f"## {name}\n\n```text\n{text.strip()}\n```\n"
+        text = text.strip().removeprefix("Usage: ").replace(" [OPTIONS]", "", 1)
+        return f"## {name.removeprefix(_PROGRAM)}\n\n```text\n{text}\n```\n"
 
 
 if __name__ == "__main__":

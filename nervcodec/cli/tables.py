@@ -151,7 +151,7 @@ def info_rows(info: FileInfo) -> Rows:
         (
             "video",
             f"{form.width}x{form.height}, {_frames(info)},"
-            f" {form.duration_s:.2f} s{start}, {form.samples},"
+            f" {info.duration_s:.2f} s{start}, {form.samples},"
             f" pixel aspect {form.sample_aspect_ratio}",
         ),
         (

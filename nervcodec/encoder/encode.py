@@ -22,7 +22,7 @@ from nervcodec.encoder.resume import Journal, Pace
 from nervcodec.errors import Interrupted, OutputError
 from nervcodec.format import tensors
 from nervcodec.format.container import read_file, write_file
-from nervcodec.format.file import File, Header, StoredQuality
+from nervcodec.format.file import File, Header
 from nervcodec.jobs.executor import Executor, Job
 from nervcodec.quality.metrics import Quality, joined
 from nervcodec.util.files import check_output, os_errors, whole_file
@@ -128,8 +128,7 @@ def _write(plan: EncodePlan, fitted: Sequence[FittedSegment], kept_in: Path) -> 
         OutputError: it cannot be written, or reads back as something else.
     """
     header = Header(plan.format, plan.model)
-    stored = stored_quality(_quality(fitted), plan.fit.total_epochs)
-    data = write_file(header, [each.segment for each in fitted], stored, plan.extras)
+    data = write_file(header, [each.segment for each in fitted], plan.extras)
     destination = plan.destination
     with whole_file(destination, overwrite=plan.options.overwrite) as path:
         path.write_bytes(data)
@@ -335,19 +334,3 @@ class _Work:
         """Whether all jobs are to end; whoever asks will ask again."""
         self.pace.is_fitting = True
         return self.pace.is_ending
-
-
-def stored_quality(quality: Quality, epochs: int) -> StoredQuality:
-    """Return the quality as the file stores it; nothing that differs from one run to the next, so
-    that equal encodes give equal files.
-    """
-    return StoredQuality(
-        psnr_y=quality.y_db,
-        psnr_u=quality.u_db,
-        psnr_v=quality.v_db,
-        psnr_yuv=quality.yuv611_db,
-        psnr_rgb=quality.rgb_db,
-        psnr_min=quality.worst_yuv611_db,
-        ms_ssim=quality.ms_ssim,
-        epochs=epochs,
-    )

@@ -36,7 +36,7 @@ from nervcodec.encoder.segment import FitSummary, SegmentFit
 from nervcodec.errors import BitstreamError, FitError
 from nervcodec.format import tensors
 from nervcodec.format.container import read_segment, write_segment
-from nervcodec.format.file import Segment
+from nervcodec.format.file import Segment, StoredQuality
 from nervcodec.format.model_config import ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
 from nervcodec.jobs.executor import Channel
@@ -104,7 +104,7 @@ class FittedSegment:
     """What came of a task.
 
     Attributes:
-        segment: with the sums of its frames.
+        segment: with the sums and the quality of its frames.
         quality: of the frames that it decodes to, against the source's.
         summary: of its fit.
         measure_s: seconds of decoding and measuring.
@@ -255,9 +255,29 @@ class _Measuring:
 
     def result(self, summary: FitSummary, peak_memory: dict[str, dict[str, int]]) -> FittedSegment:
         """Return the segment with what was measured, once batches has ended."""
-        sums = self._summer.result()
-        segment = replace(self._segment, sums=sums)
-        return FittedSegment(segment, self._meter.result(), summary, self._seconds, peak_memory)
+        quality = self._meter.result()
+        segment = replace(
+            self._segment,
+            sums=self._summer.result(),
+            quality=stored_quality(quality, self._task.fit.total_epochs),
+        )
+        return FittedSegment(segment, quality, summary, self._seconds, peak_memory)
+
+
+def stored_quality(quality: Quality, epochs: int) -> StoredQuality:
+    """Return the quality as the file stores it; nothing that differs from one run to the next, so
+    that equal encodes give equal files.
+    """
+    return StoredQuality(
+        psnr_y=quality.y_db,
+        psnr_u=quality.u_db,
+        psnr_v=quality.v_db,
+        psnr_yuv=quality.yuv611_db,
+        psnr_rgb=quality.rgb_db,
+        psnr_min=quality.worst_yuv611_db,
+        ms_ssim=quality.ms_ssim,
+        epochs=epochs,
+    )
 
 
 # --- states ---

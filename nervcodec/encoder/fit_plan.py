@@ -24,7 +24,7 @@ from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import write_file
 from nervcodec.format.extras import NO_EXTRAS, Extras
-from nervcodec.format.file import Header, Segment, StoredQuality
+from nervcodec.format.file import Header, Segment
 from nervcodec.format.limits import Limits
 from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
 from nervcodec.format.times import seconds_of
@@ -351,7 +351,7 @@ def container_bytes(plan: FitPlan) -> int:
     streams = (b"\0",) * len(tensors.module_names(plan.model))
     empty = [Segment(shots, streams) for shots in plan.segments]
     silent = replace(plan.extras, sound=None)
-    data = write_file(Header(plan.format, plan.model), empty, StoredQuality(), silent)
+    data = write_file(Header(plan.format, plan.model), empty, silent)
     return len(data) - len(streams) * len(empty)
 
 

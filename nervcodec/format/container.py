@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from nervcodec.errors import (
     BadMagic,
@@ -44,47 +44,62 @@ from nervcodec.format.reader import Reader
 from nervcodec.format.repeats import check_frames
 from nervcodec.format.times import check_times
 from nervcodec.format.video_format import ColorTags, VideoFormat
+from nervcodec.util.validation import check_range
 
 MAGIC = b"\x89NVPP\r\n\x1a"
 VERSION = 1
-SEGMENT, QUALITY, OPTIONAL = 0x01, 0x81, 0x80
+SEGMENT, OPTIONAL = 0x01, 0x80
 MAX_SECTIONS = 1 << 20
 SECTION_OVERHEAD = 9  # type, length and checksum
-INDEX_ENTRY = 5  # type and length
+INDEX_ENTRY = 5  # type and length; an entry of a segment has its frames, too
+_SEGMENT_FRAMES = SEGMENT_FIELDS[0]
+
+
+class IndexEntry(NamedTuple):
+    """What the index says of a section.
+
+    Attributes:
+        kind: its type.
+        length: bytes of its payload.
+        n_frames: coded frames of a segment, 0 of other sections.
+    """
+
+    kind: int
+    length: int
+    n_frames: int = 0
 
 
 # --- writing ---
 
 
-def write_file(
-    header: Header,
-    segments: Sequence[Segment],
-    quality: StoredQuality,
-    extras: Extras = NO_EXTRAS,
-) -> bytes:
-    """The bytes of a .nvpp file. Its length depends neither on `quality` nor on the segments' sums.
+def write_file(header: Header, segments: Sequence[Segment], extras: Extras = NO_EXTRAS) -> bytes:
+    """The bytes of a .nvpp file. Its length depends neither on the segments' quality nor on their
+    sums.
 
     Raises:
         ConfigError: a value that the format cannot hold.
     """
-    payloads = [
-        (QUALITY, write_quality(quality)),
-        *(
-            (kind, write(getattr(extras, name)))
-            for kind, (name, write, _) in EXTRAS.items()
-            if getattr(extras, name) is not None
-        ),
-        *((SEGMENT, write_segment(segment)) for segment in segments),
+    sections = [
+        (kind, write(getattr(extras, name)), 0)
+        for kind, (name, write, _) in EXTRAS.items()
+        if getattr(extras, name) is not None
     ]
-    index = struct.pack("<I", len(payloads))
-    index += b"".join(
-        SECTION_TYPE.write(kind) + SECTION_LENGTH.write(len(payload)) for kind, payload in payloads
+    sections += ((SEGMENT, write_segment(segment), segment.n_frames) for segment in segments)
+    check_range("number of sections", len(sections), 1, MAX_SECTIONS)
+    index = (IndexEntry(kind, len(payload), n_frames) for kind, payload, n_frames in sections)
+    return b"".join(
+        (
+            write_header(header),
+            _checked(struct.pack("<I", len(sections)) + b"".join(map(write_entry, index))),
+            *(write_section(kind, payload) for kind, payload, _ in sections),
+        )
     )
-    return (
-        write_header(header)
-        + _checked(index)
-        + b"".join(write_section(*section) for section in payloads)
-    )
+
+
+def write_entry(entry: IndexEntry) -> bytes:
+    """Return a section's entry in the index."""
+    data = SECTION_TYPE.write(entry.kind) + SECTION_LENGTH.write(entry.length)
+    return data + _SEGMENT_FRAMES.write(entry.n_frames) if entry.kind == SEGMENT else data
 
 
 def write_header(header: Header) -> bytes:
@@ -99,13 +114,10 @@ def write_section(kind: int, payload: bytes) -> bytes:
 
 def write_segment(segment: Segment) -> bytes:
     """Return the payload of a segment's section."""
-    head = _write_fields(SEGMENT_FIELDS, segment) + b"".join(map(CUT.write, segment.cuts))
-    return head + b"".join(STREAM_LENGTH.write(len(stream)) + stream for stream in segment.streams)
-
-
-def write_quality(quality: StoredQuality) -> bytes:
-    """Return the payload of the quality section; its length is always the same."""
-    return _write_fields(QUALITY_FIELDS, quality)
+    head = _write_fields(SEGMENT_FIELDS, segment) + _write_fields(QUALITY_FIELDS, segment.quality)
+    cuts = b"".join(map(CUT.write, segment.cuts))
+    streams = (STREAM_LENGTH.write(len(stream)) + stream for stream in segment.streams)
+    return b"".join((head, cuts, *streams))
 
 
 def _write_fields(table: Sequence[Field], root: object, stem: str | None = None) -> bytes:
@@ -140,27 +152,26 @@ def read_file(data: bytes) -> File:
     reader = Reader(data, "file")
     header = read_header(reader)
     segments: list[Segment] = []
-    sound_bytes = 0
+    sound_bytes = n_unknown = 0
     single: dict[str, Any] = {}
-    readers = {QUALITY: ("quality", read_quality)} | {
-        kind: (name, read) for kind, (name, _, read) in EXTRAS.items()
-    }
-    for kind, payload in _read_sections(reader):
+    for entry, payload in _read_sections(reader):
+        kind = entry.kind
         if kind == SEGMENT:
-            segments.append(read_segment(payload, len(header.model.blocks) + 2))
-        elif kind in readers:
-            name, read = readers[kind]
+            segments.append(read_segment(payload, len(header.model.blocks) + 2, entry.n_frames))
+        elif kind in EXTRAS:
+            name, _, read = EXTRAS[kind]
             if name in single:
                 raise InvalidField(f"number of {name} sections", 2, "0 or 1")
-            single[name] = read(payload)
+            single[name] = read(bytes(payload))
             if kind == SOUND:
                 sound_bytes = len(payload) + SECTION_OVERHEAD + INDEX_ENTRY
         elif kind < OPTIONAL:
             raise InvalidField(
-                "section_type", kind, f"{SEGMENT}, {REPEATS}, {QUALITY}, or {OPTIONAL} and above"
+                "section_type", kind, f"{SEGMENT}, {REPEATS}, or {OPTIONAL} and above"
             )
-    quality = single.pop("quality", StoredQuality())
-    file = File(header, tuple(segments), quality, len(data), Extras(**single), sound_bytes)
+        else:
+            n_unknown += 1
+    file = File(header, tuple(segments), len(data), Extras(**single), sound_bytes, n_unknown)
     check_frames(file.extras.repeats, file.n_coded_frames, header.format.n_frames)
     if file.extras.times:
         check_times(file.extras.times, header.format.n_frames)
@@ -187,7 +198,13 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
         with open(path, "rb") as file:
             magic = file.read(len(MAGIC))
-            return magic + file.read() if magic == MAGIC else magic
+            if magic != MAGIC:
+                return magic
+            if not file.seekable():
+                return magic + file.read()
+        # Without a buffer, so that a large file is held once.
+        with open(path, "rb", buffering=0) as whole:
+            return whole.readall()
     except OSError as error:
         raise VideoError(f"{os.fspath(path)}: {error.strerror or error}") from None
 
@@ -278,66 +295,67 @@ def _made(path: str, tree: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_sections(reader: Reader) -> Iterator[tuple[int, bytes]]:
-    """(type, payload) of every section, in the index's order, checked against the index and its own
-    checksum.
+def _read_sections(reader: Reader) -> Iterator[tuple[IndexEntry, memoryview]]:
+    """Entry and payload of every section, in the index's order, checked against the index and its
+    own checksum.
     """
     for entry in read_index(reader):
-        yield entry[0], read_section(reader, entry)
+        yield entry, read_section(reader, entry)
     reader.finish()
 
 
-def read_index(reader: Reader) -> list[tuple[int, int]]:
-    """(type, length of the payload) of every section."""
+def read_index(reader: Reader) -> list[IndexEntry]:
+    """The entry of every section."""
     start = reader.position
     n_sections = struct.unpack("<I", reader.take(4))[0]
     if not 1 <= n_sections <= MAX_SECTIONS:
         raise InvalidField("n_sections", n_sections, f"1 to {MAX_SECTIONS}")
     if n_sections * INDEX_ENTRY > reader.left:
         raise Truncated(f"index: {n_sections} entries, {reader.left} bytes left")
-    index = [(reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)) for _ in range(n_sections)]
+    index = [_read_entry(reader) for _ in range(n_sections)]
     reader.checksum(start)
     return index
 
 
-def read_section(reader: Reader, entry: tuple[int, int]) -> bytes:
-    """The payload of the section that begins here."""
+def _read_entry(reader: Reader) -> IndexEntry:
+    kind, length = reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)
+    return IndexEntry(kind, length, reader.field(_SEGMENT_FRAMES) if kind == SEGMENT else 0)
+
+
+def read_section(reader: Reader, entry: IndexEntry) -> memoryview:
+    """The payload of the section that begins here, not a copy of it."""
     start = reader.position
     found = reader.field(SECTION_TYPE), reader.field(SECTION_LENGTH)
-    if found != entry:
-        raise InvalidField("section type and length", found, f"{entry}, as the index says")
-    payload = reader.take(entry[1])
+    if found != entry[:2]:
+        raise InvalidField("section type and length", found, f"{entry[:2]}, as the index says")
+    payload = reader.view(entry.length)
     reader.checksum(start)
     return payload
 
 
-def read_segment(payload: bytes, n_streams: int) -> Segment:
+def read_segment(
+    payload: bytes | memoryview, n_streams: int, n_frames: int | None = None
+) -> Segment:
     """Return the segment of a payload; the inverse of write_segment.
+
+    Args:
+        n_frames: as the index says, None where there is none.
 
     Raises:
         Truncated, InvalidField: what is wrong with it.
     """
     reader = Reader(payload, "segment")
     head = _made("", tree_of(SEGMENT_FIELDS, reader.fields(SEGMENT_FIELDS)))
-    n_frames, sums = head["n_frames"], head["stored_sums"]
+    quality = StoredQuality(**tree_of(QUALITY_FIELDS, reader.fields(QUALITY_FIELDS)))
+    own, sums = head["n_frames"], head["stored_sums"]
+    if n_frames not in (None, own):
+        raise InvalidField(_SEGMENT_FRAMES.name, own, f"{n_frames}, as the index says")
     shots, start = [], 0
     for cut in (reader.field(CUT) for _ in range(head["cuts"])):
-        if not start < cut < n_frames:
-            raise InvalidField("cut", cut, f"{start + 1} to {n_frames - 1}")
+        if not start < cut < own:
+            raise InvalidField("cut", cut, f"{start + 1} to {own - 1}")
         shots.append(cut - start)
         start = cut
     streams = tuple(reader.take(reader.field(STREAM_LENGTH)) for _ in range(n_streams))
     reader.finish()
-    return Segment((*shots, n_frames - start), streams, None if sums == NO_SUMS else sums)
-
-
-def read_quality(payload: bytes) -> StoredQuality:
-    """Return the quality of a payload; the inverse of write_quality.
-
-    Raises:
-        Truncated, InvalidField: what is wrong with it.
-    """
-    reader = Reader(payload, "quality")
-    numbers = reader.fields(QUALITY_FIELDS)
-    reader.finish()
-    return StoredQuality(**tree_of(QUALITY_FIELDS, numbers))
+    return Segment((*shots, own - start), streams, None if sums == NO_SUMS else sums, quality)

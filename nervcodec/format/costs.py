@@ -17,6 +17,7 @@ The least bytes are counted as if every layer were one kernel with all that goes
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from nervcodec.format.model_config import PE_LEVELS, ModelConfig, Shots
 from nervcodec.format.tensors import Layer, layers, n_parameters
@@ -53,20 +54,23 @@ def decode_memory_bytes(model: ModelConfig, shots: Shots) -> int:
     """
     n_frames, tables = sum(shots), 12 * sum(shots) * 2 * PE_LEVELS
     n_moving_keys = 0
-    for layer in layers(model, shots):
-        if layer.kind == "grid":
-            n_keys = sum(layer.tensors[0].keys)
-            tables += 12 * n_frames * n_keys
-            if layer.level and model.motion:
-                n_moving_keys = n_keys  # of all grids that move, which share two tables
-        last = layer
+    for grid in model.grids:
+        n_keys = sum(grid.keys(shots))
+        tables += 12 * n_frames * n_keys
+        if grid.level and model.motion:
+            n_moving_keys = n_keys  # of all grids that move, which share two tables
     tables += 24 * n_frames * n_moving_keys
-    return (
-        _BASE_BYTES
-        + 24 * n_parameters(model, shots)
-        + tables
-        + decode_batch(model) * (6 * 4 * _widest_input(model) + 12 * last.gives)
-    )
+    return _BASE_BYTES + 24 * n_parameters(model, shots) + tables + _batch_bytes(model)
+
+
+@lru_cache(maxsize=16)
+def _batch_bytes(model: ModelConfig) -> int:
+    """Return the bytes of the feature maps of a decoded batch.
+
+    A file may have a million segments, each of other shots: the layers are walked once.
+    """
+    *_, last = layers(model)
+    return decode_batch(model) * (6 * 4 * _widest_input(model) + 12 * last.gives)
 
 
 def _widest_input(model: ModelConfig) -> int:

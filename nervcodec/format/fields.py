@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from nervcodec.errors import ConfigError, InvalidField
@@ -180,20 +181,30 @@ class Field:
             raise ConfigError(
                 f"{self.name} is {value}; a .nvpp file holds {self.low} to {self.high}"
             )
-        return struct.pack(_STRUCTS[self.type], value)
+        return self._struct.pack(value)
 
-    @property
+    @cached_property
+    def _struct(self) -> struct.Struct:
+        return struct.Struct(_STRUCTS[self.type])
+
+    @cached_property
     def n_bytes(self) -> int:
         """Size of the field in the file."""
-        return struct.calcsize(_STRUCTS[self.type])
+        return self._struct.size
 
-    def read(self, data: bytes) -> int:
-        """Return the integer that n_bytes bytes stand for.
+    @cached_property
+    def places(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """The attributes that it stands for: the names of those above each, and its own."""
+        paths = (path.split(".") for path in (self.path, self.also) if path)
+        return tuple((tuple(parents), name) for *parents, name in paths)
+
+    def read(self, data: bytes | memoryview, position: int = 0) -> int:
+        """Return the integer that n_bytes bytes from a position on stand for.
 
         Raises:
             InvalidField: it is outside the legal range.
         """
-        value: int = struct.unpack(_STRUCTS[self.type], data)[0]
+        value: int = self._struct.unpack_from(data, position)[0]
         if not self.low <= value <= self.high:
             raise InvalidField(self.name, value, f"{self.low} to {self.high}")
         return value
@@ -219,8 +230,7 @@ def tree_of(
     tree: dict[str, Any] = {}
     for field in table:
         value = rows.get(field.name, field.codec.decode(numbers[field.name]))
-        for path in filter(None, (field.path, field.also)):
-            *parents, name = path.split(".")
+        for parents, name in field.places:
             branch = tree
             for parent in parents:
                 branch = branch.setdefault(parent, {})
@@ -298,7 +308,7 @@ HEADER_FIELDS = (
           "model.blocks", Rows(Block, BLOCK_FIELDS)),
 )
 SECTION_TYPE = Field("section_type", "u8", 0, 255, "",
-                     "1 segment, 2 repeats, 129 quality, 130 times; 128 and above may be skipped")
+                     "1 segment, 2 repeats, 130 times; 128 and above may be skipped")
 SECTION_LENGTH = Field("section_length", "u32", 0, MAX_U32, "bytes", "length of the payload")
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment", "n_frames"),

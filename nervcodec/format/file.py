@@ -6,7 +6,9 @@ Standard library only.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.extras import NO_EXTRAS, Extras
@@ -45,14 +47,65 @@ NO_SUMS = FrameSums(UNKNOWN, (UNKNOWN,) * 3)
 
 
 @dataclass(frozen=True)
+class StoredQuality:
+    """The measured quality that the encoder stored; None where it was not measured. PSNR in dB."""
+
+    psnr_y: float | None = None
+    psnr_u: float | None = None
+    psnr_v: float | None = None
+    psnr_yuv: float | None = None
+    psnr_rgb: float | None = None
+    psnr_min: float | None = None
+    ms_ssim: float | None = None
+    epochs: float | None = None
+
+
+NO_QUALITY = StoredQuality()
+_DIGITS = 6  # of a mean, two more than a segment's PSNR has
+
+
+def joint_quality(parts: Sequence[StoredQuality], n_shown: Sequence[int]) -> StoredQuality:
+    """Return the quality of parts of a video together: None where one of them does not know.
+
+    Args:
+        parts: at least one.
+        n_shown: frames that each part shows, the weights of the means.
+    """
+    values = {}
+    for field in fields(StoredQuality):
+        known = [value for part in parts if (value := getattr(part, field.name)) is not None]
+        values[field.name] = (
+            _joint(field.name, known, n_shown) if len(known) == len(parts) else None
+        )
+    return StoredQuality(**values)
+
+
+def _joint(name: str, values: Sequence[float], weights: Sequence[int]) -> float | None:
+    if len(set(values)) == 1:
+        return values[0]
+    if name == "epochs":
+        return None
+    if name == "psnr_min":
+        return min(values)
+    products = (value * weight for value, weight in zip(values, weights, strict=True))
+    return round(math.fsum(products) / sum(weights), _DIGITS)
+
+
+@dataclass(frozen=True)
 class Segment:
-    """An independently decodable group of frames: its shots, a coded stream per module, its frames'
-    sums if known.
+    """An independently decodable group of frames.
+
+    Attributes:
+        shots: frames of each.
+        streams: a coded stream for each module.
+        sums: of the frames, None where they are not known.
+        quality: of the frames, as they are shown.
     """
 
     shots: Shots
     streams: tuple[bytes, ...]
     sums: FrameSums | None = None
+    quality: StoredQuality = NO_QUALITY
 
     @property
     def n_frames(self) -> int:
@@ -71,34 +124,40 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class StoredQuality:
-    """The measured quality that the encoder stored; None where it was not measured. PSNR in dB."""
-
-    psnr_y: float | None = None
-    psnr_u: float | None = None
-    psnr_v: float | None = None
-    psnr_yuv: float | None = None
-    psnr_rgb: float | None = None
-    psnr_min: float | None = None
-    ms_ssim: float | None = None
-    epochs: float | None = None
-
-
-@dataclass(frozen=True)
 class File:
-    """A whole parsed file."""
+    """A whole parsed file.
+
+    Attributes:
+        header: what its segments share.
+        segments: in the order of their frames.
+        n_bytes: its size.
+        extras: what it holds besides its picture.
+        sound_bytes: of its section of sound and what goes with it, 0 without one.
+        n_unknown: sections that were skipped, of types that are not known.
+    """
 
     header: Header
     segments: tuple[Segment, ...]
-    quality: StoredQuality
     n_bytes: int
     extras: Extras = NO_EXTRAS
     sound_bytes: int = 0
+    n_unknown: int = 0
 
     @property
     def n_coded_frames(self) -> int:
         """Frames of all segments; more are shown where frames repeat."""
         return sum(segment.n_frames for segment in self.segments)
+
+    @property
+    def shown_lengths(self) -> list[int]:
+        """Frames that each segment shows."""
+        lengths = [segment.n_frames for segment in self.segments]
+        return self.extras.repeats.shown_lengths(lengths) if self.extras.repeats else lengths
+
+    @property
+    def quality(self) -> StoredQuality:
+        """The quality of all frames that are shown, from that of each segment."""
+        return joint_quality([segment.quality for segment in self.segments], self.shown_lengths)
 
     @property
     def container_bytes(self) -> int:

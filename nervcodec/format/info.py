@@ -64,6 +64,12 @@ class FileInfo:
         return float(self.extras.times.start_s) if self.extras.times else 0.0
 
     @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the end of the last one."""
+        times = self.extras.times
+        return float(times.span_s(self.format)) if times else self.format.duration_s
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """Frames of each segment."""
         return tuple(map(sum, self.segments))
@@ -76,7 +82,7 @@ class FileInfo:
     @property
     def kbit_per_s(self) -> float:
         """Thousand bits a second of the file less its sound."""
-        return self.format.kbit_per_s(self.n_bytes - self.sound_bytes)
+        return 8 * (self.n_bytes - self.sound_bytes) / 1000 / self.duration_s
 
     @property
     def bits_per_parameter(self) -> float:
@@ -101,7 +107,7 @@ class FileInfo:
             "frame_rate": str(form.frame_rate),
             "variable_frame_rate": self.has_variable_rate,
             "start_s": self.start_s,
-            "duration_s": form.duration_s,
+            "duration_s": self.duration_s,
             "sample_aspect_ratio": str(form.sample_aspect_ratio),
             "layout": form.layout,
             "bit_depth": form.bit_depth,

@@ -13,8 +13,9 @@ from nervcodec.format.fields import Field
 class Reader:
     """A cursor over bytes that never reads past their end."""
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: bytes | memoryview, what: str) -> None:
         self.data, self.what, self.position = data, what, 0
+        self._view = memoryview(data)
 
     @property
     def left(self) -> int:
@@ -27,16 +28,28 @@ class Reader:
         Raises:
             Truncated: there are fewer.
         """
+        return bytes(self.view(n_bytes))
+
+    def view(self, n_bytes: int) -> memoryview:
+        """Return the next bytes without a copy of them.
+
+        Raises:
+            Truncated: there are fewer.
+        """
         if n_bytes > self.left:
             raise Truncated(
                 f"{self.what}: {n_bytes} bytes wanted at byte {self.position}, {self.left} there"
             )
         self.position += n_bytes
-        return self.data[self.position - n_bytes : self.position]
+        return self._view[self.position - n_bytes : self.position]
 
     def field(self, field: Field) -> int:
         """Return the integer of the field that stands here."""
-        return field.read(self.take(field.n_bytes))
+        position = self.position
+        if position + field.n_bytes > len(self.data):
+            self.take(field.n_bytes)
+        self.position += field.n_bytes
+        return field.read(self.data, position)
 
     def fields(self, table: Sequence[Field]) -> dict[str, int]:
         """Return the integers of a table by the fields' names."""
@@ -48,7 +61,7 @@ class Reader:
         Raises:
             Checksum: they differ.
         """
-        covered = self.data[start : self.position]
+        covered = self._view[start : self.position]
         if struct.unpack("<I", self.take(4))[0] != zlib.crc32(covered):
             raise Checksum(
                 f"{self.what}: the checksum at byte {self.position - 4} does not match; the file is"

@@ -67,6 +67,25 @@ class Repeats:
             coded -= min(coded, n_coded)
         return shown
 
+    def shown_lengths(self, lengths: Iterable[int]) -> list[int]:
+        """Return how many frames are shown of each run of so many coded ones, one after the
+        other.
+        """
+        shown = []
+        runs = iter(self.runs)
+        left = times = 0
+        for length in lengths:
+            n_shown = 0
+            while length:
+                if not left:
+                    left, times = next(runs)
+                taken = min(length, left)
+                n_shown += taken * times
+                length -= taken
+                left -= taken
+            shown.append(n_shown)
+        return shown
+
     def within(self, first: int, stop: int) -> tuple[int, list[int]]:
         """Return the first coded frame of a range of shown ones, and how often it and each after it
         is shown within the range.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
-from nervcodec.errors import BitstreamError, Truncated
+from nervcodec.errors import BitstreamError, InvalidField, Truncated
 from nervcodec.format.container import (
     SECTION_OVERHEAD,
     SEGMENT,
@@ -17,7 +17,7 @@ from nervcodec.format.container import (
     read_segment,
 )
 from nervcodec.format.extras import EXTRAS, REPEATS, Extras
-from nervcodec.format.file import File, Header, Segment, StoredQuality
+from nervcodec.format.file import File, Header, Segment
 from nervcodec.format.reader import Reader
 from nervcodec.format.repeats import Repeats, check_frames
 from nervcodec.format.video_format import VideoFormat
@@ -29,10 +29,9 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
     """What is whole in a damaged file: a file of its whole segments alone, and the frames that are
     lost.
 
-    Header and index must be whole. The frames of several damaged segments are taken to be equal
-    parts, as the encoder makes them. Where the section of repeats is damaged, each coded frame is
-    shown once, and the frames that are missing then are counted at the end. Of the sections that
-    may be skipped, damaged ones are absent.
+    Header and index must be whole: the index says which frames a damaged segment has. Where the
+    section of repeats is damaged, each coded frame is shown once, and the frames that are missing
+    then are counted at the end. Of the sections that may be skipped, damaged ones are absent.
 
     Raises:
         BitstreamError: no segment is whole, or nothing tells where the segments lie.
@@ -40,60 +39,49 @@ def salvage(data: bytes) -> tuple[File, tuple[range, ...]]:
     reader = Reader(data, "file")
     header = read_header(reader)
     found: list[Segment | None] = []
+    lengths: list[int] = []
     single: dict[str, Any] = {}
     has_repeats = False
-    for kind, length in read_index(reader):
+    for entry in read_index(reader):
+        kind = entry.kind
         start = reader.position
         segment = None
         try:
-            payload = read_section(reader, (kind, length))
+            payload = read_section(reader, entry)
             if kind == SEGMENT:
-                segment = read_segment(payload, len(header.model.blocks) + 2)
+                segment = read_segment(payload, len(header.model.blocks) + 2, entry.n_frames)
             elif kind in EXTRAS:
                 name, _, read = EXTRAS[kind]
-                single[name] = read(payload)
+                single[name] = read(bytes(payload))
         except BitstreamError:
-            reader.position = min(start + SECTION_OVERHEAD + length, len(data))
+            reader.position = min(start + SECTION_OVERHEAD + entry.length, len(data))
         if kind == SEGMENT:
             found.append(segment)
+            lengths.append(entry.n_frames)
         has_repeats |= kind == REPEATS
     extras = Extras(**single)
     segments = tuple(segment for segment in found if segment)
     n_shown = header.format.n_frames
-    if has_repeats and extras.repeats is None and segments:
+    if not segments:
+        raise Truncated(f"file: none of its {len(found)} segments is whole")
+    if has_repeats and extras.repeats is None:
+        if sum(lengths) > n_shown:
+            raise InvalidField(
+                "n_frames", n_shown, f"{sum(lengths)} or more, those of the segments"
+            )
         n_whole = sum(segment.n_frames for segment in segments)
         header = Header(replace(header.format, n_frames=n_whole), header.model)
-        whole = File(header, segments, StoredQuality(), len(data), replace(extras, times=None))
+        whole = File(header, segments, len(data), replace(extras, times=None))
         return whole, (range(n_whole, n_shown),)
-    n_coded = extras.repeats.n_coded if extras.repeats else n_shown
-    check_frames(extras.repeats, n_coded, n_shown)
-    parts = _shown(_parts(found, n_coded), extras.repeats)
+    check_frames(extras.repeats, sum(lengths), n_shown)
+    coded = [range(*ends) for ends in pairwise(accumulate(lengths, initial=0))]
+    parts = _shown(coded, extras.repeats)
     lost = tuple(part for part, segment in zip(parts, found, strict=True) if not segment)
     kept = [part for part, segment in zip(parts, found, strict=True) if segment]
     form = replace(header.format, n_frames=sum(map(len, kept)))
     if lost or extras.times:
         extras = _kept(kept, extras, header.format)
-    return File(Header(form, header.model), segments, StoredQuality(), len(data), extras), lost
-
-
-def _parts(found: Sequence[Segment | None], n_coded: int) -> list[range]:
-    """Return the coded frames of each segment.
-
-    Raises:
-        Truncated: no segment is whole, or they do not fit so many frames.
-    """
-    n_whole = sum(segment.n_frames for segment in found if segment)
-    n_damaged = found.count(None)
-    n_lost = n_coded - n_whole
-    if n_damaged == len(found):
-        raise Truncated(f"file: none of its {len(found)} segments is whole")
-    if n_lost < n_damaged if n_damaged else n_lost:
-        raise Truncated(f"file: {n_whole} frames are whole, which does not fit {n_coded} in all")
-    lost = iter(
-        [n_lost // n_damaged + (i >= n_damaged - n_lost % n_damaged) for i in range(n_damaged)]
-    )
-    lengths = [segment.n_frames if segment else next(lost) for segment in found]
-    return [range(*ends) for ends in pairwise(accumulate(lengths, initial=0))]
+    return File(Header(form, header.model), segments, len(data), extras), lost
 
 
 def _shown(parts: Sequence[range], repeats: Repeats | None) -> list[range]:

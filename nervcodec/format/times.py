@@ -72,6 +72,17 @@ class FrameTimes:
         """Frames that have times, None where the rate of the header tells."""
         return 1 + sum(n_steps for _, n_steps in self.steps) if self.steps else None
 
+    def span_s(self, form: VideoFormat) -> Fraction:
+        """Return the seconds from the first frame to the end of the last one.
+
+        Args:
+            form: of the frames.
+        """
+        if not self.steps:
+            return form.n_frames / form.frame_rate
+        last = self.last_duration or self.steps[-1][0]
+        return (sum(step * n_steps for step, n_steps in self.steps) + last) * self.unit
+
     def ticks(self, form: VideoFormat) -> list[int]:
         """Return the time of every frame, and the end of the last one, in units.
 
@@ -130,7 +141,12 @@ def timed_part(
 
 def average_rate(unit: Fraction, ticks: Sequence[int]) -> Fraction:
     """Return the frames a second of frames at these ticks, the last of which is the end."""
-    rate = (len(ticks) - 1) / ((ticks[-1] - ticks[0]) * unit)
+    return rate_over(len(ticks) - 1, (ticks[-1] - ticks[0]) * unit)
+
+
+def rate_over(n_frames: int, span_s: Fraction) -> Fraction:
+    """Return the frames a second of so many frames in so many seconds."""
+    rate = n_frames / span_s
     if max(rate.numerator, rate.denominator) <= MAX_TERM:
         return rate
     most = min(10**6, MAX_TERM // (int(rate) + 1))

@@ -104,7 +104,6 @@ class SoundMuxer:
     """
 
     def __init__(self, nut: InputContainer, cut: SoundCut, muxer: str, suffix: str) -> None:
-        _check_streams(nut, cut.sound.streams)
         self._nut = nut
         self._cut = cut
         self._origin = cut.sound.start + cut.first - cut.offset
@@ -273,11 +272,22 @@ def opened_sound(cut: SoundCut, muxer: str, suffix: str) -> Iterator[SoundMuxer]
     Raises:
         InvalidField: it is damaged.
     """
+    with opened_nut(cut.sound) as nut:
+        yield SoundMuxer(nut, cut, muxer, suffix)
+
+
+@contextmanager
+def opened_nut(sound: Sound) -> Iterator[InputContainer]:
+    """Open the NUT file of sound, whose streams are those that are described.
+
+    Raises:
+        InvalidField: it is damaged.
+    """
     with ExitStack() as stack:
         try:
             nut = stack.enter_context(
                 av.open(
-                    io.BytesIO(cut.sound.packets),
+                    io.BytesIO(sound.packets),
                     "r",
                     format="nut",
                     options=_NUT_OPTIONS,
@@ -286,7 +296,8 @@ def opened_sound(cut: SoundCut, muxer: str, suffix: str) -> Iterator[SoundMuxer]
             )
         except av.FFmpegError as error:
             raise InvalidField("sound packets", error.strerror, "a NUT file") from error
-        yield SoundMuxer(nut, cut, muxer, suffix)
+        _check_streams(nut, sound.streams)
+        yield nut
 
 
 def _check_streams(nut: InputContainer, streams: tuple[SoundStream, ...]) -> None:

@@ -176,6 +176,7 @@ def test_the_decoder_stands_by_itself() -> None:
                     "properties",
                     "scale",
                     "sound",
+                    "sound_joining",
                     "sound_writer",
                     "times",
                 )

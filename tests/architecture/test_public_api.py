@@ -52,11 +52,14 @@ def whole(source: Path) -> None:
     wanted = nervcodec.DecodeOptions(frames=(0, 50), limits=nervcodec.Limits(side=20_000))
     decoded: nervcodec.DecodeReport = nervcodec.decode("out.nvpp", "out.mp4", wanted)
     nervcodec.decode("out.nvpp", "out.mp4", options)  # wrong
+    joined: nervcodec.JoinReport = nervcodec.concat(["a.nvpp", Path("b.nvpp")], "c.nvpp")
+    nervcodec.split("c.nvpp", "a.nvpp", (0, 50), overwrite=True)
+    nervcodec.split("c.nvpp", "a.nvpp", "0:50")  # wrong
     verification: nervcodec.Verification = nervcodec.verify("out.nvpp")
     first: nervcodec.SegmentVerdict = verification.segments[0]
     comparison: nervcodec.Comparison = nervcodec.compare(source, "out.mp4")
     y_db: float = comparison.quality.y_db
-    for each in (plan, report, info, decoded, verification, comparison):
+    for each in (plan, report, info, decoded, joined, verification, comparison):
         keys: dict[str, object] = each.as_json()
     nervcodec.plan_encode(source)  # wrong
     print(nervcodec.__version__, lengths, seconds, quality, missed, n_bytes, first, y_db, keys)

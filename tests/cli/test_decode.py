@@ -13,7 +13,7 @@ from shell import Shell, error_line, read_frames, write_clip
 
 from nervcodec.coding.range_coder import Coded
 from nervcodec.format.container import write_file
-from nervcodec.format.file import Header, Segment, StoredQuality
+from nervcodec.format.file import Header, Segment
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.probe import probe
@@ -87,7 +87,7 @@ def test_decode_refuses_a_bomb(shell: Shell) -> None:
         8192, 8192, "yuv420", GridStem(4096, 4096, (Grid(255, 1),)), (Block(1, 4096),)
     )
     form = VideoFormat(8192, 8192, Fraction(25), 1000)
-    data = write_file(Header(form, model), [Segment((1000,), (b"\0",) * 3)], StoredQuality())
+    data = write_file(Header(form, model), [Segment((1000,), (b"\0",) * 3)])
     assert len(data) < 200
     (shell.folder / "bomb.nvpp").write_bytes(data)
     result = shell("decode", "bomb.nvpp", "out.y4m")

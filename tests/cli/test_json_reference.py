@@ -73,6 +73,8 @@ def test_the_section_names_are_schemas() -> None:
             "info",
             "decode",
             "verify",
+            "concat",
+            "split",
             "compare",
             "bench",
             "speed",
@@ -125,6 +127,8 @@ def test_info_decode_and_verify(coded: Shell) -> None:
     check(coded("info", "out.nvpp", "--json").out, "info")
     check(coded("decode", "out.nvpp", "out.y4m", "--json").out, "decode")
     check(coded("verify", "out.nvpp", "--json").out, "verify")
+    check(coded("split", "out.nvpp", "a.nvpp", "--frames", "0:2", "--json").out, "split")
+    check(coded("concat", "a.nvpp", "out.nvpp", "b.nvpp", "--json").out, "concat")
 
 
 def test_compare(shell: Shell) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -141,7 +142,8 @@ def _write(name: str) -> None:
     frames, coded, start = _frames(model, n_frames), [], 0
     for length, shots in segments:
         part = frames[start : start + length]
-        coded.append(encode_segment(part, shots, model, fit)[0])
+        segment = encode_segment(part, shots, model, fit)[0]
+        coded.append(replace(segment, quality=StoredQuality(psnr_y=30.5)))
         start += length
     form = VideoFormat(
         model.width,
@@ -152,7 +154,7 @@ def _write(name: str) -> None:
         bit_depth=frames.bit_depth,
     )
     path = DATA / f"{name}.nvpp"
-    path.write_bytes(write_file(Header(form, model), coded, StoredQuality(psnr_y=30.5)))
+    path.write_bytes(write_file(Header(form, model), coded))
     file = load(path)
     planes = {f"plane{number}": plane for number, plane in enumerate(decoded(file))}
     np.savez_compressed(DATA / f"{name}.npz", **planes)  # type: ignore[arg-type]

@@ -299,7 +299,11 @@ def assemble(fields: bytes, sections: list[tuple[int, bytes]]) -> bytes:
     """A file of these header fields and sections."""
     heads = [bytes([kind]) + len(payload).to_bytes(4, "little") for kind, payload in sections]
     data = checked(reference_reader.MAGIC + b"\1\0" + len(fields).to_bytes(2, "little") + fields)
-    data += checked(len(heads).to_bytes(4, "little") + b"".join(heads))
+    entries = [
+        head + (payload[:4] or b"\1\0\0\0" if kind == 1 else b"")
+        for head, (kind, payload) in zip(heads, sections, strict=True)
+    ]
+    data += checked(len(heads).to_bytes(4, "little") + b"".join(entries))
     return data + b"".join(
         checked(head + payload) for head, (_, payload) in zip(heads, sections, strict=True)
     )
@@ -329,7 +333,7 @@ def random_file(name: str) -> tuple[bytes, list[tuple[int, bytes]]]:
     sections = [(129, bytes(32)), (200, b"skip me")]
     for shots in SHOTS:
         cuts = list(itertools.accumulate(shots[:-1]))
-        payload = struct.pack(f"<IH16x{len(cuts)}I", sum(shots), len(cuts), *cuts)
+        payload = struct.pack(f"<IH48x{len(cuts)}I", sum(shots), len(cuts), *cuts)
         for module, weights, biases in reference_reader.tensors(file, shots):
             coded, shapes = [], []
             for tensor, shape in [

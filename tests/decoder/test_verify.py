@@ -28,9 +28,7 @@ def rewritten(path: Path, change: Callable[[FrameSums], FrameSums | None]) -> Fi
     file = load(path)
     first, second = file.segments
     assert second.sums
-    path.write_bytes(
-        write_file(file.header, [first, replace(second, sums=change(second.sums))], file.quality)
-    )
+    path.write_bytes(write_file(file.header, [first, replace(second, sums=change(second.sums))]))
     return file
 
 
@@ -125,7 +123,7 @@ def test_streams_of_no_encoder_are_found(coded: Shell) -> None:
     wrong = Segment(
         (second.n_frames,), (second.streams[0] + b"\1", *second.streams[1:]), second.sums
     )
-    Path("out.nvpp").write_bytes(write_file(file.header, [first, wrong], file.quality))
+    Path("out.nvpp").write_bytes(write_file(file.header, [first, wrong]))
     result = coded("verify", "out.nvpp")
     assert (result.code, result.err.splitlines()[-1]) == (
         4,

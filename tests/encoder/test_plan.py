@@ -19,7 +19,7 @@ from nervcodec.encoder.target import Bitrate, BitsPerPixel, Crf, Psnr, Size, Tar
 from nervcodec.encoder.time_budget import seconds_per_epoch, with_time_budget
 from nervcodec.errors import ConfigError, OutputExists, ResourceError
 from nervcodec.format.container import write_file
-from nervcodec.format.file import Header, Segment, StoredQuality
+from nervcodec.format.file import Header, Segment
 from nervcodec.format.prior import PRIORS
 from nervcodec.format.tensors import groups
 from nervcodec.training.config import FitConfig
@@ -61,7 +61,7 @@ def test_a_size_counts_the_whole_file(
     streams = decided.fit.target_bpp * decided.format.n_pixels / 8
     n_modules = 2 + len(decided.model.blocks)
     segments = [Segment((length,), (b"\0" * 10,) * n_modules) for length in decided.lengths]
-    data = write_file(Header(decided.format, decided.model), segments, StoredQuality())
+    data = write_file(Header(decided.format, decided.model), segments)
     assert streams + len(data) - 10 * n_modules * len(segments) == pytest.approx(3000, abs=0.1)
     assert decided.target_bytes == 3000
 

@@ -17,13 +17,11 @@ from nervcodec.format.container import (
     load,
     read_bytes,
     read_file,
-    read_quality,
     write_file,
     write_header,
-    write_quality,
 )
 from nervcodec.format.fields import HEADER_FIELDS, QUALITY_FIELDS
-from nervcodec.format.file import FrameSums, Header, Segment, StoredQuality
+from nervcodec.format.file import File, FrameSums, Header, Segment, StoredQuality
 from nervcodec.format.model_config import (
     BIASES,
     COLORSPACES,
@@ -50,7 +48,12 @@ FORM = VideoFormat(
 )
 HEADER = Header(FORM, MODEL)
 SEGMENTS = (
-    Segment((4,), (b"\0", b"ab", b"c", b"defg"), FrameSums(0x01234567, (2, 3, 4))),
+    Segment(
+        (4,),
+        (b"\0", b"ab", b"c", b"defg"),
+        FrameSums(0x01234567, (2, 3, 4)),
+        StoredQuality(psnr_y=31.5, epochs=2000.0),
+    ),
     Segment((3,), (b"1", b"2", b"3", b"45")),
 )
 
@@ -139,7 +142,7 @@ def segment_of(header: Header, n_frames: int) -> Segment:
 @given(headers())
 def test_any_header_comes_back(header: Header) -> None:
     """Every legal header is read as it was written."""
-    data = write_file(header, [segment_of(header, header.format.n_frames)], StoredQuality())
+    data = write_file(header, [segment_of(header, header.format.n_frames)])
     assert read_file(data).header == header
 
 
@@ -149,7 +152,7 @@ def test_the_least_and_the_largest_motion_come_back(motion: tuple[int, int]) -> 
     header = replace(
         HEADER, model=with_stem(MODEL, motion_height=motion[0], motion_width=motion[1])
     )
-    assert read_file(write_file(header, SEGMENTS, StoredQuality())).header == header
+    assert read_file(write_file(header, SEGMENTS)).header == header
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ def test_a_prior_comes_back(layout: Layout) -> None:
     """Its number is read as it was written, for every layout."""
     form = VideoFormat(30, 21, Fraction(25), 7, layout)
     header = Header(form, replace(OF_PRIOR, colorspace=layout))
-    data = write_file(header, [segment_of(header, 7)], StoredQuality())
+    data = write_file(header, [segment_of(header, 7)])
     assert read_file(data).header == header
 
 
@@ -215,25 +218,29 @@ def test_stored_quality_comes_back(units: list[int | None]) -> None:
         field.name: None if unit is None else unit / scales[field.unit]
         for field, unit in zip(QUALITY_FIELDS, units)
     }
-    assert read_file(
-        write_file(HEADER, SEGMENTS, StoredQuality(**values))
-    ).quality == StoredQuality(**values)
+    assert measured(**values).quality == StoredQuality(**values)
+
+
+def measured(**values: float | None) -> File:
+    """The file read back whose segments both have this quality."""
+    quality = StoredQuality(**values)
+    segments = [replace(segment, quality=quality) for segment in SEGMENTS]
+    return read_file(write_file(HEADER, segments))
 
 
 def test_quality_beyond_the_field_is_clipped() -> None:
     """Figures too large or negative take the nearest value that can be written, never 'not
     measured'.
     """
-    stored = read_quality(write_quality(StoredQuality(psnr_y=1e9, psnr_u=-3.0)))
+    stored = measured(psnr_y=1e9, psnr_u=-3.0).quality
     assert (stored.psnr_y, stored.psnr_u) == ((2**32 - 2) / 1e4, 0.0)
 
 
 @given(st.lists(st.none() | st.floats(0, 1e5), min_size=8, max_size=8))
 def test_length_does_not_depend_on_quality(values: list[float | None]) -> None:
-    """The quality section has one size, so that it can be filled in after measuring."""
-    assert len(write_file(HEADER, SEGMENTS, StoredQuality(*values))) == len(
-        write_file(HEADER, SEGMENTS, StoredQuality())
-    )
+    """A segment's quality has one size, so that it can be filled in after measuring."""
+    names = [field.name for field in QUALITY_FIELDS]
+    assert measured(**dict(zip(names, values))).n_bytes == measured().n_bytes
 
 
 u32 = st.integers(0, 2**32 - 1)
@@ -260,14 +267,12 @@ def test_segments_come_back(
         Segment(own_shots, tuple(streams), own) for own_shots, streams, own in contents
     )
     form = replace(FORM, n_frames=sum(segment.n_frames for segment in segments))
-    assert (
-        read_file(write_file(Header(form, MODEL), segments, StoredQuality())).segments == segments
-    )
+    assert read_file(write_file(Header(form, MODEL), segments)).segments == segments
 
 
 def test_n_bytes_and_container_bytes() -> None:
     """A read file knows its size and how much of it is not streams."""
-    data = write_file(HEADER, SEGMENTS, StoredQuality())
+    data = write_file(HEADER, SEGMENTS)
     assert (read_file(data).n_bytes, read_file(data).container_bytes) == (len(data), len(data) - 13)
 
 
@@ -276,13 +281,13 @@ def test_container_is_at_most_250_bytes(size: tuple[int, int]) -> None:
     """One segment of the default preset has at most 250 bytes around its streams."""
     form = VideoFormat(*size, Fraction(25), 132)
     header = Header(form, PRESETS["medium"].model(form, "yuv420", (132,)))
-    data = write_file(header, [segment_of(header, 132)], StoredQuality())
+    data = write_file(header, [segment_of(header, 132)])
     assert read_file(data).container_bytes <= 250
 
 
 def test_load_reads_a_file(tmp_path: Path) -> None:
     """load gives what read_file gives of the file's bytes."""
-    data = write_file(HEADER, SEGMENTS, StoredQuality(psnr_y=31.5))
+    data = write_file(HEADER, SEGMENTS)
     (tmp_path / "a.nvpp").write_bytes(data)
     assert load(tmp_path / "a.nvpp") == read_file(data)
 
@@ -317,6 +322,13 @@ def test_what_the_file_cannot_hold_is_refused(form: VideoFormat, name: str) -> N
         write_header(Header(form, MODEL))
 
 
+def test_more_sections_than_a_file_may_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is written that no reader takes."""
+    monkeypatch.setattr("nervcodec.format.container.MAX_SECTIONS", 1)
+    with pytest.raises(ConfigError, match="number of sections is 2; legal: 1 to 1"):
+        write_file(HEADER, SEGMENTS)
+
+
 # --- the format, byte for byte ---
 
 GOLDEN = bytes.fromhex("""
@@ -325,25 +337,23 @@ GOLDEN = bytes.fromhex("""
     01 08 0F 01 00 00000000 01 0200 0300 0000 0000 0000 0000 00 02 02
     02 0400 00 03 2C01 01 02 0500 01 0400
     8DBD5ABB
-    03000000 81 20000000 01 2E000000 01 2B000000 CD2FE4AC
-    81 20000000 78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000 2055BFE7
-    01 2E000000 04000000 0000 67452301 02000000 03000000 04000000
-       01000000 00 02000000 6162 01000000 63 04000000 64656667 D96F9A04
-    01 2B000000 03000000 0000 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF
-       01000000 31 01000000 32 01000000 33 02000000 3435 ABFE7131
+    02000000 01 4E000000 04000000 01 4B000000 03000000 635CC9C4
+    01 4E000000 04000000 0000 67452301 02000000 03000000 04000000
+       78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000
+       01000000 00 02000000 6162 01000000 63 04000000 64656667 B6C4F60D
+    01 4B000000 03000000 0000 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF
+       FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF
+       01000000 31 01000000 32 01000000 33 02000000 3435 6A1A645C
 """)
 
 
 def test_golden_file_is_written() -> None:
     """This file has exactly these bytes for ever."""
-    assert (
-        write_file(HEADER, SEGMENTS, StoredQuality(psnr_y=31.5, epochs=2000.0)).hex()
-        == GOLDEN.hex()
-    )
+    assert write_file(HEADER, SEGMENTS).hex() == GOLDEN.hex()
 
 
 def test_golden_file_is_read() -> None:
     """These bytes give exactly this file for ever."""
     file = read_file(GOLDEN)
     assert (file.header, file.segments) == (HEADER, SEGMENTS)
-    assert file.quality == StoredQuality(psnr_y=31.5, epochs=2000.0)
+    assert file.quality == StoredQuality()

@@ -16,13 +16,14 @@ from nervcodec.errors import (
     UnsupportedVersion,
 )
 from nervcodec.format.container import (
-    QUALITY,
     SEGMENT,
+    IndexEntry,
     read_file,
+    write_entry,
     write_header,
-    write_quality,
     write_segment,
 )
+from nervcodec.format.extras import PROPERTIES, TIMES
 from nervcodec.format.fields import (
     BLOCK_FIELDS,
     CUT,
@@ -33,7 +34,7 @@ from nervcodec.format.fields import (
     STREAM_LENGTH,
     Field,
 )
-from nervcodec.format.file import Header, Segment, StoredQuality
+from nervcodec.format.file import Header, Segment
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.prior import PRIORS
 from nervcodec.format.video_format import VideoFormat
@@ -50,9 +51,18 @@ def crc(data: bytes) -> bytes:
     return data + struct.pack("<I", zlib.crc32(data))
 
 
+def frames_of(kind: int, payload: bytes) -> int:
+    """What the index says of a section's frames."""
+    n_frames = int.from_bytes(payload[:4], "little")
+    return min(max(n_frames, 1), 1 << 24) if kind == SEGMENT else 0
+
+
 def file_of(sections: list[tuple[int, bytes]], header: bytes = write_header(HEADER)) -> bytes:
     """A file with correct checksums of any sections."""
-    index = b"".join(struct.pack("<BI", kind, len(payload)) for kind, payload in sections)
+    index = b"".join(
+        write_entry(IndexEntry(kind, len(payload), frames_of(kind, payload)))
+        for kind, payload in sections
+    )
     body = b"".join(
         crc(struct.pack("<BI", kind, len(payload)) + payload) for kind, payload in sections
     )
@@ -161,17 +171,21 @@ def test_unknown_critical_sections_are_refused(kind: int) -> None:
     assert (error.value.field, error.value.value) == ("section_type", kind)
 
 
-def test_quality_may_be_missing() -> None:
-    """A file without a quality section has no measured figures."""
-    assert read_file(file_of(segment_sections())).quality == StoredQuality()
-
-
-def test_a_second_quality_section_is_refused() -> None:
-    """A file says once what was measured, or not at all."""
-    quality = (QUALITY, write_quality(StoredQuality(psnr_y=30.0)))
+@pytest.mark.parametrize("change", [-1, 1])
+def test_segments_have_the_frames_that_the_index_says(change: int) -> None:
+    """A segment of more or fewer frames than its entry in the index is refused."""
+    sections = segment_sections()
+    entries = [
+        IndexEntry(kind, len(payload), frames_of(kind, payload) + change * number)
+        for number, (kind, payload) in enumerate(sections)
+    ]
+    index = struct.pack("<I", len(entries)) + b"".join(map(write_entry, entries))
+    good = file_of(sections)
+    at = len(write_header(HEADER))
     with pytest.raises(InvalidField) as error:
-        read_file(file_of([quality, *segment_sections(), quality]))
-    assert (error.value.field, error.value.value) == ("number of quality sections", 2)
+        read_file(good[:at] + crc(index) + good[at + len(index) + 4 :])
+    assert (error.value.field, error.value.value) == ("segment_n_frames", 3)
+    assert error.value.allowed == f"{3 + change}, as the index says"
 
 
 def test_segments_must_add_up() -> None:
@@ -189,7 +203,7 @@ def test_segments_must_add_up() -> None:
     ("kind", "payload"),
     [
         (SEGMENT, write_segment(SEGMENTS[0]) + b"x"),
-        (QUALITY, write_quality(StoredQuality()) + b"x"),
+        (PROPERTIES, bytes(6)),
     ],
 )
 def test_sections_hold_nothing_more(kind: int, payload: bytes) -> None:
@@ -204,7 +218,7 @@ def test_sections_hold_nothing_more(kind: int, payload: bytes) -> None:
         (SEGMENT, write_segment(SEGMENTS[0])[:-1]),
         (SEGMENT, write_segment(SEGMENTS[0])[:3]),
         (SEGMENT, b""),
-        (QUALITY, write_quality(StoredQuality())[:-1]),
+        (TIMES, b"\1\x19\0"),
     ],
 )
 def test_sections_hold_nothing_less(kind: int, payload: bytes) -> None:
@@ -217,7 +231,7 @@ def test_sections_hold_nothing_less(kind: int, payload: bytes) -> None:
 def test_sections_must_agree_with_the_index(change: tuple[int, int]) -> None:
     """A section's type and length are those of its entry in the index."""
     data = bytearray(file_of(segment_sections()))
-    start = len(write_header(HEADER)) + 4 + 2 * 5 + 4
+    start = len(write_header(HEADER)) + 4 + 2 * 9 + 4
     data[start + change[0] - 1] ^= change[1]
     with pytest.raises(InvalidField) as error:
         read_file(bytes(data))
@@ -322,6 +336,7 @@ def test_fields_of_the_other_stem_are_refused(
 )
 def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, value: int) -> None:
     """A segment's field outside its range is refused by name and value."""
+    payload = payload[:22] + bytes(32) + payload[22:]  # the quality
     with pytest.raises(InvalidField) as error:
         read_file(file_of([(SEGMENT, payload)]))
     assert (error.value.field, error.value.value) == (name, value)

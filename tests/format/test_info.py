@@ -13,22 +13,31 @@ from nervcodec.cli.tables import info_rows
 from nervcodec.errors import BadMagic, VideoError
 from nervcodec.format.container import write_file
 from nervcodec.format.costs import kmac_per_pixel
+from nervcodec.format.extras import Extras
 from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.info import info
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.tensors import n_parameters
+from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
 
 FORM = VideoFormat(
     16, 12, Fraction(30000, 1001), 7, "yuv420", ColorTags(1, 1, 1, False, 1), Fraction(4, 3)
 )
-SEGMENTS = (Segment((1, 3), (b"12345", b"123", b"1")), Segment((3,), (b"1234", b"12", b"1")))
+QUALITIES = (
+    StoredQuality(psnr_y=33.25, psnr_u=40, psnr_min=29, ms_ssim=0.98, epochs=90),
+    StoredQuality(psnr_y=40.25, psnr_min=31.5, ms_ssim=0.98, epochs=80),
+)
+SEGMENTS = (
+    Segment((1, 3), (b"12345", b"123", b"1"), quality=QUALITIES[0]),
+    Segment((3,), (b"1234", b"12", b"1"), quality=QUALITIES[1]),
+)
 
 
 @pytest.fixture
 def path(tmp_path: Path, grid_model: ModelConfig) -> Path:
     """A file of two segments whose streams have known lengths."""
-    data = write_file(Header(FORM, grid_model), SEGMENTS, StoredQuality(psnr_y=33.25, ms_ssim=0.98))
+    data = write_file(Header(FORM, grid_model), SEGMENTS)
     (tmp_path / "a.nvpp").write_bytes(data)
     return tmp_path / "a.nvpp"
 
@@ -77,6 +86,15 @@ def test_info_gives_the_rate(found: dict[str, Any], path: Path) -> None:
     assert found["kbit_per_s"] == pytest.approx(8 * n_bytes / 1000 / found["duration_s"])
 
 
+def test_the_duration_is_that_of_the_frame_times(path: Path, grid_model: ModelConfig) -> None:
+    """Frames that have times of their own last as long as these say, whatever their rate."""
+    times = FrameTimes(Fraction(1, 100), 5, ((10, 5), (30, 1)), 20)
+    path.write_bytes(write_file(Header(FORM, grid_model), SEGMENTS, Extras(times=times)))
+    contents = info(path)
+    assert (contents.duration_s, contents.start_s) == (1.0, 0.05)
+    assert contents.kbit_per_s == 8 * contents.n_bytes / 1000
+
+
 def test_bytes_are_told_by_module(found: dict[str, Any]) -> None:
     """Every byte of the file is some module's, summed over the segments, or the container's."""
     own = dict(found["bytes_by_module"])
@@ -99,14 +117,16 @@ def test_complexity_is_the_networks(found: dict[str, Any], grid_model: ModelConf
 
 
 def test_stored_quality_is_told(found: dict[str, Any]) -> None:
-    """Measured figures are told, the others are null."""
+    """Means count the frames of each segment, and the worst is the worst of all; what one segment
+    does not know, or where they differ in what is no mean, is null.
+    """
     assert found["quality"] == {
-        "psnr_y": 33.25,
+        "psnr_y": 36.25,
         "psnr_u": None,
         "psnr_v": None,
         "psnr_yuv": None,
         "psnr_rgb": None,
-        "psnr_min": None,
+        "psnr_min": 29.0,
         "ms_ssim": 0.98,
         "epochs": None,
     }

@@ -15,7 +15,7 @@ from shell import Shell, write_clip
 from nervcodec.errors import LimitExceeded
 from nervcodec.format.container import write_file
 from nervcodec.format.costs import kmac_per_pixel
-from nervcodec.format.file import File, Header, Segment, StoredQuality
+from nervcodec.format.file import File, Header, Segment
 from nervcodec.format.limits import NAMES, Limits, memory_bytes
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.tensors import n_parameters
@@ -30,7 +30,6 @@ def file_of(form: VideoFormat = FORM, model: ModelConfig = MODEL) -> File:
     return File(
         Header(form, model),
         (Segment((10,), (b"\0",) * 3), Segment((20,), (b"\0",) * 3)),
-        StoredQuality(),
         500,
     )
 
@@ -93,9 +92,7 @@ def large(tmp_path: Path) -> Path:
     model = ModelConfig(20_000, 2, "yuv420", GridStem(1, 2500, (Grid(1, 1),)), (Block(4, 1),))
     header = Header(VideoFormat(20_000, 2, Fraction(25), 1), model)
     path = tmp_path / "large.nvpp"
-    path.write_bytes(
-        write_file(header, [Segment((1,), (b"\0", bytes(9), bytes(2)))], StoredQuality())
-    )
+    path.write_bytes(write_file(header, [Segment((1,), (b"\0", bytes(9), bytes(2)))]))
     return path
 
 

@@ -39,6 +39,17 @@ def test_a_still_picture_takes_a_few_bytes() -> None:
 
 
 @given(counts, st.data())
+def test_shown_lengths_are_sums_of_counts(of_frames: list[int], data: st.DataObject) -> None:
+    """However coded frames are cut into runs, each shows the sum of its frames' counts."""
+    repeats = Repeats.of_counts(of_frames)
+    assert repeats
+    ends = sorted(data.draw(st.sets(st.integers(1, len(of_frames)))) | {len(of_frames)})
+    starts = [0, *ends[:-1]]
+    found = repeats.shown_lengths(end - start for start, end in zip(starts, ends))
+    assert found == [sum(of_frames[start:end]) for start, end in zip(starts, ends)]
+
+
+@given(counts, st.data())
 def test_a_range_of_shown_frames(of_frames: list[int], data: st.DataObject) -> None:
     """Any range of shown frames is that part of the whole sequence."""
     repeats = Repeats.of_counts(of_frames)

@@ -4,30 +4,33 @@ lost.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from shell import Shell
 
-from nervcodec.errors import BitstreamError, Truncated
-from nervcodec.format.container import read_file, write_file, write_header
+from nervcodec.errors import BitstreamError, InvalidField
+from nervcodec.format.container import read_file, write_file, write_header, write_section
+from nervcodec.format.extras import REPEATS, Extras
 from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.model_config import ModelConfig
+from nervcodec.format.repeats import Repeats, write_repeats
 from nervcodec.format.salvage import salvage
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
 
-LENGTHS = (3, 3, 4)
+LENGTHS = (2, 3, 5)
 
 
 @pytest.fixture(scope="module")
 def segments(grid_model: ModelConfig) -> tuple[Segment, ...]:
     return tuple(
         Segment(
-            (n,), tuple(bytes([10 * i + k]) * (k + 4) for k in range(len(grid_model.blocks) + 2))
+            (n,),
+            tuple(bytes([10 * i + k]) * (k + 4) for k in range(len(grid_model.blocks) + 2)),
+            quality=StoredQuality(psnr_y=30 + i),
         )
         for i, n in enumerate(LENGTHS)
     )
@@ -35,9 +38,9 @@ def segments(grid_model: ModelConfig) -> tuple[Segment, ...]:
 
 @pytest.fixture(scope="module")
 def data(grid_model: ModelConfig, segments: tuple[Segment, ...]) -> bytes:
-    """A file of three segments of 3, 3 and 4 frames."""
+    """A file of three segments of 2, 3 and 5 frames."""
     header = Header(VideoFormat(16, 12, Fraction(25), sum(LENGTHS)), grid_model)
-    return write_file(header, segments, StoredQuality(psnr_y=30))
+    return write_file(header, segments)
 
 
 def frames_lost(found: tuple[range, ...]) -> list[int]:
@@ -45,9 +48,9 @@ def frames_lost(found: tuple[range, ...]) -> list[int]:
 
 
 def test_a_whole_file_loses_nothing(data: bytes) -> None:
-    """Of an undamaged file everything is left, but for the quality, which is that of all frames."""
+    """Of an undamaged file everything is left."""
     file, lost = salvage(data)
-    assert file == replace(read_file(data), quality=StoredQuality()) and lost == ()
+    assert file == read_file(data) and lost == ()
 
 
 def test_every_flipped_bit(data: bytes, segments: tuple[Segment, ...]) -> None:
@@ -75,7 +78,7 @@ def test_every_flipped_bit(data: bytes, segments: tuple[Segment, ...]) -> None:
             assert frames_lost(lost) == expected
             assert file.header.format.n_frames == sum(LENGTHS) - len(expected)
             seen |= {tuple(numbers)}
-    assert seen == {"refused", (0, 1, 2), (0, 1), (0, 2), (1, 2)}
+    assert seen == {"refused", (0, 1), (0, 2), (1, 2)}
 
 
 def test_every_cut(data: bytes, segments: tuple[Segment, ...]) -> None:
@@ -95,21 +98,18 @@ def test_every_cut(data: bytes, segments: tuple[Segment, ...]) -> None:
     assert n_left == sorted(n_left) and set(n_left) == {0, 1, 2}
 
 
-def test_lost_neighbours_are_equal_parts(data: bytes, segments: tuple[Segment, ...]) -> None:
-    """Two damaged segments apart from each other are taken for the equal parts that an encoder
-    makes.
-    """
+def test_the_index_says_which_frames_are_lost(data: bytes, segments: tuple[Segment, ...]) -> None:
+    """Of two damaged segments the index tells the frames, and what is whole keeps its quality."""
     damaged = bytearray(data)
     for segment in (segments[0], segments[2]):
         damaged[data.index(segment.streams[-1])] ^= 1
     file, lost = salvage(bytes(damaged))
-    assert file.segments == segments[1:2] and lost == (range(3), range(6, 10))
+    assert file.segments == segments[1:2] and lost == (range(2), range(5, 10))
+    assert file.quality == StoredQuality(psnr_y=31)
 
 
 def test_frames_that_do_not_fit_are_refused(grid_model: ModelConfig, data: bytes) -> None:
-    """Where the header promises other numbers of frames than the whole segments leave room for,
-    nothing is guessed.
-    """
+    """Where the header promises another number of frames than the index, nothing is guessed."""
     old = write_header(Header(VideoFormat(16, 12, Fraction(25), sum(LENGTHS)), grid_model))
     assert data.startswith(old)
     for n_frames in (sum(LENGTHS) - 1, sum(LENGTHS) + 1):
@@ -117,8 +117,20 @@ def test_frames_that_do_not_fit_are_refused(grid_model: ModelConfig, data: bytes
             write_header(Header(VideoFormat(16, 12, Fraction(25), n_frames), grid_model))
             + data[len(old) :]
         )
-        with pytest.raises(Truncated, match=f"10 frames are whole, which does not fit {n_frames}"):
+        with pytest.raises(InvalidField, match=f"n_frames is {n_frames}; legal: 10, the sum"):
             salvage(wrong)
+
+
+def test_more_frames_than_are_shown_are_refused(
+    grid_model: ModelConfig, segments: tuple[Segment, ...]
+) -> None:
+    """Where the repeats are damaged, the segments still have no more frames than are shown."""
+    form = VideoFormat(16, 12, Fraction(25), sum(LENGTHS) - 1)
+    repeats = Repeats(((sum(LENGTHS), 1),))
+    data = bytearray(write_file(Header(form, grid_model), segments, Extras(repeats=repeats)))
+    data[data.index(write_section(REPEATS, write_repeats(repeats))) + 5] ^= 1
+    with pytest.raises(InvalidField, match="n_frames is 9; legal: 10 or more"):
+        salvage(bytes(data))
 
 
 def test_decode_salvages(coded: Shell) -> None:

@@ -127,7 +127,7 @@ def test_ranges_count_shown_frames(held: Shell) -> None:
     # The last segment's streams are none that can be decoded.
     last = file.segments[-1]
     broken = replace(last, streams=(b"\xff",) * len(last.streams))
-    data = write_file(file.header, (*file.segments[:-1], broken), file.quality, file.extras)
+    data = write_file(file.header, (*file.segments[:-1], broken), file.extras)
     (held.folder / "broken.nvpp").write_bytes(data)
     assert held("decode", "broken.nvpp", "first.y4m", "--frames", "0:10").code == 0
     assert held("decode", "broken.nvpp", "second.y4m", "--frames", "0:11").code == 4

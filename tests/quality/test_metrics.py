@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nervcodec.format.video_format import ColorTags, Layout
-from nervcodec.quality.metrics import QualityMeter, frame_mse, psnr_db
+from nervcodec.quality.metrics import QualityMeter, frame_mse, joined, psnr_db
 from nervcodec.video.color import to_layout
 from nervcodec.video.frames import Frames, Plane
 
@@ -229,3 +229,15 @@ def test_importing_metrics_does_not_load_torch() -> None:
         " sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_qualities_of_parts_are_that_of_all(clip: Frames) -> None:
+    """What is measured of the parts of a video, joined, is what is measured of all of it."""
+    other = Frames(clip.layout, tuple(plane ^ plane.dtype.type(5) for plane in clip.planes))
+    other.planes[0][2] ^= 64
+    whole = asdict(measured(clip, other).result())
+    parts = [measured(clip[part], other[part]).result() for part in (slice(1), slice(1, 4))]
+    for name, value in asdict(joined(parts)).items():
+        is_number = isinstance(value, float)
+        assert value == (pytest.approx(whole[name], rel=1e-12) if is_number else whole[name]), name
+    assert joined(parts).worst_frame == whole["worst_frame"] == 2

@@ -23,7 +23,7 @@ from nervcodec.cli.tables import info_rows
 from nervcodec.coding.streams import decode_symbols_of
 from nervcodec.encoder.segment import encode_segment
 from nervcodec.errors import BadMagic, BitstreamError, InvalidField, LimitExceeded, Truncated
-from nervcodec.format.container import read_file, write_file
+from nervcodec.format.container import SEGMENT, read_file, write_file
 from nervcodec.format.file import Header, Segment, StoredQuality
 from nervcodec.format.info import info
 from nervcodec.format.limits import Limits
@@ -49,16 +49,25 @@ def files(small_file: bytes) -> Mapping[str, bytes]:
         plane[:] = np.arange(16).reshape(2, 2, 4) * (9 + k)
     rgb = write_file(
         Header(VideoFormat(4, 2, Fraction(25), 2, "rgb"), mlp),
-        [encode_segment(frames, None, mlp, FitConfig(epochs=2))[0]],
-        StoredQuality(psnr_rgb=20.0),
+        [
+            replace(
+                encode_segment(frames, None, mlp, FitConfig(epochs=2))[0],
+                quality=StoredQuality(psnr_rgb=20.0),
+            )
+        ],
     )
     one = read_file(small_file)
     header = Header(replace(one.header.format, n_frames=4), one.header.model)
     return {
         "grid": small_file,
         "mlp": rgb,
-        "two": write_file(header, one.segments * 2, StoredQuality(ms_ssim=0.9)),
+        "two": write_file(header, one.segments * 2),
     }
+
+
+def entry_bytes(kind: int) -> int:
+    """Bytes of a section's entry in the index: a segment's has its frames."""
+    return 9 if kind == SEGMENT else 5
 
 
 def layout(data: bytes) -> tuple[int, int, list[tuple[int, int]]]:
@@ -67,8 +76,12 @@ def layout(data: bytes) -> tuple[int, int, list[tuple[int, int]]]:
     """
     header_end = 16 + int(struct.unpack_from("<H", data, 10)[0])
     n_sections, at = struct.unpack_from("<I", data, header_end)[0], header_end + 4
-    lengths = [struct.unpack_from("<BI", data, at + 5 * i)[1] for i in range(n_sections)]
-    index_end = at + 5 * n_sections + 4
+    lengths = []
+    for _ in range(n_sections):
+        kind, length = struct.unpack_from("<BI", data, at)
+        lengths.append(length)
+        at += entry_bytes(kind)
+    index_end = at + 4
     ends = index_end + np.cumsum([length + 9 for length in lengths])
     return (
         header_end,
@@ -191,8 +204,13 @@ def repaired(damaged: bytes, original: bytes) -> bytes:
     """All checksums made to fit, and the index to the sections where they were."""
     data = bytearray(damaged)
     header_end, index_end, sections = layout(original)
-    for number, (start, _) in enumerate(sections):
-        data[header_end + 4 + 5 * number : header_end + 9 + 5 * number] = data[start : start + 5]
+    at = header_end + 4
+    for start, _ in sections:
+        n_bytes = entry_bytes(original[start])
+        data[at : at + 5] = data[start : start + 5]
+        if n_bytes > 5:
+            data[at + 5 : at + 9] = data[start + 5 : start + 9]
+        at += n_bytes
     for start, stop in ((0, header_end), (header_end, index_end), *sections):
         data[stop - 4 : stop] = struct.pack("<I", zlib.crc32(data[start : stop - 4]))
     return bytes(data)

@@ -97,11 +97,10 @@ def describe(file: File) -> None:
     with mock.patch.object(fileinfo, "load", lambda _: file):
         found = info.info("a.nvpp")
     assert json.loads(json.dumps(found.as_json()))["bytes"] == file.n_bytes and info_rows(found)
-    again = read_file(write_file(file.header, file.segments, file.quality, file.extras))
-    assert (again.header, again.segments, again.quality, again.extras) == (
+    again = read_file(write_file(file.header, file.segments, file.extras))
+    assert (again.header, again.segments, again.extras) == (
         file.header,
         file.segments,
-        file.quality,
         file.extras,
     )
 
@@ -122,7 +121,9 @@ def with_checksums(data: bytes) -> bytes:
     fix(0, at)
     start = at + 4
     n_sections = min(int.from_bytes(data[start : start + 4], "little"), len(data))
-    at = start + 4 + 5 * n_sections
+    at = start + 4
+    for _ in range(n_sections):
+        at += 9 if data[at : at + 1] == b"\1" else 5  # a segment's entry has its frames
     fix(start, at)
     for _ in range(n_sections):
         start = at + 4
@@ -213,7 +214,8 @@ def section_seeds() -> Iterator[bytes]:
     ):
         names = tensors.module_names(model)
         cuts = list(itertools.accumulate(shots[:-1]))
-        payload = struct.pack(f"<IH4I{len(cuts)}I", sum(shots), len(cuts), 1, 2, 3, 4, *cuts)
+        head = (sum(shots), len(cuts), 1, 2, 3, 4, *range(8))
+        payload = struct.pack(f"<IH12I{len(cuts)}I", *head, *cuts)
         for place, name in enumerate(names):
             forms = forms_of(model, name, shots)
             drawn = (np.rint(rng.laplace(0, spread, math.prod(form.shape))) for form in forms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from nervcodec.format.container import MAGIC, QUALITY, SEGMENT, VERSION
+from nervcodec.format.container import MAGIC, SEGMENT, VERSION
 from nervcodec.format.fields import (
     BLOCK_FIELDS,
     CUT,
@@ -44,8 +44,6 @@ def annotated(data: bytes) -> str:
         dump.fields(_SECTION_FIELDS, f"[{number}]")
         if kind == SEGMENT:
             _segment(dump, modules)
-        elif kind == QUALITY:
-            dump.fields(QUALITY_FIELDS)
         elif length:
             dump.take(length, f"payload, {length} bytes")
         dump.crc()
@@ -137,13 +135,15 @@ def _index(dump: _Dump) -> list[tuple[int, int]]:
     for number in range(1, dump.field(_N_SECTIONS) + 1):
         values = dump.fields(_SECTION_FIELDS, f"[{number}]")
         found.append((values["section_type"], values["section_length"]))
+        if found[-1][0] == SEGMENT:
+            dump.field(SEGMENT_FIELDS[0], f"[{number}]")
     dump.crc()
     return found
 
 
 def _segment(dump: _Dump, modules: Sequence[str]) -> None:
     """Add the lines of a segment's payload."""
-    values = dump.fields(SEGMENT_FIELDS)
+    values = dump.fields((*SEGMENT_FIELDS, *QUALITY_FIELDS))
     for number in range(1, values["n_cuts"] + 1):
         dump.field(CUT, f"[{number}]")
     for module in modules:

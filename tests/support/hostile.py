@@ -30,7 +30,7 @@ from nervcodec.errors import (
 from nervcodec.format.prior import PRIORS
 
 MAGIC = bytes.fromhex("894E5650500D0A1A")
-SEGMENT, REPEATS, QUALITY, TIMES, SOUND, PROPERTIES = 1, 2, 129, 130, 132, 133
+SEGMENT, REPEATS, TIMES, SOUND, PROPERTIES = 1, 2, 130, 132, 133
 U32 = 2**32 - 1
 CONTAINER, LIMITS, STREAMS = "container", "limits", "streams"
 
@@ -157,13 +157,10 @@ def segment(
     """
     said = [len(stream) for stream in streams] if lengths is None else lengths
     return SEGMENT, struct.pack(
-        f"<IH4I{len(cuts)}I",
+        f"<IH12I{len(cuts)}I",
         n_frames,
         len(cuts) if n_cuts is None else n_cuts,
-        U32,
-        U32,
-        U32,
-        U32,
+        *[U32] * 12,
         *cuts,
     ) + b"".join(
         struct.pack("<I", length) + stream for length, stream in zip(said, streams, strict=True)
@@ -174,14 +171,22 @@ def index(
     sections: Sequence[tuple[int, bytes]],
     n_sections: int | None = None,
     lengths: Sequence[int] | None = None,
+    frames: int | None = None,
 ) -> bytes:
+    """The index of sections. lengths, frames: what it says of them, if not the truth."""
     said = [len(payload) for _, payload in sections] if lengths is None else lengths
     entries = [
-        struct.pack("<BI", kind, length) for (kind, _), length in zip(sections, said, strict=True)
+        struct.pack("<BI", kind, length) + (_frames_entry(payload, frames) if kind == 1 else b"")
+        for (kind, payload), length in zip(sections, said, strict=True)
     ]
     return checked(
         struct.pack("<I", len(sections) if n_sections is None else n_sections) + b"".join(entries)
     )
+
+
+def _frames_entry(payload: bytes, frames: int | None) -> bytes:
+    """A segment's frames, as its payload has them unless others are given."""
+    return (payload[:4] or b"\1\0\0\0") if frames is None else struct.pack("<I", frames)
 
 
 def body(sections: Sequence[tuple[int, bytes]], lengths: Sequence[int] | None = None) -> bytes:
@@ -245,7 +250,7 @@ def _preambles() -> Iterator[Case]:
         "header-length-65535",
         header(length=65535) + GOOD[HEADER_END:],
         Truncated,
-        "file: 65535 bytes wanted at byte 12, 126 there",
+        "file: 65535 bytes wanted at byte 12, 162 there",
     )
     yield Case(
         "header-longer-than-its-fields",
@@ -262,7 +267,7 @@ def _preambles() -> Iterator[Case]:
     )
     for name, at, end in (
         ("header", 12, HEADER_END),
-        ("index", HEADER_END + 4, INDEX_END),
+        ("index", HEADER_END + 5, INDEX_END),
         ("section", INDEX_END + 5, len(GOOD)),
     ):
         yield Case(f"{name}-checksum", flipped(GOOD, at), Checksum, _mismatch(end - 4))
@@ -527,7 +532,12 @@ def _extra_cases() -> Iterator[Case]:
     wrong = {
         "sound-empty": (SOUND, b"", Truncated, "sound: 1 bytes wanted at byte 0, 0 there"),
         "sound-of-no-stream": (SOUND, _sound(0), InvalidField, "n_streams is 0; legal: 1 to 32"),
-        "sound-of-33-streams": (SOUND, _sound(33), InvalidField, "n_streams is 33; legal: 1 to 32"),
+        "sound-of-33-streams": (
+            SOUND,
+            _sound(33)[:64],
+            InvalidField,
+            "n_streams is 33; legal: 1 to 32",
+        ),
         "sound-kind": (SOUND, _sound(kind=2), InvalidField, "kind is 2; legal: 0 to 1"),
         "sound-tick": (
             SOUND,
@@ -609,20 +619,20 @@ def _sections() -> Iterator[Case]:
         "n-sections-beyond-the-file",
         head + index(own, 2**20) + body(own),
         Truncated,
-        "index: 1048576 entries, 57 bytes left",
+        "index: 1048576 entries, 93 bytes left",
     )
     yield Case(
         "n-sections-just-beyond-the-file",
-        head + index(own, 12) + body(own),
+        head + index(own, 19) + body(own),
         Truncated,
-        "index: 12 entries, 57 bytes left",
+        "index: 19 entries, 93 bytes left",
     )
-    yield Case("n-sections-to-the-end", head + index(own, 10) + body(own), Checksum, _mismatch(131))
+    yield Case("n-sections-to-the-end", head + index(own, 17) + body(own), Checksum, _mismatch(170))
     yield Case(
         "index-without-its-checksum",
         head + index(own)[:-4],
         Truncated,
-        "file: 4 bytes wanted at byte 86, 0 there",
+        "file: 4 bytes wanted at byte 90, 0 there",
     )
     yield Case(
         "n-sections-one-too-many",
@@ -635,7 +645,7 @@ def _sections() -> Iterator[Case]:
         "no-sections-after-the-index",
         head + index(own),
         Truncated,
-        "file: 1 bytes wanted at byte 90, 0 there",
+        "file: 1 bytes wanted at byte 94, 0 there",
     )
     for length in (0, size - 1, size + 1, 2**31, U32):
         yield Case(
@@ -646,22 +656,22 @@ def _sections() -> Iterator[Case]:
         )
     yield Case(
         "index-of-another-type",
-        head + index([(QUALITY, own[0][1])]) + body(own),
+        head + index([(TIMES, own[0][1])]) + body(own),
         InvalidField,
-        f"section type and length is (1, {size}); legal: (129, {size}), as the index says",
+        f"section type and length is (1, {size}); legal: (130, {size}), as the index says",
     )
     for length in (size + 5, 2**31, U32):
         yield Case(
             f"section-length-{length}",
             head + index(own, lengths=[length]) + body(own, [length]),
             Truncated,
-            f"file: {length} bytes wanted at byte 95, {size + 4} there",
+            f"file: {length} bytes wanted at byte 99, {size + 4} there",
         )
     yield Case(
         "section-into-its-checksum",
         head + index(own, lengths=[size + 4]) + body(own, [size + 4]),
         Truncated,
-        "file: 4 bytes wanted at byte 138, 0 there",
+        "file: 4 bytes wanted at byte 174, 0 there",
     )
     yield Case(
         "section-overlaps-the-next",
@@ -669,22 +679,22 @@ def _sections() -> Iterator[Case]:
         + index([own[0], own[0]], lengths=[size + 9, size])
         + body([own[0], own[0]], [size + 9, size]),
         Checksum,
-        _mismatch(148),
+        _mismatch(188),
     )
     yield Case(
         "bytes-after-the-last-section",
         GOOD + b"\n",
         InvalidField,
-        "length of file is 139; legal: 138, as its fields say",
+        "length of file is 175; legal: 174, as its fields say",
     )
     yield Case(
         "file-twice",
         GOOD + GOOD,
         InvalidField,
-        "length of file is 276; legal: 138, as its fields say",
+        "length of file is 348; legal: 174, as its fields say",
     )
     yield Case(
-        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 134, 3 there"
+        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 170, 3 there"
     )
     yield Case(
         "section-of-no-bytes",
@@ -696,25 +706,25 @@ def _sections() -> Iterator[Case]:
         "segment-without-streams",
         file_of(segment([])),
         Truncated,
-        "segment: 4 bytes wanted at byte 22, 0 there",
+        "segment: 4 bytes wanted at byte 54, 0 there",
     )
     yield Case(
         "segment-of-too-few-streams",
         file_of(segment(STREAMS_OF_ZEROS[:2])),
         Truncated,
-        "segment: 4 bytes wanted at byte 33, 0 there",
+        "segment: 4 bytes wanted at byte 65, 0 there",
     )
     yield Case(
         "segment-of-too-many-streams",
         file_of(segment((*STREAMS_OF_ZEROS, b"\0"))),
         InvalidField,
-        "length of segment is 44; legal: 39, as its fields say",
+        "length of segment is 76; legal: 71, as its fields say",
     )
     for length in (0, 2**31, U32):
         error, message = (
             (InvalidField, "stream_length is 0; legal: 1 to 4294967295")
             if not length
-            else (Truncated, f"segment: {length} bytes wanted at byte 26, 13 there")
+            else (Truncated, f"segment: {length} bytes wanted at byte 58, 13 there")
         )
         yield Case(
             f"stream-length-{length}", file_of(segment(lengths=(length, 2, 2))), error, message
@@ -762,7 +772,7 @@ def _sections() -> Iterator[Case]:
     )
     yield Case(
         "no-segment",
-        file_of((QUALITY, bytes(32))),
+        file_of((200, bytes(32))),
         InvalidField,
         "n_frames is 1; legal: 0, the sum over the segments",
     )
@@ -784,23 +794,22 @@ def _sections() -> Iterator[Case]:
         InvalidField,
         "n_frames is 1; legal: 2, the sum over the segments",
     )
+    for frames, error, message in (
+        (0, InvalidField, "segment_n_frames is 0; legal: 1 to 16777216"),
+        (2, InvalidField, "segment_n_frames is 1; legal: 2, as the index says"),
+        (2**24 + 1, InvalidField, "segment_n_frames is 16777217; legal: 1 to 16777216"),
+    ):
+        yield Case(
+            f"index-says-{frames}-frames",
+            head + index(own, frames=frames) + body(own),
+            error,
+            message,
+        )
     yield Case(
-        "quality-twice",
-        file_of((QUALITY, bytes(32)), segment(), (QUALITY, bytes(32))),
-        InvalidField,
-        "number of quality sections is 2; legal: 0 or 1",
-    )
-    yield Case(
-        "quality-too-short",
-        file_of((QUALITY, bytes(31)), segment()),
+        "segment-ends-in-its-quality",
+        file_of((SEGMENT, own[0][1][:50])),
         Truncated,
-        "quality: 4 bytes wanted at byte 28, 3 there",
-    )
-    yield Case(
-        "quality-too-long",
-        file_of((QUALITY, bytes(33)), segment()),
-        InvalidField,
-        "length of quality is 33; legal: 32, as its fields say",
+        "segment: 4 bytes wanted at byte 50, 0 there",
     )
     yield from _extra_cases()
     for kind in (0, 3, 127):
@@ -808,7 +817,7 @@ def _sections() -> Iterator[Case]:
             f"section-type-{kind}",
             file_of((kind, b"new"), segment()),
             InvalidField,
-            f"section_type is {kind}; legal: 1, 2, 129, or 128 and above",
+            f"section_type is {kind}; legal: 1, 2, or 128 and above",
         )
 
 

@@ -148,12 +148,13 @@ THRESHOLDS: dict[int, tuple[int, ...]] = {
 
 @dataclass
 class Segment:
-    """Section 2.7: the numbers of frames of its shots and a stream for each module, in
-    order.
+    """Sections 2.7 and 2.8: the numbers of frames of its shots, a stream for each module, in order,
+    and what was measured.
     """
 
     shots: list[int]
     streams: list[bytes]
+    quality: dict[str, int]
 
     @property
     def n_frames(self) -> int:
@@ -206,7 +207,6 @@ class File:
     grids: list[tuple[int, int, int]]  # channels, interval, level
     blocks: list[tuple[int, int]]  # stride, width
     segments: list[Segment] = field(default_factory=list)
-    quality: dict[str, int] | None = None
     repeats: list[tuple[int, int]] | None = None  # coded frames, times that each is shown
     times: Times | None = None
     sound: Sound | None = None
@@ -303,21 +303,27 @@ def read(data: bytes) -> File:
 
     cursor.what, start = "the index", cursor.at
     n_sections = cursor.integer(4)
-    table = Cursor(cursor.take(5 * n_sections), "the index")
-    cursor.checksum(start)
     if not 1 <= n_sections <= 1048576:
         raise ValueError(f"n_sections is {n_sections}, not 1 to 1048576")
-    index = [table.fields(SECTION) for _ in range(n_sections)]
+    index = []
+    for _ in range(n_sections):
+        index.append(cursor.fields(SECTION))
+        if index[-1]["section_type"] == 1:
+            index[-1] |= cursor.fields(SEGMENT[:1])
+    cursor.checksum(start)
     for number, entry in enumerate(index, 1):
         cursor.what, start = f"section {number}", cursor.at
         head, payload = cursor.take(5), cursor.take(entry["section_length"])
         cursor.checksum(start)
-        if Cursor(head, "").fields(SECTION) != entry:
+        if Cursor(head, "").fields(SECTION).items() - entry.items():
             raise ValueError(f"section {number} is not what the index says")
         kind = entry["section_type"]
         if kind == 1:
             section = Cursor(payload, f"section {number}")
             fields = section.fields(SEGMENT)
+            if fields["segment_n_frames"] != entry["segment_n_frames"]:
+                raise ValueError(f"section {number} has other frames than the index says")
+            quality = section.fields(QUALITY)
             cuts = [section.fields(CUT)["cut"] for _ in range(fields["n_cuts"])]
             shots = [
                 end - start for start, end in zip([0, *cuts], [*cuts, fields["segment_n_frames"]])
@@ -331,13 +337,7 @@ def read(data: bytes) -> File:
                 for _ in range(2 + len(file.blocks))
             ]
             section.finish()
-            file.segments.append(Segment(shots, streams))
-        elif kind == 129:
-            if file.quality is not None:
-                raise ValueError("there is more than one quality section")
-            section = Cursor(payload, f"section {number}")
-            file.quality = section.fields(QUALITY)
-            section.finish()
+            file.segments.append(Segment(shots, streams, quality))
         elif kind == 2:
             if file.repeats is not None:
                 raise ValueError("there is more than one section of repeats")

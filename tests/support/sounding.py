@@ -128,5 +128,5 @@ def holding(path: Path, extras: Extras, golden: str = "tiny", rate: Fraction | N
     file = load(Path(__file__).parents[1] / "data" / f"{golden}.nvpp")
     form = file.header.format
     header = replace(file.header, format=replace(form, frame_rate=rate or form.frame_rate))
-    path.write_bytes(write_file(header, file.segments, file.quality, extras))
+    path.write_bytes(write_file(header, file.segments, extras))
     return path
