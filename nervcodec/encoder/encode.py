@@ -76,7 +76,7 @@ def encode(
     check_output(plan.destination, overwrite=options.overwrite, source=plan.source)
     set_threads(plan.n_threads)
     started = time.monotonic()
-    with Journal(plan.destination, identity(plan), restart=options.restart) as journal:
+    with _journal(plan) as journal:
         pace = pace or Pace(options.checkpoint_every_s)
         work = _Work(plan, device, journal, pace, on_progress, on_note)
         fitted = _fit_segments(work, journal)
@@ -106,6 +106,12 @@ def encode(
         n_threads=plan.n_threads,
         peak_memory=peaks,
     )
+
+
+def _journal(plan: EncodePlan) -> Journal:
+    """Return the journal of an encode, with the survey of a source that will be there again."""
+    survey = plan.survey.as_bytes() if plan.survey and plan.survey.key else None
+    return Journal(plan.destination, identity(plan), restart=plan.options.restart, survey=survey)
 
 
 def _fit_segments(work: _Work, journal: Journal) -> list[tuple[Segment, FitSummary]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_NAMES = re.compile(r"(lock|encode\.json|fit|fit\.before|segment-[0-9]{5,})(\.new)?")
+_NAMES = re.compile(r"(lock|encode\.json|survey\.json|fit|fit\.before|segment-[0-9]{5,})(\.new)?")
 
 
 def folder_of(destination: Path) -> Path:

@@ -27,7 +27,7 @@ from nervcodec.training.rate_model import expected_bpp, rate_weight_of, still_sh
 from nervcodec.video.scenes import ContentChanges
 
 PRIOR_CHOICES: tuple[PriorChoice, ...] = get_args(PriorChoice)
-CHANGES = "nervcodec.encoder.coded_frames.changes"
+CHANGES = "nervcodec.video.first_pass.FirstPass.changes"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
     know of none.
     """
     monkeypatch.setattr(
-        "nervcodec.encoder.coded_frames.changes",
+        CHANGES,
         lambda *_: ContentChanges(1.0, (3, 10, 11), (), False, False),
     )
     assert plan_fit(source).segments == ((3, 7, 1, 9),)
@@ -136,7 +136,7 @@ def test_a_size_gets_the_network_of_its_crf(
     as many a larger one.
     """
     monkeypatch.setattr(
-        "nervcodec.encoder.coded_frames.changes",
+        CHANGES,
         lambda *_: ContentChanges(information, (), (), False, False),
     )
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
