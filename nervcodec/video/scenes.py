@@ -189,15 +189,18 @@ def find_cuts(changed: Sequence[float]) -> tuple[int, ...]:
 
 def _picture(plane: Plane) -> NDArray[np.float32]:
     """Return the means over at most 18 x 32 equal parts of a plane [height, width]."""
-    picture: NDArray[np.float32] = plane.astype(np.float32)
-    for axis, (size, most) in enumerate(zip(plane.shape, _PICTURE)):
-        starts, sizes = _parts(size, most, axis)
-        picture = (np.add.reduceat(picture, starts, axis=axis) / sizes).astype(np.float32)
-    return picture
+    rows, heights = _parts(plane.shape[0], _PICTURE[0])
+    columns, widths = _parts(plane.shape[1], _PICTURE[1])
+    sums = np.empty((len(rows), plane.shape[1]), np.uint32)
+    for k, (begin, height) in enumerate(zip(rows, heights)):
+        np.add.reduce(plane[begin : begin + height], axis=0, dtype=np.uint32, out=sums[k])
+    # Single precision holds the sums exactly: a part of the largest plane has less than 2^24.
+    means = (sums.astype(np.float32) / heights[:, None]).astype(np.float32)
+    return (np.add.reduceat(means, columns, axis=1) / widths).astype(np.float32)
 
 
 @lru_cache(maxsize=16)
-def _parts(size: int, most: int, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the equal parts of an axis begin, and their sizes along it."""
+def _parts(size: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the equal parts of an axis begin, and their sizes."""
     edges = np.linspace(0, size, min(size, most) + 1).astype(np.int64)
-    return edges[:-1], np.expand_dims(np.diff(edges), 1 - axis)
+    return edges[:-1], np.diff(edges)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -193,9 +193,11 @@ def probe(
         n_frames = 0
         is_transparent = False
         for number in islice(_walk(file, header, path, options, notes), n_wanted):
-            read = cache(partial(_read_planes, file, header, path, number))
+            read = partial(_read_planes, file, header, path, number)
             if header.chroma_kind.has_alpha:
-                is_transparent |= bool(read()[3].min() < 255)
+                stored = read()
+                is_transparent |= bool(stored[3].min() < 255)
+                read = partial(tuple, stored)
             if on_frame:
                 on_frame(header, partial(_laid, read, header, options), room)
             n_frames = number
