@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -396,7 +397,8 @@ def memory_bytes(plan: FitPlan) -> int:
 
 
 def source_frames(plan: FitPlan, lengths: Iterable[int]) -> Iterator[Frames]:
-    """Yield the source's segments in the colorspace of the model."""
-    groups = read_groups(plan.source, plan.format, list(lengths), plan.source_options, plan.numbers)
-    for frames in groups:
-        yield to_layout(frames, plan.model.colorspace, plan.format.color)
+    """Return the segments in the colorspace of the model, each read when it is asked for."""
+    groups = read_groups(plan.source, plan.format, lengths, plan.source_options, plan.numbers)
+    convert = partial(to_layout, layout=plan.model.colorspace, color=plan.format.color)
+    # A loop would keep a segment, as it was read, until it has read the next one.
+    return map(convert, groups)
