@@ -98,8 +98,9 @@ def survey_source(
 ) -> tuple[Survey, Selection]:
     """Read a source through once, and choose the frames that are shown.
 
-    A second pass is made where the first one cannot tell what changes: where frames are dropped
-    from between others, or are coded as something else than the first one.
+    A second pass is made where the first one cannot tell what changes: at a constant rate that is
+    asked for, which drops frames from between others, and where frames turn out to be coded as
+    something else than the first one.
 
     Args:
         kept: an earlier survey, which is taken if it is one of this source and these options.
@@ -118,6 +119,7 @@ def survey_source(
         wishes,
         part.frames[0],
         begins_anywhere=part.seek_s is not None,
+        only_counts=options.cfr is not None,
         on_progress=on_progress,
     )
     probed = probe_source(name, wishes, n_frames=part.frames[1], first_pass=first_pass)

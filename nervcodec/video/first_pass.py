@@ -26,6 +26,7 @@ class FirstPass:
         options: how the source is read.
         first: the frame, from 0, at which those begin that are coded.
         begins_anywhere: whether they may begin behind it, too.
+        only_counts: look at no frame: what changes will be asked of frames that are not neighbours.
         on_progress: called with (frames read, frames expected or None).
     """
 
@@ -35,12 +36,14 @@ class FirstPass:
         first: int = 0,
         *,
         begins_anywhere: bool = False,
+        only_counts: bool = False,
         on_progress: OnSurvey | None = None,
     ) -> None:
         self.n_expected: int | None = None
         self._options = options
         self._first = first
         self._begins_anywhere = begins_anywhere
+        self._only_counts = only_counts
         self._on_progress = on_progress
         self._n_read = 0
         self._shaper = Shaper(options)
@@ -64,7 +67,7 @@ class FirstPass:
         self._n_read += 1
         if self._on_progress:
             self._on_progress(self._n_read, self.n_expected)
-        if self._n_read > 1 and self._survey is None:
+        if self._only_counts or (self._n_read > 1 and self._survey is None):
             return
         whole = planes()
         if self._taken is None:
