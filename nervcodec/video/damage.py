@@ -56,7 +56,7 @@ class DamageLog:
 
     Attributes:
         frames: of each decoded frame its packet and its time.
-        keys: packets that begin anew, on which nothing before has an influence.
+        keys: packets, in their order, that begin anew, on which nothing before has an influence.
         concealed: packets with damaged data of which the decoder made a frame all the same.
         broken: packets that the decoder refused -> their time or None.
         is_cut: whether the last packet ends before its data do; it is left out.
@@ -64,7 +64,7 @@ class DamageLog:
     """
 
     frames: FrameLog = field(default_factory=FrameLog)
-    keys: set[int] = field(default_factory=set)
+    keys: array[int] = field(default_factory=lambda: array("q"))
     concealed: set[int] = field(default_factory=set)
     broken: dict[int, int | None] = field(default_factory=dict)
     is_cut: bool = False
@@ -104,7 +104,7 @@ class DamageLog:
 
     def _reach(self) -> list[tuple[int, float]]:
         """Return the runs of packets, first and behind the last, that damage reaches."""
-        keys = sorted(self.keys)
+        keys = self.keys
         reach: list[tuple[int, float]] = []
         for packet in sorted(self.concealed):
             if not reach or packet >= reach[-1][1]:

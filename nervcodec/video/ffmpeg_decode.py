@@ -246,7 +246,7 @@ def decoded_frames(
                 raise VideoError(f"cannot read {shown(path)}: {error.strerror}{HINT}") from error
             continue
         if packet.is_keyframe:
-            log.keys.add(index)
+            log.keys.append(index)
         if packet.is_corrupt or _tells_damage(messages) or nal_units.are_damaged(packet):
             log.concealed.add(index)
         for frame in frames:

@@ -1,5 +1,6 @@
 """nervcodec.video.damage: what is damaged in a stream, by the numbers of its frames."""
 
+from array import array
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ def test_forbidden_bytes(packet: bytes, length_bytes: int | None, is_damaged: bo
 
 def test_damage_reaches_to_the_next_key() -> None:
     """Frames that build on a damaged one are told with it, in the numbers of display."""
-    log = DamageLog(FrameLog([(0, 0), (2, 1), (1, 2), (3, 3), (4, 4)]), keys={0, 3}, concealed={1})
+    log = DamageLog(
+        FrameLog([(0, 0), (2, 1), (1, 2), (3, 3), (4, 4)]), keys=array("q", [0, 3]), concealed={1}
+    )
     assert log.concealed_numbers() == [2, 3]
 
 
