@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nervcodec.cli.console import late_count
+from nervcodec.cli.console import late_count, set_level
 
 
 class Clock:
@@ -18,6 +18,8 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock, where as much is said as usual."""
+    set_level(0)
     made = Clock()
     monkeypatch.setattr("nervcodec.cli.console.time", made)
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -109,6 +110,18 @@ def test_a_source_is_decoded_once(source: Path, reads: list[str]) -> None:
     reads.clear()
     plan_fit(source, EncodeOptions(frames=(1, 4)))
     assert reads == ([] if source.suffix == ".y4m" else ["frame"] * 5)
+
+
+def test_a_frame_takes_a_few_bytes(tmp_path: Path) -> None:
+    """Of a frame that was surveyed hardly more is kept than its numbers: an hour fits anywhere."""
+    write_clip(tmp_path / "in.y4m", 16, 12, 1100)
+    peaks = []
+    for n_frames in (100, 1100):
+        tracemalloc.start()
+        plan_fit(tmp_path / "in.y4m", EncodeOptions(frames=(0, n_frames)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 60 * 1000
 
 
 def test_frames_that_get_dropped_take_another_pass(tmp_path: Path, reads: list[str]) -> None:

@@ -229,7 +229,8 @@ def crashed(
         with pytest.raises(RuntimeError, match="power loss"):
             shell(*ENCODE)
     folder = folder_of(shell.folder / "out.nvpp")
-    assert listing(folder) == ["encode.json", "fit", "fit.before", "lock", "segment-00000"]
+    names = ["encode.json", "fit", "fit.before", "lock", "segment-00000", "survey.json"]
+    assert listing(folder) == names
     return folder, whole[0]
 
 
@@ -282,9 +283,10 @@ def test_a_harmed_checkpoint_gives_way_to_the_one_before(
             [],
         ),  # segments are fitted in order, so that the second one's checkpoint comes too early
         (("encode.json",), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
-        (("encode.json", "fit", "fit.before", "segment-00000"), []),
+        (("survey.json",), ["segment 1 of 2 was fitted before", "going on from fit epoch 2 of 2"]),
+        (("encode.json", "survey.json", "fit", "fit.before", "segment-00000"), []),
     ],
-    ids=["nothing", "both checkpoints", "segment", "encode.json", "everything"],
+    ids=["nothing", "both checkpoints", "segment", "encode.json", "survey", "everything"],
 )
 @pytest.mark.parametrize("harm", ["cut", "flipped", "gone"])
 def test_whatever_is_harmed_the_file_is_the_same(
