@@ -6,6 +6,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
@@ -63,7 +64,7 @@ def _value(kind: Any, data: Any) -> Any:
         return _checked(bottom > 0, data, kind) and Fraction(top, bottom)
     names = _names(kind)
     _checked(names is not None and type(data) is dict and [*data] == names, data, kind)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     return kind(**{name: _value(hints[name], each) for name, each in data.items()})
 
 
@@ -79,6 +80,12 @@ def _checked(is_right: bool, data: Any, kind: Any) -> Any:
     if not is_right:
         raise ValueError(f"{kind} cannot be made of {str(data)[:80]}")
     return data
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return the types of a record's values, which stand in its class: nothing comes from data."""
+    return get_type_hints(kind)
 
 
 def _names(kind: Any) -> list[str] | None:
