@@ -6,8 +6,8 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from nervcodec.errors import OutputError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _PLAIN_EVERY_S = 10.0
+_LIVE_EVERY_S = 0.1
+_LATE_S = 2.0
 _PAGE_WIDTH = 10_000  # tables are never wrapped: a pipe has no width
 
 
@@ -137,9 +139,12 @@ class ProgressLine:
             text, f"bench {n_done}/{n_all} points, next: {text}", n_done / max(n_all, 1), True
         )
 
-    def counting(self, stage: str, n_done: int, n_all: int) -> None:
-        """Show how many frames a stage has gone through."""
-        self._show(stage, f"{stage} {n_done}/{n_all} frames", n_done / n_all, n_done == n_all)
+    def counting(self, stage: str, n_done: int, n_all: int | None) -> None:
+        """Show how many frames a stage has gone through, of all where their number is known."""
+        if n_all is None or n_done > n_all:
+            self._show(stage, f"{stage} {n_done} frames", 0.0, False)
+        else:
+            self._show(stage, f"{stage} {n_done}/{n_all} frames", n_done / n_all, n_done == n_all)
 
     def _show(self, stage: str, text: str, share: float, done: bool) -> None:
         if self._rich and self._task is not None:
@@ -172,6 +177,27 @@ def live() -> Iterator[RichProgress | None]:
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
     with Progress(*columns, console=Console(stderr=True), transient=True) as rich:
         yield rich
+
+
+@contextmanager
+def late_count(stage: str, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield what takes the frames that a stage has gone through and those that it expects; they are
+    shown once it has taken two seconds.
+    """
+    line: ProgressLine | None = None
+    last_s = time.monotonic()
+    with ExitStack() as stack:
+
+        def count(n_done: int, n_all: int | None) -> None:
+            nonlocal line, last_s
+            now_s = time.monotonic()
+            if now_s - last_s >= (_LATE_S if line is None else _LIVE_EVERY_S):
+                last_s = now_s
+                line = line or stack.enter_context(progress_line(quiet))
+                if line:
+                    line.counting(stage, n_done, n_all)
+
+        yield count
 
 
 def duration(seconds: float) -> str:

@@ -107,7 +107,8 @@ def encode(
         check_destination(source, file, request)
         keep_freed_memory()
         with readable(source) as path:
-            decided = plan(path, file, request)
+            with console.late_count("survey", as_json or json_lines) as on_progress:
+                decided = plan(path, file, request, on_progress=on_progress)
             for text in decided.notes:
                 console.note(text)
             stream = sys.stderr if destination == STANDARD else None

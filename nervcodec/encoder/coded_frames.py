@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
-from pathlib import Path
+
+import numpy as np
 
 from nervcodec.format.repeats import Repeats
-from nervcodec.video.scenes import changes
+from nervcodec.video.scenes import ContentChanges
 from nervcodec.video.selection import Selection
-from nervcodec.video.source import SourceOptions
 
 
 @dataclass(frozen=True)
@@ -31,19 +30,24 @@ class CodedFrames:
     is_flat: bool
 
 
-def coded_frames(source: Path, selection: Selection, options: SourceOptions) -> CodedFrames:
-    """Return the frames that are coded: of a run of equal ones, the first."""
-    runs = [(number, sum(1 for _ in run)) for number, run in groupby(selection.numbers)]
-    numbers = [number for number, _ in runs]
-    content = changes(source, selection.format, options, numbers)
-    repeated = set(content.repeats)
-    first = [n for n in range(len(runs)) if n not in repeated]
-    shown_before = [0, *accumulate(n_shown for _, n_shown in runs)]
-    ends = [*first[1:], len(runs)]
-    counts = (shown_before[end] - shown_before[n] for n, end in zip(first, ends, strict=True))
+def coded_frames(selection: Selection, content: ContentChanges) -> CodedFrames:
+    """Return the frames that are coded: of a run of equal ones, the first.
+
+    Args:
+        selection: the frames that are shown.
+        content: what changes within the distinct ones of them.
+    """
+    numbers = selection.distinct
+    repeats = None
+    if content.repeats or len(numbers) < len(selection.numbers):
+        shown = np.asarray(selection.numbers)
+        begins = np.flatnonzero(np.diff(shown, prepend=shown[0] - 1))
+        begins = np.delete(begins, np.asarray(content.repeats, np.int64))
+        counts = np.diff(begins, append=len(shown))
+        numbers, repeats = shown[begins].tolist(), Repeats.of_counts(counts.tolist())
     return CodedFrames(
-        [numbers[n] for n in first],
-        Repeats.of_counts(counts),
+        numbers,
+        repeats,
         content.temporal_information,
         content.cuts,
         content.is_gray,

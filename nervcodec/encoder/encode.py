@@ -70,7 +70,7 @@ def encode(
     set_threads(plan.n_threads)
     started = time.monotonic()
     pace = pace or Pace(options.checkpoint_every_s)
-    with Journal(plan.destination, identity(plan), restart=options.restart) as journal:
+    with _journal(plan) as journal:
         with executor_of(plan) as executor:
             work = _Work(plan, executor, journal, pace, on_progress, on_segment, on_note)
             fitted = _fitted(work, journal)
@@ -99,6 +99,12 @@ def encode(
         n_jobs=executor.n_jobs,
         peak_memory=_peaks(fitted),
     )
+
+
+def _journal(plan: EncodePlan) -> Journal:
+    """Return the journal of an encode, with the survey of a source that will be there again."""
+    survey = plan.survey.as_bytes() if plan.survey and plan.survey.key else None
+    return Journal(plan.destination, identity(plan), restart=plan.options.restart, survey=survey)
 
 
 def _fitted(work: _Work, journal: Journal) -> list[FittedSegment]:

@@ -187,6 +187,7 @@ def _coded(
     """Return what one fit gives, or gave before; None if it is to end and its state kept."""
     state = _state_of(channel.state, attempt, task.model)
     if isinstance(state, tuple):
+        channel.tell("going on from the end of the fit")
         return state
     if state is not None:
         at = state.progress

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.encoder.segmentation import segment_lengths, segment_shots
 from nervcodec.encoder.sizing import ContentStatistics, Preset, is_high_motion
+from nervcodec.encoder.survey import Survey, survey_source
 from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
@@ -33,10 +35,10 @@ from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, still_share, usual_bpp
 from nervcodec.video.color import to_layout
 from nervcodec.video.extras import read_extras
+from nervcodec.video.first_pass import OnSurvey
 from nervcodec.video.frames import Frames
-from nervcodec.video.probe import probe_source
 from nervcodec.video.reader import read_groups
-from nervcodec.video.selection import Part, Selection, select
+from nervcodec.video.selection import Part, Selection
 from nervcodec.video.source import SourceOptions
 
 _MAX_PARAMETER_BITS = 8.0  # beyond them a larger size buys nothing
@@ -59,6 +61,7 @@ class FitPlan:
         numbers: of the coded frames in the source; None for all from the first on.
         extras: what the file holds besides its picture.
         span_s: seconds of the source's time at which the first frame begins and the last one ends.
+        survey: what was learnt of the source by reading it.
     """
 
     source: Path
@@ -71,6 +74,7 @@ class FitPlan:
     numbers: Sequence[int] | None = None
     extras: Extras = NO_EXTRAS
     span_s: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    survey: Survey | None = field(default=None, compare=False, repr=False)
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -110,18 +114,27 @@ class FitPlan:
         return round(self.fit.target_bpp * self.n_coded_pixels / 8) + container_bytes(self)
 
 
-def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOptions()) -> FitPlan:
+def plan_fit(
+    source: str | os.PathLike[str],
+    options: EncodeOptions = EncodeOptions(),
+    *,
+    on_progress: OnSurvey | None = None,
+    kept: Survey | None = None,
+) -> FitPlan:
     """Look at the source and decide network, fit and segments.
 
+    Args:
+        on_progress: called with (frames surveyed, frames expected or None).
+        kept: an earlier survey, which is taken if it is one of this source and these options.
     Raises:
         ConfigError: an option that does not go with this video.
         VideoError: the source cannot be read, or is none that this version supports.
     """
     preset = preset_named(options.preset)
     wishes = options.source_options()
-    probed = probe_source(os.fspath(source), wishes, n_frames=options.frames[1])
-    selection = select(probed.format, probed.times, options.part(), options.cfr)
     _check_steerable(preset, options)
+    survey, selection = survey_source(source, options, kept=kept, on_progress=on_progress)
+    probed = survey.probed
     begin = selection.span_s[0] - seconds_of(probed.format, probed.times, 0)
     end = begin + selection.span_s[1] - selection.span_s[0]
     is_whole = options.part() == Part()
@@ -131,11 +144,12 @@ def plan_fit(source: str | os.PathLike[str], options: EncodeOptions = EncodeOpti
     video = _Video(
         Path(source),
         selection.format,
-        coded_frames(Path(source), selection, wishes),
+        coded_frames(selection, survey.content),
         selection,
         (*probed.notes, *selection.notes, *extra_notes),
         wishes,
         extras,
+        survey,
     )
     plan = _plan_for(video, preset, options)
     if not isinstance(options.target, SizeTarget):
@@ -159,6 +173,7 @@ class _Video(NamedTuple):
     notes: tuple[str, ...]
     wishes: SourceOptions
     extras: Extras
+    survey: Survey
 
 
 def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
@@ -201,6 +216,7 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
         frames.numbers,
         replace(video.extras, repeats=frames.repeats, times=video.selection.times),
         video.selection.span_s,
+        video.survey,
     )
     # What the format cannot hold is better known before the fit than after it.
     container_bytes(plan)
@@ -391,7 +407,8 @@ def job_bytes(plan: FitPlan) -> int:
 
 
 def source_frames(plan: FitPlan, lengths: Iterable[int]) -> Iterator[Frames]:
-    """Yield the source's segments in the colorspace of the model."""
-    groups = read_groups(plan.source, plan.format, list(lengths), plan.source_options, plan.numbers)
-    for frames in groups:
-        yield to_layout(frames, plan.model.colorspace, plan.format.color)
+    """Return the segments in the colorspace of the model, each read when it is asked for."""
+    groups = read_groups(plan.source, plan.format, lengths, plan.source_options, plan.numbers)
+    convert = partial(to_layout, layout=plan.model.colorspace, color=plan.format.color)
+    # A loop would keep a segment, as it was read, until it has read the next one.
+    return map(convert, groups)

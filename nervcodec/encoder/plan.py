@@ -16,11 +16,13 @@ from typing import Any
 from nervcodec.encoder.concurrency import concurrency, devices_of, relative_seconds
 from nervcodec.encoder.fit_plan import FitPlan, job_bytes, memory_bytes, plan_fit
 from nervcodec.encoder.options import EncodeOptions
-from nervcodec.encoder.resume import stored_identity
+from nervcodec.encoder.resume import stored_identity, stored_survey
+from nervcodec.encoder.survey import read_survey
 from nervcodec.encoder.time_budget import seconds_per_epoch, with_epochs, with_time_budget
 from nervcodec.errors import ConfigError, ResourceError
 from nervcodec.format import costs
 from nervcodec.util.files import check_output
+from nervcodec.video.first_pass import OnSurvey
 
 SCHEMA = "nervcodec.estimate/1"
 # Names of outputs of decode, which a coded file would be taken for.
@@ -118,14 +120,18 @@ def plan(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     options: EncodeOptions = EncodeOptions(),
+    *,
+    on_progress: OnSurvey | None = None,
 ) -> EncodePlan:
     """Look at the source and this machine, and decide what an encode will do.
 
-    Sets torch's number of threads, if the options have one; writes nothing.
+    Sets torch's number of threads, if the options have one; writes nothing. What an interrupted
+    encode to the same destination has kept of this source is not looked at again.
 
     Args:
         source: anything that FFmpeg reads, or a folder of PNG files.
         destination: the .nvpp file to write.
+        on_progress: called with (frames of the source surveyed, frames expected or None).
     Raises:
         ConfigError: an option that does not go with this video or machine.
         VideoError: the source cannot be read, or is none that this version supports.
@@ -134,7 +140,8 @@ def plan(
     """
     check_destination(source, destination, options)
     target = Path(destination)
-    fit_plan = plan_fit(source, options)
+    kept = None if options.restart else read_survey(stored_survey(target))
+    fit_plan = plan_fit(source, options, on_progress=on_progress, kept=kept)
     unfinished = None if options.restart else stored_identity(target)
     decided = _on_this_machine(fit_plan, target, options, unfinished)
     if options.time_budget_s is not None and unfinished:

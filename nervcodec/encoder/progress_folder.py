@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 _NAMES = re.compile(
-    r"(lock|(encode|shares)\.json|fit-[0-9]{5,}(\.before)?|segment-[0-9]{5,})(\.new)?"
+    r"(lock|(encode|shares|survey)\.json|fit-[0-9]{5,}(\.before)?|segment-[0-9]{5,})(\.new)?"
 )
 
 

@@ -3,6 +3,7 @@ after any end of it.
 
     lock              held while an encode runs, by the kernel: it goes with the process
     encode.json       what is encoded and how: another input, model or fit does not go on from here
+    survey.json       what was learnt of the source by reading it (encoder.survey)
     shares.json       what the bits of a file of a given size are shared among its segments by
     segment-00000     a finished segment: its payload in the .nvpp file, and what became of its fit
     fit-00000         the last checkpoint of the fit of a segment
@@ -36,6 +37,7 @@ from nervcodec.format.file import Segment
 from nervcodec.util.files import gone_on_error, os_errors, sync, sync_folder
 
 _SHARES = "shares.json"
+_SURVEY = "survey.json"
 _DIGEST_BYTES = 32
 # What is raised by a file that has a good digest and that no encode has written all the same.
 _SENSELESS = (ValueError, KeyError, BitstreamError)
@@ -50,6 +52,11 @@ def stored_identity(destination: Path) -> dict[str, Any] | None:
     return None
 
 
+def stored_survey(destination: Path) -> bytes | None:
+    """Return what the unfinished encode to `destination` has kept of its source's survey."""
+    return _read(folder_of(destination) / _SURVEY)
+
+
 class Journal:
     """What an encode has reached; a context, within which no other encode to the same output can
     begin.
@@ -58,6 +65,7 @@ class Journal:
         destination: the encode's output.
         identity: all that its bytes depend on, JSON-ready.
         restart: forget what was reached.
+        survey: of the source, kept for the same command after an interruption.
     Raises:
         OutputExists: another encode to `destination` is running, or a file has the folder's name.
         ConfigError: what was reached belongs to another identity; says what differs.
@@ -65,7 +73,12 @@ class Journal:
     """
 
     def __init__(
-        self, destination: Path, identity: Mapping[str, Any], *, restart: bool = False
+        self,
+        destination: Path,
+        identity: Mapping[str, Any],
+        *,
+        restart: bool = False,
+        survey: bytes | None = None,
     ) -> None:
         self.folder = folder_of(destination)
         self._destination = destination
@@ -83,14 +96,14 @@ class Journal:
                 _remove_empty(self.folder)
                 raise
         try:
-            self._begin(json.loads(json.dumps(identity)), restart)
+            self._begin(json.loads(json.dumps(identity)), restart, survey)
         except BaseException:
             if not self.has_progress and stored_identity(destination) is None:
                 self.remove()
             self._lock.close()
             raise
 
-    def _begin(self, identity: dict[str, Any], restart: bool) -> None:
+    def _begin(self, identity: dict[str, Any], restart: bool, survey: bytes | None) -> None:
         self._name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
         if restart:
             with os_errors(self.folder):
@@ -98,14 +111,16 @@ class Journal:
                     if file.name != "lock":
                         file.unlink()
         stored = stored_identity(self._destination)
-        if stored is None:
-            self._write("encode.json", json.dumps(identity).encode())
-        elif stored != identity:
+        if stored is not None and stored != identity:
             name, old, new = next(_differences(stored, identity, ""))
             raise ConfigError(
                 f"{self.folder} holds an unfinished encode with another {name} ({old!r}, now"
                 f" {new!r}); give what it was begun with, or --restart to begin anew"
             )
+        if survey is not None and survey != stored_survey(self._destination):
+            self._write(_SURVEY, survey)
+        if stored is None:
+            self._write("encode.json", json.dumps(identity).encode())
 
     def __enter__(self) -> Journal:
         return self

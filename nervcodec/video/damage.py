@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
@@ -16,21 +17,54 @@ _FORBIDDEN = re.compile(rb"\x00\x00\x02|\x00\x00\x00+[\x02-\xff]")
 _LISTED = 8
 
 
+_TIMELESS = -(2**63)
+
+
+class FrameLog:
+    """Packets and times of frames in the order of display, 16 bytes each."""
+
+    def __init__(self, frames: Iterable[tuple[int, int | None]] = ()) -> None:
+        self._packets = array("q")
+        self._times = array("q")
+        for packet, time in frames:
+            self.append(packet, time)
+
+    def append(self, packet: int, time: int | None) -> None:
+        """Add a frame: its packet, its time or None."""
+        self._packets.append(packet)
+        self._times.append(_TIMELESS if time is None else time)
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    def __iter__(self) -> Iterator[tuple[int, int | None]]:
+        """Yield packet and time of each frame."""
+        for packet, time in zip(self._packets, self._times):
+            yield packet, None if time == _TIMELESS else time
+
+    @property
+    def known_times(self) -> Sequence[int]:
+        """The times of the frames that have one."""
+        if _TIMELESS not in self._times:
+            return self._times
+        return array("q", (time for time in self._times if time != _TIMELESS))
+
+
 @dataclass
 class DamageLog:
     """Packets of a stream in the order of the file, and what the decoder made of them.
 
     Attributes:
-        frames: of each decoded frame, in the order of display: its packet, its time or None.
-        keys: packets that begin anew, on which nothing before has an influence.
+        frames: of each decoded frame its packet and its time.
+        keys: packets, in their order, that begin anew, on which nothing before has an influence.
         concealed: packets with damaged data of which the decoder made a frame all the same.
         broken: packets that the decoder refused -> their time or None.
         is_cut: whether the last packet ends before its data do; it is left out.
         reason: why the decoder refused the first one, in FFmpeg's words.
     """
 
-    frames: list[tuple[int, int | None]] = field(default_factory=list)
-    keys: set[int] = field(default_factory=set)
+    frames: FrameLog = field(default_factory=FrameLog)
+    keys: array[int] = field(default_factory=lambda: array("q"))
     concealed: set[int] = field(default_factory=set)
     broken: dict[int, int | None] = field(default_factory=dict)
     is_cut: bool = False
@@ -38,6 +72,8 @@ class DamageLog:
 
     def broken_numbers(self) -> list[int]:
         """Return the numbers, from 1, of the frames that cannot be decoded."""
+        if not self.broken:
+            return []
         has_times = None not in [*self.broken.values(), *(time for _, time in self.frames)]
 
         def rank(packet: int, time: int | None) -> tuple[int, int]:
@@ -53,6 +89,8 @@ class DamageLog:
         They are those of damaged packets, and those that build on them: all up to the next key.
         Frames that cannot be decoded count too.
         """
+        if not self.concealed:
+            return []
         reach = self._reach()
         starts = [start for start, _ in reach]
         broken = set(self.broken_numbers())
@@ -66,7 +104,7 @@ class DamageLog:
 
     def _reach(self) -> list[tuple[int, float]]:
         """Return the runs of packets, first and behind the last, that damage reaches."""
-        keys = sorted(self.keys)
+        keys = self.keys
         reach: list[tuple[int, float]] = []
         for packet in sorted(self.concealed):
             if not reach or packet >= reach[-1][1]:

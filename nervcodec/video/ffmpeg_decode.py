@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame as VideoFrame
 from av.video.stream import VideoStream
 
 from nervcodec.errors import ConfigError, VideoError
-from nervcodec.format.video_format import VideoFormat
+from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.video.damage import DamageLog, has_forbidden_bytes
 from nervcodec.video.frames import Frames, Planes
 from nervcodec.video.pictures import family_of
@@ -158,6 +158,22 @@ def stream_duration(stream: VideoStream) -> Fraction | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
+def expected_frames(video: OpenVideo) -> int | None:
+    """Return about how many frames a stream has by what its file says, None where that is nothing.
+
+    What the file states goes before what its duration makes of it.
+    """
+    stream = video.stream
+    if stream.frames or video.is_timeless or not stream.average_rate:
+        return stream.frames or None
+    duration = stream_duration(stream)
+    if duration is None and stream.duration and stream.time_base:
+        duration = stream.duration * stream.time_base
+    if duration is None and video.container.duration:
+        duration = Fraction(video.container.duration, av.time_base)
+    return round(duration * stream.average_rate) or None if duration else None
+
+
 def _stream_notes(
     container: InputContainer, stream: VideoStream, wanted: int | None
 ) -> Iterator[str]:
@@ -230,12 +246,12 @@ def decoded_frames(
                 raise VideoError(f"cannot read {shown(path)}: {error.strerror}{HINT}") from error
             continue
         if packet.is_keyframe:
-            log.keys.add(index)
+            log.keys.append(index)
         if packet.is_corrupt or _tells_damage(messages) or nal_units.are_damaged(packet):
             log.concealed.add(index)
         for frame in frames:
             source = frame.opaque if isinstance(frame.opaque, int) else index
-            log.frames.append((source, frame.pts))
+            log.frames.append(source, frame.pts)
             if frame.is_corrupt:
                 log.concealed.add(source)
             yield frame
@@ -290,7 +306,7 @@ def container_frames(
     """
     with open_video(path, options.video_stream) as video:
         for frame in decoded_frames(video, path, salvage=options.salvage):
-            yield _planes(frame, fmt, options)
+            yield coded_planes(frame, fmt.layout, fmt.bit_depth, options)
 
 
 def picture_frames(
@@ -304,11 +320,20 @@ def picture_frames(
             if not options.salvage:
                 raise
             continue
-        yield _planes(frame, fmt, options)
+        yield coded_planes(frame, fmt.layout, fmt.bit_depth, options)
 
 
-def _planes(frame: VideoFrame, fmt: VideoFormat, options: SourceOptions) -> Planes:
-    planes = planes_of(frame, fmt.layout, fmt.bit_depth, options.background)
+def coded_planes(
+    frame: VideoFrame, layout: Layout, bit_depth: int, options: SourceOptions
+) -> Planes:
+    """Return the planes [h, w] of a frame in this layout and bit depth, turned as it asks.
+
+    They are views that hold as long as the frame does.
+
+    Raises:
+        VideoError: as planes_of.
+    """
+    planes = planes_of(frame, layout, bit_depth, options.background)
     return turn(planes, applied_turns(frame.rotation, autorotate=options.autorotate))
 
 

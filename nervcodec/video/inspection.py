@@ -71,6 +71,16 @@ class Inspection:
         """Return the quarter turns that the first frame is given."""
         return self._turns(self.first)
 
+    @property
+    def layout(self) -> Layout:
+        """Return the layout of the frames so far."""
+        return self._layout
+
+    @property
+    def bit_depth(self) -> int:
+        """Return the bit depth of the frames so far."""
+        return self._bit_depth
+
     def _turns(self, frame: VideoFrame) -> int:
         return applied_turns(frame.rotation, autorotate=self._options.autorotate)
 

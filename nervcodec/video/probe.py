@@ -8,9 +8,10 @@ coded while nothing is lost yet.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
 from nervcodec.video import ffmpeg_decode, y4m
 from nervcodec.video.damage import DamageLog, ranges
-from nervcodec.video.ffmpeg_decode import OpenVideo
+from nervcodec.video.ffmpeg_decode import OpenVideo, VideoFrame
 from nervcodec.video.ffmpeg_times import timeline_start
+from nervcodec.video.first_pass import FirstPass
+from nervcodec.video.frames import Planes
 from nervcodec.video.geometry import aspect_notes, cropped_format, scaled_format
 from nervcodec.video.inspection import Inspection, SourceProperties
 from nervcodec.video.pictures import family_of, picture_files, sequence_notes
@@ -40,6 +43,7 @@ from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown, source
 
 # Pictures whose samples are of full range wherever they do not say otherwise.
 _FULL_RANGE = ("PNG", "TIFF", "BMP")
+_SUBSAMPLED = ("yuv420", "yuv422")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def probe_source(
     *,
     frame_rate: Fraction | None = None,
     n_frames: int | None = None,
+    first_pass: FirstPass | None = None,
 ) -> ProbedSource:
     """Read a source through once.
 
@@ -87,6 +92,7 @@ def probe_source(
         options: how it is read.
         frame_rate: the same as in the options.
         n_frames: read no further than so many frames; what is damaged behind them does not matter.
+        first_pass: sees every frame.
 
     Raises:
         VideoError: missing, unreadable, damaged, cut short, empty, of changing size, of a pixel
@@ -100,7 +106,7 @@ def probe_source(
     path = Path(path)
     kind = source_kind(path)
     probe_kind = {"y4m": _probe_y4m, "pictures": _probe_pictures, "container": _probe_container}
-    properties = probe_kind[kind](path, options, n_frames)
+    properties = probe_kind[kind](path, options, n_frames, first_pass)
     if options.strict and properties.damage:
         raise VideoError(f"{shown(path)}: {properties.damage[0]} (refused as --strict asks)")
     rate, rate_notes = _frame_rate(properties, options, path)
@@ -126,8 +132,18 @@ def _shaped(form: VideoFormat, options: SourceOptions) -> tuple[VideoFormat, tup
     return scaled, aspect_notes(part, scaled)
 
 
-def _probe_y4m(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:
-    header, n_frames, notes = y4m.probe(path, options, n_wanted)
+def _probe_y4m(
+    path: Path, options: SourceOptions, n_wanted: int | None, first_pass: FirstPass | None
+) -> SourceProperties:
+    def watch(header: y4m.Header, planes: Callable[[], Planes], room: int) -> None:
+        if first_pass is None or max(header.width, header.height) > Limits().side:
+            return  # what is refused in the end need not be read
+        first_pass.n_expected = min(room, n_wanted or room)
+        location = header.color.chroma_location
+        first_pass.add(planes, header.layout, header.bit_depth, location)
+
+    on_frame = watch if first_pass else None
+    header, n_frames, notes = y4m.probe(path, options, n_wanted, on_frame)
     return SourceProperties(
         header.width,
         header.height,
@@ -141,7 +157,9 @@ def _probe_y4m(path: Path, options: SourceOptions, n_wanted: int | None) -> Sour
     )
 
 
-def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:
+def _probe_pictures(
+    path: Path, options: SourceOptions, n_wanted: int | None, first_pass: FirstPass | None
+) -> SourceProperties:
     """Decode every picture of a sequence once.
 
     Raises:
@@ -152,6 +170,7 @@ def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) ->
     name = str(path if path.is_dir() else path.parent)
     inspection = Inspection(name, True, options)
     damage: list[str] = []
+    watch = _watcher(first_pass, inspection, options, len(files[:n_wanted]))
     for file in files[:n_wanted]:
         try:
             frame = ffmpeg_decode.decode_picture(file)
@@ -161,6 +180,7 @@ def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) ->
             damage.append(f"left out: {error}")
             continue
         inspection.add(frame)
+        watch(frame)
     if not inspection.n_frames:
         raise VideoError(f"{path}: none of its {len(files)} pictures can be decoded")
     properties = inspection.result()
@@ -176,7 +196,31 @@ def _probe_pictures(path: Path, options: SourceOptions, n_wanted: int | None) ->
     )
 
 
-def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -> SourceProperties:
+def _watcher(
+    first_pass: FirstPass | None,
+    inspection: Inspection,
+    options: SourceOptions,
+    n_expected: int | None,
+    location: int = 0,
+) -> Callable[[VideoFrame], None]:
+    """Return what shows the frames that were inspected to the first pass."""
+    if first_pass is None:
+        return lambda _: None
+    first_pass.n_expected = n_expected
+    add = first_pass.add
+
+    def watch(frame: VideoFrame) -> None:
+        layout, bit_depth = inspection.layout, inspection.bit_depth
+        at = turned_location(location, inspection.turns) if layout in _SUBSAMPLED else 0
+        planes = partial(ffmpeg_decode.coded_planes, frame, layout, bit_depth, options)
+        add(planes, layout, bit_depth, at)
+
+    return watch
+
+
+def _probe_container(
+    path: Path, options: SourceOptions, n_wanted: int | None, first_pass: FirstPass | None
+) -> SourceProperties:
     """Decode a video stream once: its exact number of frames and all that needs a note.
 
     Raises:
@@ -187,13 +231,18 @@ def _probe_container(path: Path, options: SourceOptions, n_wanted: int | None) -
         inspection = Inspection(shown(path), False, options)
         frames = ffmpeg_decode.decoded_frames(video, path, salvage=options.salvage, log=log)
         last_duration = 0
+        counts = [n for n in (n_wanted, ffmpeg_decode.expected_frames(video)) if n is not None]
+        is_scaled = first_pass is not None and options.scale is not None
+        location = ffmpeg_decode.chroma_location(video) if is_scaled else 0
+        watch = _watcher(first_pass, inspection, options, min(counts, default=None), location)
         for frame in islice(frames, n_wanted):
             inspection.add(frame)
+            watch(frame)
             last_duration = frame.duration or 0
         _check_decoded(log, inspection.n_frames, path, options)
         properties = inspection.result()
         context = video.stream.codec_context
-        is_subsampled = properties.layout in ("yuv420", "yuv422")
+        is_subsampled = properties.layout in _SUBSAMPLED
         location = ffmpeg_decode.chroma_location(video) if is_subsampled else 0
         color = replace(
             properties.color,
@@ -247,7 +296,7 @@ def _stream_rate(video: OpenVideo, log: DamageLog) -> tuple[Fraction | None, tup
         return ASSUMED_RATE, (
             f"there are neither frame times nor a frame rate in it: {ASSUMED_RATE} fps assumed",
         )
-    times = [time for _, time in log.frames if time is not None]
+    times = log.frames.known_times
     rates = StatedRates(stream.average_rate, stream.guessed_rate)
     return rate_of_times(times, _time_base(video), rates)
 
@@ -261,7 +310,9 @@ def _stream_times(video: OpenVideo, log: DamageLog, last_duration: int) -> Frame
     if video.is_timeless:
         return None
     start_s = timeline_start(video.container)
-    times = [time for _, time in log.frames]
+    times = log.frames.known_times
+    if len(times) < len(log.frames):
+        return None
     chosen = frame_times(times, _time_base(video), start_s, last_duration)
     # A Matroska file has no duration of a frame but that of a rate, which browsers state as 1000.
     shortest = min((step for step, _ in chosen.steps), default=0) if chosen else 0
@@ -274,7 +325,7 @@ def _average_notes(
     video: OpenVideo, log: DamageLog, rate: Fraction | None, options: SourceOptions
 ) -> tuple[str, ...]:
     """Return a note where the rate varies and the frame times cannot be kept."""
-    times = [time for _, time in log.frames if time is not None]
+    times = log.frames.known_times
     is_constant = not rate or not is_variable(times)
     if video.is_timeless or is_constant or options.frame_rate is not None:
         return ()
@@ -297,11 +348,11 @@ def _missing_notes(video: OpenVideo, log: DamageLog, rate: Fraction | None) -> I
     if stream.frames and stream.frames != len(log.frames):
         yield f"the file promises {stream.frames} frames, {len(log.frames)} are in it"
     promised = ffmpeg_decode.stream_duration(stream)
-    last = next((time for _, time in reversed(log.frames) if time is not None), None)
-    if promised is None or not rate or last is None:
+    times = log.frames.known_times
+    if promised is None or not rate or not times:
         return
     # A Matroska file that was cut still says how long it was.
-    end = last * _time_base(video) + 1 / rate
+    end = times[-1] * _time_base(video) + 1 / rate
     if promised - end > Fraction(9, 10) / rate:
         yield f"the file promises {float(promised):.2f} s, its frames end at {float(end):.2f} s"
 

@@ -11,12 +11,12 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from nervcodec.errors import VideoError
 from nervcodec.format.video_format import VideoFormat
@@ -34,6 +34,9 @@ from nervcodec.video.source import (
     source_kind,
 )
 
+if TYPE_CHECKING:
+    from nervcodec.video.ffmpeg_scale import Scaler
+
 STANDARD = "-"  # in place of a name: standard input or output
 STANDARD_INPUT = "standard input"  # its name in messages
 _GROUP = 8
@@ -42,7 +45,7 @@ _GROUP = 8
 def read_groups(
     path: str | Path,
     fmt: VideoFormat,
-    lengths: Sequence[int],
+    lengths: Iterable[int],
     options: SourceOptions = DEFAULT_OPTIONS,
     numbers: Iterable[int] | None = None,
 ) -> Iterator[Frames]:
@@ -92,19 +95,38 @@ def source_files(path: Path) -> list[Path]:
 
 def _frames(path: Path, fmt: VideoFormat, options: SourceOptions) -> Generator[Planes, None, None]:
     """Yield the planes of each frame, cropped and scaled as the options ask."""
+    shaper = Shaper(options)
     with closing(_whole_frames(path, fmt, options)) as frames:
-        if options.scale is None:
-            yield from (cropped(planes, options.crop) for planes in frames)
-            return
-        from nervcodec.video.ffmpeg_scale import Scaler
-
-        scaler: Scaler | None = None
         for planes in frames:
-            part = cropped(planes, options.crop)
-            if scaler is None:
-                height, width = part[0].shape
-                scaler = Scaler(replace(fmt, width=width, height=height), options.scale)
-            yield scaler.scale(part)
+            yield shaper.shaped(planes, fmt)
+
+
+class Shaper:
+    """Crops and scales the frames of a source as its options ask."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._scaler: Scaler | None = None
+
+    def shaped(self, planes: Planes, form: VideoFormat) -> Planes:
+        """Return the planes [h, w] of a frame as they are coded.
+
+        Args:
+            form: layout, bit depth and chroma location of the frames; read of the first one.
+
+        Raises:
+            ConfigError: FFmpeg cannot scale by so much.
+            VideoError: the frame has another size than the first one, and is to be scaled.
+        """
+        part = cropped(planes, self._options.crop)
+        if self._options.scale is None:
+            return part
+        if self._scaler is None:
+            from nervcodec.video.ffmpeg_scale import Scaler
+
+            height, width = part[0].shape
+            self._scaler = Scaler(replace(form, width=width, height=height), self._options.scale)
+        return self._scaler.scale(part)
 
 
 def _whole_frames(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import groupby, pairwise
+from typing import overload
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.times import FrameTimes, seconds_of, timed_part
@@ -68,7 +71,7 @@ class Part:
                     " the frames of the input"
                 )
             return range(first, stop)
-        begins = _begins(form, times)
+        begins = _Begins(form, times)
         seek = self.seek_s or Fraction(0)
         first = bisect_left(begins, seek - _TYPED) if seek else 0
         stop = form.n_frames
@@ -100,6 +103,15 @@ class Selection:
     span_s: tuple[Fraction, Fraction]
     notes: tuple[str, ...]
 
+    @property
+    def distinct(self) -> Sequence[int]:
+        """The numbers, each once; a range where they follow each other."""
+        if isinstance(self.numbers, range):
+            return self.numbers
+        distinct = [number for number, _ in groupby(self.numbers)]
+        whole = range(distinct[0], distinct[-1] + 1)
+        return whole if len(whole) == len(distinct) else distinct
+
 
 def select(
     form: VideoFormat, times: FrameTimes | None, part: Part, cfr: Fraction | None
@@ -124,10 +136,8 @@ def select(
     n_shown = math.ceil((span_s[1] - span_s[0]) * cfr)
     if n_shown > MAX_FRAMES:
         raise ConfigError(f"cfr is {cfr}, which makes {n_shown} frames; legal: {MAX_FRAMES} in all")
-    slack = times.unit / 2 if times and times.is_variable else 0
-    begins = _begins(form, times)[numbers.start : numbers.stop]
-    shown = [numbers[bisect_right(begins, begins[0] + k / cfr + slack) - 1] for k in range(n_shown)]
-    n_distinct = len(set(shown))
+    shown = _at_ticks(_Begins(form, times), numbers, cfr, n_shown)
+    n_distinct = 1 + sum(after != before for before, after in pairwise(shown))
     note = (
         f"constant {float(cfr):g} fps as asked makes {n_shown} of {len(numbers)} frames:"
         f" {len(numbers) - n_distinct} dropped, {n_shown - n_distinct} repeated"
@@ -145,9 +155,40 @@ def time_notes(form: VideoFormat, times: FrameTimes | None) -> tuple[str, ...]:
     return (f"variable frame rate, {mean}: the frame times are kept",)
 
 
-def _begins(form: VideoFormat, times: FrameTimes | None) -> list[Fraction]:
-    """Return the seconds at which each frame begins."""
-    if times is None or not times.is_variable:
-        start = times.start_s if times else Fraction(0)
-        return [start + n / form.frame_rate for n in range(form.n_frames)]
-    return [tick * times.unit for tick in times.ticks(form)[:-1]]
+class _Begins(Sequence[Fraction]):
+    """The seconds at which each frame begins, of which none are kept."""
+
+    def __init__(self, form: VideoFormat, times: FrameTimes | None) -> None:
+        self._n_frames = form.n_frames
+        self._rate = form.frame_rate
+        self._start = times.start_s if times else Fraction(0)
+        self._unit = times.unit if times else Fraction(1)
+        self._ticks = array("q", times.ticks(form)) if times and times.is_variable else None
+        self.slack = self._unit / 2 if self._ticks else Fraction(0)
+
+    def __len__(self) -> int:
+        return self._n_frames
+
+    @overload
+    def __getitem__(self, number: int) -> Fraction: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Fraction]: ...
+    def __getitem__(self, number: int | slice) -> Fraction | Sequence[Fraction]:
+        if isinstance(number, slice):
+            return [self[n] for n in range(len(self))[number]]
+        number = range(len(self))[number]
+        if self._ticks is None:
+            return self._start + number / self._rate
+        return self._ticks[number] * self._unit
+
+
+def _at_ticks(begins: _Begins, numbers: range, cfr: Fraction, n_shown: int) -> list[int]:
+    """Return the frame that began last at each of so many ticks of a constant rate."""
+    shown: list[int] = []
+    number, origin = numbers.start, begins[numbers.start] + begins.slack
+    for k in range(n_shown):
+        tick = origin + k / cfr
+        while number + 1 < numbers.stop and begins[number + 1] <= tick:
+            number += 1
+        shown.append(number)
+    return shown

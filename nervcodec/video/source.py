@@ -95,6 +95,11 @@ def show_as(path: Path, name: str) -> None:
     _NAMES[str(path)] = name
 
 
+def is_spooled(path: Path) -> bool:
+    """Return whether this is a temporary file, which has another name in messages."""
+    return str(path) in _NAMES
+
+
 def forget(path: Path) -> None:
     """End what show_as began."""
     _NAMES.pop(str(path), None)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -95,7 +97,7 @@ class Header:
     n_bytes: int
     interlacing: str = "p"
 
-    @property
+    @cached_property
     def chroma_kind(self) -> _Chroma:
         # Without a C tag chroma is 4:2:0, and nobody has said where it lies.
         return _Chroma("yuv420") if self.chroma is None else _CHROMA[self.chroma]
@@ -108,7 +110,7 @@ class Header:
     def bit_depth(self) -> int:
         return self.chroma_kind.bit_depth
 
-    @property
+    @cached_property
     def plane_shapes(self) -> list[tuple[int, int]]:
         """Return height and width of the planes as stored, one, three or four of them."""
         kind = self.chroma_kind
@@ -122,7 +124,7 @@ class Header:
     def sample_bytes(self) -> int:
         return 1 if self.bit_depth == 8 else 2
 
-    @property
+    @cached_property
     def frame_bytes(self) -> int:
         return self.sample_bytes * sum(height * width for height, width in self.plane_shapes)
 
@@ -160,7 +162,10 @@ def parse_header(line: bytes, name: str) -> Header:
 
 
 def probe(
-    path: Path, options: SourceOptions = DEFAULT_OPTIONS, n_wanted: int | None = None
+    path: Path,
+    options: SourceOptions = DEFAULT_OPTIONS,
+    n_wanted: int | None = None,
+    on_frame: Callable[[Header, Callable[[], Planes], int], None] | None = None,
 ) -> tuple[Header, int, tuple[str, ...]]:
     """Read the header, walk over every frame, and check that the file ends where the last one does.
 
@@ -168,6 +173,8 @@ def probe(
         path: the file.
         options: whether interlaced frames are taken and what is cut short is left out.
         n_wanted: walk no further than this many frames.
+        on_frame: called with the header, with what reads the planes of the frame, as read_frames
+            yields them, and with the number of frames of its size that the file has room for.
 
     Returns:
         The header, the number of frames (0 where there are none), and notes on conversions and on
@@ -182,17 +189,42 @@ def probe(
         header = _read_header(file, path)
         notes += _interlacing_note(header, shown(path), options)
         notes += [header.chroma_kind.note] if header.chroma_kind.note else []
+        room = (os.fstat(file.fileno()).st_size - header.n_bytes) // (header.frame_bytes + 6)
         n_frames = 0
         is_transparent = False
-        try:
-            while n_frames != n_wanted and _read_marker(file, path, n_frames + 1):
-                is_transparent |= _walk_over_frame(file, header, path, n_frames + 1)
-                n_frames += 1
-        except VideoError as error:
-            if not options.salvage:
-                raise
-            notes.append(f"left out: {error}")
+        for number in islice(_walk(file, header, path, options, notes), n_wanted):
+            read = partial(_read_planes, file, header, path, number)
+            if header.chroma_kind.has_alpha:
+                stored = read()
+                is_transparent |= bool(stored[3].min() < 255)
+                read = partial(tuple, stored)
+            if on_frame:
+                on_frame(header, partial(_laid, read, header, options), room)
+            n_frames = number
     return header, n_frames, (*notes, *([transparency_note(options)] if is_transparent else []))
+
+
+def _walk(
+    file: BinaryIO, header: Header, path: Path, options: SourceOptions, notes: list[str]
+) -> Iterator[int]:
+    """Yield the number of each frame, from 1, with the file where its samples begin.
+
+    Salvaged, they end before the first one that is damaged, which the notes get.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        number = 1
+        while _read_marker(file, path, number):
+            end = file.tell() + header.frame_bytes
+            if end > size:  # before a seek that may be further than can be
+                raise _cut_short(path, number)
+            yield number
+            file.seek(end)
+            number += 1
+    except VideoError as error:
+        if not options.salvage:
+            raise
+        notes.append(f"left out: {error}")
 
 
 def transparency_note(options: SourceOptions) -> str:
@@ -212,15 +244,20 @@ def read_frames(
     """
     with _opened(path) as file:
         header = _read_header(file, path)
-        known = PixelFormat(header.layout, header.bit_depth, header.bit_depth)
-        under = background_samples(options.background, header.color, header.height, known)
         t = 0
         while _read_marker(file, path, t + 1):
-            planes = _read_planes(file, header, path, t + 1)
-            if header.chroma_kind.has_alpha:
-                planes = lay_over(planes[:3], planes[3], under, known)
-            yield planes
+            yield _laid(partial(_read_planes, file, header, path, t + 1), header, options)
             t += 1
+
+
+def _laid(read: Callable[[], Planes], header: Header, options: SourceOptions) -> Planes:
+    """Return the stored planes that are read, laid over the background where there is alpha."""
+    planes = read()
+    if not header.chroma_kind.has_alpha:
+        return planes
+    known = PixelFormat(header.layout, header.bit_depth, header.bit_depth)
+    under = background_samples(options.background, header.color, header.height, known)
+    return lay_over(planes[:3], planes[3], under, known)
 
 
 def header_line(fmt: VideoFormat, interlacing: str = "p") -> bytes:
@@ -290,17 +327,6 @@ def _read_marker(file: BinaryIO, path: Path, number: int) -> bool:
         )
         raise VideoError(f"{shown(path)}: frame {number} {reason}")
     return bool(line)
-
-
-def _walk_over_frame(file: BinaryIO, header: Header, path: Path, number: int) -> bool:
-    """Go behind a frame; return whether anything in it is transparent."""
-    end = file.tell() + header.frame_bytes
-    if end > os.fstat(file.fileno()).st_size:  # before a seek that may be further than can be
-        raise _cut_short(path, number)
-    if header.chroma_kind.has_alpha:
-        return bool(_read_planes(file, header, path, number)[3].min() < 255)
-    file.seek(end)
-    return False
 
 
 def _read_planes(file: BinaryIO, header: Header, path: Path, number: int) -> Planes:

@@ -61,7 +61,7 @@ def test_an_interruption_before_the_fit_says_what_is_kept(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nervcodec.encoder.fit_plan.probe_source", interrupt)
+    monkeypatch.setattr("nervcodec.encoder.survey.probe_source", interrupt)
     result = shell(*ENCODE)
     assert result.code == 8 and "interrupted; nothing was written" in result.err
     (shell.folder / "out.nvpp.part").mkdir()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
 
-from nervcodec.encoder.fit_plan import FitPlan, memory_bytes, plan_fit
+from nervcodec.encoder.fit_plan import FitPlan, memory_bytes, plan_fit, source_frames
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.plan import plan
 from nervcodec.encoder.presets import preset_named
@@ -24,10 +26,11 @@ from nervcodec.format.prior import PRIORS
 from nervcodec.format.tensors import groups
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, still_share
+from nervcodec.video.frames import Frames
 from nervcodec.video.scenes import ContentChanges
 
 PRIOR_CHOICES: tuple[PriorChoice, ...] = get_args(PriorChoice)
-CHANGES = "nervcodec.encoder.coded_frames.changes"
+CHANGES = "nervcodec.video.first_pass.FirstPass.changes"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_segments_are_cut_where_the_video_is(monkeypatch: pytest.MonkeyPatch, so
     paper's networks know of none.
     """
     monkeypatch.setattr(
-        "nervcodec.encoder.coded_frames.changes",
+        CHANGES,
         lambda *_: ContentChanges(1.0, (3, 10, 11), (), False, False),
     )
     assert plan_fit(source).segments == ((3, 7, 1, 9),)
@@ -137,7 +140,7 @@ def test_a_size_gets_the_network_of_its_crf(
     as many a larger one.
     """
     monkeypatch.setattr(
-        "nervcodec.encoder.coded_frames.changes",
+        CHANGES,
         lambda *_: ContentChanges(information, (), (), False, False),
     )
     bpp = expected_bpp(rate_weight_of(crf), 20 * 64 * 48)
@@ -222,6 +225,27 @@ def test_time_and_memory_of_a_plan(fit_plan: FitPlan) -> None:
         patch.setattr("nervcodec.encoder.cost.seconds_per_step", lambda *_: 0.5)
         assert seconds_per_epoch(halves, "cpu") == 5.0
     assert memory_bytes(fit_plan) > 300 << 20
+
+
+def test_one_segment_is_held_at_a_time(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is done with a segment has its memory back before the next one is read."""
+    decided = plan_fit(source, EncodeOptions(segment_frames=5, colorspace="rgb"))
+    held: list[weakref.ref[Frames]] = []
+    n_held = []
+
+    def empty(*arguments: Any) -> Frames:
+        n_held.append(sum(each() is not None for each in held))
+        frames = make(*arguments)
+        held.append(weakref.ref(frames))
+        return frames
+
+    make = Frames.empty
+    monkeypatch.setattr("nervcodec.video.reader.Frames", SimpleNamespace(empty=empty))
+    for frames in source_frames(decided, decided.lengths):
+        assert frames.layout == "rgb"
+        held.append(weakref.ref(frames))
+        del frames
+    assert n_held == [0] * 4 and len(held) == 8
 
 
 # --- on this machine ---

@@ -86,7 +86,7 @@ def test_all_but_the_first_segment_get_its_weights(
         return context
 
     monkeypatch.setattr(TrainingContext, "create", noted)
-    encode(plan)
+    encode(replace(plan, is_independent=False))
     expected = shared_weights(load(tmp_path / "out.nvpp").segments[0], plan.model)
     assert given[0] is None and len(given) == 3 and expected is not None
     for weights in given[1:]:
@@ -121,6 +121,7 @@ def test_frames_of_kept_segments_are_passed_over(
     weights.
     """
     whole, part = tmp_path / "whole.nvpp", tmp_path / "out.nvpp"
+    plan = replace(plan, is_independent=False)
     encode(replace(plan, destination=whole))
 
     def two(segment: int, _: Progress) -> None:

@@ -1,12 +1,13 @@
 """nervcodec.video.damage: what is damaged in a stream, by the numbers of its frames."""
 
+from array import array
 from pathlib import Path
 
 import pytest
 from videos import film, packets_at, read
 
 from nervcodec.errors import VideoError
-from nervcodec.video.damage import DamageLog, has_forbidden_bytes, ranges
+from nervcodec.video.damage import DamageLog, FrameLog, has_forbidden_bytes, ranges
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_all
 from nervcodec.video.source import SourceOptions
@@ -49,15 +50,17 @@ def test_forbidden_bytes(packet: bytes, length_bytes: int | None, is_damaged: bo
 
 def test_damage_reaches_to_the_next_key() -> None:
     """Frames that build on a damaged one are told with it, in the numbers of display."""
-    log = DamageLog(frames=[(0, 0), (2, 1), (1, 2), (3, 3), (4, 4)], keys={0, 3}, concealed={1})
+    log = DamageLog(
+        FrameLog([(0, 0), (2, 1), (1, 2), (3, 3), (4, 4)]), keys=array("q", [0, 3]), concealed={1}
+    )
     assert log.concealed_numbers() == [2, 3]
 
 
 def test_frames_that_are_refused_are_counted_where_they_would_stand() -> None:
     """The number of a refused packet is that of its time among all frames."""
-    log = DamageLog(frames=[(0, 0), (1, 30), (3, 40)], broken={2: 10, 4: 50})
+    log = DamageLog(FrameLog([(0, 0), (1, 30), (3, 40)]), broken={2: 10, 4: 50})
     assert log.broken_numbers() == [2, 5]
-    log = DamageLog(frames=[(0, None), (1, None), (3, None)], broken={2: None})
+    log = DamageLog(FrameLog([(0, None), (1, None), (3, None)]), broken={2: None})
     assert log.broken_numbers() == [3]
 
 
