@@ -180,7 +180,7 @@ def test_every_write_of_an_encode_may_fail(
             nothing_but(shell.folder, "in.y4m")
             again = shell(*ENCODE)
             assert again.code == 0 and output.read_bytes() == data, calls[at]
-            words = {"fit": "going on from ", "segment": " was fitted before"}
+            words = {"fit": "going on from ", "segment": " fitted before"}
             assert words[reached[-1]] in again.err if reached else again.err == "", calls[at]
         assert listing(shell.folder) == ["in.y4m", "out.nvpp"], calls[at]
         output.unlink()
