@@ -318,6 +318,12 @@ jobs_options = options(
 )
 advanced_options = options(
     option(
+        "--network-of",
+        metavar="FILE.nvpp",
+        section=_ADVANCED,
+        help="its network, so that concat can join both",
+    ),
+    option(
         "--bits",
         type=int,
         metavar="N",

@@ -24,7 +24,7 @@ from nervcodec.encoder.survey import Survey, survey_source
 from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
-from nervcodec.format.container import write_file
+from nervcodec.format.container import load, write_file
 from nervcodec.format.extras import NO_EXTRAS, Extras
 from nervcodec.format.file import Header, Segment
 from nervcodec.format.limits import Limits
@@ -198,7 +198,10 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     colorspace = _colorspace(preset, options, form, frames.is_gray)
     # What pruning leaves would be the prior's, and one colour is what a prior does not know best.
     prior = "none" if fit.prune or frames.is_flat else options.prior
-    model = preset.model(form, colorspace, max(segments, key=sum), content, prior)
+    if options.network_of is None:
+        model = preset.model(form, colorspace, max(segments, key=sum), content, prior)
+    else:
+        model = _network_of(options.network_of, form, colorspace)
     if model.prior:
         fit = replace(fit, muon_rate=_PRIOR_MUON_RATE, learning_rate=_PRIOR_LEARNING_RATE)
     if isinstance(model.stem, MlpStem):
@@ -221,6 +224,22 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     # What the format cannot hold is better known before the fit than after it.
     container_bytes(plan)
     return plan
+
+
+def _network_of(path: str, form: VideoFormat, colorspace: Layout) -> ModelConfig:
+    """Return the network of a .nvpp file.
+
+    Raises:
+        ConfigError: it is one of other frames.
+        VideoError, BitstreamError: there is no such file, or it is damaged.
+    """
+    model = load(path).header.model
+    theirs = model.width, model.height, model.bit_depth, model.colorspace
+    ours = form.width, form.height, form.bit_depth, colorspace
+    for name, value, legal in zip(("width", "height", "bit depth", "planes"), theirs, ours):
+        if value != legal:
+            raise ConfigError(f"{name} of the network of {path} is {value}; legal: {legal}")
+    return model
 
 
 def _colorspace(preset: Preset, options: EncodeOptions, form: VideoFormat, is_gray: bool) -> Layout:

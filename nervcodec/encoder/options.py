@@ -44,6 +44,8 @@ class EncodeOptions:
         prune: share of the weights that become 0, 0 to 0.99; None takes the preset's.
         prior: 'auto' codes weights as differences to those that come with the codec, where they are
             for such a preset and such planes; 'none' never does.
+        network_of: a .nvpp file whose network is taken, so that concat can join both; None makes
+            one for the video.
         bits: symbols lie within +-(2^(bits-1) - 1); None takes the preset's.
         frames: (A, B), the frames A to B - 1 of the source counted from 0; B None goes to the end.
         seek_s: seconds of the source's time at which the encode begins, in place of frames.
@@ -92,6 +94,7 @@ class EncodeOptions:
     time_budget_s: float | None = None
     prune: float | None = None
     prior: PriorChoice = "auto"
+    network_of: str | None = None
     bits: int | None = None
     frames: tuple[int, int | None] = (0, None)
     seek_s: Fraction | None = None

@@ -23,7 +23,7 @@ from nervcodec.errors import ConfigError, OutputExists, ResourceError
 from nervcodec.format.container import write_file
 from nervcodec.format.file import Header, Segment
 from nervcodec.format.prior import PRIORS
-from nervcodec.format.tensors import groups
+from nervcodec.format.tensors import groups, module_names
 from nervcodec.training.config import FitConfig
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, still_share
 from nervcodec.video.frames import Frames
@@ -368,3 +368,20 @@ def test_one_range_whatever_is_asked(source: Path, kind: Callable[[float], Targe
     ends = messages[0].replace(",", "").removesuffix(" for this video and preset").split(" to ")
     for end in ends:
         assert plan_fit(source, EncodeOptions(target=kind(float(end)))).fit.target_bpp > 0
+
+
+def test_a_network_is_taken_from_a_file(source: Path, tmp_path: Path) -> None:
+    """As it is, whatever the preset would make; a network of other frames is refused."""
+    small = plan_fit(source, EncodeOptions(prior="none", target=Crf(50)))
+    segment = Segment(small.segments[0], (b"\0",) * len(module_names(small.model)))
+    one = tmp_path / "one.nvpp"
+    one.write_bytes(write_file(Header(small.format, small.model), [segment]))
+    taken = EncodeOptions(network_of=str(one))
+    assert plan_fit(source, taken).model == small.model != plan_fit(source).model
+    for changed, words in (
+        ({"scale": (32, 48)}, "width of the network of .* is 64; legal: 32"),
+        ({"colorspace": "rgb"}, "planes of the network of .* is yuv420; legal: rgb"),
+    ):
+        options: dict[str, Any] = changed
+        with pytest.raises(ConfigError, match=words):
+            plan_fit(source, replace(taken, **options))
