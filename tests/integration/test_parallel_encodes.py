@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shell import write_clip
@@ -21,6 +22,7 @@ from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.plan import plan
 from nervcodec.encoder.progress_folder import folder_of
 from nervcodec.encoder.resume import Pace
+from nervcodec.encoder.target import Size
 from nervcodec.errors import Interrupted
 from nervcodec.training.state import Progress
 
@@ -41,11 +43,19 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "in.y4m"
 
 
-@pytest.mark.parametrize("is_independent", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_processes_give_the_same_bytes(source: Path, is_independent: bool) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        pytest.param({"independent_segments": False}, marks=pytest.mark.slow),
+        pytest.param({"target": Size(1500)}, marks=pytest.mark.slow),
+    ],
+    ids=["independent", "shared start", "size"],
+)
+def test_processes_give_the_same_bytes(source: Path, changes: dict[str, Any]) -> None:
     """Also where one of them is killed, and where the encode is interrupted and gone on with."""
     out = source.with_name("out.nvpp")
-    options = replace(OPTIONS, independent_segments=is_independent)
+    options = replace(OPTIONS, **changes)
     encode(plan(source, out, options))
     serial = out.read_bytes()
     notes: list[str] = []
