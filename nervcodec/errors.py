@@ -24,6 +24,8 @@ NervCodecError
 The exit codes are those of docs/reference/exit-codes.md; 1 is a bug of ours.
 """
 
+from __future__ import annotations
+
 
 class NervCodecError(Exception):
     """Base of all: one line for the user, `exit_code` for the shell."""
@@ -101,6 +103,10 @@ class InvalidField(BitstreamError):
         self.field = field
         self.value = value
         self.allowed = allowed
+
+    def __reduce__(self) -> tuple[type[InvalidField], tuple[str, object, str]]:
+        """Have it come from another process as it was."""
+        return InvalidField, (self.field, self.value, self.allowed)
 
 
 class FramesDiffer(BitstreamError):

@@ -28,6 +28,7 @@ from nervcodec.bench.plots import growth
 from nervcodec.bench.result_tables import render
 from nervcodec.errors import NervCodecError
 from nervcodec.util.files import whole_file
+from nervcodec.util.threads import limit_spinning
 
 SCHEMA = "nervcodec.experiment-case/1"
 OnProgress = Callable[[str], None]
@@ -158,8 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program; an error is one line and its exit code (docs/reference/exit-codes.md)."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    # Threads that wait for each other leave the cores to other work; read when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    limit_spinning()
     try:
         if options.name is None:
             _list_experiments(options.folder)

@@ -13,7 +13,7 @@ import numpy as np
 from nervcodec.bench.derived import Row
 from nervcodec.bench.place import Options, Place
 from nervcodec.decoder.reconstruct import decode_segment
-from nervcodec.encoder.allocation import segment_fits, survey_segment
+from nervcodec.encoder.allocation import segment_complexity, segment_fits
 from nervcodec.encoder.fit_plan import FitPlan, container_bytes, plan_fit, source_frames
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.segment import encode_segment, shared_weights
@@ -55,7 +55,9 @@ def measure_shares(options: Options, place: Place, stem: Path) -> list[Row]:
     started = time.monotonic()
     surveys = None
     if way == "survey":
-        surveys = [survey_segment(*each, plan.format.color) for each in zip(groups, plan.segments)]
+        surveys = [
+            segment_complexity(*each, plan.format.color) for each in zip(groups, plan.segments)
+        ]
     survey_s = time.monotonic() - started
     if way == "lambda":
         segments = _at_one_lambda(plan, groups, device, options["size"])

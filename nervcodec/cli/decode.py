@@ -19,6 +19,7 @@ from nervcodec.cli.params import (
     SizeParam,
     complete_file,
     device_options,
+    jobs_option,
     json_option,
     may_overwrite,
     option,
@@ -105,6 +106,7 @@ _ADVANCED = "Advanced"
     help="decode what is whole of a damaged file, say what is lost",
 )
 @limit_options(_TRUST)
+@jobs_option(_ADVANCED, "decoded")
 @device_options(_ADVANCED)
 @version_option
 def decode(

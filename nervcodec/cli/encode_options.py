@@ -13,12 +13,12 @@ from nervcodec.cli.params import (
     CropParam,
     Duration,
     FramePart,
-    JobsParam,
     Measure,
     Rational,
     SizeParam,
     Timestamp,
     device_options,
+    jobs_option,
     json_option,
     option,
     options,
@@ -284,15 +284,7 @@ file_options = options(
     ),
 )
 jobs_options = options(
-    option(
-        "--jobs",
-        type=JobsParam(),
-        metavar="N|auto",
-        default="auto",
-        show_default=True,
-        section=_JOBS,
-        help="segments fitted at once, each by a process",
-    ),
+    jobs_option(_JOBS, "fitted"),
     option(
         "--independent-segments",
         "independent_segments",

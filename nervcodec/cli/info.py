@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Literal
 
 import click
 
@@ -13,6 +14,7 @@ from nervcodec.cli.params import (
     Command,
     complete_file,
     device_options,
+    jobs_option,
     json_option,
     readable,
     version_option,
@@ -37,12 +39,14 @@ def info(source: str, *, as_json: bool) -> None:
 @click.command(cls=Command)
 @click.argument("source", metavar="INPUT.nvpp", shell_complete=complete_file)
 @limit_options()
+@jobs_option(None, "decoded")
 @device_options()
 @json_option()
 @version_option
 def verify(
     source: str,
     *,
+    jobs: int | Literal["auto"],
     device: str,
     n_threads: int | None,
     as_json: bool,
@@ -60,6 +64,7 @@ def verify(
             limits=limits_of(raised, max_memory_gib),
             device=device,
             n_threads=n_threads,
+            jobs=jobs,
             on_progress=(lambda n, of: line.counting("verify", n, of)) if line else None,
         )
     verification = replace(verification, source=source)

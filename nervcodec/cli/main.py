@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -14,6 +13,7 @@ from nervcodec.cli import console
 from nervcodec.cli.params import HELP_WIDTH, version_option
 from nervcodec.errors import ConfigError, Interrupted, NervCodecError, ResourceError
 from nervcodec.util.address_space import out_of_memory
+from nervcodec.util.threads import limit_spinning
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -120,9 +120,7 @@ def main() -> NoReturn:
     _end_by_signals()
     console.open_streams()
     console.set_level(0)
-    # OpenMP's threads spin while they wait for each other: a moment of it is as fast as for ever,
-    # and leaves the cores to other work (docs/lab L079). Read when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    limit_spinning()
     try:
         cli.main(prog_name="nervcodec", standalone_mode=False)
         console.show("")  # what click printed by itself may still be on its way

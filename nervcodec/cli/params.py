@@ -323,6 +323,19 @@ def overwrite_option(section: str | None = None) -> Callable[[AnyCommand], AnyCo
     )
 
 
+def jobs_option(section: str | None, what: str) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --jobs; `what` is done at once."""
+    return option(
+        "--jobs",
+        type=JobsParam(),
+        metavar="N|auto",
+        default="auto",
+        show_default=True,
+        section=section,
+        help=f"segments {what} at once, each by a process",
+    )
+
+
 def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
     """Return --device and --threads."""
     return options(

@@ -17,11 +17,13 @@ from typing import Any
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs
 from nervcodec.format.container import read_bytes, read_file
-from nervcodec.format.file import File
+from nervcodec.format.file import File, Segment
 from nervcodec.format.limits import Limits, file_memory_bytes
 from nervcodec.format.salvage import salvage
 from nervcodec.format.sound import Sound
 from nervcodec.format.times import seconds_of, timed_part
+from nervcodec.jobs.concurrency import JobsChoice, check_jobs
+from nervcodec.jobs.processes import ProcessExecutor
 from nervcodec.util.address_space import check_memory
 from nervcodec.util.prefetch import prefetch
 from nervcodec.util.validation import (
@@ -57,7 +59,10 @@ class DecodeOptions:
         salvage: whether to decode what is whole of a damaged file; frames then count without what
             is lost.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
-        n_threads: CPU threads; None leaves torch's number.
+        jobs: segments decoded at once, by a process each if they are several; 'auto' takes as many
+            as cores and memory suffice for.
+        n_threads: CPU threads of each job; None shares the cores among them, or leaves torch's
+            number to a single one.
         limits: a file that asks for more is refused before anything is allocated.
         overwrite: whether to replace an existing output.
     Raises:
@@ -73,6 +78,7 @@ class DecodeOptions:
     audio: bool = True
     salvage: bool = False
     device: str = "auto"
+    jobs: JobsChoice = "auto"
     n_threads: int | None = None
     limits: Limits = Limits()
     overwrite: bool = False
@@ -89,6 +95,7 @@ class DecodeOptions:
         if self.scale is not None:
             check_size(self.scale)
         check_device_name(self.device)
+        check_jobs(self.jobs)
         check_threads(self.n_threads)
 
 
@@ -132,24 +139,38 @@ def batch_lengths(file: File) -> list[int]:
     ]
 
 
-def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
+def decoded_frames(
+    file: File,
+    first: int,
+    stop: int,
+    device: str,
+    jobs: JobsChoice = 1,
+    n_threads: int | None = None,
+) -> Iterator[Frames]:
     """Yield the coded frames first..stop-1 in the colorspace of the model, a batch at a time; other
     segments are not touched.
 
-    The next segment's streams are decoded while this one's frames are made, and these while others
-    are used.
+    By one job, the next segment's streams are decoded while this one's frames are made, and these
+    while others are used.
+
+    Args:
+        jobs: segments decoded at once, by a process each if they are several.
+        n_threads: CPU threads of each job.
     """
     from nervcodec.coding.streams import decode_parameters
     from nervcodec.decoder.reconstruct import reconstruct
+    from nervcodec.decoder.segment_jobs import DecodeTask, chosen_jobs, frames_in_order
+    from nervcodec.nn.device import set_threads
 
     model = file.header.model
-    parts = []
-    start = 0
-    for segment in file.segments:
-        numbers = range(max(first - start, 0), min(stop - start, segment.n_frames))
-        if numbers:
-            parts.append((segment, numbers))
-        start += segment.n_frames
+    parts = _parts(file, first, stop)
+    chosen = chosen_jobs(jobs, n_threads, file, len(parts), stop - first)
+    if chosen.n_jobs > 1:
+        each = chosen.n_threads or 1
+        tasks = [DecodeTask(segment, model, n, device, each) for segment, n in parts]
+        in_order = frames_in_order(ProcessExecutor(chosen.n_jobs), tasks)
+        return prefetch(in_order, _PREFETCHED_BATCHES)
+    set_threads(n_threads)
     vectors = (decode_parameters(segment, model) for segment, _ in parts)
     networks = prefetch(vectors, _PREFETCHED_NETWORKS)
     batches = (
@@ -159,18 +180,37 @@ def decoded_frames(file: File, first: int, stop: int, device: str) -> Iterator[F
     return prefetch(itertools.chain.from_iterable(batches), _PREFETCHED_BATCHES)
 
 
-def shown_frames(file: File, first: int, stop: int, device: str) -> Iterator[Frames]:
+def _parts(file: File, first: int, stop: int) -> list[tuple[Segment, range]]:
+    """Return the segments of the coded frames first..stop-1, and the numbers of these in them."""
+    parts = []
+    start = 0
+    for segment in file.segments:
+        numbers = range(max(first - start, 0), min(stop - start, segment.n_frames))
+        if numbers:
+            parts.append((segment, numbers))
+        start += segment.n_frames
+    return parts
+
+
+def shown_frames(
+    file: File,
+    first: int,
+    stop: int,
+    device: str,
+    jobs: JobsChoice = 1,
+    n_threads: int | None = None,
+) -> Iterator[Frames]:
     """Yield the shown frames first..stop-1, some at a time; a repeated one is decoded once.
 
-    Other segments than theirs are not touched.
+    Other segments than theirs are not touched. For the rest see decoded_frames.
     """
     repeats = file.extras.repeats
     if repeats is None:
-        yield from decoded_frames(file, first, stop, device)
+        yield from decoded_frames(file, first, stop, device, jobs, n_threads)
         return
     start, counts = repeats.within(first, stop)
     n_done = 0
-    for frames in decoded_frames(file, start, start + len(counts), device):
+    for frames in decoded_frames(file, start, start + len(counts), device, jobs, n_threads):
         of_batch = counts[n_done : n_done + frames.n_frames]
         n_done += frames.n_frames
         if max(of_batch) == 1:
@@ -253,13 +293,12 @@ def _pictures(
     """
     # Loaded before the clock starts: it counts work, not the start of torch.
     import nervcodec.decoder.reconstruct  # noqa: F401
-    from nervcodec.nn.device import choose_device, set_threads
+    from nervcodec.nn.device import choose_device
 
     device = choose_device(options.device)
-    set_threads(options.n_threads)
     check_memory(file_memory_bytes(file), "decoding")
     started = time.monotonic()
-    pictures = shown_frames(file, first, stop, device)
+    pictures = shown_frames(file, first, stop, device, options.jobs, options.n_threads)
     if options.scale is not None:
         pictures = scaled_frames(pictures, file.header.format, options.scale)
     return pictures, started

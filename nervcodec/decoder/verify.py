@@ -13,8 +13,10 @@ from nervcodec.decoder.digest import FrameSummer
 from nervcodec.format.container import load
 from nervcodec.format.file import FrameSums
 from nervcodec.format.limits import Limits, file_memory_bytes
+from nervcodec.jobs.concurrency import JobsChoice, check_jobs
+from nervcodec.jobs.executor import Executor, SerialExecutor
+from nervcodec.jobs.processes import ProcessExecutor
 from nervcodec.util.address_space import check_memory
-from nervcodec.util.prefetch import prefetch
 
 SCHEMA = "nervcodec.verify/1"
 # Levels by which a plane's samples may be off in the mean: another order of summation moves a few
@@ -22,7 +24,6 @@ SCHEMA = "nervcodec.verify/1"
 # exact.
 MAX_DRIFT = 0.02
 Verdict = Literal["exact", "near", "unknown", "differs"]  # from the best to the worst
-_PREFETCHED_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def verify(
     limits: Limits = Limits(),
     device: str = "auto",
     n_threads: int | None = None,
+    jobs: JobsChoice = "auto",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Check the container, decode every frame and compare with the sums that the encoder stored.
@@ -113,7 +115,7 @@ def verify(
     Args:
         limits: a file that asks for more is refused before anything is allocated.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-        n_threads: CPU threads; None leaves torch's number.
+        jobs, n_threads: as in DecodeOptions.
         on_progress: called with (frames decoded, frames in all).
     Raises:
         ConfigError: no such device or number of threads.
@@ -121,30 +123,25 @@ def verify(
         BitstreamError: it is damaged, or its streams are none that an encoder writes.
         LimitExceeded: it asks for more than `limits`.
     """
+    check_jobs(jobs)
     file = load(source)
     limits.check(file)
-    from nervcodec.decoder.reconstruct import decode_segment
+    from nervcodec.decoder.segment_jobs import DecodeTask, chosen_jobs, summed
     from nervcodec.nn.device import choose_device, set_threads
 
     device = choose_device(device)
-    set_threads(n_threads)
-    repeats = file.extras.repeats
     check_memory(file_memory_bytes(file), "verifying")
+    chosen = chosen_jobs(jobs, n_threads, file, len(file.segments), file.n_coded_frames)
+    each = set_threads(chosen.n_threads)
+    model = file.header.model
+    tasks = [DecodeTask(s, model, range(s.n_frames), device, each) for s in file.segments]
+    executor: Executor = ProcessExecutor(chosen.n_jobs) if chosen.n_jobs > 1 else SerialExecutor()
+    summers = summed(executor, tasks, on_progress)
+    first = 0
     verdicts = []
-    n_done = 0
-    for segment in file.segments:
-        first = n_done
-        summer = FrameSummer()
-        batches = decode_segment(segment, file.header.model, device)
-        for frames in prefetch(batches, _PREFETCHED_BATCHES):
-            summer.add(frames)
-            n_done += frames.n_frames
-            if on_progress:
-                on_progress(n_done, file.n_coded_frames)
-        shown = range(first, n_done)
-        if repeats:
-            shown = range(repeats.first_shown(first), repeats.first_shown(n_done))
-        verdicts.append(_verdict(shown, summer, segment.sums))
+    for segment, n_shown, summer in zip(file.segments, file.shown_lengths, summers, strict=True):
+        verdicts.append(_verdict(range(first, first + n_shown), summer, segment.sums))
+        first += n_shown
     return Verification(os.fspath(source), file.n_bytes, device, tuple(verdicts))
 
 

@@ -63,12 +63,12 @@ class SegmentComplexity:
         return self.bits / self.n_pixels
 
 
-def needs_survey(plan: FitPlan) -> bool:
+def needs_shares(plan: FitPlan) -> bool:
     """Return whether a plan's bits are to be shared: a size, and more than one segment."""
     return bool(plan.fit.target_bpp) and len(plan.segments) > 1
 
 
-def survey_segment(
+def segment_complexity(
     frames: Frames, shots: Shots, color: ColorTags = ColorTags()
 ) -> SegmentComplexity:
     """Return how much a segment takes: its luma, of half the size, in grids of the newest prior.
@@ -176,9 +176,9 @@ def segment_fits(
     """Return the fit of each segment: the plan's, steered to the segment's share of a size.
 
     Args:
-        complexities: of all segments, in order, where needs_survey; None gives equal shares.
+        complexities: of all segments, in order, where needs_shares; None gives equal shares.
     """
-    if complexities is None or not needs_survey(plan):
+    if complexities is None or not needs_shares(plan):
         return [plan.fit] * len(plan.segments)
     total = plan.fit.target_bpp * plan.n_coded_pixels
     bits = allocate(complexities, total, [segment_bits_range(plan.model, s) for s in plan.segments])

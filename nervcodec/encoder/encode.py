@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nervcodec.encoder.allocation import SegmentComplexity, needs_survey, segment_fits
+from nervcodec.encoder.allocation import SegmentComplexity, needs_shares, segment_fits
 from nervcodec.encoder.executors import executor_of
 from nervcodec.encoder.identity import identity
 from nervcodec.encoder.plan import EncodePlan
@@ -74,9 +74,10 @@ def encode(
         with executor_of(plan) as executor:
             work = _Work(plan, executor, journal, pace, on_progress, on_segment, on_note)
             fitted = _fitted(work, journal)
+            n_jobs = executor.n_jobs
         file = _write(plan, fitted, journal.folder)
         journal.remove()
-    measure_s = sum(each.measure_s for each in fitted) / executor.n_jobs
+    measure_s = sum(each.measure_s for each in fitted) / n_jobs
     sizes = [tensors.n_parameters(plan.model, shots) for shots in plan.segments]
     summaries = [each.summary for each in fitted]
     return EncodeReport(
@@ -96,7 +97,7 @@ def encode(
         n_rollbacks=sum(summary.n_rollbacks for summary in summaries),
         device=device_label(plan.devices[0]),
         n_threads=plan.n_threads,
-        n_jobs=executor.n_jobs,
+        n_jobs=n_jobs,
         peak_memory=_peaks(fitted),
     )
 
@@ -226,10 +227,10 @@ class _Work:
 
     def _complexities(self) -> list[SegmentComplexity] | None:
         """Return what bits are shared among the segments by; None where they are not."""
-        from nervcodec.encoder.fit_job import SurveyTask, survey
+        from nervcodec.encoder.fit_job import ComplexityTask, complexity
 
         plan = self.plan
-        if not needs_survey(plan):
+        if not needs_shares(plan):
             return None
         kept = self.journal.complexities()
         if kept is not None:
@@ -238,10 +239,10 @@ class _Work:
         frames = self._frames(numbers)
         color, n_threads = plan.format.color, plan.n_threads
         jobs = (
-            Job(number, SurveyTask(next(frames), plan.segments[number], color, n_threads))
+            Job(number, ComplexityTask(next(frames), plan.segments[number], color, n_threads))
             for number in numbers
         )
-        results = dict(self.executor.run(survey, jobs, self))
+        results = dict(self.executor.run(complexity, jobs, self))
         self.pace.is_fitting = False
         complexities = [found for number in numbers if (found := results.get(number))]
         if len(complexities) < len(numbers):

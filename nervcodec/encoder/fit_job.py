@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nervcodec.decoder.digest import FrameSummer
 from nervcodec.decoder.reconstruct import decode_segment
-from nervcodec.encoder.allocation import SegmentComplexity, survey_segment
+from nervcodec.encoder.allocation import SegmentComplexity, segment_complexity
 from nervcodec.encoder.flat_check import (
     LEAST_STEPS,
     MAX_ATTEMPTS,
@@ -82,8 +82,8 @@ class FitTask:
 
 
 @dataclass(frozen=True)
-class SurveyTask:
-    """What is surveyed: see allocation.survey_segment."""
+class ComplexityTask:
+    """What is surveyed: see allocation.segment_complexity."""
 
     frames: Frames
     shots: Shots
@@ -91,12 +91,12 @@ class SurveyTask:
     n_threads: int
 
 
-def survey(task: SurveyTask, channel: Channel) -> SegmentComplexity | None:
+def complexity(task: ComplexityTask, channel: Channel) -> SegmentComplexity | None:
     """Return how much a segment takes; None if all jobs are to end."""
     if channel.is_ending():
         return None
     set_threads(task.n_threads)
-    return survey_segment(task.frames, task.shots, task.color)
+    return segment_complexity(task.frames, task.shots, task.color)
 
 
 @dataclass(frozen=True)

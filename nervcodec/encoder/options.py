@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
-from nervcodec.encoder.concurrency import MAX_JOBS, JobsChoice
 from nervcodec.encoder.presets import preset_named
 from nervcodec.encoder.sizing import PriorChoice
 from nervcodec.encoder.target import Target
 from nervcodec.errors import ConfigError
+from nervcodec.jobs.concurrency import JobsChoice, check_jobs
 from nervcodec.nn.arithmetic import Precision
 from nervcodec.training.config import MAX_EPOCHS
 from nervcodec.util.validation import (
@@ -131,8 +131,7 @@ class EncodeOptions:
         self._check_video()
         check_device_name(self.device)
         check_threads(self.n_threads)
-        if self.jobs != "auto":
-            check_range("jobs", self.jobs, 1, MAX_JOBS)
+        check_jobs(self.jobs)
         check_choice("precision", self.precision, get_args(Precision))
         check_range("checkpoint every", self.checkpoint_every_s, 0, _MOST_SECONDS)
         if self.max_memory_bytes is not None and not self.max_memory_bytes > 0:

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nervcodec.encoder.concurrency import concurrency, devices_of, relative_seconds
 from nervcodec.encoder.fit_plan import FitPlan, job_bytes, memory_bytes, plan_fit
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.resume import stored_identity, stored_survey
@@ -21,6 +20,7 @@ from nervcodec.encoder.survey import read_survey
 from nervcodec.encoder.time_budget import seconds_per_epoch, with_epochs, with_time_budget
 from nervcodec.errors import ConfigError, ResourceError
 from nervcodec.format import costs
+from nervcodec.jobs.concurrency import concurrency, devices_of, relative_seconds
 from nervcodec.util.files import check_output
 from nervcodec.video.first_pass import OnSurvey
 
@@ -193,7 +193,7 @@ def _on_this_machine(
         n_gpus=n_gpus,
         job_bytes=job_bytes(fit_plan),
         free_bytes=None if free_bytes is None else free_bytes - BASE_BYTES,
-        fit_macs=3.0
+        work_macs=3.0
         * costs.macs_per_frame(fit_plan.model)
         * fit_plan.n_coded_frames
         * fit_plan.fit.total_epochs,

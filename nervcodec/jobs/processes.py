@@ -24,6 +24,7 @@ from typing import Any
 from nervcodec.errors import ResourceError
 from nervcodec.jobs.executor import Job, Listener, Result, Task, Work
 from nervcodec.util.memory import keep_freed_memory
+from nervcodec.util.threads import limit_spinning
 
 MAX_LOSSES = 3  # of a job's workers, one after the other without a state that is new
 _POLL_S = 0.2  # between looks at whether to end
@@ -231,6 +232,7 @@ def _begin_worker(connection: Connection, number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     keep_freed_memory()
+    limit_spinning()
     _channel = _PipeChannel(connection, number, None)
     connection.send((_PID, os.getpid()))
 

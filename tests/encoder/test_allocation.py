@@ -15,9 +15,9 @@ from nervcodec.encoder.allocation import (
     AllocationRule,
     SegmentComplexity,
     allocate,
-    needs_survey,
+    needs_shares,
+    segment_complexity,
     segment_fits,
-    survey_segment,
 )
 from nervcodec.encoder.fit_plan import FitPlan, plan_fit
 from nervcodec.encoder.options import EncodeOptions
@@ -104,10 +104,10 @@ def test_busy_segments_take_more() -> None:
     time.
     """
     smooth, busy = clips()
-    surveys = [survey_segment(each, (6,)) for each in (smooth, busy)]
+    surveys = [segment_complexity(each, (6,)) for each in (smooth, busy)]
     assert surveys[1].bits > 2 * surveys[0].bits
     assert surveys[1].n_pixels == 6 * 48 * 40
-    assert surveys[1] == survey_segment(busy, (6,))
+    assert surveys[1] == segment_complexity(busy, (6,))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -115,8 +115,8 @@ def test_all_layouts_are_surveyed_by_their_luma(layout: str) -> None:
     """Chroma counts nothing, and RGB gives nearly what its luma gives."""
     busy = clips()[1]
     there = to_layout(busy, layout, ColorTags())  # type: ignore[arg-type]
-    assert survey_segment(there, (2, 4)).bits == pytest.approx(
-        survey_segment(busy, (2, 4)).bits, rel=0.02 if layout == "rgb" else 0
+    assert segment_complexity(there, (2, 4)).bits == pytest.approx(
+        segment_complexity(busy, (2, 4)).bits, rel=0.02 if layout == "rgb" else 0
     )
 
 
@@ -125,7 +125,7 @@ def test_small_frames_are_surveyed(width: int, height: int, n_frames: int) -> No
     """Frames may be smaller than a cell of the network."""
     frames = Frames.empty("gray", n_frames, width, height, 10)
     frames.planes[0][:] = 500
-    assert survey_segment(frames, (n_frames,)).bits > 0
+    assert segment_complexity(frames, (n_frames,)).bits > 0
 
 
 @pytest.fixture(name="decided")
@@ -137,7 +137,7 @@ def plan_fixture(tmp_path: Path) -> FitPlan:
 
 def test_fits_are_steered_to_shares_of_the_file(decided: FitPlan) -> None:
     """The shares of all fits make the plan's bits, and only the target differs from its fit."""
-    assert needs_survey(decided)
+    assert needs_shares(decided)
     surveys = [
         SegmentComplexity(n * decided.n_coded_pixels // 9, b)
         for n, b in zip(decided.lengths, (100.0, 200.0, 400.0))
@@ -169,5 +169,5 @@ def test_only_sizes_of_several_segments_need_a_survey(
     """One segment has all bits, and a lambda or a PSNR is the same for all segments."""
     write_clip(tmp_path / "in.y4m", n_frames=9)
     decided = plan_fit(tmp_path / "in.y4m", options)
-    assert not needs_survey(decided)
+    assert not needs_shares(decided)
     assert set(segment_fits(decided)) == {decided.fit}

@@ -1,4 +1,4 @@
-"""nervcodec.encoder.concurrency: how many jobs there are, and what they gain."""
+"""nervcodec.jobs.concurrency: how many jobs there are, and what they gain."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nervcodec.encoder import concurrency as module
-from nervcodec.encoder.concurrency import (
+from nervcodec.jobs import concurrency as module
+from nervcodec.jobs.concurrency import (
     Concurrency,
     JobsChoice,
     concurrency,
@@ -29,7 +29,7 @@ def chosen(
         "n_gpus": 0,
         "job_bytes": 2**30,
         "free_bytes": 2.0**40,
-        "fit_macs": MANY,
+        "work_macs": MANY,
     }
     return concurrency(jobs, **settings | changes)
 
@@ -40,13 +40,13 @@ def chosen(
         ({}, 8, 1, "8 cores"),
         ({"n_threads": 2}, 4, 2, "8 cores, 2 threads a job"),
         ({"n_threads": 16}, 1, 16, "8 cores, 16 threads a job"),
-        ({"n_ready": 3}, 3, 2, "3 segments can be fitted at once"),
-        ({"n_ready": 1}, 1, None, "1 segment can be fitted at once"),
+        ({"n_ready": 3}, 3, 2, "3 segments can be done at once"),
+        ({"n_ready": 1}, 1, None, "1 segment can be done at once"),
         ({"n_gpus": 2}, 2, 4, "2 GPUs"),
         ({"free_bytes": 3.5 * 2**30}, 3, 1, "memory for them: 1,024 MiB each, 3,584 MiB are left"),
         ({"free_bytes": 5.0}, 1, 1, "memory for them: 1,024 MiB each, 0 MiB are left"),
         ({"free_bytes": None}, 8, 1, "8 cores"),
-        ({"fit_macs": 1e9}, 1, None, "the fit is too short to start processes for"),
+        ({"work_macs": 1e9}, 1, None, "the work is too short to start processes for"),
     ],
 )
 def test_what_limits_the_jobs(

@@ -1,4 +1,4 @@
-"""How many segments are fitted at once, on what, and with how many threads each.
+"""How many segments are done at once, on what, and with how many threads each.
 
 Nothing here needs torch.
 """
@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nervcodec.util.validation import check_range
+
 MAX_JOBS = 1024
-# Below so many multiply-adds of a whole fit, its processes take longer to start than they save.
+# Below so many multiply-adds in all, processes take longer to start than they save.
 _WORTH_MACS = 50e9
 JobsChoice = int | Literal["auto"]
 
 
 @dataclass(frozen=True)
 class Concurrency:
-    """How many segments are fitted at once.
+    """How many segments are done at once.
 
     Attributes:
         n_jobs: so many.
@@ -30,6 +32,12 @@ class Concurrency:
     n_jobs: int
     n_threads: int | None
     reason: str
+
+
+def check_jobs(jobs: JobsChoice) -> None:
+    """Raise ConfigError for a number of jobs that cannot be."""
+    if jobs != "auto":
+        check_range("jobs", jobs, 1, MAX_JOBS)
 
 
 def n_cores() -> int:
@@ -48,9 +56,9 @@ def concurrency(
     n_gpus: int,
     job_bytes: int,
     free_bytes: float | None,
-    fit_macs: float,
+    work_macs: float,
 ) -> Concurrency:
-    """Return how many segments are fitted at once.
+    """Return how many segments are done at once.
 
     'auto' takes one job a GPU or, on CPUs, as many as there are cores for their threads, but no
     more than there are segments that need not wait for another, or than memory holds.
@@ -58,18 +66,18 @@ def concurrency(
     Args:
         jobs: what is asked for.
         n_threads: CPU threads of each job; None shares the cores among them.
-        n_ready: segments that can be fitted at the same time.
+        n_ready: segments that can be done at the same time.
         n_gpus: that may be used, 0 for none.
         job_bytes: memory of a job.
         free_bytes: what there is; None where that is not known.
-        fit_macs: multiply-adds of the whole fit.
+        work_macs: multiply-adds of all segments.
     """
     cores = n_cores()
     if jobs != "auto":
         return Concurrency(jobs, _share(n_threads, jobs, cores), "as asked")
-    limits = [(n_ready, f"{n_ready} segment{'s' * (n_ready > 1)} can be fitted at once")]
-    if fit_macs < _WORTH_MACS:
-        limits = [(1, "the fit is too short to start processes for")]
+    limits = [(n_ready, f"{n_ready} segment{'s' * (n_ready > 1)} can be done at once")]
+    if work_macs < _WORTH_MACS:
+        limits = [(1, "the work is too short to start processes for")]
     if n_gpus:
         limits.append((n_gpus, f"{n_gpus} GPU{'s' * (n_gpus > 1)}"))
     else:
