@@ -22,6 +22,7 @@ from nervcodec.errors import ConfigError, ResourceError
 from nervcodec.format import costs
 from nervcodec.jobs.concurrency import concurrency, devices_of, relative_seconds
 from nervcodec.util.files import check_output
+from nervcodec.util.threads import idle_cores, n_cores
 from nervcodec.video.first_pass import OnSurvey
 
 SCHEMA = "nervcodec.estimate/1"
@@ -198,16 +199,35 @@ def _on_this_machine(
         * fit_plan.n_coded_frames
         * fit_plan.fit.total_epochs,
     )
+    n_threads = set_threads(chosen.n_threads)
+    if chosen.n_threads is None and not n_gpus:
+        n_threads, notes = _beside_others(n_threads)
+        fit_plan = replace(fit_plan, notes=(*fit_plan.notes, *notes))
     return EncodePlan(
         **vars(fit_plan),
         destination=target,
         options=options,
         devices=devices_of(device, n_gpus),
-        n_threads=set_threads(chosen.n_threads),
+        n_threads=set_threads(n_threads),
         n_jobs=chosen.n_jobs,
         jobs_reason=chosen.reason,
         is_independent=is_independent,
         is_resumed=unfinished is not None,
+    )
+
+
+def _beside_others(n_threads: int) -> tuple[int, tuple[str, ...]]:
+    """Return no more threads than there are idle cores, and a note where these are fewer.
+
+    Threads that wait for one whose core other work has taken make the fit crawl, and that work
+    too (docs/lab L112).
+    """
+    if n_threads == 1 or (idle := max(1, idle_cores())) >= n_threads:
+        return n_threads, ()
+    threads = f"{idle} thread{'s' * (idle > 1)}"
+    return idle, (
+        f"other work leaves {idle} of {n_cores()} cores idle, so that {threads} fit; --threads"
+        f" {n_threads} takes more",
     )
 
 

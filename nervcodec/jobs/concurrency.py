@@ -6,11 +6,11 @@ Nothing here needs torch.
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nervcodec.util.threads import n_cores
 from nervcodec.util.validation import check_range
 
 MAX_JOBS = 1024
@@ -38,14 +38,6 @@ def check_jobs(jobs: JobsChoice) -> None:
     """Raise ConfigError for a number of jobs that cannot be."""
     if jobs != "auto":
         check_range("jobs", jobs, 1, MAX_JOBS)
-
-
-def n_cores() -> int:
-    """Return the CPU cores that this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # where there is no such call
-        return os.cpu_count() or 1
 
 
 def concurrency(

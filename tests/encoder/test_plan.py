@@ -385,3 +385,19 @@ def test_a_network_is_taken_from_a_file(source: Path, tmp_path: Path) -> None:
         options: dict[str, Any] = changed
         with pytest.raises(ConfigError, match=words):
             plan_fit(source, replace(taken, **options))
+
+
+@pytest.mark.parametrize(("idle", "n_threads"), [(8, 4), (4, 4), (2, 2), (0, 1)])
+def test_threads_are_no_more_than_idle_cores(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: int, n_threads: int
+) -> None:
+    """Beside other work a fit takes what is left, and says so; what is asked for stays."""
+    threads = [4]
+    monkeypatch.setattr("nervcodec.encoder.plan.idle_cores", lambda: idle)
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    options = EncodeOptions(device="cpu", jobs=1)
+    asked = plan(source, tmp_path / "out.nvpp", replace(options, n_threads=4))
+    assert asked.n_threads == 4 and not any("idle" in note for note in asked.notes)
+    taken = plan(source, tmp_path / "out.nvpp", options)
+    assert (taken.n_threads, any("idle" in note for note in taken.notes)) == (n_threads, idle < 4)
