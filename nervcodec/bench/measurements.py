@@ -239,6 +239,6 @@ MEASUREMENTS: dict[str, Measurement] = {
         parallel.measure_hours,
         frozenset({"clip", "size", "frames", "distinct", "preset", "epochs", "jobs"}),
     ),
-    "pace": Measurement(parallel.measure_pace, frozenset({"preset", "size"})),
+    "pace": Measurement(parallel.measure_pace, frozenset({"size"})),
     "memory": Measurement(decoding.measure_memory, frozenset({"frames", "size", "segment_frames"})),
 }
