@@ -63,7 +63,7 @@ def encode(
         Interrupted: pace.end() was called, or Ctrl-C came; what was reached is kept.
         NervCodecError: see errors.py; the destination is then as it was before.
     """
-    from nervcodec.nn.device import device_label, set_threads
+    from nervcodec.nn.device import set_threads
 
     options = plan.options
     check_output(plan.destination, overwrite=options.overwrite, source=plan.source)
@@ -77,6 +77,15 @@ def encode(
             n_jobs = executor.n_jobs
         file = _write(plan, fitted, journal.folder)
         journal.remove()
+    return _report(plan, fitted, file, n_jobs, time.monotonic() - started)
+
+
+def _report(
+    plan: EncodePlan, fitted: Sequence[FittedSegment], file: File, n_jobs: int, seconds: float
+) -> EncodeReport:
+    """Return what an encode gave; the seconds are those of all of it."""
+    from nervcodec.nn.device import device_label
+
     measure_s = sum(each.measure_s for each in fitted) / n_jobs
     sizes = [tensors.n_parameters(plan.model, shots) for shots in plan.segments]
     summaries = [each.summary for each in fitted]
@@ -92,7 +101,7 @@ def encode(
         quality=_quality(fitted),
         segment_quality=tuple(each.quality for each in fitted),
         segment_bytes=tuple(each.n_bytes for each in fitted),
-        encode_s=time.monotonic() - started - measure_s,
+        encode_s=seconds - measure_s,
         measure_s=measure_s,
         n_rollbacks=sum(summary.n_rollbacks for summary in summaries),
         device=device_label(plan.devices[0]),

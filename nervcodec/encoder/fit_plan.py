@@ -13,15 +13,16 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nervcodec.encoder.coded_frames import CodedFrames, coded_frames
+from nervcodec.encoder.fit_settings import fit_config, tuned
 from nervcodec.encoder.options import EncodeOptions
 from nervcodec.encoder.presets import PRESETS, preset_named
 from nervcodec.encoder.segmentation import segment_lengths, segment_shots
 from nervcodec.encoder.sizing import ContentStatistics, Preset, is_high_motion
 from nervcodec.encoder.survey import Survey, survey_source
-from nervcodec.encoder.target import TUNES, Lambda, Size, SizeTarget, Target
+from nervcodec.encoder.target import Lambda, Size, SizeTarget, Target
 from nervcodec.errors import ConfigError
 from nervcodec.format import costs, tensors
 from nervcodec.format.container import load, write_file
@@ -187,7 +188,7 @@ def _plan_for(video: _Video, preset: Preset, options: EncodeOptions) -> FitPlan:
     lengths = segment_lengths(form.n_frames, options.segment_frames, cuts)
     n_pixels = max(lengths) * form.width * form.height
     temporal_information = frames.temporal_information
-    fit = _fit_config(
+    fit = fit_config(
         preset, replace(options, target=target), form, max(lengths), temporal_information
     )
     rate = _expected_bpp(target, fit, form, n_pixels, temporal_information)
@@ -260,42 +261,6 @@ def _check_steerable(preset: Preset, options: EncodeOptions) -> None:
             f"preset is {options.preset!r}, which has no rate to steer; legal with a target:"
             f" {rated}"
         )
-
-
-def _fit_config(
-    preset: Preset,
-    options: EncodeOptions,
-    form: VideoFormat,
-    n_frames: int,
-    temporal_information: float,
-) -> FitConfig:
-    """Return the fit of segments of up to n_frames frames, with the options' epochs, pruning, seed
-    and target.
-    """
-    changed: dict[str, Any] = {
-        "epochs": options.epochs,
-        "prune": options.prune,
-        "seed": options.seed,
-    }
-    if options.target is not None:
-        n_pixels = n_frames * form.width * form.height
-        start = options.target.start_lambda(form, n_pixels, temporal_information)
-        changed |= {"rate_weight": start, "target_psnr": options.target.psnr_db}
-    return _with_options(
-        preset.fit_for(n_frames),
-        {name: value for name, value in changed.items() if value is not None},
-    )
-
-
-def _with_options(fit: FitConfig, changed: dict[str, Any]) -> FitConfig:
-    """Return the fit with the changed values; pruning gets a third of the epochs to fine-tune
-    where the fit has none.
-    """
-    if changed.get("prune") and not fit.finetune_epochs:
-        changed["finetune_epochs"] = -(-changed.get("epochs", fit.epochs) // 3)
-    elif "epochs" in changed and fit.finetune_epochs:
-        changed["finetune_epochs"] = -(-changed["epochs"] * fit.finetune_epochs // fit.epochs)
-    return replace(fit, **changed)
 
 
 def _expected_bpp(
@@ -388,18 +353,6 @@ def container_bytes(plan: FitPlan) -> int:
     silent = replace(plan.extras, sound=None)
     data = write_file(Header(plan.format, plan.model), empty, silent)
     return len(data) - len(streams) * len(empty)
-
-
-def tuned(fit: FitConfig, tune: str) -> FitConfig:
-    """Return the fit with the loss of a tuning, and a lambda that gives about as many bits.
-
-    Raises:
-        ConfigError: neither 'psnr' nor 'ssim'.
-    """
-    if tune not in TUNES:
-        raise ConfigError(f"tune is {tune!r}; legal: {', '.join(TUNES)}")
-    loss, worth = TUNES[tune]
-    return fit if fit.loss == loss else replace(fit, loss=loss, rate_weight=fit.rate_weight * worth)
 
 
 def memory_bytes(plan: FitPlan) -> int:

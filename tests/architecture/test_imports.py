@@ -154,7 +154,10 @@ def test_the_decoder_stands_by_itself() -> None:
         " nervcodec.decoder.reconstruct; print(sorted({name.split('.')[1] for name in sys.modules"
         " if name.startswith('nervcodec.')}))"
     )
-    assert run(code).strip() == "['coding', 'decoder', 'errors', 'format', 'nn', 'util', 'video']"
+    assert (
+        run(code).strip()
+        == "['coding', 'decoder', 'errors', 'format', 'jobs', 'nn', 'util', 'video']"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def wait_for_the_end(task: object, channel: Channel) -> None:
     """Keep a state, and return once the job is asked to end."""
     channel.keep(b"waiting")
     while not channel.is_ending():
-        pass
+        time.sleep(0.01)
     channel.keep(b"ended")
 
 
