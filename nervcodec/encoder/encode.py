@@ -75,18 +75,27 @@ def encode(
             work = _Work(plan, executor, journal, pace, on_progress, on_segment, on_note)
             fitted = _fitted(work, journal)
             n_jobs = executor.n_jobs
+            measure_s = work.measure_s / n_jobs
         file = _write(plan, fitted, journal.folder)
         journal.remove()
-    return _report(plan, fitted, file, n_jobs, time.monotonic() - started)
+    seconds = time.monotonic() - started - measure_s
+    return _report(plan, fitted, file, n_jobs, (seconds, measure_s))
 
 
 def _report(
-    plan: EncodePlan, fitted: Sequence[FittedSegment], file: File, n_jobs: int, seconds: float
+    plan: EncodePlan,
+    fitted: Sequence[FittedSegment],
+    file: File,
+    n_jobs: int,
+    seconds: tuple[float, float],
 ) -> EncodeReport:
-    """Return what an encode gave; the seconds are those of all of it."""
+    """Return what an encode gave.
+
+    Args:
+        seconds: of all but measuring, and of measuring.
+    """
     from nervcodec.nn.device import device_label
 
-    measure_s = sum(each.measure_s for each in fitted) / n_jobs
     sizes = [tensors.n_parameters(plan.model, shots) for shots in plan.segments]
     summaries = [each.summary for each in fitted]
     return EncodeReport(
@@ -101,8 +110,8 @@ def _report(
         quality=_quality(fitted),
         segment_quality=tuple(each.quality for each in fitted),
         segment_bytes=tuple(each.n_bytes for each in fitted),
-        encode_s=seconds - measure_s,
-        measure_s=measure_s,
+        encode_s=seconds[0],
+        measure_s=seconds[1],
         n_rollbacks=sum(summary.n_rollbacks for summary in summaries),
         device=device_label(plan.devices[0]),
         n_threads=plan.n_threads,
@@ -186,6 +195,7 @@ class _Work:
     on_segment: Callable[[int, FittedSegment, bool], None]
     on_note: Callable[[str], None]
     results: dict[int, FittedSegment] = field(default_factory=dict)
+    measure_s: float = 0.0
     fits: Sequence[FitConfig] = ()
 
     def run(self) -> list[FittedSegment] | None:
@@ -269,6 +279,7 @@ class _Work:
                 continue
             self.journal.add_segment(number, fitted.segment, summary_of(fitted))
             self.results[number] = fitted
+            self.measure_s += fitted.measure_s
             self.on_segment(number, fitted, False)
 
     def _frames(self, numbers: Sequence[int]) -> Iterator[Frames]:
