@@ -1,9 +1,9 @@
 """Jobs in processes of this machine: concurrent.futures, with a pipe to each worker.
 
 Each worker is a pool of one process, so that one that dies takes no other with it. Processes are
-spawned: a fork of a program whose threads hold locks may hang. Workers ignore Ctrl-C, which the
-terminal sends to all of them: whoever started them tells them to end. They die with the process
-that started them.
+spawned: a fork of a program whose threads hold locks may hang. Workers ignore Ctrl-C and the other
+signals that end a program, which a terminal or a service manager sends to all of its processes:
+whoever started them tells them to end. They die with the process that started them.
 """
 
 from __future__ import annotations
@@ -227,9 +227,8 @@ _channel: _PipeChannel  # of the worker that this process is
 def _begin_worker(connection: Connection, number: int) -> None:
     """Make ready a process that does jobs."""
     global _channel
-    for name in (signal.SIGINT, signal.SIGHUP):
+    for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     keep_freed_memory()
     limit_spinning()
