@@ -4,7 +4,7 @@ import time
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nervcodec.encoder.segmentation import segment_lengths, segment_shots
@@ -58,6 +58,7 @@ def divisions(n_frames: int, shortest: int, longest: int) -> list[list[int]]:
     ]
 
 
+@settings(max_examples=40)
 @given(
     st.integers(3, 7).flatmap(
         lambda longest: st.tuples(

@@ -28,7 +28,7 @@ from nervcodec.training.state import Progress
 
 OPTIONS = EncodeOptions(
     preset="ultrafast",
-    epochs=20,
+    epochs=10,
     segment_frames=2,
     n_threads=1,
     checkpoint_every_s=0,
@@ -39,7 +39,7 @@ OPTIONS = EncodeOptions(
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    write_clip(tmp_path / "in.y4m", n_frames=8)
+    write_clip(tmp_path / "in.y4m", n_frames=6)
     return tmp_path / "in.y4m"
 
 
