@@ -14,15 +14,14 @@ import click
 from nervcodec.cli import console
 from nervcodec.cli.params import (
     Command,
-    by_codec,
     device_options,
     json_option,
-    names,
     option,
     options,
     version_option,
 )
 from nervcodec.cli.tables import bench_text, roofline_text, speed_text
+from nervcodec.cli.values import by_codec, names
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError, Interrupted
 from nervcodec.nn.arithmetic import Precision

@@ -10,7 +10,6 @@ import click
 from nervcodec.cli import console
 from nervcodec.cli.params import (
     Command,
-    FrameRange,
     complete_file,
     json_option,
     may_overwrite,
@@ -18,6 +17,7 @@ from nervcodec.cli.params import (
     overwrite_option,
     version_option,
 )
+from nervcodec.cli.values import FrameRange
 
 if TYPE_CHECKING:
     from nervcodec.video.joining import JoinReport

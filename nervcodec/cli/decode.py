@@ -15,8 +15,6 @@ from nervcodec.cli.limit_options import limit_options, limits_of
 from nervcodec.cli.params import (
     STANDARD,
     Command,
-    FrameRange,
-    SizeParam,
     complete_file,
     device_options,
     jobs_option,
@@ -28,6 +26,7 @@ from nervcodec.cli.params import (
     readable,
     version_option,
 )
+from nervcodec.cli.values import FrameRange, SizeParam
 
 _OUTPUT = "Output"
 _TRUST = "Damaged and large files"

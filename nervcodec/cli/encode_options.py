@@ -8,6 +8,14 @@ from typing import get_args
 import click
 
 from nervcodec.cli.params import (
+    device_options,
+    jobs_option,
+    json_option,
+    option,
+    options,
+    overwrite_option,
+)
+from nervcodec.cli.values import (
     Amount,
     ColorParam,
     CropParam,
@@ -17,12 +25,6 @@ from nervcodec.cli.params import (
     Rational,
     SizeParam,
     Timestamp,
-    device_options,
-    jobs_option,
-    json_option,
-    option,
-    options,
-    overwrite_option,
 )
 from nervcodec.encoder.options import ColorspaceChoice, SegmentChoice, Tune
 from nervcodec.encoder.presets import PRESETS

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from nervcodec.cli.params import AnyCommand, Measure, option, options
+from nervcodec.cli.params import AnyCommand, option, options
+from nervcodec.cli.values import Measure
 from nervcodec.format import limits
 
 

@@ -15,7 +15,6 @@ from fractions import Fraction
 from typing import Any
 
 from nervcodec.errors import ConfigError
-from nervcodec.format import costs
 from nervcodec.format.container import read_bytes, read_file
 from nervcodec.format.file import File, Segment
 from nervcodec.format.limits import Limits, file_memory_bytes
@@ -127,16 +126,6 @@ class DecodeReport:
             "seconds": self.seconds,
             "notes": self.notes,
         }
-
-
-def batch_lengths(file: File) -> list[int]:
-    """Return the frames of each batch that decoded_frames yields for a whole file."""
-    size = costs.decode_batch(file.header.model)
-    return [
-        min(size, segment.n_frames - start)
-        for segment in file.segments
-        for start in range(0, segment.n_frames, size)
-    ]
 
 
 def decoded_frames(

@@ -1,10 +1,10 @@
-"""nervcodec.cli.params: values as people write them."""
+"""nervcodec.cli.values: values as people write them."""
 
 from __future__ import annotations
 
 import pytest
 
-from nervcodec.cli import params
+from nervcodec.cli import values
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from nervcodec.cli import params
 )
 def test_times(text: str, seconds: float) -> None:
     """A time is in seconds, or in hours, minutes and seconds."""
-    assert params.Duration().convert(text, None, None) == seconds
+    assert values.Duration().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_times(text: str, seconds: float) -> None:
 )
 def test_amounts(text: str, amount: float) -> None:
     """An amount is a number, or one of thousands, millions and so on."""
-    assert params.Amount().convert(text, None, None) == amount
+    assert values.Amount().convert(text, None, None) == amount
