@@ -22,7 +22,7 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.device import set_threads
 from nervcodec.util.validation import ceil_div
-from nervcodec.video import y4m
+from nervcodec.video import y4m, y4m_header
 from nervcodec.video.geometry import Size
 from nervcodec.video.probe import probe
 from nervcodec.video.reader import read_groups
@@ -154,7 +154,7 @@ def write_repeated(source: Path, path: Path, n_distinct: int, n_frames: int, siz
     frames = [*read_groups(source, form, [1] * form.n_frames, options)]
     whole = VideoFormat(*size, _RATE, n_frames, form.layout, form.color)
     with open(path, "wb") as file:
-        file.write(y4m.header_line(whole))
+        file.write(y4m_header.header_line(whole))
         for frame in islice(cycle(frames), n_frames):
             y4m.write_frames(file, frame)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from nervcodec.errors import VideoError
 from nervcodec.format.extras import Extras
 from nervcodec.format.properties import FieldOrder, Properties
-from nervcodec.video import ffmpeg_decode, ffmpeg_properties, y4m
+from nervcodec.video import ffmpeg_decode, ffmpeg_properties, y4m_header
 from nervcodec.video.ffmpeg_decode import VideoFrame
 from nervcodec.video.ffmpeg_sound import read_sound
 from nervcodec.video.pictures import picture_files
@@ -84,7 +84,7 @@ def _first_picture(path: Path, options: SourceOptions) -> VideoFrame:
 
 def _y4m_order(path: Path) -> FieldOrder:
     with open(path, "rb") as file:
-        header = y4m.parse_header(file.readline(_MAX_LINE), shown(path))
+        header = y4m_header.parse_header(file.readline(_MAX_LINE), shown(path))
     return _Y4M_ORDERS.get(header.interlacing, "unknown")
 
 

@@ -19,7 +19,7 @@ from nervcodec.errors import VideoError
 from nervcodec.format.limits import Limits
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.video import ffmpeg_decode, y4m
+from nervcodec.video import ffmpeg_decode, y4m, y4m_header
 from nervcodec.video.damage import DamageLog, ranges
 from nervcodec.video.ffmpeg_decode import OpenVideo, VideoFrame
 from nervcodec.video.ffmpeg_times import timeline_start
@@ -135,7 +135,7 @@ def _shaped(form: VideoFormat, options: SourceOptions) -> tuple[VideoFormat, tup
 def _probe_y4m(
     path: Path, options: SourceOptions, n_wanted: int | None, first_pass: FirstPass | None
 ) -> SourceProperties:
-    def watch(header: y4m.Header, planes: Callable[[], Planes], room: int) -> None:
+    def watch(header: y4m_header.Header, planes: Callable[[], Planes], room: int) -> None:
         if first_pass is None or max(header.width, header.height) > Limits().side:
             return  # what is refused in the end need not be read
         first_pass.n_expected = min(room, n_wanted or room)

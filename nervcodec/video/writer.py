@@ -15,7 +15,14 @@ from nervcodec.format.properties import NO_PROPERTIES, Properties
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, Layout, VideoFormat
 from nervcodec.util.files import check_output, whole_file, whole_folder
-from nervcodec.video import ffmpeg_animation, ffmpeg_encode, ffmpeg_frames, ffmpeg_png, y4m
+from nervcodec.video import (
+    ffmpeg_animation,
+    ffmpeg_encode,
+    ffmpeg_frames,
+    ffmpeg_png,
+    y4m,
+    y4m_header,
+)
 from nervcodec.video.color import resolve_matrix, to_bit_depth, to_layout
 from nervcodec.video.ffmpeg_properties import names_of
 from nervcodec.video.ffmpeg_sound_writer import SoundCut, left_out, opened_sound
@@ -42,7 +49,7 @@ class _Y4mSink:
         self.bit_depth = fmt.bit_depth
         self._file = file
         self.notes: tuple[str, ...] = tuple(_y4m_notes(fmt))
-        file.write(y4m.header_line(fmt, interlacing))
+        file.write(y4m_header.header_line(fmt, interlacing))
 
     def write(self, frames: Frames) -> None:
         y4m.write_frames(self._file, frames)
@@ -52,7 +59,7 @@ def _y4m_notes(fmt: VideoFormat) -> Iterator[str]:
     color = fmt.color
     if (color.matrix, color.primaries, color.transfer) != (2, 2, 2):
         yield ".y4m cannot say matrix, primaries and transfer"
-    if not y4m.says_location(fmt):
+    if not y4m_header.says_location(fmt):
         yield ".y4m cannot say this chroma location"
 
 

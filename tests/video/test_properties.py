@@ -17,7 +17,7 @@ from nervcodec.video.extras import read_extras
 from nervcodec.video.ffmpeg_properties import encoder_options, lost_properties, texts_of
 from nervcodec.video.matroska import write_geometry
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions
-from nervcodec.video.y4m import parse_header
+from nervcodec.video.y4m_header import parse_header
 
 ONE = 1 << 16
 MATRICES = {
