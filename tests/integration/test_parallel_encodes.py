@@ -102,7 +102,7 @@ def test_jobs_that_are_killed_at_random(source: Path) -> None:
     """
     write_clip(source, n_frames=16)
     command = [sys.executable, "-m", "nervcodec", "encode", "in.y4m", "out.nvpp", "-y"]
-    command += ["--preset", "ultrafast", "--epochs", "300", "--segment-frames", "4"]
+    command += ["--preset", "ultrafast", "--epochs", "60", "--segment-frames", "4"]
     command += ["--threads", "1", "--checkpoint-every", "0.2"]
     folder, chance = source.parent, random.Random(20)
     subprocess.run([*command, "--jobs", "1"], cwd=folder, check=True, capture_output=True)
@@ -114,7 +114,7 @@ def test_jobs_that_are_killed_at_random(source: Path) -> None:
             [*command, "--jobs", "2"], cwd=folder, stdout=-1, stderr=-1, process_group=0
         ) as process:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(4, 12))
+                process.wait(chance.uniform(3, 9))
             if process.poll() is None:
                 pids = [process.pid] if is_driver else workers_of(process.pid)
                 with contextlib.suppress(ProcessLookupError, IndexError):
