@@ -276,7 +276,7 @@ HEADER_FIELDS = (
           "format.color.full_range", Choice((None, False, True))),
     Field("chroma_location", "u8", 0, 6, "", "0 unspecified, else 1 + H.273 ChromaLocType",
           "format.color.chroma_location"),
-    Field("arithmetic", "u8", 0, 0, "", "0 float32"),
+    Field("arithmetic", "u8", 0, 0, "", "0 integers (5.1)"),
     Field("entropy_coder", "u8", 0, 0, "",
           "0 range coder, 64-bit state, 32-bit words, 24-bit tables"),
     _choice("colorspace", COLORSPACES, "planes of the head: ", "model.colorspace"),
