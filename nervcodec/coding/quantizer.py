@@ -1,8 +1,7 @@
 """Parameters <-> symbols: uniform steps, zero exactly zero, differences from key to key.
 
 value = symbol * step, |symbol| <= 2^(bits-1) - 1. A step is an integer mantissa times a power of
-two, so that dequantizing is exact in float64 and rounds once to float32 (nvpp-format.md section
-4.2).
+two, so that dequantizing is exact in float64 (nvpp-format.md section 4.2).
 """
 
 from __future__ import annotations
@@ -75,14 +74,14 @@ def quantize(
     ).ravel()
 
 
-def dequantize(symbols: NDArray[np.int32], step: float, keys: Keys = ()) -> NDArray[np.float32]:
-    """Return multiple * step, computed in float64 and rounded once; float32 [n]."""
+def dequantize(symbols: NDArray[np.int32], step: float, keys: Keys = ()) -> NDArray[np.float64]:
+    """Return multiple * step, exact; float64 [n]."""
     multiples = symbols.astype(np.int64)
     if keys:
         multiples = np.concatenate(
             [shot.cumsum(axis=0) for shot in _shots(multiples, keys)]
         ).ravel()
-    return (multiples.astype(np.float64) * step).astype(np.float32)
+    return multiples.astype(np.float64) * step
 
 
 def _shots(values: NDArray[Any], keys: Keys) -> list[NDArray[Any]]:

@@ -66,8 +66,8 @@ def decode_symbols_of(segment: Segment, model: ModelConfig) -> list[Coded]:
     return coded
 
 
-def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float32]:
-    """Return the parameters of a segment's network, float32 [n_parameters].
+def decode_parameters(segment: Segment, model: ModelConfig) -> NDArray[np.float64]:
+    """Return the parameters of a segment's network, exact, float64 [n_parameters].
 
     Raises:
         BitstreamError: streams that no encoder writes.

@@ -163,7 +163,7 @@ def decoded_frames(
     vectors = (decode_parameters(segment, model) for segment, _ in parts)
     networks = prefetch(vectors, _PREFETCHED_NETWORKS)
     batches = (
-        reconstruct(parameters, model, numbers, segment.shots, device)
+        reconstruct(parameters, model, numbers, segment.shots, device, segment.fraction_bits)
         for parameters, (segment, numbers) in zip(networks, parts, strict=True)
     )
     return prefetch(itertools.chain.from_iterable(batches), _PREFETCHED_BATCHES)

@@ -1,12 +1,11 @@
 """The parameters of a segment -> its frames, a batch at a time.
 
-Measuring a file and decoding it both go through here: one batch size, one memory layout, float32
-throughout.
+Measuring a file and decoding it both go through here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,12 +14,16 @@ from numpy.typing import NDArray
 from nervcodec.coding.streams import decode_parameters
 from nervcodec.format import costs
 from nervcodec.format.file import Segment
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import USUAL_FRACTION_BITS, ModelConfig, Shots
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
+from nervcodec.nn.exact_network import ExactNetwork, check_device
+from nervcodec.nn.integer_network import IntegerNetwork
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import to_samples, unpack
 from nervcodec.video.frames import Frames
+
+Decoder = Callable[[Sequence[int]], torch.Tensor]
 
 
 def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") -> Iterator[Frames]:
@@ -28,39 +31,68 @@ def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") ->
 
     Raises:
         BitstreamError: streams that no encoder writes.
+        DeviceError: the device does not add exactly.
     """
-    return reconstruct(
-        decode_parameters(segment, model), model, range(segment.n_frames), segment.shots, device
-    )
+    parameters = decode_parameters(segment, model)
+    numbers = range(segment.n_frames)
+    return reconstruct(parameters, model, numbers, segment.shots, device, segment.fraction_bits)
 
 
 def reconstruct(
-    parameters: NDArray[np.float32],
+    parameters: NDArray[np.floating],
     model: ModelConfig,
     numbers: range,
     shots: Shots,
     device: str = "cpu",
+    fraction_bits: int = USUAL_FRACTION_BITS,
+    is_fast: bool = False,
 ) -> Iterator[Frames]:
     """Yield the numbered frames of a segment, in the model's colorspace, a batch at a time.
 
-    Batches always start at multiples of the batch size, so a frame does not depend on which others
-    are asked for.
-
     Args:
-        parameters: float32 [n_parameters], of the segment.
+        parameters: [n_parameters], of the segment, exact in float64.
         numbers: of the frames, counted within the segment.
         shots: frames of each of the segment's shots.
+        fraction_bits: of the values of feature maps.
+        is_fast: whether float32 will do, which moves a few samples by one.
+    Raises:
+        DeviceError: the device does not add exactly.
     """
-    network = Network(model, shots, torch.device(device))
-    recorder = Recorder(torch.device(device))
-    named = network.split(torch.from_numpy(parameters).to(device))
-
-    def planes_of(batch: torch.Tensor) -> torch.Tensor:
-        return to_samples(network(named, batch), model)
-
+    where = torch.device(device)
+    integers = IntegerNetwork(parameters, model, shots, fraction_bits)
+    decoder = float_decoder(integers, where) if is_fast else exact_decoder(integers, where)
     size = costs.decode_batch(model)
     for start in range(numbers.start - numbers.start % size, numbers.stop, size):
-        batch = torch.arange(start, min(start + size, sum(shots)), device=device)
-        with torch.inference_mode(), arithmetic(torch.device(device), is_exact=True):
-            planes = recorder.call(len(batch), planes_of, batch)
+        frames = range(start, min(start + size, sum(shots)))
+        with torch.inference_mode(), arithmetic(where, is_exact=True):
+            planes = decoder(frames)
         yield unpack(planes[max(numbers.start - start, 0) : numbers.stop - start], model)
+
+
+def exact_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
+    """Return what gives the samples of frames as every decoder does.
+
+    Raises:
+        DeviceError: the device does not add exactly.
+    """
+    with torch.inference_mode(), arithmetic(device, is_exact=True):
+        check_device(str(device))
+        return ExactNetwork(integers, device)
+
+
+def float_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
+    """Return what gives the samples of frames in float32, with the weights of the integers."""
+    network = Network(integers.model, integers.shots, device)
+    recorder = Recorder(device)
+    named = {
+        name: torch.from_numpy(values).to(device) for name, values in integers.as_floats().items()
+    }
+
+    def planes_of(batch: torch.Tensor) -> torch.Tensor:
+        return to_samples(network(named, batch), integers.model)
+
+    def decode(frames: Sequence[int]) -> torch.Tensor:
+        batch = torch.tensor(list(frames), device=device)
+        return recorder.call(len(frames), planes_of, batch)
+
+    return decode

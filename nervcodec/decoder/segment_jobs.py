@@ -41,8 +41,15 @@ class DecodeTask:
         """Yield the frames in the colorspace of the model, a batch at a time."""
         set_threads(self.n_threads)
         parameters = decode_parameters(self.segment, self.model)
-        shots = self.segment.shots
-        return reconstruct(parameters, self.model, self.numbers, shots, self.device)
+        segment = self.segment
+        return reconstruct(
+            parameters,
+            self.model,
+            self.numbers,
+            segment.shots,
+            self.device,
+            segment.fraction_bits,
+        )
 
 
 def decode_part(task: DecodeTask, channel: Channel) -> bool:

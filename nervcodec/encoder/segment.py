@@ -176,4 +176,5 @@ def shared_weights(segment: Segment, model: ModelConfig) -> NDArray[np.float32] 
     """
     if isinstance(model.stem, MlpStem):
         return None
-    return decode_parameters(segment, model)[is_shared(tensors.tensors(model, segment.shots))]
+    of = tensors.tensors(model, segment.shots)
+    return decode_parameters(segment, model)[is_shared(of)].astype(np.float32)

@@ -358,4 +358,10 @@ def read_segment(
         start = cut
     streams = tuple(reader.take(reader.field(STREAM_LENGTH)) for _ in range(n_streams))
     reader.finish()
-    return Segment((*shots, own - start), streams, None if sums == NO_SUMS else sums, quality)
+    return Segment(
+        (*shots, own - start),
+        streams,
+        None if sums == NO_SUMS else sums,
+        quality,
+        head["fraction_bits"],
+    )

@@ -17,9 +17,11 @@ from nervcodec.format.model_config import (
     BIASES,
     COLORSPACES,
     MAX_BLOCKS,
+    MAX_FRACTION_BITS,
     MAX_GRIDS,
     MAX_STEM_SIDE,
     MAX_WAVELET_LEVELS,
+    MIN_FRACTION_BITS,
     PARTS,
     STEMS,
     Block,
@@ -313,6 +315,8 @@ SECTION_LENGTH = Field("section_length", "u32", 0, MAX_U32, "bytes", "length of 
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment", "n_frames"),
     Field("n_cuts", "u16", 0, 65535, "", "cuts within this segment", "cuts", Count()),
+    Field("fraction_bits", "u8", MIN_FRACTION_BITS, MAX_FRACTION_BITS, "bits",
+          "of the values of feature maps (5.1)", "fraction_bits"),
     Field("frames_crc", "u32", 0, MAX_U32, "", "CRC-32 of the frames as the encoder decoded them",
           "stored_sums.crc"),
     *(

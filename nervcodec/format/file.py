@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from nervcodec.errors import ConfigError
 from nervcodec.format.extras import NO_EXTRAS, Extras
 from nervcodec.format.fields import UNKNOWN
-from nervcodec.format.model_config import ModelConfig, Shots
+from nervcodec.format.model_config import USUAL_FRACTION_BITS, ModelConfig, Shots
 from nervcodec.format.video_format import VideoFormat
 
 
@@ -100,12 +100,14 @@ class Segment:
         streams: a coded stream for each module.
         sums: of the frames, None where they are not known.
         quality: of the frames, as they are shown.
+        fraction_bits: of the values of feature maps, 4 to 10 (nvpp-format.md section 5.1).
     """
 
     shots: Shots
     streams: tuple[bytes, ...]
     sums: FrameSums | None = None
     quality: StoredQuality = NO_QUALITY
+    fraction_bits: int = USUAL_FRACTION_BITS
 
     @property
     def n_frames(self) -> int:

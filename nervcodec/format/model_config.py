@@ -31,6 +31,8 @@ MAX_STEM_SIDE = 4096
 MAX_GRIDS = 8
 MAX_BLOCKS = 8
 MAX_WAVELET_LEVELS = 4
+# Bits after the point of the values of feature maps (nvpp-format.md section 5.1).
+MIN_FRACTION_BITS, USUAL_FRACTION_BITS, MAX_FRACTION_BITS = 4, 9, 10
 Shots = tuple[int, ...]  # of a segment: the frames of each shot, from one cut to the next
 Keys = tuple[int, ...]  # of a grid or a motion: the keys of each shot; () of all other tensors
 
