@@ -6,6 +6,7 @@ Measuring a file and decoding it both go through here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,16 +27,36 @@ from nervcodec.video.frames import Frames
 Decoder = Callable[[Sequence[int]], torch.Tensor]
 
 
-def decode_segment(segment: Segment, model: ModelConfig, device: str = "cpu") -> Iterator[Frames]:
+@dataclass
+class Watch:
+    """What is seen while a segment is decoded.
+
+    Attributes:
+        is_clipped: whether a value of a feature map was clipped, which fewer fraction bits avoid.
+    """
+
+    is_clipped: bool = False
+
+
+def decode_segment(
+    segment: Segment, model: ModelConfig, device: str = "cpu", watch: Watch | None = None
+) -> Iterator[Frames]:
     """Yield all frames of a segment, in the model's colorspace, a batch at a time.
 
+    Args:
+        watch: takes what is seen; decoding is then slower.
     Raises:
         BitstreamError: streams that no encoder writes.
         DeviceError: the device does not add exactly.
     """
     parameters = decode_parameters(segment, model)
-    numbers = range(segment.n_frames)
-    return reconstruct(parameters, model, numbers, segment.shots, device, segment.fraction_bits)
+    where = torch.device(device)
+    integers = IntegerNetwork(parameters, model, segment.shots, segment.fraction_bits)
+    decoder = exact_decoder(integers, where, watches=watch is not None)
+    for frames in _batches(decoder, integers, range(segment.n_frames), where):
+        if watch:
+            watch.is_clipped = watch.is_clipped or decoder.is_clipped
+        yield frames
 
 
 def reconstruct(
@@ -61,15 +82,25 @@ def reconstruct(
     where = torch.device(device)
     integers = IntegerNetwork(parameters, model, shots, fraction_bits)
     decoder = float_decoder(integers, where) if is_fast else exact_decoder(integers, where)
+    return _batches(decoder, integers, numbers, where)
+
+
+def _batches(
+    decoder: Decoder, integers: IntegerNetwork, numbers: range, device: torch.device
+) -> Iterator[Frames]:
+    """Yield the numbered frames of a segment, a batch at a time."""
+    model, n_frames = integers.model, sum(integers.shots)
     size = costs.decode_batch(model)
     for start in range(numbers.start - numbers.start % size, numbers.stop, size):
-        frames = range(start, min(start + size, sum(shots)))
-        with torch.inference_mode(), arithmetic(where, is_exact=True):
+        frames = range(start, min(start + size, n_frames))
+        with torch.inference_mode(), arithmetic(device, is_exact=True):
             planes = decoder(frames)
         yield unpack(planes[max(numbers.start - start, 0) : numbers.stop - start], model)
 
 
-def exact_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
+def exact_decoder(
+    integers: IntegerNetwork, device: torch.device, watches: bool = False
+) -> ExactNetwork:
     """Return what gives the samples of frames as every decoder does.
 
     Raises:
@@ -77,7 +108,7 @@ def exact_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
     """
     with torch.inference_mode(), arithmetic(device, is_exact=True):
         check_device(str(device))
-        return ExactNetwork(integers, device)
+        return ExactNetwork(integers, device, watches=watches)
 
 
 def float_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:

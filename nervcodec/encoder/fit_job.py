@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from nervcodec.decoder.digest import FrameSummer
-from nervcodec.decoder.reconstruct import decode_segment
+from nervcodec.decoder.reconstruct import Watch, decode_segment
 from nervcodec.encoder.allocation import SegmentComplexity, segment_complexity
 from nervcodec.encoder.flat_check import (
     LEAST_STEPS,
@@ -32,7 +32,7 @@ from nervcodec.encoder.flat_check import (
     outcome_of,
 )
 from nervcodec.encoder.resume import Pace
-from nervcodec.encoder.segment import FitSummary, SegmentFit
+from nervcodec.encoder.segment import FitSummary, SegmentFit, with_fewer_bits
 from nervcodec.errors import BitstreamError, FitError
 from nervcodec.format import tensors
 from nervcodec.format.container import read_segment, write_segment
@@ -152,17 +152,11 @@ def _fitted(task: FitTask, channel: Channel) -> FittedSegment | None:
         if coded is None:
             return None
         peak = peak_memory_bytes(device)
-        measuring = _Measuring(task, coded[0], device, channel)
-        if is_checked:
-            rate = task.fit.rate_weight * 8 * sum(map(len, coded[0].streams)) / _n_pixels(frames)
-            outcome = outcome_of(None, frames, measuring.batches(), rate)
-        else:
-            for _ in measuring.batches():
-                pass
+        measuring, outcome = _measured(task, frames, coded[0], device, channel, is_checked)
         if measuring.is_ended:
             return None
         fitted = measuring.result(coded[1], {"fit": peak, "measure": peak_memory_bytes(device)})
-        if not is_checked:
+        if outcome is None:
             return fitted
         outcomes.append(Outcome(fitted, outcome.below_db, outcome.cost))
         if is_enough(outcomes):
@@ -175,6 +169,35 @@ def _fitted(task: FitTask, channel: Channel) -> FittedSegment | None:
             " more --epochs may do better"
         )
     return chosen.result
+
+
+def _measured(
+    task: FitTask,
+    frames: Frames,
+    segment: Segment,
+    device: str,
+    channel: Channel,
+    is_checked: bool,
+) -> tuple[_Measuring, Outcome[None] | None]:
+    """Decode and measure a segment with as many fraction bits as its feature maps bear.
+
+    Returns:
+        What was measured, and how it compares with a flat colour if that is to be checked.
+    """
+    measuring, outcome = _Measuring(task, segment, device, channel), None
+    if is_checked:
+        rate = task.fit.rate_weight * 8 * sum(map(len, segment.streams)) / _n_pixels(frames)
+        outcome = outcome_of(None, frames, measuring.batches(), rate)
+    else:
+        for _ in measuring.batches():
+            pass
+    if (
+        not measuring.is_ended
+        and measuring.watch.is_clipped
+        and (coarser := with_fewer_bits(segment))
+    ):
+        return _measured(task, frames, coarser, device, channel, is_checked)
+    return measuring, outcome
 
 
 def _n_pixels(frames: Frames) -> int:
@@ -225,6 +248,7 @@ class _Measuring:
 
     def __init__(self, task: FitTask, segment: Segment, device: str, channel: Channel) -> None:
         self.is_ended = False
+        self.watch = Watch()
         self._task = task
         self._segment = segment
         self._device = device
@@ -240,7 +264,7 @@ class _Measuring:
         counts = itertools.repeat(1) if task.counts is None else iter(task.counts)
         started = time.monotonic()
         n_done = 0
-        for decoded in decode_segment(self._segment, task.model, self._device):
+        for decoded in decode_segment(self._segment, task.model, self._device, self.watch):
             source = task.frames[n_done : n_done + decoded.n_frames]
             self._meter.add(source, decoded, itertools.islice(counts, decoded.n_frames))
             self._summer.add(decoded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from nervcodec.coding.quantizer import code_from_step, quantize, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import decode_parameters, entropy_bytes, segment_of
-from nervcodec.decoder.reconstruct import decode_segment
+from nervcodec.decoder.reconstruct import Watch, decode_segment
 from nervcodec.format import tensors
 from nervcodec.format.file import Segment
-from nervcodec.format.model_config import MlpStem, ModelConfig, Shots
+from nervcodec.format.model_config import MIN_FRACTION_BITS, MlpStem, ModelConfig, Shots
 from nervcodec.format.video_format import ColorTags
 from nervcodec.nn.network import is_shared
 from nervcodec.nn.planes import pack
@@ -147,10 +147,29 @@ def exact_measures(
         return 8.0 * sum(map(len, segment(solution).streams))
 
     def rgb_db(solution: Solution) -> float:
-        decoded = Frames.concatenate(list(decode_segment(segment(solution), model, device=device)))
+        decoded = Frames.concatenate(unclipped_frames(segment(solution), model, device)[1])
         return float(np.average(frame_rgb_db(frames, decoded, color), weights=counts))
 
     return ExactMeasures(bits, rgb_db)
+
+
+def unclipped_frames(
+    segment: Segment, model: ModelConfig, device: str = "cpu"
+) -> tuple[Segment, list[Frames]]:
+    """Return a segment with few enough fraction bits that no feature map is clipped, and its
+    frames.
+    """
+    watch = Watch()
+    frames = list(decode_segment(segment, model, device, watch))
+    if watch.is_clipped and (coarser := with_fewer_bits(segment)):
+        return unclipped_frames(coarser, model, device)
+    return segment, frames
+
+
+def with_fewer_bits(segment: Segment) -> Segment | None:
+    """Return a segment with a fraction bit less; None where it has the least that is legal."""
+    bits = segment.fraction_bits - 1
+    return replace(segment, fraction_bits=bits) if bits >= MIN_FRACTION_BITS else None
 
 
 def quantized(solution: Solution, model: ModelConfig, shots: Shots) -> list[Coded]:

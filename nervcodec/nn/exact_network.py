@@ -43,11 +43,21 @@ class ExactNetwork:
         device: where.
         by_products: whether convolutions are sums of matrix products; None for where a library
             may choose an algorithm that is not exact, on a GPU.
+        watches: whether to look for values that are clipped, which takes a pass over each map.
+
+    Attributes:
+        is_clipped: whether one was seen.
     """
 
     def __init__(
-        self, integers: IntegerNetwork, device: torch.device, by_products: bool | None = None
+        self,
+        integers: IntegerNetwork,
+        device: torch.device,
+        by_products: bool | None = None,
+        watches: bool = False,
     ) -> None:
+        self._watches = watches
+        self.is_clipped = watches and integers.is_clipped
         self.model = integers.model
         self._integers = integers
         self._device = device
@@ -94,7 +104,7 @@ class ExactNetwork:
         if isinstance(model.stem, MlpStem):
             x = torch.from_numpy(self._integers.encoding(frames)).float().to(self._device)
             for name in ("stem.linear1", "stem.linear2"):
-                x = _looked_up(self._layers[name](x), self._silu)
+                x = self._looked_up(self._layers[name](x), self._silu)
             x = x.view(-1, model.stem.channels, model.stem.height, model.stem.width)
         else:
             x = torch.cat(self._maps(0, frames), dim=1)
@@ -103,24 +113,39 @@ class ExactNetwork:
     def _block(self, name: str, x: Tensor, stride: int) -> Tensor:
         parts = self.model.parts
         if "pw" in parts:
-            x = start = self._layers[f"{name}.pw"](x).clamp_(-LIMIT, LIMIT)
+            x = start = self._clipped(self._layers[f"{name}.pw"](x))
         if "scrb1" in parts:
             x = self._scrb(f"{name}.scrb1", x)
         y = self._layers[f"{name}.ub"](x).permute(0, 2, 3, 1)
         batch, height, width, _ = y.shape
         y = y.view(batch, height, width, stride, stride, -1).transpose(2, 3)
         y = y.reshape(batch, height * stride, width * stride, -1)
-        x = _looked_up(y, self._silu).permute(0, 3, 1, 2)
+        x = self._looked_up(y, self._silu).permute(0, 3, 1, 2)
         if "scrb2" in parts:
             x = self._scrb(f"{name}.scrb2", x)
         if "skip" in parts:
-            x = x.add_(_upsampled(start, stride)).clamp_(-LIMIT, LIMIT)
+            x = self._clipped(x.add_(_upsampled(start, stride)))
         return x
 
     def _scrb(self, name: str, x: Tensor) -> Tensor:
-        y = self._layers[f"{name}.pw1"](self._layers[f"{name}.dw"](x).clamp_(-LIMIT, LIMIT))
-        y = _looked_up(y.permute(0, 2, 3, 1), self._gelu).permute(0, 3, 1, 2)
-        return self._layers[f"{name}.pw2"](y).add_(x).clamp_(-LIMIT, LIMIT)
+        y = self._layers[f"{name}.pw1"](self._clipped(self._layers[f"{name}.dw"](x)))
+        y = self._looked_up(y.permute(0, 2, 3, 1), self._gelu).permute(0, 3, 1, 2)
+        return self._clipped(self._layers[f"{name}.pw2"](y).add_(x))
+
+    def _clipped(self, x: Tensor) -> Tensor:
+        """Return a map within the limit; changes it."""
+        self._watch(x)
+        return x.clamp_(-LIMIT, LIMIT)
+
+    def _looked_up(self, x: Tensor, table: Tensor) -> Tensor:
+        """Return an activation of a map by its table; changes the map."""
+        self._watch(x)
+        return _looked_up(x, table)
+
+    def _watch(self, x: Tensor) -> None:
+        if self._watches and not self.is_clipped:
+            least, most = torch.aminmax(x)
+            self.is_clipped = max(-float(least), float(most)) > LIMIT
 
     # --- grids ---
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +28,18 @@ def rounded_shift(values: Integers, bits: int) -> Integers:
     """Return rs(values, bits): values / 2^bits, rounded to the nearest integer, halves up."""
     if bits <= 0:
         return values << -bits
-    shifted: Integers = (values + (1 << bits - 1)) >> bits
-    return shifted
+    return np.right_shift(values + (1 << bits - 1), bits)
 
 
-def clipped(values: NDArray[Any]) -> NDArray[Any]:
+def clipped(values: Integers) -> Integers:
     """Return values within +-LIMIT."""
     return np.clip(values, -LIMIT, LIMIT)
 
 
 def to_units(parameters: NDArray[np.float64]) -> Integers:
     """Return X: parameters, exact multiples of 2^-24 below 2^39, times 2^24."""
-    return np.ldexp(parameters, PARAMETER_BITS).astype(np.int64)
+    units: Integers = np.ldexp(parameters, PARAMETER_BITS).astype(np.int64)
+    return units
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,8 @@ def _places(fraction_bits: int) -> list[float]:
 
 def _nearest(values: list[float], fraction_bits: int) -> NDArray[np.int32]:
     """Return values in units of 2^-fraction_bits, rounded to the nearest integer, halves up."""
-    return np.floor(np.ldexp(np.array(values), fraction_bits) + 0.5).astype(np.int32)
+    nearest: NDArray[np.int32] = np.floor(np.ldexp(values, fraction_bits) + 0.5).astype(np.int32)
+    return nearest
 
 
 def sample_bits(bit_depth: int) -> int:

@@ -69,6 +69,7 @@ class IntegerNetwork:
     Attributes:
         layers: by name, as `block1.ub`.
         grids: of each grid the values of its keys, int64 [keys, channels, rows, columns].
+        is_clipped: whether a value of them was clipped, for which fewer fraction bits do.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class IntegerNetwork:
         self.model = model
         self.shots = shots
         self.fraction_bits = fraction_bits
+        self.is_clipped = False
         named = self._units(parameters.astype(np.float64))
         self._motions = [
             np.clip(rounded_shift(named.pop(name), _UNITS_TO_MOTION), -_MOTION_LIMIT, _MOTION_LIMIT)
@@ -116,13 +118,19 @@ class IntegerNetwork:
         to_values = PARAMETER_BITS - self.fraction_bits
         joined = []
         for number, grid in enumerate(self.model.grids, 1):
-            keys = clipped(rounded_shift(named.pop(f"stem.grid{number}"), to_values))
+            keys = self._clipped(rounded_shift(named.pop(f"stem.grid{number}"), to_values))
             *finer, _ = self.model.bands(grid.level)
             for n_halvings, size in reversed(list(enumerate(finer, 1))):
                 units = named.pop(details_name(number, n_halvings))
-                keys = unfolded(keys, clipped(rounded_shift(units, to_values)), size)
+                details = self._clipped(rounded_shift(units, to_values))
+                keys = self._clipped(unfolded(keys, details, size))
             joined.append(keys)
         return joined
+
+    def _clipped(self, values: Integers) -> Integers:
+        within = clipped(values)
+        self.is_clipped = self.is_clipped or not np.array_equal(within, values)
+        return within
 
     def as_floats(self) -> dict[str, NDArray[np.float32]]:
         """Return what the integers stand for, as nn.network takes it: tensors by name, float32."""
@@ -146,7 +154,8 @@ class IntegerNetwork:
         t = np.asarray(frames, np.float64) / sum(self.shots)
         angles = t[:, None] * (np.pi * PE_BASE ** np.arange(PE_LEVELS))
         waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
-        return np.floor(np.ldexp(waves, self.fraction_bits) + 0.5).astype(np.int64)
+        nearest: Integers = np.floor(np.ldexp(waves, self.fraction_bits) + 0.5).astype(np.int64)
+        return nearest
 
     def blend(self, grid: int, frames: Sequence[int]) -> Blend:
         """Return what frames take of a grid, counted from 0 (section 5.5)."""
@@ -186,7 +195,7 @@ def unfolded(half: Integers, details: Integers, size: tuple[int, int]) -> Intege
         half: [K, C, h, w].
         details: [K, 3 * C, h, w].
     Returns:
-        int64 [K, C, *size].
+        int64 [K, C, *size], yet to be clipped.
     """
     x, y, z = np.split(details, 3, axis=1)
     made = np.empty((*half.shape[:2], 2 * half.shape[2], 2 * half.shape[3]), np.int64)
@@ -196,7 +205,7 @@ def unfolded(half: Integers, details: Integers, size: tuple[int, int]) -> Intege
         (1, 0, half + x - y - z),
         (1, 1, half - x - y + z),
     ):
-        made[:, :, i::2, j::2] = clipped(rounded_shift(value, 1))
+        made[:, :, i::2, j::2] = rounded_shift(value, 1)
     return made[:, :, : size[0], : size[1]]
 
 
@@ -251,7 +260,8 @@ def resizing(n_cells: int, n_given: int) -> tuple[Integers, Integers, Integers]:
     """Return how a line of n_given values is resized to n_cells (section 5.1).
 
     Returns:
-        int64 [n_cells] each: the value before each cell, the one after it, and its weight in 256ths.
+        int64 [n_cells] each: the value before each cell, the one after it, and its weight in
+            256ths.
     """
     place = np.maximum((2 * np.arange(n_cells, dtype=np.int64) + 1) * n_given - n_cells, 0)
     first, rest = np.divmod(place, 2 * n_cells)
