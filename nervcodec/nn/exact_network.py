@@ -176,9 +176,9 @@ class ExactNetwork:
             torch.from_numpy(resizing_matrix(n, given).astype(np.float64)).to(self._device)
             for n, given in zip((height, width), moves.shape[-2:])
         )
-        # Exact in float64: below 2^30.
+        # Exact in float64: below 2^36.
         resized = (rows @ torch.from_numpy(moves).to(self._device, torch.float64)) @ columns.T
-        by = _rounded_shift(resized.to(torch.int32), 12)
+        by = (resized * 2.0 ** (-2 * LERP_BITS) + 0.5).floor_().to(torch.int32)
         up_to, of_all = level_scale(model, level)
         if up_to != of_all:
             by = ((2 * up_to * by.long() + of_all) // (2 * of_all)).int()

@@ -37,9 +37,9 @@ from nervcodec.nn.fixed_point import (
 from nervcodec.nn.prior import prior_vector
 
 ONE = 1 << LERP_BITS
-_MOTION_BITS = 8  # of motion and offset, after the point
-_MOTION_LIMIT = 1 << 20
-_MOVE_LIMIT = 1 << 14  # 16ths of a sample
+_MOTION_BITS = 12  # of motion and offset, after the point
+_MOTION_LIMIT = 1 << 24
+_MOVE_LIMIT = 1 << 20  # 256ths of a sample
 _LARGE = float(1 << 30)  # beyond what a layer with a legal step or any clipping leaves
 
 
@@ -163,7 +163,7 @@ class IntegerNetwork:
         return Blend(first, second, weight)
 
     def moves(self, frames: Sequence[int]) -> Integers:
-        """Return how far keys move to frames, in 16ths of a sample (section 5.7).
+        """Return how far keys move to frames, in 256ths of a sample (section 5.7).
 
         Returns:
             int64 [2, n, 2, motion_height, motion_width]: P of the first key that each frame takes,
