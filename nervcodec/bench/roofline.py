@@ -106,7 +106,8 @@ class RooflinePoint:
     """A step or a frame of a network, what it must take and what it takes.
 
     Attributes:
-        case, what: the network; 'step, recipe NAME' (stepping.RECIPES) or 'decoded frame'.
+        case, what: the network; 'step, recipe NAME' (stepping.RECIPES), 'decoded frame' or
+            'decoded frame, --fast'.
         precision, batch: its arithmetic; frames at once.
         macs, n_bytes: multiply-adds and least bytes.
         flops, bytes_per_s: the machine's speeds, in its precision and for maps of its size.
@@ -218,7 +219,7 @@ def _points(
     device: str,
     precision: Arithmetic,
 ) -> Iterator[RooflinePoint]:
-    """Yield the steps of a case by two recipes, and its decoded frame."""
+    """Yield the steps of a case by two recipes, and its frame, decoded exactly and in float32."""
     chosen = preset_named(preset)
     model = chosen.model(form, chosen.colorspace or "yuv420", (form.n_frames,))
     for recipe in ("preset", "ours"):
@@ -243,17 +244,18 @@ def _points(
             device,
         )
     batch = decode_batch(model)
-    yield RooflinePoint(
-        case,
-        "decoded frame",
-        "float32",
-        batch,
-        macs_per_frame(model),
-        frame_bytes(model, form.n_frames),
-        flops["float32"],
-        copy_bytes("float32", device, 4 * batch * largest_map(model)),
-        seconds_per_frame(model, device),
-    )
+    for what, is_fast in (("decoded frame", False), ("decoded frame, --fast", True)):
+        yield RooflinePoint(
+            case,
+            what,
+            "float32",
+            batch,
+            macs_per_frame(model),
+            frame_bytes(model, form.n_frames),
+            flops["float32"],
+            copy_bytes("float32", device, 4 * batch * largest_map(model)),
+            seconds_per_frame(model, device, is_fast),
+        )
 
 
 def _timed(
@@ -267,16 +269,20 @@ def _timed(
     )
 
 
-def seconds_per_frame(model: ModelConfig, device: str) -> float:
+def seconds_per_frame(model: ModelConfig, device: str, is_fast: bool = False) -> float:
     """Return the seconds to decode a frame from parameters, those of a random start.
 
     Symbols, which are decoded once, are not counted.
+
+    Args:
+        is_fast: whether float32 will do, as with `nervcodec decode --fast`.
     """
     batch = decode_batch(model)
     n_frames = (1 + _DECODED_BATCHES) * batch
     network = Network(model, (n_frames,), torch.device("cpu"))
     start = initial_parameters(network, torch.Generator().manual_seed(0))
-    decoded = reconstruct(start.numpy(), model, range(n_frames), (n_frames,), device)
+    shots = (n_frames,)
+    decoded = reconstruct(start.numpy(), model, range(n_frames), shots, device, is_fast=is_fast)
     next(decoded)
     n_done = 0
     started = time.perf_counter()

@@ -51,7 +51,7 @@ def bounds(max_symbol: int, is_keyed: bool) -> tuple[int, int]:
 
 
 def quantize(
-    values: NDArray[np.float32], step: float, max_symbol: int, keys: Keys = ()
+    values: NDArray[np.floating[Any]], step: float, max_symbol: int, keys: Keys = ()
 ) -> NDArray[np.int32]:
     """Return the nearest multiples of the step, clipped to `bounds`; of keys their differences.
 

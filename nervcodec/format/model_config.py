@@ -39,7 +39,7 @@ Keys = tuple[int, ...]  # of a grid or a motion: the keys of each shot; () of al
 
 @dataclass(frozen=True)
 class Grid:
-    """A temporal feature grid (nvpp-format.md section 5.4).
+    """A temporal feature grid (nvpp-format.md section 5.5).
 
     Attributes:
         channels: features of a cell, 1 to 255.
@@ -76,7 +76,7 @@ class Block:
 
 @dataclass(frozen=True)
 class MlpStem:
-    """The paper's stem: positional encoding, then two linear layers (nvpp-format.md section 5.3).
+    """The paper's stem: positional encoding, then two linear layers (nvpp-format.md section 5.4).
 
     Attributes:
         height, width: cells of the feature map that the first block takes, 1 to 4096.

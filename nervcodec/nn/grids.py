@@ -1,6 +1,6 @@
 """Temporal feature grids: blending between keys, warping along the motion, inverse Haar transform.
 
-nvpp-format.md sections 5.3 to 5.6 specify all of it.
+What nvpp-format.md, sections 5.4 to 5.7, specifies in integers, in floats as a fit needs it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nervcodec.format.model_config import PE_BASE, PE_LEVELS, Keys, ModelConfig, Shots
 from nervcodec.format.tensors import MOTION_UNIT, MOTIONS, OFFSET_UNIT, details_name
+from nervcodec.nn.integer_network import key_frames
 
 Parameters = Mapping[str, Tensor]
 
@@ -121,15 +122,6 @@ def positional_encoding(n_frames: int) -> NDArray[np.float64]:
     angles = t[:, None] * (np.pi * PE_BASE ** np.arange(PE_LEVELS))
     encoding: NDArray[np.float64] = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
     return encoding
-
-
-def key_frames(n_frames: int, n_keys: int) -> NDArray[np.int64]:
-    """Return the frames of a shot that keys stand on: the middles of n_keys equal spans.
-
-    Returns:
-        int64 [n_keys].
-    """
-    return (2 * np.arange(n_keys) + 1) * n_frames // (2 * n_keys)
 
 
 def blend_matrix(n_frames: int, n_keys: int) -> NDArray[np.float64]:

@@ -210,8 +210,12 @@ def unfolded(half: Integers, details: Integers, size: tuple[int, int]) -> Intege
 
 
 def key_frames(n_frames: int, n_keys: int) -> Integers:
-    """Return the frames of a shot that keys stand on, int64 [n_keys]."""
-    return (2 * np.arange(n_keys, dtype=np.int64) + 1) * n_frames // (2 * n_keys)
+    """Return the frames of a shot that keys stand on: the middles of n_keys equal spans.
+
+    Returns:
+        int64 [n_keys].
+    """
+    return np.floor_divide((2 * np.arange(n_keys, dtype=np.int64) + 1) * n_frames, 2 * n_keys)
 
 
 def _surrounding(n_frames: int, n_keys: int) -> tuple[Integers, Integers, Integers]:

@@ -2,7 +2,8 @@
 
 t in [0, 1) -> stem -> [C, h0, w0] -> decoder blocks -> head -> planes. The stem is the paper's
 (positional encoding and two-layer MLP) or temporal feature grids, blended linearly between keys.
-format/tensors.py lists the parameters; nvpp-format.md section 5 specifies every operation.
+format/tensors.py lists the parameters. It is what a fit computes with, and `decode --fast`; what a
+file decodes to is what nvpp-format.md, section 5, specifies in integers (nn.exact_network).
 Precision and memory layout follow the parameters and the device; nothing here knows of files or of
 training.
 """

@@ -1,4 +1,4 @@
-"""Frames <-> the planes that the head gives (nvpp-format.md section 5.9)."""
+"""Frames <-> the planes that the head gives (nvpp-format.md section 5.10)."""
 
 from __future__ import annotations
 

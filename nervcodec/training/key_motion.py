@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nervcodec.nn.grids import distances, key_frames
+from nervcodec.nn.grids import distances
+from nervcodec.nn.integer_network import key_frames
 from nervcodec.training.block_matching import batch_size, differences, matched, trajectories
 
 # Levels of mean absolute difference that a vector must gain that is not that of the frame before

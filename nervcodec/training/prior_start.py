@@ -12,7 +12,7 @@ from torch import Tensor
 from nervcodec.format import tensors
 from nervcodec.format.model_config import Keys, ModelConfig, Shots
 from nervcodec.format.tensors import GRID, MOTION, details_name
-from nervcodec.nn.grids import key_frames
+from nervcodec.nn.integer_network import key_frames
 from nervcodec.nn.prior import places
 from nervcodec.training.analysis import Analysis, split_bands
 from nervcodec.training.context import Solution, TrainingContext

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nervcodec.nn.grids import blend_matrix, distances, joined, key_frames, moved, sides
+from nervcodec.nn.grids import blend_matrix, distances, joined, moved, sides
+from nervcodec.nn.integer_network import key_frames
 
 SPANS = [(n_frames, n_keys) for n_frames in range(1, 18) for n_keys in range(1, n_frames + 1)]
 

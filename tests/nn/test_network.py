@@ -25,7 +25,8 @@ from nervcodec.format.model_config import (
 )
 from nervcodec.format.tensors import MOTION_UNIT, MOTIONS, OFFSET_UNIT
 from nervcodec.format.video_format import Layout
-from nervcodec.nn.grids import blend_matrix, key_frames, positional_encoding
+from nervcodec.nn.grids import blend_matrix, positional_encoding
+from nervcodec.nn.integer_network import key_frames
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack, to_samples, unpack
 from nervcodec.training.initialization import initial_parameters

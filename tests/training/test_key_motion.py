@@ -6,7 +6,8 @@ import pytest
 import torch
 from moving_pictures import INNER, panned, seen_from, vector
 
-from nervcodec.nn.grids import distances, key_frames
+from nervcodec.nn.grids import distances
+from nervcodec.nn.integer_network import key_frames
 from nervcodec.training.key_motion import key_motion
 
 

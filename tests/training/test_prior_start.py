@@ -16,7 +16,7 @@ from nervcodec.encoder.presets import PRESETS
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
 from nervcodec.format.tensors import GRID, KEYED, MOTION, groups
 from nervcodec.format.video_format import Layout, VideoFormat
-from nervcodec.nn.grids import key_frames
+from nervcodec.nn.integer_network import key_frames
 from nervcodec.nn.network import Network
 from nervcodec.nn.planes import pack
 from nervcodec.training.analysis import Analysis

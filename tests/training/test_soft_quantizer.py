@@ -119,11 +119,11 @@ def test_zero_is_exactly_zero(code: int) -> None:
 
 
 @given(CODES, st.integers(-2047, 2047))
-def test_dequantize_rounds_once(code: int, symbol: int) -> None:
-    """The value is the float32 nearest to the exact product of symbol and step."""
+def test_dequantize_is_exact(code: int, symbol: int) -> None:
+    """The value is the exact product of symbol and step."""
     value = dequantize(np.array([symbol], np.int32), step_from_code(code))[0]
-    assert value.dtype == np.float32
-    assert value == np.float32(float(symbol * exact_step(code)))
+    assert value.dtype == np.float64
+    assert Fraction(float(value)) == symbol * exact_step(code)
 
 
 @given(
