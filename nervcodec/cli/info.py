@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -16,11 +16,15 @@ from nervcodec.cli.params import (
     device_options,
     jobs_option,
     json_option,
+    option,
     readable,
     version_option,
 )
-from nervcodec.cli.tables import info_rows, verify_rows
+from nervcodec.cli.tables import info_rows, verdict_text, verify_rows
 from nervcodec.errors import FramesDiffer
+
+if TYPE_CHECKING:
+    from nervcodec.decoder.verify import Verification
 
 
 @click.command(cls=Command)
@@ -38,6 +42,12 @@ def info(source: str, *, as_json: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("source", metavar="INPUT.nvpp", shell_complete=complete_file)
+@option(
+    "--framemd5",
+    "each_frame",
+    is_flag=True,
+    help="print the MD5 of each frame as ffmpeg -f framemd5 does; by one job",
+)
 @limit_options()
 @jobs_option(None, "decoded")
 @device_options()
@@ -46,6 +56,7 @@ def info(source: str, *, as_json: bool) -> None:
 def verify(
     source: str,
     *,
+    each_frame: bool,
     jobs: int | Literal["auto"],
     device: str,
     n_threads: int | None,
@@ -65,11 +76,21 @@ def verify(
             device=device,
             n_threads=n_threads,
             jobs=jobs,
+            each_frame=each_frame,
             on_progress=(lambda n, of: line.counting("verify", n, of)) if line else None,
         )
     verification = replace(verification, source=source)
-    console.show(
-        json.dumps(verification.as_json()) if as_json else console.pairs(verify_rows(verification))
-    )
+    _show(verification, as_json)
     if verification.complaint:
         raise FramesDiffer(verification.complaint)
+
+
+def _show(verification: Verification, as_json: bool) -> None:
+    """Print a verification; with the MD5 of each frame all else goes to stderr."""
+    if as_json:
+        console.show(json.dumps(verification.as_json()))
+    elif verification.frames is None:
+        console.show(console.pairs(verify_rows(verification)))
+    else:
+        console.show(verification.frames.text())
+        console.note(f"{verdict_text(verification)}; MD5 of all shown frames: {verification.md5}")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[str, str]]
 _RANGES = {None: "unspecified", False: "limited", True: "full"}
+_MOST_MD5S = 4  # lines of a table; --json has any number
 
 
 # --- encode ---
@@ -178,7 +179,15 @@ def info_rows(info: FileInfo) -> Rows:
         ("PSNR RGB", _db(quality.psnr_rgb)),
         ("MS-SSIM Y", ms_ssim),
         ("fit", "not stored" if quality.epochs is None else f"{quality.epochs:.0f} epochs"),
+        *_md5_rows(info.md5),
     ]
+
+
+def _md5_rows(each: Sequence[str | None]) -> Rows:
+    """Return the MD5 of each segment's frames, a row each where they are few."""
+    if len(each) > _MOST_MD5S:
+        return [("MD5", f"of {len(each)} segments: --json has them")]
+    return [("" if number else "MD5", md5 or "not stored") for number, md5 in enumerate(each)]
 
 
 def _db(value: float | None) -> str:
@@ -194,24 +203,24 @@ def _runs(lengths: Sequence[int]) -> str:
 
 
 def verify_rows(verification: Verification) -> Rows:
-    """Return how a file compares with what its encoder stored."""
+    """Return how a file compares with what its encoder stored, and the MD5 of its frames."""
     n_exact = sum(segment.verdict == "exact" for segment in verification.segments)
     n_segments = len(verification.segments)
-    words = {
-        "exact": "exact: every decoded sample is the encoder's",
-        "near": (
-            "near: a plane's samples differ from the encoder's by at most"
-            f" {verification.worst_drift:.2g} levels in the mean, as float arithmetic may on"
-            " another device"
-        ),
-        "unknown": "unknown: the container is whole, but the encoder stored no sums of its frames",
-        "differs": "differs",
-    }
     return [
         ("container", f"whole, {verification.n_bytes:,} bytes"),
         ("segments", f"{n_segments}, {n_exact} of them exact, on {verification.device}"),
-        ("verdict", words[verification.verdict]),
+        *_md5_rows([segment.md5 for segment in verification.segments]),
+        ("verdict", verdict_text(verification)),
     ]
+
+
+def verdict_text(verification: Verification) -> str:
+    """Return what the verdict on a file means."""
+    return {
+        "exact": "exact: every decoded sample is the encoder's",
+        "unknown": "unknown: the container is whole, but the encoder stored no MD5 of its frames",
+        "differs": "differs",
+    }[verification.verdict]
 
 
 # --- compare ---

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nervcodec.coding.streams import decode_parameters
-from nervcodec.decoder.digest import FrameSummer
+from nervcodec.decoder.digest import FrameHasher
 from nervcodec.decoder.reconstruct import reconstruct
 from nervcodec.format import costs
 from nervcodec.format.file import File, Segment
@@ -59,21 +59,21 @@ def decode_part(task: DecodeTask, channel: Channel) -> bool:
     return True
 
 
-def sum_part(task: DecodeTask, channel: Channel) -> FrameSummer:
-    """Return the sums of a task's frames; tells how many frames each batch has."""
-    summer = FrameSummer()
+def hash_part(task: DecodeTask, channel: Channel) -> bytes:
+    """Return the MD5 of a task's frames; tells how many frames each batch has."""
+    hasher = FrameHasher()
     for frames in task.frames():
-        summer.add(frames)
+        hasher.add(frames)
         channel.tell(frames.n_frames)
-    return summer
+    return hasher.digest()
 
 
-def summed(
+def hashed(
     executor: Executor,
     tasks: Sequence[DecodeTask],
     on_progress: Callable[[int, int], None] | None = None,
-) -> list[FrameSummer]:
-    """Return the sums of all tasks.
+) -> list[bytes]:
+    """Return the MD5 of each task's frames.
 
     Args:
         on_progress: called with (frames decoded, frames in all).
@@ -81,8 +81,8 @@ def summed(
     listener = _Counted(sum(len(task.numbers) for task in tasks), on_progress)
     with executor:
         jobs = (Job(number, task) for number, task in enumerate(tasks))
-        results = dict(executor.run(sum_part, jobs, listener))
-    return [summer for number in range(len(tasks)) if (summer := results[number])]
+        results = dict(executor.run(hash_part, jobs, listener))
+    return [md5 for number in range(len(tasks)) if (md5 := results[number])]
 
 
 class _Listener:

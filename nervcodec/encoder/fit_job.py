@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nervcodec.decoder.digest import FrameSummer
+from nervcodec.decoder.digest import FrameHasher
 from nervcodec.decoder.reconstruct import Watch, decode_segment
 from nervcodec.encoder.allocation import SegmentComplexity, segment_complexity
 from nervcodec.encoder.flat_check import (
@@ -104,7 +104,7 @@ class FittedSegment:
     """What came of a task.
 
     Attributes:
-        segment: with the sums and the quality of its frames.
+        segment: with the MD5 and the quality of its frames.
         quality: of the frames that it decodes to, against the source's.
         summary: of its fit.
         measure_s: seconds of decoding and measuring.
@@ -254,7 +254,7 @@ class _Measuring:
         self._device = device
         self._channel = channel
         self._meter = QualityMeter(task.color)
-        self._summer = FrameSummer()
+        self._hasher = FrameHasher()
         self._seconds = 0.0
 
     def batches(self) -> Iterator[Frames]:
@@ -267,7 +267,7 @@ class _Measuring:
         for decoded in decode_segment(self._segment, task.model, self._device, self.watch):
             source = task.frames[n_done : n_done + decoded.n_frames]
             self._meter.add(source, decoded, itertools.islice(counts, decoded.n_frames))
-            self._summer.add(decoded)
+            self._hasher.add(decoded)
             n_done += decoded.n_frames
             yield decoded
             self._seconds = time.monotonic() - started
@@ -283,7 +283,7 @@ class _Measuring:
         quality = self._meter.result()
         segment = replace(
             self._segment,
-            sums=self._summer.result(),
+            md5=self._hasher.digest(),
             quality=stored_quality(quality, self._task.fit.total_epochs),
         )
         return FittedSegment(segment, quality, summary, self._seconds, peak_memory)

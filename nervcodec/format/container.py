@@ -37,7 +37,7 @@ from nervcodec.format.fields import (
     Rows,
     tree_of,
 )
-from nervcodec.format.file import NO_SUMS, File, FrameSums, Header, Segment, StoredQuality
+from nervcodec.format.file import File, Header, Segment, StoredQuality, md5_of_words
 from nervcodec.format.model_config import STEMS, GridStem, MlpStem, ModelConfig, Stem
 from nervcodec.format.prior import NO_PRIOR, PRIORS
 from nervcodec.format.reader import Reader
@@ -74,7 +74,7 @@ class IndexEntry(NamedTuple):
 
 def write_file(header: Header, segments: Sequence[Segment], extras: Extras = NO_EXTRAS) -> bytes:
     """The bytes of a .nvpp file. Its length depends neither on the segments' quality nor on their
-    sums.
+    MD5.
 
     Raises:
         ConfigError: a value that the format cannot hold.
@@ -280,8 +280,7 @@ _MAKERS: dict[str, Callable[..., object]] = {
     "format.sample_aspect_ratio": Fraction,
     "model": ModelConfig,
     "model.stem": _stem,
-    "stored_sums": FrameSums,
-    "stored_sums.planes": _tuple,
+    "md5_words": _tuple,
 }
 
 
@@ -347,7 +346,7 @@ def read_segment(
     reader = Reader(payload, "segment")
     head = _made("", tree_of(SEGMENT_FIELDS, reader.fields(SEGMENT_FIELDS)))
     quality = StoredQuality(**tree_of(QUALITY_FIELDS, reader.fields(QUALITY_FIELDS)))
-    own, sums = head["n_frames"], head["stored_sums"]
+    own = head["n_frames"]
     if n_frames not in (None, own):
         raise InvalidField(_SEGMENT_FRAMES.name, own, f"{n_frames}, as the index says")
     shots, start = [], 0
@@ -358,10 +357,5 @@ def read_segment(
         start = cut
     streams = tuple(reader.take(reader.field(STREAM_LENGTH)) for _ in range(n_streams))
     reader.finish()
-    return Segment(
-        (*shots, own - start),
-        streams,
-        None if sums == NO_SUMS else sums,
-        quality,
-        head["fraction_bits"],
-    )
+    md5, bits = md5_of_words(head["md5_words"]), head["fraction_bits"]
+    return Segment((*shots, own - start), streams, md5, quality, bits)

@@ -317,12 +317,11 @@ SEGMENT_FIELDS = (
     Field("n_cuts", "u16", 0, 65535, "", "cuts within this segment", "cuts", Count()),
     Field("fraction_bits", "u8", MIN_FRACTION_BITS, MAX_FRACTION_BITS, "bits",
           "of the values of feature maps (5.1)", "fraction_bits"),
-    Field("frames_crc", "u32", 0, MAX_U32, "", "CRC-32 of the frames as the encoder decoded them",
-          "stored_sums.crc"),
     *(
-        Field(f"plane{k}_sum", "u32", 0, MAX_U32, "",
-              f"sum of their plane {k}, modulo 2^32", f"stored_sums.planes.{k}")
-        for k in range(3)
+        Field(f"md5_{k}", "u32", 0, MAX_U32, "",
+              f"bytes {4 * k} to {4 * k + 3} of the MD5 of the frames, the first the lowest",
+              f"md5_words.{k}")
+        for k in range(4)
     ),
 )
 CUT = Field("cut", "u32", 1, MAX_FRAMES - 1, "frames",

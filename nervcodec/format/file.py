@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -33,17 +34,8 @@ class Header:
             )
 
 
-@dataclass(frozen=True)
-class FrameSums:
-    """What the encoder saw when it decoded a segment: CRC-32 of its frames and, modulo 2^32, each
-    plane's sum.
-    """
-
-    crc: int
-    planes: tuple[int, int, int]
-
-
-NO_SUMS = FrameSums(UNKNOWN, (UNKNOWN,) * 3)
+_MD5 = struct.Struct("<4I")
+NO_MD5 = (UNKNOWN,) * 4  # the words of an MD5 that the encoder did not store
 
 
 @dataclass(frozen=True)
@@ -91,6 +83,11 @@ def _joint(name: str, values: Sequence[float], weights: Sequence[int]) -> float 
     return round(math.fsum(products) / sum(weights), _DIGITS)
 
 
+def md5_of_words(words: tuple[int, ...]) -> bytes | None:
+    """Return the MD5 of the four words of a file; None of NO_MD5."""
+    return None if words == NO_MD5 else _MD5.pack(*words)
+
+
 @dataclass(frozen=True)
 class Segment:
     """An independently decodable group of frames.
@@ -98,14 +95,15 @@ class Segment:
     Attributes:
         shots: frames of each.
         streams: a coded stream for each module.
-        sums: of the frames, None where they are not known.
+        md5: the 16 bytes of the MD5 of its frames as the encoder decoded them (nvpp-format.md
+            section 6.2), None where it is not known.
         quality: of the frames, as they are shown.
         fraction_bits: of the values of feature maps, 4 to 10 (nvpp-format.md section 5.1).
     """
 
     shots: Shots
     streams: tuple[bytes, ...]
-    sums: FrameSums | None = None
+    md5: bytes | None = None
     quality: StoredQuality = NO_QUALITY
     fraction_bits: int = USUAL_FRACTION_BITS
 
@@ -120,9 +118,9 @@ class Segment:
         return tuple(itertools.accumulate(self.shots[:-1]))
 
     @property
-    def stored_sums(self) -> FrameSums:
-        """The sums as the file has them: all UNKNOWN if they are not known."""
-        return self.sums or NO_SUMS
+    def md5_words(self) -> tuple[int, ...]:
+        """The MD5 as the file has it, four little-endian words: NO_MD5 if it is not known."""
+        return NO_MD5 if self.md5 is None else _MD5.unpack(self.md5)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class FileInfo:
         format: of the video.
         model: the network of every segment.
         segments: the shots of each segment, in frames.
+        md5: of the decoded frames of each segment as the encoder stored it, 32 hexadecimal digits
+            (nvpp-format.md section 6.2); None where it did not.
         n_parameters: of all segments together.
         kmac_per_pixel: thousand multiply-adds a luma pixel.
         decode_memory_bytes: about the peak memory of decoding it.
@@ -45,6 +47,7 @@ class FileInfo:
     format: VideoFormat
     model: ModelConfig
     segments: tuple[Shots, ...]
+    md5: tuple[str | None, ...]
     n_parameters: int
     kmac_per_pixel: float
     decode_memory_bytes: int
@@ -114,6 +117,7 @@ class FileInfo:
             "color": asdict(form.color),
             "segments": self.lengths,
             "shots": self.segments,
+            "md5": self.md5,
             "model": self.model.as_json(),
             "parameters": self.n_parameters,
             "kmac_per_pixel": self.kmac_per_pixel,
@@ -143,6 +147,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
         format=file.header.format,
         model=model,
         segments=tuple(segment.shots for segment in file.segments),
+        md5=tuple(None if s.md5 is None else s.md5.hex() for s in file.segments),
         n_parameters=sum(n * tensors.n_parameters(model, shots) for shots, n in segments.items()),
         kmac_per_pixel=costs.kmac_per_pixel(model),
         decode_memory_bytes=memory_bytes(model, segments, file.n_bytes),

@@ -1,6 +1,6 @@
 """Join what .nvpp files hold and cut it at its segments, without fitting or decoding anything.
 
-Segments, their sums and their quality stay what they are: what was measured goes along with each.
+Segments, their MD5 and their quality stay what they are: what was measured goes along with each.
 Sound is left to video.joining, which reads and writes the files. Standard library only.
 """
 

@@ -143,6 +143,17 @@ def test_frames_agree(encoded: Path) -> None:
         )
 
 
+def test_md5_agrees(encoded: Path) -> None:
+    """Both read what the file says of its frames, which is their MD5 as section 6.2 has it."""
+    data = encoded.read_bytes()
+    file, own = reference_reader.read(data), read_file(data)
+    for found, segment in zip(file.segments, own.segments, strict=True):
+        batches = [frames.planes for frames in decode_segment(segment, own.header.model)]
+        decoded = [planes for batch in batches for planes in zip(*batch, strict=True)]
+        assert segment.md5 and found.md5 == segment.md5 == reference_reader.md5(file, decoded)
+    assert reference_reader.read((DATA / "tiny.nvpp").read_bytes()).segments[0].md5 is None
+
+
 def test_symbols_are_equal(encoded: Path) -> None:
     assert_symbols_equal(encoded.read_bytes())
 

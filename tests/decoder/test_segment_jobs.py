@@ -7,7 +7,7 @@ import pytest
 from shell import Shell
 
 from nervcodec.decoder.decode import decoded_frames
-from nervcodec.decoder.segment_jobs import DecodeTask, chosen_jobs, frames_in_order, summed
+from nervcodec.decoder.segment_jobs import DecodeTask, chosen_jobs, frames_in_order, hashed
 from nervcodec.decoder.verify import verify
 from nervcodec.format.container import load
 from nervcodec.jobs.executor import Executor, SerialExecutor
@@ -36,7 +36,7 @@ def test_frames_come_in_their_order(coded: Shell, n_jobs: int) -> None:
 
 
 @pytest.mark.parametrize("n_jobs", N_JOBS)
-def test_sums_are_those_of_the_file(coded: Shell, n_jobs: int) -> None:
+def test_md5s_are_those_of_the_file(coded: Shell, n_jobs: int) -> None:
     """Of each segment, and progress counts the frames of all."""
     file = load(coded.folder / "out.nvpp")
     tasks = [
@@ -44,8 +44,8 @@ def test_sums_are_those_of_the_file(coded: Shell, n_jobs: int) -> None:
         for each in file.segments
     ]
     seen: list[tuple[int, int]] = []
-    sums = summed(executor_of(n_jobs), tasks, lambda *counts: seen.append(counts))
-    assert [each.result() for each in sums] == [segment.sums for segment in file.segments]
+    md5s = hashed(executor_of(n_jobs), tasks, lambda *counts: seen.append(counts))
+    assert md5s == [segment.md5 for segment in file.segments]
     assert seen[-1] == (5, 5) and [n for n, _ in seen] == sorted(n for n, _ in seen)
     assert verify(coded.folder / "out.nvpp", jobs=n_jobs, n_threads=1).verdict == "exact"
 

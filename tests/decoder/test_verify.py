@@ -2,92 +2,100 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from shell import Shell
 
-from nervcodec.decoder.verify import (
-    MAX_DRIFT,
-    SegmentVerdict,
-    Verdict,
-    Verification,
-    verify,
-)
+from nervcodec.decoder.verify import SegmentVerdict, Verdict, Verification, verify
 from nervcodec.format.container import load, write_file
-from nervcodec.format.file import File, FrameSums, Segment
-
-LUMA = 3 * 24 * 18  # samples of the second segment of `coded`
+from nervcodec.format.file import Segment
 
 
-def rewritten(path: Path, change: Callable[[FrameSums], FrameSums | None]) -> File:
-    """The file with the second segment's sums changed."""
+def rewritten(path: Path, *md5s: bytes | None) -> None:
+    """Write the file with these in place of the MD5 of its segments."""
     file = load(path)
-    first, second = file.segments
-    assert second.sums
-    path.write_bytes(write_file(file.header, [first, replace(second, sums=change(second.sums))]))
-    return file
+    segments = [replace(segment, md5=md5) for segment, md5 in zip(file.segments, md5s, strict=True)]
+    path.write_bytes(write_file(file.header, segments))
+
+
+def y4m_md5(path: Path, first: int, stop: int) -> str:
+    """The MD5 of a .y4m file's samples, of the frames first..stop-1."""
+    frames = path.read_bytes().split(b"FRAME\n")[1:]
+    return hashlib.md5(b"".join(frames[first:stop])).hexdigest()
 
 
 def test_an_encoded_file_is_exact(coded: Shell) -> None:
-    """On the machine that encoded, every segment's checksum and sums are the stored ones."""
+    """On the machine that encoded, every segment's MD5 is the stored one, and that of its frames
+    in the decoded .y4m file.
+    """
+    assert coded("decode", "out.nvpp", "out.y4m").code == 0
     found = verify("out.nvpp")
-    assert [(each.first, each.n_frames, each.verdict, each.drifts) for each in found.segments] == [
-        (0, 2, "exact", (0, 0, 0)),
-        (2, 3, "exact", (0, 0, 0)),
-    ]
-    assert (found.verdict, found.worst_drift, found.complaint) == ("exact", 0, None)
+    expected = [y4m_md5(Path("out.y4m"), 0, 2), y4m_md5(Path("out.y4m"), 2, 5)]
+    assert found.segments == (
+        SegmentVerdict(0, 2, "exact", expected[0], expected[0]),
+        SegmentVerdict(2, 3, "exact", expected[1], expected[1]),
+    )
+    assert (found.verdict, found.complaint, found.md5) == ("exact", None, None)
     assert found.n_bytes == Path("out.nvpp").stat().st_size
+    rows = coded("verify", "out.nvpp").out.splitlines()
+    assert rows[2:] == [
+        f"MD5        {expected[0]}",
+        f"           {expected[1]}",
+        "verdict    exact: every decoded sample is the encoder's",
+    ]
 
 
-@pytest.mark.parametrize("off", [0, 1, int(MAX_DRIFT * LUMA)])
-def test_a_little_drift_is_no_damage(coded: Shell, off: int) -> None:
-    """Another checksum with sums that are off by up to the bound is near, and exit 0."""
-    rewritten(
-        Path("out.nvpp"),
-        lambda sums: FrameSums(sums.crc ^ 1, (sums.planes[0] + off, *sums.planes[1:])),
-    )
-    found = verify("out.nvpp")
-    assert [each.verdict for each in found.segments] == [
-        "exact",
-        "near",
-    ] and found.verdict == "near"
-    assert found.worst_drift == pytest.approx(off / LUMA) and not found.complaint
+def test_one_segment_has_the_md5_of_the_whole(coded: Shell) -> None:
+    """Of a file of one segment without repeats it is what `ffmpeg -i out.y4m -f md5 -` gives."""
+    assert coded("split", "out.nvpp", "part.nvpp", "--frames", "2:5").code == 0
+    assert coded("decode", "part.nvpp", "part.y4m").code == 0
+    found = json.loads(coded("verify", "part.nvpp", "--json").out)
+    assert found["md5"] == found["segments"][0]["md5"] == y4m_md5(Path("part.y4m"), 0, 3)
+    assert json.loads(coded("info", "part.nvpp", "--json").out)["md5"] == [found["md5"]]
+
+
+@pytest.mark.parametrize("place", [0, 15])
+def test_another_md5_differs(coded: Shell, place: int) -> None:
+    """One bit suffices: exit 4, and one line with the frames and both MD5."""
+    first, second = (segment.md5 for segment in load("out.nvpp").segments)
+    assert first and second
+    wrong = bytes(byte ^ (k == place) for k, byte in enumerate(second))
+    rewritten(Path("out.nvpp"), first, wrong)
     result = coded("verify", "out.nvpp")
-    assert result.code == 0 and "near: a plane's samples differ" in result.out
-
-
-def test_more_drift_is(coded: Shell) -> None:
-    """Beyond the bound a file differs: exit 4 and one line with frames, drifts and the bound."""
-    off = int(MAX_DRIFT * LUMA) + 1
-    rewritten(
-        Path("out.nvpp"),
-        lambda sums: FrameSums(sums.crc ^ 1, (sums.planes[0] - off, *sums.planes[1:])),
-    )
-    result = coded("verify", "out.nvpp")
-    assert result.code == 4
+    assert result.code == 4 and "1 of them exact" in result.out
     assert (
         result.err.splitlines()[-1]
-        == "nervcodec: error: frames 2 to 4 differ from what was encoded: their planes are off by"
-        f" {off / LUMA:+.3f}, +0.000, +0.000 levels in the mean; legal: within 0.02"
+        == "nervcodec: error: frames 2 to 4 differ from what was encoded: their MD5 is"
+        f" {second.hex()}, that of the encoder's {wrong.hex()}"
     )
 
 
-def test_a_file_without_sums_is_unknown(coded: Shell) -> None:
+def test_all_segments_that_differ_are_counted(coded: Shell) -> None:
+    """The first one is named."""
+    rewritten(Path("out.nvpp"), bytes(16), bytes(16))
+    complaint = verify("out.nvpp").complaint
+    assert complaint and complaint.startswith("frames 0 to 1 differ from what was encoded")
+    assert complaint.endswith(f"that of the encoder's {'00' * 16} (2 segments of 2 differ)")
+
+
+def test_a_file_without_md5_is_unknown(coded: Shell) -> None:
     """Where nothing is stored there is nothing to compare with: exit 0, and it is said."""
-    rewritten(Path("out.nvpp"), lambda _: None)
+    stored = load("out.nvpp").segments[0].md5
+    rewritten(Path("out.nvpp"), stored, None)
     result = coded("verify", "out.nvpp", "--json")
     found = json.loads(result.out)
     assert (result.code, found["schema"], found["verdict"]) == (0, "nervcodec.verify/1", "unknown")
     assert [each["verdict"] for each in found["segments"]] == ["exact", "unknown"]
+    assert found["segments"][1]["stored_md5"] is None and len(found["segments"][1]["md5"]) == 32
 
 
 def test_json_comes_before_the_error(coded: Shell) -> None:
     """A file that differs still gives its figures as JSON."""
-    rewritten(Path("out.nvpp"), lambda sums: FrameSums(sums.crc, (0, 0, 0)))
+    rewritten(Path("out.nvpp"), None, bytes(16))
     result = coded("verify", "--json", "out.nvpp")
     found = json.loads(result.out)
     assert (result.code, found["verdict"], found["segments"][1]["verdict"]) == (
@@ -95,16 +103,17 @@ def test_json_comes_before_the_error(coded: Shell) -> None:
         "differs",
         "differs",
     )
-    assert found["worst_drift"] == max(map(abs, found["segments"][1]["drifts"])) > MAX_DRIFT
     assert len(result.err.splitlines()) == 1
 
 
 def test_the_worst_segment_decides() -> None:
     """One verdict for all segments: the worst of them."""
-    order: tuple[Verdict, ...] = ("exact", "near", "unknown", "differs")
-    for worst in range(4):
-        segments = tuple(SegmentVerdict(0, 1, order[i], None) for i in (0, worst, 0))
-        assert Verification("a.nvpp", 1, "cpu", segments).verdict == order[worst]
+    order: tuple[Verdict, ...] = ("exact", "unknown", "differs")
+    for worst in order:
+        segments = tuple(
+            SegmentVerdict(0, 1, verdict, "", None) for verdict in ("exact", worst, "exact")
+        )
+        assert Verification("a.nvpp", 1, "cpu", segments, None).verdict == worst
 
 
 def test_damage_is_found_first(coded: Shell) -> None:
@@ -121,7 +130,7 @@ def test_streams_of_no_encoder_are_found(coded: Shell) -> None:
     file = load("out.nvpp")
     first, second = file.segments
     wrong = Segment(
-        (second.n_frames,), (second.streams[0] + b"\1", *second.streams[1:]), second.sums
+        (second.n_frames,), (second.streams[0] + b"\1", *second.streams[1:]), second.md5
     )
     Path("out.nvpp").write_bytes(write_file(file.header, [first, wrong]))
     result = coded("verify", "out.nvpp")

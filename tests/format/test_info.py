@@ -29,7 +29,7 @@ QUALITIES = (
     StoredQuality(psnr_y=40.25, psnr_min=31.5, ms_ssim=0.98, epochs=80),
 )
 SEGMENTS = (
-    Segment((1, 3), (b"12345", b"123", b"1"), quality=QUALITIES[0]),
+    Segment((1, 3), (b"12345", b"123", b"1"), bytes(range(16)), QUALITIES[0]),
     Segment((3,), (b"1234", b"12", b"1"), quality=QUALITIES[1]),
 )
 
@@ -60,6 +60,7 @@ def found(path: Path) -> dict[str, Any]:
         ("layout", "yuv420"),
         ("segments", (4, 3)),
         ("shots", ((1, 3), (3,))),
+        ("md5", ("000102030405060708090a0b0c0d0e0f", None)),
         (
             "color",
             {"matrix": 1, "primaries": 1, "transfer": 1, "full_range": False, "chroma_location": 1},
@@ -76,6 +77,17 @@ def test_cuts_are_told(path: Path) -> None:
     contents = info(path)
     assert dict(info_rows(contents))["shots"] == "3 of 1 to 3 frames"
     assert "shots" not in dict(info_rows(replace(contents, segments=((4,), (3,)))))
+
+
+def test_md5s_are_told(path: Path) -> None:
+    """People read those of a few segments, a row each, and of many that --json has them."""
+    contents = info(path)
+    assert info_rows(contents)[-2:] == [
+        ("MD5", "000102030405060708090a0b0c0d0e0f"),
+        ("", "not stored"),
+    ]
+    five = replace(contents, md5=(None,) * 5)
+    assert info_rows(five)[-1] == ("MD5", "of 5 segments: --json has them")
 
 
 def test_info_gives_the_rate(found: dict[str, Any], path: Path) -> None:

@@ -4,6 +4,7 @@ The weights of priors are read from the file that the document names.
 """
 
 import bisect
+import hashlib
 import itertools
 import math
 import zlib
@@ -68,8 +69,7 @@ SECTION: list[Field] = [("section_type", 1, 0, U8), ("section_length", 4, 0, U32
 SEGMENT: list[Field] = [
     ("segment_n_frames", 4, 1, 16777216),
     ("n_cuts", 2, 0, U16),
-    ("frames_crc", 4, 0, U32),
-    *((f"plane{k}_sum", 4, 0, U32) for k in range(3)),
+    *((f"md5_{k}", 4, 0, U32) for k in range(4)),
 ]
 CUT: list[Field] = [("cut", 4, 1, 16777215)]
 STREAM: list[Field] = [("stream_length", 4, 1, U32)]
@@ -149,12 +149,13 @@ THRESHOLDS: dict[int, tuple[int, ...]] = {
 @dataclass
 class Segment:
     """Sections 2.7 and 2.8: the numbers of frames of its shots, a stream for each module, in order,
-    and what was measured.
+    what was measured, and the MD5 of the frames, None if it is not stored.
     """
 
     shots: list[int]
     streams: list[bytes]
     quality: dict[str, int]
+    md5: bytes | None
 
     @property
     def n_frames(self) -> int:
@@ -337,7 +338,10 @@ def read(data: bytes) -> File:
                 for _ in range(2 + len(file.blocks))
             ]
             section.finish()
-            file.segments.append(Segment(shots, streams, quality))
+            words = [fields[f"md5_{k}"] for k in range(4)]
+            md5 = b"".join(word.to_bytes(4, "little") for word in words)
+            segment = Segment(shots, streams, quality, None if set(words) == {U32} else md5)
+            file.segments.append(segment)
         elif kind == 2:
             if file.repeats is not None:
                 raise ValueError("there is more than one section of repeats")
@@ -1141,3 +1145,13 @@ def frames(file: File, segment_index: int, numbers: Iterable[int]) -> list[Plane
     """
     network = Network(file, segment_index)
     return [network.frame(number) for number in numbers]
+
+
+def md5(file: File, decoded: Iterable[Planes]) -> bytes:
+    """Section 6.2: the MD5 of a segment's decoded frames."""
+    digest = hashlib.md5(usedforsecurity=False)
+    order = (1, 2, 0) if file.header["colorspace"] == 0 else (0, 1, 2)
+    for planes in decoded:
+        for k in order[: len(planes)]:
+            digest.update(planes[k].astype(f"<u{planes[k].itemsize}").tobytes())
+    return digest.digest()

@@ -25,7 +25,7 @@ from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.errors import BadMagic, ConfigError, InvalidField, OutputExists
 from nervcodec.format.container import load, write_file
 from nervcodec.format.extras import Extras
-from nervcodec.format.file import File, FrameSums, Header, Segment, StoredQuality
+from nervcodec.format.file import File, Header, Segment, StoredQuality
 from nervcodec.format.properties import ContentLight, Properties
 from nervcodec.format.repeats import Repeats
 from nervcodec.format.sound import Sound, SoundStream
@@ -51,7 +51,7 @@ def file_of(
         Segment(
             (n,),
             tuple(bytes([number, k + 1]) for k in range(4)),
-            FrameSums(number, (n, 2, 3)),
+            bytes([number, n]) * 8,
             StoredQuality(psnr_y=30 + number, psnr_min=20 - number, epochs=9),
         )
         for number, n in enumerate(lengths)
