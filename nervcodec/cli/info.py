@@ -46,7 +46,7 @@ def info(source: str, *, as_json: bool) -> None:
     "--framemd5",
     "each_frame",
     is_flag=True,
-    help="print the MD5 of each frame as ffmpeg -f framemd5 does; by one job",
+    help="print each frame's MD5 as ffmpeg does",
 )
 @limit_options()
 @jobs_option(None, "decoded")

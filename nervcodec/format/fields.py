@@ -319,7 +319,7 @@ SEGMENT_FIELDS = (
           "of the values of feature maps (5.1)", "fraction_bits"),
     *(
         Field(f"md5_{k}", "u32", 0, MAX_U32, "",
-              f"bytes {4 * k} to {4 * k + 3} of the MD5 of the frames, the first the lowest",
+              f"bytes {4 * k} to {4 * k + 3} of the MD5 of the frames",
               f"md5_words.{k}")
         for k in range(4)
     ),
