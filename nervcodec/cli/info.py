@@ -46,7 +46,7 @@ def info(source: str, *, as_json: bool) -> None:
     "--framemd5",
     "each_frame",
     is_flag=True,
-    help="print each frame's MD5 as ffmpeg does",
+    help="print each frame's MD5 as ffmpeg does, by one job",
 )
 @limit_options()
 @jobs_option(None, "decoded")
