@@ -121,6 +121,44 @@ NETWORKS: dict[str, tuple[dict[str, int], list[tuple[int, int, int]], list[tuple
         [(2, 2, 0), (2, 3, 2), (1, 3, 1), (1, 3, 2)],
         [(3, 4), (2, 5)],
     ),
+    "one cell": (
+        {
+            "width": 29,
+            "height": 27,
+            "motion_height": 1,
+            "motion_width": 1,
+            "wavelet_levels": 4,
+            "bit_depth": 2,
+            "layout": 3,
+            "colorspace": 3,
+            "bits": 8,
+            "parts": 11,
+            "stem": 1,
+            "stem_height": 1,
+            "stem_width": 1,
+        },
+        [(3, 60, 0), (2, 60, 1), (1, 60, 2)],
+        [(3, 5), (5, 4)],
+    ),
+    "fine motion": (
+        {
+            "width": 61,
+            "height": 103,
+            "motion_height": 19,
+            "motion_width": 23,
+            "wavelet_levels": 1,
+            "bit_depth": 1,
+            "layout": 2,
+            "colorspace": 2,
+            "bits": 7,
+            "parts": 13,
+            "stem": 1,
+            "stem_height": 5,
+            "stem_width": 3,
+        },
+        [(1, 1, 0), (2, 2, 1), (1, 2, 3)],
+        [(1, 4), (11, 5), (1, 3)],
+    ),
 }
 PRIOR_CRC = zlib.crc32(reference_reader.prior_bytes(1))
 OF_PRIOR: dict[str, int] = {
@@ -212,7 +250,7 @@ def random_draw(
         symbols = np.clip(symbols, -max_symbol, max_symbol).astype(np.int32)
         if tensor in ("motion", "offset"):  # some samples a frame
             symbols = np.rint(symbols / 8).astype(np.int32)
-        step = (0.5 if module == "head" else 1.5) / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
+        step = (0.5 if module == "head" else 0.7) / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
         if file.header["prior"] and not keyed:  # or the head saturates
             step /= 16
         if (module, tensor) == zero:
@@ -220,6 +258,25 @@ def random_draw(
         return Coded(symbols, int(8 * (math.log2(step) + 20)))
 
     return draw
+
+
+def extreme_draw(step_code: int, sign: int) -> Draw:
+    """All symbols at their maxima: all positive for sign 1, all negative for -1, in turns for 0."""
+
+    def draw(module: str, tensor: str, shape: tuple[int, ...], max_symbol: int) -> Coded:
+        symbols = np.full(math.prod(shape), max_symbol, np.int32)
+        symbols *= sign or (-1) ** np.arange(symbols.size)
+        return Coded(symbols.astype(np.int32), step_code)
+
+    return draw
+
+
+def extreme_file(name: str, step_code: int, sign: int, fraction_bits: int) -> bytes:
+    """A file of one segment of 5 frames with such parameters in a network of NETWORKS."""
+    file = network(name)
+    draw = extreme_draw(step_code, sign)
+    fields = header_fields(file.header | {"n_frames": 5}, file.grids, file.blocks)
+    return assemble(fields, [segment_section(file, [2, 3], fraction_bits, draw)])
 
 
 def coded_stream(

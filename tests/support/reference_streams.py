@@ -403,25 +403,31 @@ def step_codes(file: File, segment_index: int) -> list[int]:
     return [code for _, _, code in groups(file, segment_index)]
 
 
+def times_step(multiples: Longs, step_code: int) -> Longs:
+    """Sections 4.2 and 5.1: X, or about +-2^62 where it lies beyond.
+
+    Only the sums of more keys than 2^15 lie there, and their values are clipped far below that.
+    """
+    step = (8 + step_code % 8) * 2 ** (step_code // 8 + 1)
+    found: Longs = np.clip(multiples, -(2**62 // step), 2**62 // step) * step
+    return found
+
+
 def parameters(file: File, segment_index: int) -> dict[str, Longs]:
     """Sections 4.2 and 5.1: X of each tensor, by names such as block1.scrb1.dw.weight and
     head.conv.bias.
-
-    X of a keyed tensor beyond +-2^62 is given as about +-2^62, since its values are clipped far
-    below that.
     """
     shots = file.segments[segment_index].shots
     modules = tensors(file, shots)
     values = {}
     for name, found, code in groups(file, segment_index):
         module, _, own_name = name.partition(".")
-        multiples, step = found.astype(np.int64), (8 + code % 8) * 2 ** (code // 8 + 1)
+        multiples = found.astype(np.int64)
         if module == "stem" and is_keyed(own_name):
             keys = keys_of(file, shots, own_name)
             by_shot = np.split(multiples.reshape(sum(keys), -1), np.cumsum(keys)[:-1])
             multiples = np.concatenate([part.cumsum(0) for part in by_shot]).ravel()
-            multiples = np.clip(multiples, -(2**62) // step + 1, 2**62 // step)
-        values[name] = multiples * step
+        values[name] = times_step(multiples, code)
     tensor = {}
     for module, weights, biases in modules:
         for name, shape in weights:
