@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference_reader
-from reference_files import NETWORKS, extreme_file
+from reference_files import EXTREMES, NETWORKS, extreme_file
 from reference_network import (
     R,
     bilinear,
@@ -180,18 +180,18 @@ def test_blend_weights_of_the_example() -> None:
 
 
 def test_displacements() -> None:
-    """A motion of 1 is 8 samples in T / K frames, an offset of 1 is 2, in 16ths."""
-    one, none = np.array([256]), np.array([0])
-    assert displacement(one, none, 5, 2, 10) == 128
-    assert displacement(one, none, -5, 2, 10) == -128
-    assert displacement(none, one, 3, 2, 10) == 32
-    assert displacement(none, -one, -3, 2, 10) == -32
+    """A motion of 1 is 8 samples in T / K frames, an offset of 1 is 2, in 256ths."""
+    one, none = np.array([4096]), np.array([0])
+    assert displacement(one, none, 5, 2, 10) == 2048
+    assert displacement(one, none, -5, 2, 10) == -2048
+    assert displacement(none, one, 3, 2, 10) == 512
+    assert displacement(none, -one, -3, 2, 10) == -512
     assert displacement(one, one, 0, 2, 10) == 0
-    assert displacement(np.array([1]), none, 5, 2, 10) == 1  # half of a 16th
+    assert displacement(np.array([1]), none, 5, 2, 10) == 1  # half of a 256th
     assert displacement(np.array([-1]), none, 5, 2, 10) == 0
-    most = np.array([2**20])
-    assert displacement(most, most, 2**23, 2, 2**24) == 2**14
-    assert displacement(-most, -most, 2**23, 2, 2**24) == -(2**14)
+    most = np.array([2**24])
+    assert displacement(most, most, 2**23, 2, 2**24) == 2**20
+    assert displacement(-most, -most, 2**23, 2, 2**24) == -(2**20)
 
 
 def test_moved_keys() -> None:
@@ -205,11 +205,11 @@ def test_moved_keys() -> None:
 
     rows, columns = np.arange(4)[:, None], np.arange(5)
     clipped = key[0][np.minimum(rows + 1, 3), np.maximum(columns - 2, 0)]
-    assert np.array_equal(by(-32, 16, (1, 1)), clipped)
-    assert np.array_equal(by(-32 * 6, 16 * 6, (2, 12)), clipped)
+    assert np.array_equal(by(-512, 256, (1, 1)), clipped)
+    assert np.array_equal(by(-512 * 6, 256 * 6, (2, 12)), clipped)
     assert np.array_equal(by(0, 0, (3, 7)), key[0])
-    assert np.array_equal(by(8, 0, (1, 1))[:, :4], key[0, :, :4] + 50)
-    assert np.array_equal(by(2**14, 0, (5, 5)), np.repeat(key[0, :, 4:], 5, 1))
+    assert np.array_equal(by(128, 0, (1, 1))[:, :4], key[0, :, :4] + 50)
+    assert np.array_equal(by(2**20, 0, (5, 5)), np.repeat(key[0, :, 4:], 5, 1))
 
 
 def test_planes() -> None:
@@ -226,7 +226,7 @@ def test_planes() -> None:
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_hostile_parameters_stay_within_bounds(name: str) -> None:
     """The reader asserts the bounds of 5.1: all symbols and the step at their maxima keep them."""
-    for step_code, sign, fraction_bits in ((255, 1, 4), (255, 0, 10), (255, -1, 10), (150, 0, 4)):
+    for step_code, sign, fraction_bits in EXTREMES:
         file = reference_reader.read(extreme_file(name, step_code, sign, fraction_bits))
         for planes in frames(file, 0, [0, 4]):
             assert planes[0].shape == (file.header["height"], file.header["width"])
@@ -239,5 +239,5 @@ def test_sums_of_many_keys_stay_within_bounds() -> None:
     assert times_step(sums[:1], 255) == LARGEST
     for sign in (-1, 1):
         assert clip(rs(times_step(sign * sums, 255), 20)).tolist() == [sign * R] * 2
-        assert clip(rs(times_step(sign * sums, 255), 16), 2**20)[1] == sign * 2**20
+        assert clip(rs(times_step(sign * sums, 255), 12), 2**24)[1] == sign * 2**24
         assert times_step(sign * sums, 0).tolist() == (sign * 16 * sums).tolist()

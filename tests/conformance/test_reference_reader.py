@@ -12,13 +12,16 @@ import reference_reader
 from forms import forms
 from reference_files import (
     DEFAULTS,
+    EXTREMES,
     GRIDS_OF_PRIOR,
     LENGTHS,
     NETWORKS,
     OF_PRIOR,
     PRIOR_CRC,
     assemble,
+    extreme_file,
     header_fields,
+    loud_file,
     network,
     random_file,
 )
@@ -182,6 +185,17 @@ def test_random_networks_agree(name: str) -> None:
     found = reference_planes(reference_reader.read(data))
     assert np.std(np.concatenate([plane.ravel() for plane in found])) > 10
     assert_equal(found, decoded_planes(data))
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_extreme_networks_agree(name: str) -> None:
+    """Nothing overflows where values are clipped, with all symbols at their maxima and the largest
+    step, nor with random ones and steps for which k is 12 to -2.
+    """
+    files = [extreme_file(name, *extreme) for extreme in EXTREMES]
+    files += [loud_file(name, gain) for gain in (30, 30_000)]
+    for data in files:
+        assert_equal(reference_planes(reference_reader.read(data)), decoded_planes(data))
 
 
 # Of the frames of LENGTHS: repeats and times, and how often and when the frames are shown.

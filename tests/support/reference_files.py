@@ -194,6 +194,8 @@ NETWORKS |= {
 SHOTS = [[7], [3, 1, 5], [1]]  # of each segment of the random networks
 LENGTHS = [sum(shots) for shots in SHOTS]
 FRACTION_BITS = [8, 10, 4]  # of each segment
+# Step code, sign and fraction bits of files whose symbols are at their maxima.
+EXTREMES = [(255, 1, 4), (255, 0, 10), (140, 0, 4)]
 
 
 def packed(table: list[reference_reader.Field], values: dict[str, int]) -> bytes:
@@ -237,10 +239,13 @@ def network(name: str) -> reference_reader.File:
 
 
 def random_draw(
-    file: reference_reader.File, rng: np.random.Generator, zero: tuple[str, str] | None = None
+    file: reference_reader.File,
+    rng: np.random.Generator,
+    zero: tuple[str, str] | None = None,
+    gain: float = 1,
 ) -> Draw:
-    """Random parameters with which values keep their size from layer to layer, and zeros for the
-    module and tensor `zero`.
+    """Random parameters with which values keep their size from layer to layer at a gain of 1, and
+    zeros for the module and tensor `zero`. The head takes back what is not clipped of a gain.
     """
 
     def draw(module: str, tensor: str, shape: tuple[int, ...], max_symbol: int) -> Coded:
@@ -250,12 +255,13 @@ def random_draw(
         symbols = np.clip(symbols, -max_symbol, max_symbol).astype(np.int32)
         if tensor in ("motion", "offset"):  # some samples a frame
             symbols = np.rint(symbols / 8).astype(np.int32)
-        step = (0.5 if module == "head" else 0.7) / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
+        size = 0.5 / min(gain, 100) if module == "head" else 0.7 if keyed else 0.7 * gain
+        step = size / math.sqrt(fan_in * (1 + np.mean(symbols**2)))
         if file.header["prior"] and not keyed:  # or the head saturates
             step /= 16
         if (module, tensor) == zero:
             symbols[:] = 0
-        return Coded(symbols, int(8 * (math.log2(step) + 20)))
+        return Coded(symbols, max(int(8 * (math.log2(step) + 20)), 0))
 
     return draw
 
@@ -272,10 +278,20 @@ def extreme_draw(step_code: int, sign: int) -> Draw:
 
 
 def extreme_file(name: str, step_code: int, sign: int, fraction_bits: int) -> bytes:
-    """A file of one segment of 5 frames with such parameters in a network of NETWORKS."""
+    """A file of a network of NETWORKS with such parameters, of 12 bits."""
+    return short_file(name, extreme_draw(step_code, sign), fraction_bits)
+
+
+def loud_file(name: str, gain: float) -> bytes:
+    """A file of a network of NETWORKS in which most values are clipped, and samples differ."""
+    return short_file(name, random_draw(network(name), np.random.default_rng(1), gain=gain), 4)
+
+
+def short_file(name: str, draw: Draw, fraction_bits: int) -> bytes:
+    """A file of one segment of 5 frames with parameters of 12 bits."""
     file = network(name)
-    draw = extreme_draw(step_code, sign)
-    fields = header_fields(file.header | {"n_frames": 5}, file.grids, file.blocks)
+    file.header |= {"n_frames": 5, "bits": 12}
+    fields = header_fields(file.header, file.grids, file.blocks)
     return assemble(fields, [segment_section(file, [2, 3], fraction_bits, draw)])
 
 

@@ -50,7 +50,7 @@ def bilinear(x: Longs, i: Longs, a: Longs, j: Longs, b: Longs) -> Longs:
     below_i, right_j = np.minimum(i + 1, x.shape[1] - 1), np.minimum(j + 1, x.shape[2] - 1)
     above = (256 - b) * x[:, i, j] + b * x[:, i, right_j]
     beneath = (256 - b) * x[:, below_i, j] + b * x[:, below_i, right_j]
-    return below(31, (256 - a) * above + a * beneath)
+    return (256 - a) * above + a * beneath
 
 
 def places(size: int, wanted: int) -> tuple[Longs, Longs]:
@@ -155,18 +155,18 @@ def displacement(m: Longs, o: Longs, n: int, n_keys: int, n_frames: int) -> Long
     """Section 5.7: P of a motion and an offset, n frames from the key."""
     if n == 0:
         return np.zeros_like(m)
-    product = below(49, 8 * m * (n * n_keys) + 2 * o * n_frames + 8 * n_frames)
-    return clip(product // (16 * n_frames), 2**14)
+    product = below(53, 8 * m * (n * n_keys) + 2 * o * n_frames + 8 * n_frames)
+    return clip(product // (16 * n_frames), 2**20)
 
 
 def moved(key: Longs, p: Longs, strides_below: int, strides: int) -> Longs:
     """Section 5.7: a key [G, H, W] moved by P [2, rows, columns], given S_l and S."""
     _, height, width = key.shape
-    v = rs(resized(p, height, width), 12)
+    v = rs(resized(p, height, width), 16)
     d = (2 * v * strides_below + strides) // (2 * strides)
     y = np.clip(256 * np.arange(height)[:, None] + d[1], 0, 256 * (height - 1))
     x = np.clip(256 * np.arange(width) + d[0], 0, 256 * (width - 1))
-    return rs(bilinear(key, y // 256, y % 256, x // 256, x % 256), 16)
+    return rs(below(30, bilinear(key, y // 256, y % 256, x // 256, x % 256)), 16)
 
 
 class Network:
@@ -266,7 +266,7 @@ class Network:
             key: Longs = keys[k]
             return key
         m, o = (
-            clip(rs(self.x_of[f"stem.{name}.weight"][t], 16), 2**20)
+            clip(rs(self.x_of[f"stem.{name}.weight"][t], 12), 2**24)
             for name in ("motion", "offset")
         )
         n = t - first - key_frames(n_frames, len(keys))[k]
@@ -285,7 +285,7 @@ class Network:
         _, rows, columns = x.shape
         if parts & 1:
             x = clip(self.conv(f"{name}.pw", x))
-        z = rs(resized(x, stride * rows, stride * columns), 16) if parts & 8 else None
+        z = rs(below(30, resized(x, stride * rows, stride * columns)), 16) if parts & 8 else None
         if parts & 2:
             x = self.scrb(f"{name}.scrb1", x)
         y = self.silu(self.conv(f"{name}.ub", x)).reshape(wide, stride, stride, rows, columns)
