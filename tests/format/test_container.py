@@ -54,6 +54,7 @@ SEGMENTS = (
         (b"\0", b"ab", b"c", b"defg"),
         bytes(range(16)),
         StoredQuality(psnr_y=31.5, epochs=2000.0),
+        7,
     ),
     Segment((3,), (b"1", b"2", b"3", b"45")),
 )
@@ -269,9 +270,11 @@ def test_segments_come_back(
 
 
 def test_the_md5_stands_byte_for_byte() -> None:
-    """Behind frames and cuts, its first byte first; 16 times 255 where it is not known."""
+    """Behind frames, cuts and fraction bits, its first byte first; 16 times 255 where it is not
+    known.
+    """
     known, unknown = map(write_segment, SEGMENTS)
-    assert (known[6:22], unknown[6:22]) == (bytes(range(16)), b"\xff" * 16)
+    assert (known[7:23], unknown[7:23]) == (bytes(range(16)), b"\xff" * 16)
 
 
 def test_n_bytes_and_container_bytes() -> None:
@@ -341,13 +344,13 @@ GOLDEN = bytes.fromhex("""
     01 08 0F 01 00 00000000 01 0200 0300 0000 0000 0000 0000 00 02 02
     02 0400 00 03 2C01 01 02 0500 01 0400
     8DBD5ABB
-    02000000 01 4E000000 04000000 01 4B000000 03000000 635CC9C4
-    01 4E000000 04000000 0000 00010203 04050607 08090A0B 0C0D0E0F
+    02000000 01 4F000000 04000000 01 4C000000 03000000 399EAA49
+    01 4F000000 04000000 0000 07 00010203 04050607 08090A0B 0C0D0E0F
        78CE0400 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF D0070000
-       01000000 00 02000000 6162 01000000 63 04000000 64656667 D2646F09
-    01 4B000000 03000000 0000 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF
+       01000000 00 02000000 6162 01000000 63 04000000 64656667 5D2DFD8E
+    01 4C000000 03000000 0000 09 FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF
        FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF
-       01000000 31 01000000 32 01000000 33 02000000 3435 6A1A645C
+       01000000 31 01000000 32 01000000 33 02000000 3435 3EA9C303
 """)
 
 

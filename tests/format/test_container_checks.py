@@ -325,18 +325,20 @@ def test_fields_of_the_other_stem_are_refused(
     [
         (struct.pack("<IH", 0, 0), "segment_n_frames", 0),
         (struct.pack("<IH", (1 << 24) + 1, 0), "segment_n_frames", (1 << 24) + 1),
-        (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 0), "cut", 0),
-        (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 9), "cut", 9),
-        (struct.pack("<IH4II", 1, 1, 1, 2, 3, 4, 1), "cut", 1),
-        (struct.pack("<IH4II", 9, 1, 1, 2, 3, 4, 1 << 24), "cut", 1 << 24),
-        (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 5), "cut", 5),
-        (struct.pack("<IH4III", 9, 2, 1, 2, 3, 4, 5, 4), "cut", 4),
-        (struct.pack("<IH4II", 1, 0, 1, 2, 3, 4, 0), "stream_length", 0),
+        (struct.pack("<IHB4I", 9, 0, 3, 1, 2, 3, 4), "fraction_bits", 3),
+        (struct.pack("<IHB4I", 9, 0, 11, 1, 2, 3, 4), "fraction_bits", 11),
+        (struct.pack("<IHB4II", 9, 1, 9, 1, 2, 3, 4, 0), "cut", 0),
+        (struct.pack("<IHB4II", 9, 1, 9, 1, 2, 3, 4, 9), "cut", 9),
+        (struct.pack("<IHB4II", 1, 1, 9, 1, 2, 3, 4, 1), "cut", 1),
+        (struct.pack("<IHB4II", 9, 1, 9, 1, 2, 3, 4, 1 << 24), "cut", 1 << 24),
+        (struct.pack("<IHB4III", 9, 2, 9, 1, 2, 3, 4, 5, 5), "cut", 5),
+        (struct.pack("<IHB4III", 9, 2, 9, 1, 2, 3, 4, 5, 4), "cut", 4),
+        (struct.pack("<IHB4II", 1, 0, 9, 1, 2, 3, 4, 0), "stream_length", 0),
     ],
 )
 def test_segment_fields_out_of_range_are_refused(payload: bytes, name: str, value: int) -> None:
     """A segment's field outside its range is refused by name and value."""
-    payload = payload[:22] + bytes(32) + payload[22:]  # the quality
+    payload = payload[:23] + bytes(32) + payload[23:]  # the quality
     with pytest.raises(InvalidField) as error:
         read_file(file_of([(SEGMENT, payload)]))
     assert (error.value.field, error.value.value) == (name, value)

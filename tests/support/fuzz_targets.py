@@ -214,8 +214,8 @@ def section_seeds() -> Iterator[bytes]:
     ):
         names = tensors.module_names(model)
         cuts = list(itertools.accumulate(shots[:-1]))
-        head = (sum(shots), len(cuts), 1, 2, 3, 4, *range(8))
-        payload = struct.pack(f"<IH12I{len(cuts)}I", *head, *cuts)
+        head = (sum(shots), len(cuts), 9, 1, 2, 3, 4, *range(8))
+        payload = struct.pack(f"<IHB12I{len(cuts)}I", *head, *cuts)
         for place, name in enumerate(names):
             forms = forms_of(model, name, shots)
             drawn = (np.rint(rng.laplace(0, spread, math.prod(form.shape))) for form in forms)

@@ -151,15 +151,17 @@ def segment(
     cuts: Sequence[int] = (),
     n_cuts: int | None = None,
     lengths: Sequence[int] | None = None,
+    fraction_bits: int = 9,
 ) -> tuple[int, bytes]:
     """A segment's type and payload. n_cuts, lengths: what n_cuts and stream_length say, if not the
     truth.
     """
     said = [len(stream) for stream in streams] if lengths is None else lengths
     return SEGMENT, struct.pack(
-        f"<IH12I{len(cuts)}I",
+        f"<IHB12I{len(cuts)}I",
         n_frames,
         len(cuts) if n_cuts is None else n_cuts,
+        fraction_bits,
         *[U32] * 12,
         *cuts,
     ) + b"".join(
@@ -807,10 +809,17 @@ def _sections() -> Iterator[Case]:
         )
     yield Case(
         "segment-ends-in-its-quality",
-        file_of((SEGMENT, own[0][1][:50])),
+        file_of((SEGMENT, own[0][1][:51])),
         Truncated,
-        "segment: 4 bytes wanted at byte 50, 0 there",
+        "segment: 4 bytes wanted at byte 51, 0 there",
     )
+    for bits in (0, 3, 11, 255):
+        yield Case(
+            f"fraction-bits-{bits}",
+            file_of(segment(fraction_bits=bits)),
+            InvalidField,
+            f"fraction_bits is {bits}; legal: 4 to 10",
+        )
     yield from _extra_cases()
     for kind in (0, 3, 127):
         yield Case(

@@ -8,9 +8,11 @@ that the document names.
 import hashlib
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 Field = tuple[str, int, int, int]  # name, bytes, lowest and highest legal value
 
