@@ -198,7 +198,7 @@ def test_names_cannot_write_on_the_terminal(name: str, shell: Shell) -> None:
     Path(name).write_bytes(GOOD)
     told = shell("info", name)
     assert told.code == 0 and told.out.isascii() and told.out.replace("\n", "").isprintable()
-    assert told.out.startswith(f"file          {ascii(name)[1:-1]}: 174 bytes")
+    assert told.out.startswith(f"file          {ascii(name)[1:-1]}: 175 bytes")
     assert_refused(shell("decode", "good.nvpp", name), 7, ascii(name)[1:-1])
 
 
@@ -216,6 +216,6 @@ def test_all_are_written_for_other_readers(tmp_path: Path) -> None:
     }
     assert len(listed) == len(CASES)
     assert (
-        "bomb-frames.nvpp  174 bytes  exit 5  LimitExceeded: frames is 16,777,216, more than the"
+        "bomb-frames.nvpp  175 bytes  exit 5  LimitExceeded: frames is 16,777,216, more than the"
         " limit of 1,000,000; --limit frames=N raises it" in listed
     )

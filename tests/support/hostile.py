@@ -252,7 +252,7 @@ def _preambles() -> Iterator[Case]:
         "header-length-65535",
         header(length=65535) + GOOD[HEADER_END:],
         Truncated,
-        "file: 65535 bytes wanted at byte 12, 162 there",
+        "file: 65535 bytes wanted at byte 12, 163 there",
     )
     yield Case(
         "header-longer-than-its-fields",
@@ -621,13 +621,13 @@ def _sections() -> Iterator[Case]:
         "n-sections-beyond-the-file",
         head + index(own, 2**20) + body(own),
         Truncated,
-        "index: 1048576 entries, 93 bytes left",
+        "index: 1048576 entries, 94 bytes left",
     )
     yield Case(
         "n-sections-just-beyond-the-file",
         head + index(own, 19) + body(own),
         Truncated,
-        "index: 19 entries, 93 bytes left",
+        "index: 19 entries, 94 bytes left",
     )
     yield Case("n-sections-to-the-end", head + index(own, 17) + body(own), Checksum, _mismatch(170))
     yield Case(
@@ -673,7 +673,7 @@ def _sections() -> Iterator[Case]:
         "section-into-its-checksum",
         head + index(own, lengths=[size + 4]) + body(own, [size + 4]),
         Truncated,
-        "file: 4 bytes wanted at byte 174, 0 there",
+        "file: 4 bytes wanted at byte 175, 0 there",
     )
     yield Case(
         "section-overlaps-the-next",
@@ -681,22 +681,22 @@ def _sections() -> Iterator[Case]:
         + index([own[0], own[0]], lengths=[size + 9, size])
         + body([own[0], own[0]], [size + 9, size]),
         Checksum,
-        _mismatch(188),
+        _mismatch(189),
     )
     yield Case(
         "bytes-after-the-last-section",
         GOOD + b"\n",
         InvalidField,
-        "length of file is 175; legal: 174, as its fields say",
+        "length of file is 176; legal: 175, as its fields say",
     )
     yield Case(
         "file-twice",
         GOOD + GOOD,
         InvalidField,
-        "length of file is 348; legal: 174, as its fields say",
+        "length of file is 350; legal: 175, as its fields say",
     )
     yield Case(
-        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 170, 3 there"
+        "last-byte-missing", GOOD[:-1], Truncated, "file: 4 bytes wanted at byte 171, 3 there"
     )
     yield Case(
         "section-of-no-bytes",
@@ -708,25 +708,25 @@ def _sections() -> Iterator[Case]:
         "segment-without-streams",
         file_of(segment([])),
         Truncated,
-        "segment: 4 bytes wanted at byte 54, 0 there",
+        "segment: 4 bytes wanted at byte 55, 0 there",
     )
     yield Case(
         "segment-of-too-few-streams",
         file_of(segment(STREAMS_OF_ZEROS[:2])),
         Truncated,
-        "segment: 4 bytes wanted at byte 65, 0 there",
+        "segment: 4 bytes wanted at byte 66, 0 there",
     )
     yield Case(
         "segment-of-too-many-streams",
         file_of(segment((*STREAMS_OF_ZEROS, b"\0"))),
         InvalidField,
-        "length of segment is 76; legal: 71, as its fields say",
+        "length of segment is 77; legal: 72, as its fields say",
     )
     for length in (0, 2**31, U32):
         error, message = (
             (InvalidField, "stream_length is 0; legal: 1 to 4294967295")
             if not length
-            else (Truncated, f"segment: {length} bytes wanted at byte 58, 13 there")
+            else (Truncated, f"segment: {length} bytes wanted at byte 59, 13 there")
         )
         yield Case(
             f"stream-length-{length}", file_of(segment(lengths=(length, 2, 2))), error, message
