@@ -20,8 +20,8 @@ from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
 from nervcodec.nn.exact_network import ExactNetwork, check_device
 from nervcodec.nn.integer_network import IntegerNetwork
-from nervcodec.nn.network import Network
-from nervcodec.nn.planes import to_samples, unpack
+from nervcodec.nn.network import Network, to_samples
+from nervcodec.nn.planes import frames_of, interleaved
 from nervcodec.video.frames import Frames
 
 Decoder = Callable[[Sequence[int]], torch.Tensor]
@@ -75,7 +75,7 @@ def reconstruct(
         numbers: of the frames, counted within the segment.
         shots: frames of each of the segment's shots.
         fraction_bits: of the values of feature maps.
-        is_fast: whether float32 will do, which moves a few samples by one.
+        is_fast: whether float32 will do, which moves some samples by a level or two.
     Raises:
         DeviceError: the device does not add exactly.
     """
@@ -94,8 +94,9 @@ def _batches(
     for start in range(numbers.start - numbers.start % size, numbers.stop, size):
         frames = range(start, min(start + size, n_frames))
         with torch.inference_mode(), arithmetic(device, is_exact=True):
-            planes = decoder(frames)
-        yield unpack(planes[max(numbers.start - start, 0) : numbers.stop - start], model)
+            planes = decoder(frames)[max(numbers.start - start, 0) : numbers.stop - start]
+            parts = interleaved(planes, model, planes.new_empty)
+        yield frames_of([part.contiguous().cpu().numpy() for part in parts], model)
 
 
 def exact_decoder(

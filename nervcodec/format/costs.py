@@ -69,8 +69,13 @@ def _batch_bytes(model: ModelConfig) -> int:
 
     A file may have a million segments, each of other shots: the layers are walked once.
     """
+    return decode_batch(model) * frame_maps_bytes(model)
+
+
+def frame_maps_bytes(model: ModelConfig) -> int:
+    """Return about the bytes of the feature maps that decoding a frame holds at once."""
     *_, last = layers(model)
-    return decode_batch(model) * (6 * 4 * _widest_input(model) + 12 * last.gives)
+    return 6 * 4 * _widest_input(model) + 12 * last.gives
 
 
 def _widest_input(model: ModelConfig) -> int:

@@ -167,3 +167,13 @@ def _upsampled(parameters: Parameters, name: str, x: Tensor, stride: int) -> Ten
 
 def _linear(parameters: Parameters, name: str, x: Tensor) -> Tensor:
     return F.linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+
+
+def to_samples(planes: Tensor, model: ModelConfig) -> Tensor:
+    """Return planes in [0, 1] as 0..peak: times the peak, rounded (halves to even), clipped.
+
+    Returns:
+        uint8 of 8-bit frames, else int16, of the same shape.
+    """
+    samples = (planes * model.peak).round().clamp(0, model.peak)
+    return samples.to(torch.uint8 if model.bit_depth == 8 else torch.int16)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.format.video_format import plane_sizes
@@ -30,28 +31,38 @@ def pack(frames: Frames, model: ModelConfig) -> NDArray[np.uint8 | np.int16]:
     return np.stack(packed, axis=1).astype(np.uint8 if frames.bit_depth == 8 else np.int16)
 
 
-def unpack(planes: Tensor, model: ModelConfig) -> Frames:
-    """Return the frames of planes as from pack, on any device; the inverse of pack."""
+def unpack(planes: NDArray[Any], model: ModelConfig) -> Frames:
+    """Return the frames of planes as from pack; the inverse of pack."""
+    return frames_of(
+        interleaved(planes, model, lambda *shape: np.empty(shape, planes.dtype)), model
+    )
+
+
+def interleaved(planes: Any, model: ModelConfig, empty: Callable[..., Any]) -> list[Any]:
+    """Return each plane of frames, its phases put together; in NumPy or torch.
+
+    Args:
+        planes: an array or a tensor [T, n_planes, plane_height, plane_width].
+        empty: makes another one of the type, of a shape.
+    Returns:
+        [T, rows, columns] each.
+    """
     made, start = [], 0
     sizes = plane_sizes(model.colorspace, model.width, model.height)
     for (columns, rows), (across, down) in zip(sizes, model.phases, strict=True):
         n_frames, _, height, width = planes.shape
-        plane = planes.new_empty(n_frames, height * down, width * across)
+        plane = empty(n_frames, height * down, width * across)
         for i in range(down):
             for j in range(across):
                 plane[:, i::down, j::across] = planes[:, start + i * across + j]
-        made.append(plane[:, :rows, :columns].contiguous().cpu().numpy())
+        made.append(plane[:, :rows, :columns])
         start += across * down
+    return made
+
+
+def frames_of(planes: list[NDArray[Any]], model: ModelConfig) -> Frames:
+    """Return the frames of planes [T, rows, columns] each; int16 becomes uint16."""
+    made = [np.ascontiguousarray(plane) for plane in planes]
     if model.bit_depth > 8:
         made = [plane.view(np.uint16) for plane in made]
     return Frames(model.colorspace, tuple(made), model.bit_depth)
-
-
-def to_samples(planes: Tensor, model: ModelConfig) -> Tensor:
-    """Return planes in [0, 1] as 0..peak: times the peak, rounded (halves to even), clipped.
-
-    Returns:
-        uint8 of 8-bit frames, else int16, of the same shape.
-    """
-    samples = (planes * model.peak).round().clamp(0, model.peak)
-    return samples.to(torch.uint8 if model.bit_depth == 8 else torch.int16)
