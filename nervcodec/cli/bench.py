@@ -25,6 +25,7 @@ from nervcodec.cli.values import by_codec, names
 from nervcodec.encoder.presets import PRESETS
 from nervcodec.errors import ConfigError, Interrupted
 from nervcodec.nn.arithmetic import Precision
+from nervcodec.util.packages import need_torch
 
 _CODECS = "Codecs"
 _CLIPS = "Clips"
@@ -176,6 +177,7 @@ def bench(
     as_json: bool,
 ) -> None:
     """Compare codecs: encode each CLIP at several rates, decode, measure, report."""
+    need_torch("benchmarking")
     from nervcodec.bench.adapters import chosen_adapters
     from nervcodec.bench.bdrate import choose_anchor
     from nervcodec.bench.datasets import suite_clips
@@ -289,6 +291,7 @@ def speed(
     as_json: bool,
 ) -> None:
     """Train one network by plain PyTorch and by nervcodec in turns: steps a second, and PSNR."""
+    need_torch("benchmarking")
     from nervcodec.bench.speed import Settings, compare_speed
     from nervcodec.nn.device import choose_device, set_threads
 
@@ -332,6 +335,7 @@ def roofline(
     *, cases: list[str], precision: Precision, device: str, n_threads: int | None, as_json: bool
 ) -> None:
     """Measure steps and decoded frames against the least time that this machine allows."""
+    need_torch("benchmarking")
     from nervcodec.bench.roofline import CASES, measure_roofline
     from nervcodec.nn.device import choose_device, set_threads
     from nervcodec.util.memory import keep_freed_memory

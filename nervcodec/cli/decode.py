@@ -16,7 +16,8 @@ from nervcodec.cli.params import (
     STANDARD,
     Command,
     complete_file,
-    device_options,
+    decoding_device_options,
+    engine_option,
     jobs_option,
     json_option,
     may_overwrite,
@@ -27,6 +28,7 @@ from nervcodec.cli.params import (
     version_option,
 )
 from nervcodec.cli.values import FrameRange, SizeParam
+from nervcodec.decoder.engines import limit_blas
 
 _OUTPUT = "Output"
 _TRUST = "Damaged and large files"
@@ -106,7 +108,14 @@ _ADVANCED = "Advanced"
 )
 @limit_options(_TRUST)
 @jobs_option(_ADVANCED, "decoded")
-@device_options(_ADVANCED)
+@engine_option(_ADVANCED)
+@option(
+    "--fast",
+    is_flag=True,
+    section=_ADVANCED,
+    help="in float32, most samples within a level; torch only",
+)
+@decoding_device_options(_ADVANCED)
 @version_option
 def decode(
     source: str,
@@ -119,6 +128,7 @@ def decode(
     **settings: Any,
 ) -> None:
     """Decode INPUT.nvpp to .y4m, .mp4, .mkv, .mov, .webm, .gif, .webp, PNG, or - (.y4m)."""
+    limit_blas(settings["engine"])
     from nervcodec.decoder.decode import ALL_FRAMES, DecodeOptions
     from nervcodec.decoder.decode import decode as run
     from nervcodec.util.memory import keep_freed_memory

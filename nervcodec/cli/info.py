@@ -13,7 +13,8 @@ from nervcodec.cli.limit_options import limit_options, limits_of
 from nervcodec.cli.params import (
     Command,
     complete_file,
-    device_options,
+    decoding_device_options,
+    engine_option,
     jobs_option,
     json_option,
     option,
@@ -21,6 +22,7 @@ from nervcodec.cli.params import (
     version_option,
 )
 from nervcodec.cli.tables import info_rows, verdict_text, verify_rows
+from nervcodec.decoder.engines import EngineChoice, limit_blas
 from nervcodec.errors import FramesDiffer
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def info(source: str, *, as_json: bool) -> None:
 )
 @limit_options()
 @jobs_option(None, "decoded")
-@device_options()
+@engine_option()
+@decoding_device_options()
 @json_option()
 @version_option
 def verify(
@@ -58,6 +61,7 @@ def verify(
     *,
     each_frame: bool,
     jobs: int | Literal["auto"],
+    engine: EngineChoice,
     device: str,
     n_threads: int | None,
     as_json: bool,
@@ -65,6 +69,7 @@ def verify(
     max_memory_gib: float,
 ) -> None:
     """Check that INPUT.nvpp is whole and decodes to what its encoder saw."""
+    limit_blas(engine)
     from nervcodec.decoder.verify import verify as run
     from nervcodec.util.memory import keep_freed_memory
 
@@ -73,6 +78,7 @@ def verify(
         verification = run(
             path,
             limits=limits_of(raised, max_memory_gib),
+            engine=engine,
             device=device,
             n_threads=n_threads,
             jobs=jobs,

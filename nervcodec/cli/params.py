@@ -132,8 +132,14 @@ def jobs_option(section: str | None, what: str) -> Callable[[AnyCommand], AnyCom
     )
 
 
-def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
-    """Return --device and --threads."""
+def device_options(
+    section: str | None = None, threads: str = "CPU threads"
+) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --device and --threads.
+
+    Args:
+        threads: what the latter are.
+    """
     return options(
         option(
             "--device",
@@ -149,9 +155,26 @@ def device_options(section: str | None = None) -> Callable[[AnyCommand], AnyComm
             type=int,
             metavar="N",
             section=section,
-            help="CPU threads",
+            help=threads,
         ),
     )
+
+
+def engine_option(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --engine."""
+    return option(
+        "--engine",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        section=section,
+        help="torch, numpy (same frames), or auto: torch where it is installed",
+    )
+
+
+def decoding_device_options(section: str | None = None) -> Callable[[AnyCommand], AnyCommand]:
+    """Return --device and --threads of what decodes."""
+    return device_options(section, "CPU threads; with numpy, frames decoded at once")
 
 
 def complete_file(

@@ -1,7 +1,7 @@
 """A .nvpp file -> frames in a video file.
 
-Read, decode the segments that are needed, write. torch is imported inside the functions that use
-it: bad input needs no torch.
+Read, decode the segments that are needed, write. What decodes is imported inside the functions that
+use it: bad input needs no torch.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from nervcodec.decoder.engines import Engine, EngineChoice, check_engine, choose_engine
 from nervcodec.errors import ConfigError
 from nervcodec.format.container import read_bytes, read_file
 from nervcodec.format.file import File, Segment
@@ -26,7 +27,6 @@ from nervcodec.jobs.processes import ProcessExecutor
 from nervcodec.util.address_space import check_memory
 from nervcodec.util.prefetch import prefetch
 from nervcodec.util.validation import (
-    check_device_name,
     check_least,
     check_range,
     check_threads,
@@ -57,11 +57,16 @@ class DecodeOptions:
         audio: whether sound and text subtitles of the file go into the output, if it can hold them.
         salvage: whether to decode what is whole of a damaged file; frames then count without what
             is lost.
-        device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one.
+        engine: 'torch' or 'numpy', which give the same samples; 'auto' takes torch where it is
+            installed.
+        fast: whether float32 will do, which takes less time and moves some samples by a level or
+            two; with torch alone.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' takes a CUDA device where there is one and
+            torch is the engine.
         jobs: segments decoded at once, by a process each if they are several; 'auto' takes as many
             as cores and memory suffice for.
-        n_threads: CPU threads of each job; None shares the cores among them, or leaves torch's
-            number to a single one.
+        n_threads: CPU threads of each job, of NumPy frames that it decodes at once; None shares the
+            cores among them, or leaves torch's number to a single one.
         limits: a file that asks for more is refused before anything is allocated.
         overwrite: whether to replace an existing output.
     Raises:
@@ -76,6 +81,8 @@ class DecodeOptions:
     pixel_format: str | None = None
     audio: bool = True
     salvage: bool = False
+    engine: EngineChoice = "auto"
+    fast: bool = False
     device: str = "auto"
     jobs: JobsChoice = "auto"
     n_threads: int | None = None
@@ -93,7 +100,7 @@ class DecodeOptions:
             raise ConfigError("frame and frames are given; legal: one of them")
         if self.scale is not None:
             check_size(self.scale)
-        check_device_name(self.device)
+        check_engine(self.engine, self.device, self.fast)
         check_jobs(self.jobs)
         check_threads(self.n_threads)
 
@@ -104,6 +111,7 @@ class DecodeReport:
 
     Attributes:
         source, destination: as they were given.
+        engine: what decoded it, 'torch' or 'numpy'.
         n_frames: frames written.
         seconds: from the first stream to the last frame written, without the start of Python and
             torch.
@@ -112,6 +120,7 @@ class DecodeReport:
 
     source: str
     destination: str
+    engine: str
     n_frames: int
     seconds: float
     notes: tuple[str, ...]
@@ -122,6 +131,7 @@ class DecodeReport:
             "schema": SCHEMA,
             "input": self.source,
             "output": self.destination,
+            "engine": self.engine,
             "frames": self.n_frames,
             "seconds": self.seconds,
             "notes": self.notes,
@@ -132,9 +142,8 @@ def decoded_frames(
     file: File,
     first: int,
     stop: int,
-    device: str,
+    engine: Engine,
     jobs: JobsChoice = 1,
-    n_threads: int | None = None,
 ) -> Iterator[Frames]:
     """Yield the coded frames first..stop-1 in the colorspace of the model, a batch at a time; other
     segments are not touched.
@@ -143,27 +152,24 @@ def decoded_frames(
     while others are used.
 
     Args:
+        engine: what decodes, with the CPU threads of each job.
         jobs: segments decoded at once, by a process each if they are several.
-        n_threads: CPU threads of each job.
     """
     from nervcodec.coding.streams import decode_parameters
-    from nervcodec.decoder.reconstruct import reconstruct
     from nervcodec.decoder.segment_jobs import DecodeTask, chosen_jobs, frames_in_order
-    from nervcodec.nn.device import set_threads
 
     model = file.header.model
     parts = _parts(file, first, stop)
-    chosen = chosen_jobs(jobs, n_threads, file, len(parts), stop - first)
+    chosen = chosen_jobs(jobs, engine.n_threads, file, len(parts), stop - first)
     if chosen.n_jobs > 1:
-        each = chosen.n_threads or 1
-        tasks = [DecodeTask(segment, model, n, device, each) for segment, n in parts]
+        each = replace(engine, n_threads=chosen.n_threads or 1)
+        tasks = [DecodeTask(segment, model, n, each) for segment, n in parts]
         in_order = frames_in_order(ProcessExecutor(chosen.n_jobs), tasks)
         return prefetch(in_order, _PREFETCHED_BATCHES)
-    set_threads(n_threads)
     vectors = (decode_parameters(segment, model) for segment, _ in parts)
     networks = prefetch(vectors, _PREFETCHED_NETWORKS)
     batches = (
-        reconstruct(parameters, model, numbers, segment.shots, device, segment.fraction_bits)
+        engine.reconstruct(parameters, model, numbers, segment.shots, segment.fraction_bits)
         for parameters, (segment, numbers) in zip(networks, parts, strict=True)
     )
     return prefetch(itertools.chain.from_iterable(batches), _PREFETCHED_BATCHES)
@@ -185,9 +191,8 @@ def shown_frames(
     file: File,
     first: int,
     stop: int,
-    device: str,
+    engine: Engine,
     jobs: JobsChoice = 1,
-    n_threads: int | None = None,
 ) -> Iterator[Frames]:
     """Yield the shown frames first..stop-1, some at a time; a repeated one is decoded once.
 
@@ -195,11 +200,11 @@ def shown_frames(
     """
     repeats = file.extras.repeats
     if repeats is None:
-        yield from decoded_frames(file, first, stop, device, jobs, n_threads)
+        yield from decoded_frames(file, first, stop, engine, jobs)
         return
     start, counts = repeats.within(first, stop)
     n_done = 0
-    for frames in decoded_frames(file, start, start + len(counts), device, jobs, n_threads):
+    for frames in decoded_frames(file, start, start + len(counts), engine, jobs):
         of_batch = counts[n_done : n_done + frames.n_frames]
         n_done += frames.n_frames
         if max(of_batch) == 1:
@@ -223,6 +228,7 @@ def decode(
         on_progress: called with (frames written, frames in all).
     Raises:
         ConfigError: an option that does not go with this file or output.
+        DependencyError: torch is asked for, and not installed.
         VideoError: the source cannot be read.
         BitstreamError: the source is damaged, or no .nvpp file.
         LimitExceeded: it asks for more than the options' limits.
@@ -248,7 +254,8 @@ def decode(
     sound = file.extras.sound if options.audio else None
     notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
     notes += ["sound left out: frames are lost"] if sound and lost else []
-    pictures, started = _pictures(file, options, first, stop)
+    engine = choose_engine(options.engine, options.device, options.fast, options.n_threads)
+    pictures, started = _pictures(file, options, engine, first, stop)
     n_done = 0
     with open_writer(
         destination,
@@ -268,26 +275,21 @@ def decode(
                 on_progress(n_done, stop - first)
     seconds = time.monotonic() - started
     notes += [*aspect_notes(form, written), *writer.notes]
-    return DecodeReport(source, destination, n_done, seconds, tuple(notes))
+    return DecodeReport(source, destination, engine.name, n_done, seconds, tuple(notes))
 
 
 def _pictures(
-    file: File, options: DecodeOptions, first: int, stop: int
+    file: File, options: DecodeOptions, engine: Engine, first: int, stop: int
 ) -> tuple[Iterator[Frames], float]:
     """Return the shown frames first..stop-1 at their size, and when their decoding began.
 
     Raises:
-        ConfigError: there is no such device.
         ResourceError: the process may not take as much memory.
     """
-    # Loaded before the clock starts: it counts work, not the start of torch.
-    import nervcodec.decoder.reconstruct  # noqa: F401
-    from nervcodec.nn.device import choose_device
-
-    device = choose_device(options.device)
+    engine.load()  # before the clock starts: it counts work, not the start of torch
     check_memory(file_memory_bytes(file), "decoding")
     started = time.monotonic()
-    pictures = shown_frames(file, first, stop, device, options.jobs, options.n_threads)
+    pictures = shown_frames(file, first, stop, engine, options.jobs)
     if options.scale is not None:
         pictures = scaled_frames(pictures, file.header.format, options.scale)
     return pictures, started

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 
 from nervcodec.coding.streams import decode_parameters
 from nervcodec.decoder.digest import FrameHasher
-from nervcodec.decoder.reconstruct import reconstruct
+from nervcodec.decoder.engines import Engine
 from nervcodec.format import costs
 from nervcodec.format.file import File, Segment
 from nervcodec.format.limits import file_memory_bytes
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.jobs.concurrency import Concurrency, JobsChoice, concurrency
 from nervcodec.jobs.executor import Channel, Executor, Job
-from nervcodec.nn.device import set_threads
 from nervcodec.util.memory import available_bytes
 from nervcodec.video.frames import Frames
 
@@ -27,28 +26,20 @@ class DecodeTask:
     Attributes:
         segment, model: of the file.
         numbers: of the frames, counted within the segment.
-        device: where.
-        n_threads: CPU threads of torch.
+        engine: what makes them.
     """
 
     segment: Segment
     model: ModelConfig
     numbers: range
-    device: str
-    n_threads: int
+    engine: Engine
 
     def frames(self) -> Iterator[Frames]:
         """Yield the frames in the colorspace of the model, a batch at a time."""
-        set_threads(self.n_threads)
-        parameters = decode_parameters(self.segment, self.model)
         segment = self.segment
-        return reconstruct(
-            parameters,
-            self.model,
-            self.numbers,
-            segment.shots,
-            self.device,
-            segment.fraction_bits,
+        parameters = decode_parameters(segment, self.model)
+        return self.engine.reconstruct(
+            parameters, self.model, self.numbers, segment.shots, segment.fraction_bits
         )
 
 

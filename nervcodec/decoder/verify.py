@@ -7,9 +7,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from nervcodec.decoder.engines import EngineChoice, choose_engine
 from nervcodec.format.container import load
 from nervcodec.format.file import File, Segment
 from nervcodec.format.limits import Limits, file_memory_bytes
@@ -52,6 +53,7 @@ class Verification:
     Attributes:
         source: the file, as it was given.
         n_bytes: its size.
+        engine: what decoded it, 'torch' or 'numpy'.
         device: where it was decoded.
         segments: the verdict of each segment.
         md5: of all shown frames, repeats and all, 32 hexadecimal digits; None where the file has
@@ -61,6 +63,7 @@ class Verification:
 
     source: str
     n_bytes: int
+    engine: str
     device: str
     segments: tuple[SegmentVerdict, ...]
     md5: str | None
@@ -92,6 +95,7 @@ class Verification:
             "schema": SCHEMA,
             "input": self.source,
             "bytes": self.n_bytes,
+            "engine": self.engine,
             "device": self.device,
             "verdict": self.verdict,
             "md5": self.md5,
@@ -104,6 +108,7 @@ def verify(
     source: str | os.PathLike[str],
     *,
     limits: Limits = Limits(),
+    engine: EngineChoice = "auto",
     device: str = "auto",
     n_threads: int | None = None,
     jobs: JobsChoice = "auto",
@@ -114,13 +119,13 @@ def verify(
 
     Args:
         limits: a file that asks for more is refused before anything is allocated.
-        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-        jobs, n_threads: as in DecodeOptions.
+        engine, device, jobs, n_threads: as in DecodeOptions.
         each_frame: whether to give the MD5 of each frame, too, and of all of them; they are then
             decoded in order, by one job.
         on_progress: called with (frames decoded, frames in all).
     Raises:
-        ConfigError: no such device or number of threads.
+        ConfigError: no such engine, device or number of threads.
+        DependencyError: torch is asked for, and not installed.
         VideoError: the file cannot be read.
         BitstreamError: it is damaged, or its streams are none that an encoder writes.
         LimitExceeded: it asks for more than `limits`.
@@ -129,15 +134,14 @@ def verify(
     file = load(source)
     limits.check(file)
     from nervcodec.decoder.segment_jobs import DecodeTask, chosen_jobs
-    from nervcodec.nn.device import choose_device, set_threads
 
-    device = choose_device(device)
+    chosen_engine = choose_engine(engine, device, n_threads=n_threads)
     check_memory(file_memory_bytes(file), "verifying")
     jobs = 1 if each_frame else jobs
     chosen = chosen_jobs(jobs, n_threads, file, len(file.segments), file.n_coded_frames)
-    each = set_threads(chosen.n_threads)
+    each = replace(chosen_engine, n_threads=chosen.n_threads)
     model = file.header.model
-    tasks = [DecodeTask(s, model, range(s.n_frames), device, each) for s in file.segments]
+    tasks = [DecodeTask(s, model, range(s.n_frames), each) for s in file.segments]
     digests, frames = _hashed(file, tasks, chosen.n_jobs, each_frame, on_progress)
     first = 0
     verdicts = []
@@ -146,7 +150,9 @@ def verify(
         first += n_shown
     is_whole = len(digests) == 1 and file.extras.repeats is None
     whole = frames.whole if frames else digests[0].hex() if is_whole else None
-    return Verification(os.fspath(source), file.n_bytes, device, tuple(verdicts), whole, frames)
+    return Verification(
+        os.fspath(source), file.n_bytes, each.name, each.device, tuple(verdicts), whole, frames
+    )
 
 
 def _hashed(

@@ -22,6 +22,7 @@ from nervcodec.errors import ConfigError, ResourceError
 from nervcodec.format import costs
 from nervcodec.jobs.concurrency import concurrency, devices_of, relative_seconds
 from nervcodec.util.files import check_output
+from nervcodec.util.packages import need_torch
 from nervcodec.util.threads import idle_cores, n_cores
 from nervcodec.video.first_pass import OnSurvey
 
@@ -135,10 +136,12 @@ def plan(
         on_progress: called with (frames of the source surveyed, frames expected or None).
     Raises:
         ConfigError: an option that does not go with this video or machine.
+        DependencyError: torch is not installed.
         VideoError: the source cannot be read, or is none that this version supports.
         OutputError: the destination cannot be written, or exists already.
         ResourceError: the memory does not suffice, or there is no such device.
     """
+    need_torch("encoding")
     check_destination(source, destination, options)
     target = Path(destination)
     kept = None if options.restart else read_survey(stored_survey(target))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nervcodec.format.video_format import ColorTags, Layout
+from nervcodec.util.packages import are_installed
 from nervcodec.video.color import to_layout
 from nervcodec.video.frames import Frames, Plane
 
@@ -127,6 +128,7 @@ class QualityMeter:
 
     def __init__(self, color: ColorTags, *, with_ssim: bool = False) -> None:
         self._color = color
+        self._has_ssim = are_installed("torch", "pytorch_msssim")
         self._with_ssim = with_ssim
         self._mse: dict[str, list[float]] = {}
         self._peak = 255
@@ -167,9 +169,9 @@ class QualityMeter:
             worst_rgb_db=float(rgb.min()),
             worst_frame=int(rgb.argmin()),
             ms_ssim=float(np.mean(self._ms_ssim)) if self._ms_ssim else None,
-            ms_ssim_reason=self._too_small("MS-SSIM", _MS_SSIM_SIDE + 1),
+            ms_ssim_reason=self._why_not("MS-SSIM", _MS_SSIM_SIDE + 1),
             ssim=float(np.mean(self._ssim)) if self._ssim else None,
-            ssim_reason=self._too_small("SSIM", _SSIM_SIDE) if self._with_ssim else None,
+            ssim_reason=self._why_not("SSIM", _SSIM_SIDE) if self._with_ssim else None,
         )
 
     def pooled_db(self) -> dict[str, float]:
@@ -196,7 +198,12 @@ class QualityMeter:
         is_gray = "u" not in db
         return db | {"yuv611": db["y"] if is_gray else (6 * db["y"] + db["u"] + db["v"]) / 8}
 
-    def _too_small(self, name: str, side: int) -> str | None:
+    def _why_not(self, name: str, side: int) -> str | None:
+        """Return why a measure of windows of so many pixels a side was not taken, if it was not."""
+        if not self._has_ssim:
+            return (
+                f"{name} needs torch and pytorch-msssim; `pip install pytorch-msssim` installs both"
+            )
         width, height = self._size
         return (
             f"{name} needs {side} pixels a side or more, not {width}x{height}"
@@ -215,6 +222,8 @@ class QualityMeter:
         self._size = ref.width, ref.height
         self._peak = ref.peak
         luma = yuv[0].planes[0][0], yuv[1].planes[0][0]
+        if not self._has_ssim:
+            return
         if self._with_ssim and min(self._size) >= _SSIM_SIDE:
             self._ssim.append(ssim(*luma, ref.peak))
         if min(self._size) > _MS_SSIM_SIDE:

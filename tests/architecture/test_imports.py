@@ -160,6 +160,17 @@ def test_the_decoder_stands_by_itself() -> None:
     )
 
 
+def test_decoding_by_numpy_loads_no_torch() -> None:
+    """Nor do verifying, joining, comparing and the command line's modules, before they need it."""
+    code = (
+        "import sys, nervcodec.decoder.decode, nervcodec.decoder.verify,"
+        " nervcodec.decoder.segment_jobs, nervcodec.decoder.numpy_network, nervcodec.video.joining,"
+        " nervcodec.quality.compare, nervcodec.encoder.plan; from nervcodec.cli.main import"
+        " commands; commands(); print(sorted({'torch', 'pytorch_msssim'} & set(sys.modules)))"
+    )
+    assert run(code).strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("package", "modules"),
     [
@@ -196,6 +207,17 @@ def test_the_decoder_stands_by_itself() -> None:
 def test_packages_have_one_door(package: str, modules: set[str]) -> None:
     """Each foreign package is imported in one place alone, and SSIM as a loss and as a measure."""
     assert importers(package) == modules
+
+
+def test_torch_stays_out_of_what_decodes_without_it() -> None:
+    """Of the packages that decode, these modules alone import torch."""
+    doors = {name for name in importers("torch") if name.split("/")[0] in ("nn", "decoder", "cli")}
+    assert doors == {
+        f"nn/{name}"
+        for name in ("conv", "cuda_graphs", "device", "exact_network", "grids", "network")
+    } | {"decoder/reconstruct"}
+    others = {"format", "util", "jobs", "video", "coding"}
+    assert not others & {name.split("/")[0] for name in importers("torch")}
 
 
 def test_click_stays_in_the_command_line() -> None:

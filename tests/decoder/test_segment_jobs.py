@@ -7,6 +7,7 @@ import pytest
 from shell import Shell
 
 from nervcodec.decoder.decode import decoded_frames
+from nervcodec.decoder.engines import Engine
 from nervcodec.decoder.segment_jobs import DecodeTask, chosen_jobs, frames_in_order, hashed
 from nervcodec.decoder.verify import verify
 from nervcodec.format.container import load
@@ -14,6 +15,7 @@ from nervcodec.jobs.executor import Executor, SerialExecutor
 from nervcodec.jobs.processes import ProcessExecutor
 from nervcodec.video.frames import Frames
 
+ENGINE = Engine("torch", n_threads=1)
 N_JOBS = [1, pytest.param(2, marks=pytest.mark.slow)]
 
 
@@ -25,13 +27,13 @@ def executor_of(n_jobs: int) -> Executor:
 def test_frames_come_in_their_order(coded: Shell, n_jobs: int) -> None:
     """All of them, and those that are asked for alone."""
     file = load(coded.folder / "out.nvpp")
-    whole = Frames.concatenate(list(decoded_frames(file, 1, 5, "cpu", 1, 1)))
+    whole = Frames.concatenate(list(decoded_frames(file, 1, 5, ENGINE, 1)))
     parts = [(file.segments[0], range(1, 2)), (file.segments[1], range(3))]
-    tasks = [DecodeTask(segment, file.header.model, n, "cpu", 1) for segment, n in parts]
+    tasks = [DecodeTask(segment, file.header.model, n, ENGINE) for segment, n in parts]
     decoded = Frames.concatenate(list(frames_in_order(executor_of(n_jobs), tasks)))
     assert all(map(np.array_equal, decoded.planes, whole.planes))
     if n_jobs > 1:
-        at_once = Frames.concatenate(list(decoded_frames(file, 1, 5, "cpu", n_jobs, 1)))
+        at_once = Frames.concatenate(list(decoded_frames(file, 1, 5, ENGINE, n_jobs)))
         assert all(map(np.array_equal, at_once.planes, whole.planes))
 
 
@@ -40,8 +42,7 @@ def test_md5s_are_those_of_the_file(coded: Shell, n_jobs: int) -> None:
     """Of each segment, and progress counts the frames of all."""
     file = load(coded.folder / "out.nvpp")
     tasks = [
-        DecodeTask(each, file.header.model, range(each.n_frames), "cpu", 1)
-        for each in file.segments
+        DecodeTask(each, file.header.model, range(each.n_frames), ENGINE) for each in file.segments
     ]
     seen: list[tuple[int, int]] = []
     md5s = hashed(executor_of(n_jobs), tasks, lambda *counts: seen.append(counts))

@@ -113,7 +113,7 @@ def test_the_worst_segment_decides() -> None:
         segments = tuple(
             SegmentVerdict(0, 1, verdict, "", None) for verdict in ("exact", worst, "exact")
         )
-        assert Verification("a.nvpp", 1, "cpu", segments, None).verdict == worst
+        assert Verification("a.nvpp", 1, "torch", "cpu", segments, None).verdict == worst
 
 
 def test_damage_is_found_first(coded: Shell) -> None:
