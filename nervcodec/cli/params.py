@@ -168,7 +168,7 @@ def engine_option(section: str | None = None) -> Callable[[AnyCommand], AnyComma
         show_default=True,
         metavar="NAME",
         section=section,
-        help="torch, numpy (same frames), or auto: torch where it is installed",
+        help="torch, numpy, or auto: torch if it is installed",
     )
 
 

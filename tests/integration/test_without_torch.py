@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from nervcodec.decoder.verify import verify
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
+GOLDEN = sorted(map(str, DATA.glob("*.nvpp")))
 # Every process of Python imports this first.
 _HIDE = "import sys\nsys.modules['torch'] = None\n"
 _GOLDEN = """
@@ -89,12 +92,12 @@ def test_a_file_is_verified(coded: Shell, bare: Bare) -> None:
 def test_golden_files_decode_to_their_frames(environment: dict[str, str]) -> None:
     """Sample by sample, in a process that has no torch."""
     done = subprocess.run(
-        [sys.executable, "-c", _GOLDEN, *sorted(map(str, DATA.glob("*.nvpp")))],
+        [sys.executable, "-c", _GOLDEN, *GOLDEN],
         env=environment,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and int(done.stdout) >= 11, done.stderr
+    assert done.returncode == 0 and int(done.stdout) == len(GOLDEN), done.stderr
 
 
 def test_files_are_described_joined_and_cut(coded: Shell, bare: Bare) -> None:
@@ -133,3 +136,38 @@ def test_what_needs_torch_says_so(bare: Bare, words: tuple[str, ...], message: s
     before = sorted(bare.folder.iterdir())
     assert_refused(bare(*words), 2, f"{message}; `pip install torch` installs it")
     assert sorted(bare.folder.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_an_installation_as_the_guide_says(tmp_path: Path) -> None:
+    """Into an environment of its own: it has no torch, and decodes the golden files."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "constraints.txt"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(
+        ROOT / "nervcodec", source / "nervcodec", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    guide = (ROOT / "docs" / "guide" / "decoding.md").read_text("utf-8")
+    lines = re.findall(r"^\$ pip (install .*)$", guide, re.MULTILINE)
+    assert len(lines) == 2
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*words: str, code: int = 0) -> str:
+        done = subprocess.run(words, cwd=source, env=variables, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
+    programs = tmp_path / "venv" / "bin"
+    for line in lines:
+        quiet = ("--quiet", "--disable-pip-version-check", "-c", "constraints.txt")
+        run(str(programs / "pip"), *line.split(), *quiet)
+    shutil.rmtree(source / "nervcodec")  # what is installed is what runs
+    assert "No module named 'torch'" in run(str(programs / "python"), "-c", "import torch", code=1)
+    n_golden = len(GOLDEN)
+    assert int(run(str(programs / "python"), "-c", _GOLDEN, *GOLDEN)) == n_golden
+    program = str(programs / "nervcodec")
+    run(program, "decode", str(DATA / "gray.nvpp"), str(tmp_path / "a.y4m"))
+    assert '"engine": "numpy"' in run(program, "verify", "--json", str(DATA / "gray.nvpp"))
+    assert "encoding needs torch" in run(program, "encode", "a.y4m", "b.nvpp", code=2)
