@@ -237,9 +237,9 @@ class NumpyNetwork:
     def _moves(self, level: int, frame: int) -> tuple[Places, Places]:
         """Return where cells of a level lie in the first and in the second key of a frame."""
         rows, columns = self._between[level]
-        # Exact in float64: below 2^30.
+        # Exact in float64: below 2^36.
         resized = (rows @ self._integers.moves([frame])[:, 0].astype(np.float64)) @ columns.T
-        by = rounded_shift(resized.astype(np.int64), 12)
+        by = rounded_shift(resized.astype(np.int64), 2 * LERP_BITS)
         up_to, of_all = level_scale(self.model, level)
         if up_to != of_all:
             left = of_all // up_to
