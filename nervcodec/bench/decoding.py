@@ -32,11 +32,18 @@ from nervcodec.format.video_format import VideoFormat
 from nervcodec.nn.network import Network
 from nervcodec.training.initialization import initial_parameters
 from nervcodec.training.rate_model import expected_bpp, rate_weight_of, usual_bpp
+from nervcodec.util.validation import check_choice
 
 _STEP = 0.02  # quantization step of all random parameters
 _RATE = Fraction(25)
 _N_RUNS = 3
 _OURS = [sys.executable, "-m", "nervcodec"]
+# Ways to decode, by what a case calls them.
+_WAYS = {
+    "torch": ["--engine", "torch"],
+    "fast": ["--engine", "torch", "--fast"],
+    "numpy": ["--engine", "numpy"],
+}
 
 
 def random_file(path: Path, preset: str, crf: float | None, form: VideoFormat) -> ModelConfig:
@@ -68,12 +75,18 @@ def _random_symbols(model: ModelConfig, n_frames: int) -> list[Coded]:
 
 
 def measure_decode(options: Options, place: Place, stem: Path) -> list[Row]:
-    """Decode a file of random parameters three times; times are medians, memory is the most."""
+    """Decode a file of random parameters three times; times are medians, memory is the most.
+
+    Raises:
+        ConfigError: there is no such way to decode.
+    """
+    way = options.get("engine", "torch")
+    check_choice("engine", way, tuple(_WAYS))
     size = options.get("size", "640x360")
     form = VideoFormat(*parse_size(size), _RATE, options["frames"])
     path = stem.with_suffix(".nvpp")
     model = random_file(path, options["preset"], options.get("crf"), form)
-    command = ["decode", "--json", "--max-memory", "16", "--device", place.device]
+    command = ["decode", "--json", "--max-memory", "16", "--device", place.device, *_WAYS[way]]
     runs = [
         _quiet([*_OURS, *command, "--threads", str(place.n_threads), str(path), "-"])
         for _ in range(_N_RUNS)

@@ -24,6 +24,7 @@ from nervcodec.bench.encodes import (
     measure_round_trip,
     quality_facts,
 )
+from nervcodec.bench.exactness import measure_exactness
 from nervcodec.bench.place import Options, Place
 from nervcodec.bench.report import write_report
 from nervcodec.bench.roofline import measure_roofline
@@ -222,7 +223,12 @@ MEASUREMENTS: dict[str, Measurement] = {
         measure_step,
         frozenset({"network", "size", "frames", "width_factor", "recipe", "budget_s", "device"}),
     ),
-    "decode": Measurement(decoding.measure_decode, frozenset({"preset", "crf", "size", "frames"})),
+    "decode": Measurement(
+        decoding.measure_decode, frozenset({"preset", "crf", "size", "frames", "engine"})
+    ),
+    "exactness": Measurement(
+        measure_exactness, frozenset({"clip", "crf", "preset", "epochs", "frames", "seed"})
+    ),
     "startup": Measurement(
         decoding.measure_startup, frozenset({"arguments", "repeats", "beside_torch"})
     ),

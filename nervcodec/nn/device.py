@@ -61,23 +61,23 @@ def arithmetic(device: torch.device, *, is_exact: bool) -> Iterator[None]:
 
     On the CPU the same seed and number of threads give the same, bit for bit: by the debug mode,
     which sets the flag of use_deterministic_algorithms without loading torch's compiler for it, 2
-    seconds of every decode. On a GPU, if is_exact, as decoders must: convolutions of float32 in
-    float32, always by the same algorithm; else as torch has it, in TensorFloat-32. What cuDNN finds
+    seconds of every decode. On a GPU, if is_exact, as decoders must: float32 in float32, always by
+    the same algorithm; else as torch has it, in TensorFloat-32. What cuDNN finds
     by trying (its benchmark mode) was no faster and took 14 seconds.
     """
-    settings = torch.backends.cudnn
-    flags = settings.allow_tf32, settings.deterministic
+    settings, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    flags = settings.allow_tf32, settings.deterministic, products.allow_tf32
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     before = torch.get_deterministic_debug_mode(), fill
     if device.type == "cpu":
         torch.set_deterministic_debug_mode("error")
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     elif is_exact:
-        settings.allow_tf32, settings.deterministic = False, True
+        settings.allow_tf32, settings.deterministic, products.allow_tf32 = False, True, False
     try:
         yield
     finally:
-        settings.allow_tf32, settings.deterministic = flags
+        settings.allow_tf32, settings.deterministic, products.allow_tf32 = flags
         torch.set_deterministic_debug_mode(before[0])
         torch.utils.deterministic.fill_uninitialized_memory = before[1]  # type: ignore[attr-defined]
 

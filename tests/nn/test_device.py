@@ -80,8 +80,9 @@ def test_impossible_threads_are_refused(n_threads: int) -> None:
 # --- arithmetic ---
 
 
-def cudnn_flags() -> tuple[bool, bool]:
-    return torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+def gpu_flags() -> tuple[bool, bool, bool]:
+    settings, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    return settings.allow_tf32, settings.deterministic, products.allow_tf32
 
 
 @pytest.mark.parametrize("is_exact", [True, False])
@@ -96,16 +97,25 @@ def test_the_cpu_is_deterministic_within(is_exact: bool) -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.fixture(params=[True, False])
+def products_in_tf32(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether matrix products may be in TensorFloat-32 beforehand."""
+    products = torch.backends.cuda.matmul
+    before, products.allow_tf32 = products.allow_tf32, request.param
+    yield
+    products.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("products_in_tf32")
 def test_a_gpu_decodes_in_float32() -> None:
     """Within exact arithmetic a GPU's float32 is float32, its algorithms fixed; fits are left as
     torch has it.
     """
-    before, cuda = cudnn_flags(), torch.device("cuda")
+    before, cuda = gpu_flags(), torch.device("cuda")
     with pytest.raises(KeyError), device.arithmetic(cuda, is_exact=False):
-        assert cudnn_flags() == before
+        assert gpu_flags() == before
         with device.arithmetic(cuda, is_exact=True):
-            assert (
-                cudnn_flags() == (False, True) and not torch.are_deterministic_algorithms_enabled()
-            )
+            assert gpu_flags() == (False, True, False)
+            assert not torch.are_deterministic_algorithms_enabled()
             raise KeyError
-    assert cudnn_flags() == before
+    assert gpu_flags() == before
