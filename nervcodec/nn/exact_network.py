@@ -415,7 +415,7 @@ def check_device(device: str) -> None:
     rng = np.random.default_rng(0)
     where = torch.device(device)
     for out, inputs, kernel in ((64, 16, 3), (6, 17, 3), (16, 16, 1)):
-        x = rng.integers(-LIMIT, LIMIT + 1, (1, inputs, 24, 40))
+        x = rng.integers(-LIMIT, LIMIT + 1, (1, inputs, 9, 14))
         weight = rng.integers(-(1 << 21), 1 << 21, (out, inputs, kernel, kernel))
         for is_head in (False, True):
             layer = integer_layer(weight, None, 9, 11 if is_head else None)
