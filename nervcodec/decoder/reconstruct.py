@@ -89,12 +89,12 @@ def _batches(
     decoder: Decoder, integers: IntegerNetwork, numbers: range, device: torch.device
 ) -> Iterator[Frames]:
     """Yield the numbered frames of a segment, a batch at a time."""
-    model, n_frames = integers.model, sum(integers.shots)
+    model = integers.model
     size = costs.decode_batch(model)
-    for start in range(numbers.start - numbers.start % size, numbers.stop, size):
-        frames = range(start, min(start + size, n_frames))
+    for start in range(numbers.start, numbers.stop, size):
+        frames = range(start, min(start + size, numbers.stop))
         with torch.inference_mode(), arithmetic(device, is_exact=True):
-            planes = decoder(frames)[max(numbers.start - start, 0) : numbers.stop - start]
+            planes = decoder(frames)
             parts = interleaved(planes, model, planes.new_empty)
         yield frames_of([part.contiguous().cpu().numpy() for part in parts], model)
 

@@ -40,10 +40,7 @@ def kmac_per_pixel(model: ModelConfig) -> float:
 
 
 def decode_batch(model: ModelConfig) -> int:
-    """Return how many frames are decoded at once.
-
-    A function of the model alone, so that every machine forms the same batches.
-    """
+    """Return how many frames are decoded at once: as many as a processor's cache bears."""
     return max(1, min(_MAX_BATCH, _BATCH_VALUES // _widest_input(model)))
 
 
