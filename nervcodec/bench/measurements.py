@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nervcodec.bench import decoding, ffmpeg_codecs, parallel, scaling
+from nervcodec.bench import conformance, decoding, ffmpeg_codecs, parallel, scaling
 from nervcodec.bench.adapters import chosen_adapters
 from nervcodec.bench.bdrate import choose_anchor
 from nervcodec.bench.derived import Row
@@ -245,6 +245,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         parallel.measure_hours,
         frozenset({"clip", "size", "frames", "distinct", "preset", "epochs", "jobs"}),
     ),
+    "conformance": Measurement(conformance.measure_conformance, conformance.KEYS),
     "pace": Measurement(parallel.measure_pace, frozenset({"size"})),
     "memory": Measurement(decoding.measure_memory, frozenset({"frames", "size", "segment_frames"})),
 }

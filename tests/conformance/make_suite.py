@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import suite_bad
-import suite_good
+import suite_files
+import suite_values
 from suite_bad import Bad
 
 from nervcodec.decoder.framemd5 import hash_each
@@ -70,8 +71,8 @@ def suite() -> Iterator[tuple[Entry, bytes]]:
             "expect": expect,
         }
 
-    for good in suite_good.goods():
-        data = suite_good.written(good)
+    for good in suite_values.goods():
+        data = suite_files.written(good)
         yield (
             {**entry("good", good.name, good.exercises, data, "decode"), **frames_entry(data)},
             data,

@@ -1,13 +1,14 @@
 """Run a decoder over the conformance suite and say where it disagrees.
 
-`python tests/conformance/run_suite.py --decoder 'nervcodec decode {input} {output}'`. The command is
-run without a shell for each file. What it writes to {output} is .y4m, or raw planes: those of all
+`python tests/conformance/run_suite.py --decoder 'nervcodec decode {input} {output}'`
+
+The command runs without a shell, once a file. It writes {output}: .y4m, or raw planes, those of all
 shown frames in the colorspace of the network, one after the other, of RGB in the order G, B, R,
 samples of more than 8 bits as two bytes, little-endian (nvpp-format.md section 6.2). A command
 without {output} prints the MD5 of each frame, as `ffmpeg -f framemd5` does, or that of all frames.
 
-.y4m holds no RGB: networks in RGB are then untold, unless the decoder writes raw planes or prints an
-MD5. Of .y4m of a gray network luma alone counts. The standard library is all that this needs.
+.y4m holds no RGB: networks in RGB are then untold. Of .y4m of a gray network luma alone counts. The
+standard library is all that this needs.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import hostile
-from suite_good import Good, Part, net, written
+from suite_files import Good, Part, written
+from suite_good import net
 
 from nervcodec import errors
 from nervcodec.errors import BitstreamError
