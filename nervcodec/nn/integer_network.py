@@ -150,10 +150,14 @@ class IntegerNetwork:
         return named
 
     def encoding(self, frames: Sequence[int]) -> Integers:
-        """Return the positional encoding of frames (section 5.4), int64 [n, 2 * PE_LEVELS]."""
-        t = np.asarray(frames, np.float64) / sum(self.shots)
-        angles = t[:, None] * (np.pi * PE_BASE ** np.arange(PE_LEVELS))
-        waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+        """Return the positional encoding of frames (section 5.4), int64 [n, 2 * PE_LEVELS].
+
+        Whole turns are taken off in integers: of a million frames, some angles are so large that
+        float64 rounds them across a half.
+        """
+        n_frames = sum(self.shots)
+        halves = np.array([_half_turns(t, n_frames) for t in frames])
+        waves = np.concatenate([np.sin(np.pi * halves), np.cos(np.pi * halves)], axis=1)
         nearest: Integers = np.floor(np.ldexp(waves, self.fraction_bits) + 0.5).astype(np.int64)
         return nearest
 
@@ -186,6 +190,12 @@ class IntegerNetwork:
 
 
 _UNITS_TO_MOTION = PARAMETER_BITS - _MOTION_BITS
+
+
+def _half_turns(t: int, n_frames: int) -> list[float]:
+    """Return (t / n_frames) PE_BASE^i less whole turns of 2, for each i below PE_LEVELS."""
+    base, of = PE_BASE.as_integer_ratio()
+    return [t * base**i % (2 * n_frames * of**i) / (n_frames * of**i) for i in range(PE_LEVELS)]
 
 
 def unfolded(half: Integers, details: Integers, size: tuple[int, int]) -> Integers:
