@@ -4,6 +4,7 @@ It writes the planes of all shown frames as section 6.2 of the format hashes the
 where the file is illegal. It has no limits (section 6.4), and needs NumPy alone.
 """
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def decoded(data: bytes) -> bytes:
             frame = b"".join(plane.astype(f"<u{plane.itemsize}").tobytes() for plane in ordered)
             raw += [frame] * next(shown)
     return b"".join(raw)
+
+
+def md5_of(raw: bytes) -> str:
+    """The MD5 of planes, 32 hexadecimal digits."""
+    return hashlib.md5(raw, usedforsecurity=False).hexdigest()
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Run a decoder over the conformance suite and say where it disagrees.
 
-`python tests/conformance/run_suite.py --decoder 'nervcodec decode {input} {output}'`
+`python tests/support/run_suite.py --decoder 'nervcodec decode {input} {output}'`
 
 The command runs without a shell, once a file. It writes {output}: .y4m, or raw planes, those of all
 shown frames in the colorspace of the network, one after the other, of RGB in the order G, B, R,
@@ -28,7 +28,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-SUITE = Path(__file__).parent / "suite"
+SUITE = Path(__file__).parents[1] / "conformance" / "suite"
 SCHEMA = "nervcodec.conformance-run/1"
 Entry = dict[str, Any]
 Verdict = Literal["ok", "mismatch", "untold"]

@@ -1,14 +1,13 @@
 """Write the conformance suite: tests/conformance/suite, its files and manifest.json.
 
-`PYTHONPATH=.:tests/support python tests/conformance/make_suite.py [FOLDER]`. The files are the same
-each time; frames are what the decoder of this project makes of them, and tests hold that to the
-foreign reader. Only a change of the format may ask for it.
+`PYTHONPATH=. python tests/support/make_suite.py [FOLDER]`. The files are the same each time; frames
+are what the decoder of this project makes of them, and tests hold that to the foreign reader. Only
+a change of the format may ask for it.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +23,9 @@ from nervcodec.decoder.reconstruct import decode_segment
 from nervcodec.errors import LimitExceeded
 from nervcodec.format.container import read_file
 
-SUITE = Path(__file__).parent / "suite"
+SUITE = Path(__file__).parents[1] / "conformance" / "suite"
 SCHEMA = "nervcodec.conformance/1"
-COMMAND = "PYTHONPATH=.:tests/support python tests/conformance/make_suite.py"
+COMMAND = "PYTHONPATH=. python tests/support/make_suite.py"
 Entry = dict[str, Any]
 
 
@@ -93,15 +92,19 @@ def manifest_text(entries: list[Entry]) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write the suite anew."""
+    """Write the suite, and remove what is no part of it."""
+    contents = {}
     entries = []
-    for kind in ("good", "bad", "future"):
-        shutil.rmtree(folder / kind, ignore_errors=True)
-        (folder / kind).mkdir(parents=True)
     for entry, data in suite():
         entries.append(entry)
-        (folder / entry["file"]).write_bytes(data)
-    (folder / "manifest.json").write_text(manifest_text(entries), "utf-8")
+        contents[folder / entry["file"]] = data
+    contents[folder / "manifest.json"] = manifest_text(entries).encode()
+    for path in set(folder.glob("*/*.nvpp")) - set(contents):
+        path.unlink()
+    for path, data in contents.items():
+        if not path.exists() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
 
 if __name__ == "__main__":
