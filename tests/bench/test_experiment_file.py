@@ -30,7 +30,7 @@ def test_all_that_was_measured_is_there() -> None:
     names = {path.stem for path in EXPERIMENTS}
     assert names == {
         "ablation", "beside", "cuts", "decoding", "figures", "goals", "gpu", "growth", "rd",
-        "parallel", "shares", "conformance",
+        "parallel", "shares", "conformance", "exact",
     }  # fmt: skip
 
 
