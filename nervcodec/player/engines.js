@@ -1,0 +1,44 @@
+// @ts-check
+/** The engines that compute frames: 'js' and 'wasm' make the same samples. */
+
+import { jsEngine } from './engine_js.js';
+import { wasmEngine } from './engine_wasm.js';
+
+/** @typedef {import('./network.js').EngineFactory} EngineFactory */
+/** @typedef {'js' | 'wasm'} EngineName */
+
+/**
+ * Load an engine, from fastest to slowest of those named, that this machine has.
+ * @param {EngineName | 'auto'} name
+ * @param {BufferSource | null} kernels bytes of kernels.wasm, fetched from beside this module if
+ *   they are not given
+ * @returns {Promise<EngineFactory>}
+ */
+export async function loadEngine(name = 'auto', kernels = null) {
+  if (name === 'js') {
+    return jsEngine;
+  }
+  try {
+    const module = await WebAssembly.compile(kernels ?? (await fetchKernels()));
+    return (network) => wasmEngine(module, network);
+  } catch (error) {
+    if (name === 'auto') {
+      return jsEngine;
+    }
+    throw error;
+  }
+}
+
+/** @returns {Promise<BufferSource>} */
+async function fetchKernels() {
+  const url = new URL('./kernels.wasm', import.meta.url);
+  if (url.protocol === 'file:') {
+    const { readFile } = await import('node:fs/promises');
+    return readFile(url);
+  }
+  const response = await fetch(url);
+  if (!response.ok) {
+    throw new Error(`${url.pathname}: status ${response.status}`);
+  }
+  return response.arrayBuffer();
+}
