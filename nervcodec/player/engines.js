@@ -7,23 +7,26 @@ import { wasmEngine } from './engine_wasm.js';
 /** @typedef {import('./network.js').EngineFactory} EngineFactory */
 /** @typedef {'js' | 'wasm'} EngineName */
 
+/** @type {EngineFactory} */
+const JS = { engineName: 'js', create: jsEngine };
+
 /**
- * Load an engine, from fastest to slowest of those named, that this machine has.
- * @param {EngineName | 'auto'} name
+ * Load an engine.
+ * @param {EngineName | 'auto'} name auto: 'wasm', or 'js' on a machine without 128-bit SIMD
  * @param {BufferSource | null} kernels bytes of kernels.wasm, fetched from beside this module if
  *   they are not given
  * @returns {Promise<EngineFactory>}
  */
 export async function loadEngine(name = 'auto', kernels = null) {
   if (name === 'js') {
-    return jsEngine;
+    return JS;
   }
   try {
     const module = await WebAssembly.compile(kernels ?? (await fetchKernels()));
-    return (network) => wasmEngine(module, network);
+    return { engineName: 'wasm', create: (network) => wasmEngine(module, network) };
   } catch (error) {
     if (name === 'auto') {
-      return jsEngine;
+      return JS;
     }
     throw error;
   }

@@ -18,8 +18,13 @@ import { decodeParameters } from './streams.js';
  * @property {number[]} widths of each plane
  * @property {number[]} heights of each plane
  *
- * @typedef {(network: import('./layers.js').Network) => Engine} EngineFactory
+ * @typedef {object} EngineFactory
+ * @property {string} engineName
+ * @property {(network: import('./layers.js').Network) => Engine} create
  */
+
+/** @type {EngineFactory} */
+const JS = { engineName: 'js', create: jsEngine };
 
 /** Decodes any frame of a segment, in any order. */
 export class SegmentDecoder {
@@ -33,7 +38,7 @@ export class SegmentDecoder {
    * @param {EngineFactory} [options.engine] of engines.js; plain JavaScript without one
    * @throws {import('./errors.js').NvppError}
    */
-  constructor(file, segmentIndex, { prior = null, engine = jsEngine } = {}) {
+  constructor(file, segmentIndex, { prior = null, engine = JS } = {}) {
     const segment = file.segments[segmentIndex];
     const { model } = file;
     const { weights, keyed } = decodeParameters(model, segment, prior);
@@ -44,7 +49,7 @@ export class SegmentDecoder {
         ? new MlpStem(model, weights, segment.nFrames, segment.fractionBits)
         : null;
     this.grids = new Grids(model, keyed, segment.shots);
-    this.engine = engine(networkOf(model, weights, segment.fractionBits));
+    this.engine = engine.create(networkOf(model, weights, segment.fractionBits));
   }
 
   /**

@@ -26,9 +26,8 @@ export class RangeDecoder {
   }
 
   /**
-   * Decode symbols into a part of an array.
    * @param {FrequencyTable} table
-   * @returns {number}
+   * @returns {number} the next symbol
    * @throws {NvppError} BitstreamError
    */
   decode(table) {
