@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     """The Python files of the built package are those of the source, and so are py.typed, the page
-    of the report, and the weights of priors with what their fits start from.
+    of the report, the player, and the weights of priors with what their fits start from.
     """
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
@@ -37,4 +37,10 @@ def test_the_wheel_has_every_module(tmp_path: Path) -> None:
             f"nervcodec/nn/priors/{number}.npy",
             f"nervcodec/training/analysis_{number}.npz",
         }
+    player = ROOT / "nervcodec" / "player"
+    others |= {
+        path.relative_to(ROOT).as_posix()
+        for path in player.iterdir()
+        if path.suffix in {".js", ".wasm", ".html", ".css"}
+    }
     assert others <= built
