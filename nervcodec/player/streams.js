@@ -3,7 +3,7 @@
 
 import { decodeAll, decodeClasses } from './contexts.js';
 import { NvppError, invalidField } from './errors.js';
-import { clip, rounded } from './integers.js';
+import { LIMIT } from './integers.js';
 import { addPrior } from './prior.js';
 import { RangeDecoder } from './range_decoder.js';
 import { nBuckets, tableOf } from './tables.js';
@@ -201,23 +201,21 @@ function addWeights(weights, group, symbols, step) {
  * @returns {Int16Array | Int32Array} of the group's shape
  */
 function keyedValues(group, symbols, step, fractionBits) {
-  const [{ name, shape }] = group.tensors;
+  const [{ name }] = group.tensors;
   const isMotion = name === 'motion' || name === 'offset';
-  const shift = isMotion ? MOTION_SHIFT : 24 - fractionBits;
   const values = isMotion ? new Int32Array(symbols.length) : new Int16Array(symbols.length);
-  const unit = stepTimes2To24(step);
-  const size = sizeOf(shape.slice(1));
-  const sums = new Float64Array(size);
+  // An integer below 16 times a power of two, so that products with sums are exact.
+  const unit = stepTimes2To24(step) / 2 ** (isMotion ? MOTION_SHIFT : 24 - fractionBits);
+  const limit = isMotion ? MOTION_LIMIT : LIMIT;
+  const sums = new Float64Array(sizeOf(group.tensors[0].shape.slice(1)));
   let at = 0;
   for (const nKeys of group.keys) {
     sums.fill(0);
     for (let k = 0; k < nKeys; k++) {
-      for (let i = 0; i < size; i++, at++) {
+      for (let i = 0; i < sums.length; i++, at++) {
         sums[i] += symbols[at];
-        const value = rounded(sums[i] * unit, shift);
-        values[at] = isMotion
-          ? Math.min(Math.max(value, -MOTION_LIMIT), MOTION_LIMIT)
-          : clip(value);
+        const value = Math.floor(sums[i] * unit + 0.5);
+        values[at] = value > limit ? limit : value < -limit ? -limit : value;
       }
     }
   }

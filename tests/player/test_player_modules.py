@@ -1,4 +1,4 @@
-"""The modules of the player beside its decoder: times, colours, the worker's service, the kernels."""
+"""The player beside its decoder: times, colours, the service of its worker, the kernels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES_OF_MATRICES = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)
 
 @needs_node
 def test_shown_frames_and_their_times(tmp_path: Path) -> None:
-    """Repeats give the coded frame of each shown one, times when it begins and the last one ends."""
+    """Repeats give the coded frame of a shown one, times when it begins and the last one ends."""
     path = tmp_path / "a.nvpp"
     head = header(n_frames=SHOWN)
     path.write_bytes(file_of((REPEATS, REPEATED), (TIMES, TIMED), segment(n_frames=3), head=head))
