@@ -1,7 +1,7 @@
 // @ts-check
 /** Motion of keys (section 5.7 of nvpp-format.md). */
 
-import { places, rounded } from './integers.js';
+import { places } from './integers.js';
 import { strideOf } from './model.js';
 
 /** @typedef {import('./model.js').Model} Model */
@@ -38,6 +38,8 @@ export class Motion {
     this.motion = keyed.get('motion') ?? new Int32Array(0);
     this.offset = keyed.get('offset') ?? new Int32Array(0);
     this.stride = strideOf(model, model.blocks.length);
+    /** Whether quotients by the stride are exact in float64. */
+    this.isDyadic = Number.isInteger(Math.log2(this.stride));
     /** @type {Map<number, Level>} */
     this.levels = new Map();
     /** @type {Map<string, Field>} */
@@ -127,8 +129,6 @@ export class Motion {
    */
   buildField(level, place, nKeys, distance) {
     const { rows, columns } = level;
-    const toRight = this.displacements(level, 0, place, nKeys, distance);
-    const toBottom = this.displacements(level, 1, place, nKeys, distance);
     const cells = rows * columns;
     const field = {
       at: new Int32Array(cells),
@@ -137,10 +137,15 @@ export class Motion {
       partDown: new Int32Array(cells),
       partRight: new Int32Array(cells),
     };
+    const coarse = [0, 1].map((channel) => this.positions(channel, place, nKeys, distance));
+    const toRight = new Int32Array(columns);
+    const toBottom = new Int32Array(columns);
     for (let i = 0, cell = 0; i < rows; i++) {
+      this.displacements(toRight, level, coarse[0], i);
+      this.displacements(toBottom, level, coarse[1], i);
       for (let j = 0; j < columns; j++, cell++) {
-        const y = Math.min(Math.max(256 * i + toBottom[cell], 0), 256 * (rows - 1));
-        const x = Math.min(Math.max(256 * j + toRight[cell], 0), 256 * (columns - 1));
+        const y = Math.min(Math.max(256 * i + toBottom[j], 0), 256 * (rows - 1));
+        const x = Math.min(Math.max(256 * j + toRight[j], 0), 256 * (columns - 1));
         field.at[cell] = (y >> 8) * columns + (x >> 8);
         field.right[cell] = (x >> 8) + 1 < columns ? 1 : 0;
         field.down[cell] = (y >> 8) + 1 < rows ? columns : 0;
@@ -152,35 +157,31 @@ export class Motion {
   }
 
   /**
-   * D of one channel.
+   * D of one channel and one row.
+   * @param {Int32Array} target [columns] in 256ths of a cell
    * @param {Level} level
-   * @param {number} channel 0 right, 1 down
-   * @param {Place} place
-   * @param {number} nKeys
-   * @param {number} distance
-   * @returns {Int32Array} [rows, columns] in 256ths of a cell
+   * @param {Float64Array} coarse P
+   * @param {number} row
    */
-  displacements(level, channel, place, nKeys, distance) {
-    const coarse = this.positions(channel, place, nKeys, distance);
+  displacements(target, level, coarse, row) {
     const width = this.model.motionWidth;
-    const { rows, columns, stride, down, right } = level;
-    const result = new Int32Array(rows * columns);
-    for (let i = 0, cell = 0; i < rows; i++) {
-      const above = down.from[i] * width;
-      const below = down.to[i] * width;
-      const a = down.part[i];
-      for (let j = 0; j < columns; j++, cell++) {
-        const from = right.from[j];
-        const to = right.to[j];
-        const b = right.part[j];
-        const sum =
-          (256 - a) * ((256 - b) * coarse[above + from] + b * coarse[above + to]) +
-          a * ((256 - b) * coarse[below + from] + b * coarse[below + to]);
-        const v = rounded(sum, 16);
-        result[cell] = Math.floor((2 * v * stride + this.stride) / (2 * this.stride));
-      }
+    const { down, right } = level;
+    const a = down.part[row];
+    const above = down.from[row] * width;
+    const below = down.to[row] * width;
+    const between = new Float64Array(width);
+    for (let i = 0; i < width; i++) {
+      between[i] = (256 - a) * coarse[above + i] + a * coarse[below + i];
     }
-    return result;
+    const scale = level.stride / this.stride;
+    for (let j = 0; j < target.length; j++) {
+      const b = right.part[j];
+      const sum = (256 - b) * between[right.from[j]] + b * between[right.to[j]];
+      const v = Math.floor(sum / 65536 + 0.5);
+      target[j] = this.isDyadic
+        ? Math.floor(v * scale + 0.5)
+        : Math.floor((2 * v * level.stride + this.stride) / (2 * this.stride));
+    }
   }
 
   /**
