@@ -1,4 +1,6 @@
 // Runs the player's modules for the tests: a request as JSON on stdin, its answer as JSON on stdout.
+//
+// `node player_tool.mjs FILE [ENGINE]` prints the MD5 of each shown frame, or an error and its code.
 
 import { readFileSync } from 'node:fs';
 
@@ -7,7 +9,7 @@ import { openFile } from '../../nervcodec/player/container.js';
 import { DecoderService } from '../../nervcodec/player/decoder_service.js';
 import { loadEngine } from '../../nervcodec/player/engines.js';
 import { NvppError } from '../../nervcodec/player/errors.js';
-import { Md5, addFrame, bytesOf, hexadecimal } from '../../nervcodec/player/md5.js';
+import { Md5, addFrame, bytesOf, checkDigest, hexadecimal } from '../../nervcodec/player/md5.js';
 import { SegmentDecoder } from '../../nervcodec/player/network.js';
 import { decodeParameters } from '../../nervcodec/player/streams.js';
 import { frequenciesOf } from '../../nervcodec/player/tables.js';
@@ -41,6 +43,38 @@ async function digest({ path, engine }) {
       addFrame(md5, decoder.decode(frame), file.model.colorspace);
     }
     return hexadecimal(md5.digest());
+  });
+}
+
+/** The MD5 of each shown frame of a file whose segments have the MD5 that they say. */
+function frameDigests(path, factory) {
+  const file = openFile(read(path));
+  const { colorspace } = file.model;
+  const ofCoded = file.segments.flatMap((segment, i) => {
+    const decoder = new SegmentDecoder(file, i, { prior: PRIOR, engine: factory });
+    const all = new Md5();
+    const digests = Array.from({ length: segment.nFrames }, (_, n) => {
+      const frame = decoder.decode(n);
+      addFrame(all, frame, colorspace);
+      const md5 = new Md5();
+      addFrame(md5, frame, colorspace);
+      return hexadecimal(md5.digest());
+    });
+    checkDigest(all, segment.md5, i);
+    return digests;
+  });
+  return Array.from({ length: file.nFrames }, (_, shown) => ofCoded[file.codedFrame(shown)]);
+}
+
+/** For each file the MD5 of its shown frames, or the kind of its error. */
+async function suite({ paths, engine }) {
+  const factory = await loadEngine(engine);
+  return paths.map((path) => {
+    try {
+      return frameDigests(path, factory);
+    } catch (error) {
+      return error.kind ?? error.stack;
+    }
   });
 }
 
@@ -170,6 +204,7 @@ const COMMANDS = {
   serve,
   rgba,
   sections,
+  suite,
   refuse: ({ paths }) => paths.map((path) => refusal(read(path))),
   md5: ({ parts }) => {
     const md5 = new Md5();
@@ -179,5 +214,14 @@ const COMMANDS = {
   frequencies: ({ record, most }) => [...frequenciesOf(record, most)],
 };
 
-const request = JSON.parse(readFileSync(0, 'utf8'));
-process.stdout.write(JSON.stringify(await COMMANDS[request.command](request)));
+if (process.argv.length > 2) {
+  try {
+    console.log(frameDigests(process.argv[2], await loadEngine(process.argv[3])).join('\n'));
+  } catch (error) {
+    console.error(`${error.kind ?? 'bug'}: ${error.message}`);
+    process.exitCode = error.kind === 'LimitExceeded' ? 5 : error.kind === undefined ? 1 : 4;
+  }
+} else {
+  const request = JSON.parse(readFileSync(0, 'utf8'));
+  process.stdout.write(JSON.stringify(await COMMANDS[request.command](request)));
+}

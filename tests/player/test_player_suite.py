@@ -1,0 +1,29 @@
+"""The player passes the conformance suite with both engines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from player_tool import ask, needs_node
+
+SUITE = Path(__file__).parents[1] / "conformance" / "suite"
+
+pytestmark = [
+    needs_node,
+    pytest.mark.skipif(not (SUITE / "manifest.json").exists(), reason="there is no suite"),
+]
+
+
+@pytest.mark.parametrize("engine", ["js", "wasm"])
+def test_frames_and_errors_of_the_suite(engine: str) -> None:
+    """Each file gives the frames, or the error, that the suite's manifest has."""
+    files: list[dict[str, Any]] = json.loads((SUITE / "manifest.json").read_text("utf-8"))["files"]
+    found = ask("suite", 300.0, paths=[str(SUITE / each["file"]) for each in files], engine=engine)
+    wanted = {
+        each["file"]: each["frame_md5"] if each["expect"] == "decode" else each["error"]
+        for each in files
+    }
+    assert dict(zip(wanted, found, strict=True)) == wanted
