@@ -102,12 +102,16 @@ function runScrb(scrb, x, fractionBits) {
 export function dense(layer, x) {
   const cells = x.rows * x.columns;
   const values = new Int32Array(layer.outputs * cells);
-  const each = layer.kernel ** 2;
+  const planes = planesOf(x, layer.kernel);
   for (let o = 0; o < layer.outputs; o++) {
     const sums = values.subarray(o * cells, (o + 1) * cells).fill(layer.biases[o]);
-    for (let c = 0; c < layer.inputs; c++) {
-      const plane = x.values.subarray(c * cells, (c + 1) * cells);
-      addKernel(sums, plane, x.columns, layer, (o * layer.inputs + c) * each);
+    if (layer.kernel === 1) {
+      addPoints(sums, planes, layer.weights.subarray(o * layer.inputs, (o + 1) * layer.inputs));
+    } else {
+      for (let c = 0; c < layer.inputs; c++) {
+        const at = 9 * (o * layer.inputs + c);
+        addKernel(sums, planes[c], x.columns, layer.weights.subarray(at, at + 9));
+      }
     }
     shift(sums, layer.shift);
   }
@@ -123,41 +127,80 @@ export function dense(layer, x) {
 export function depthwise(layer, x) {
   const cells = x.rows * x.columns;
   const values = new Int32Array(layer.outputs * cells);
+  const planes = planesOf(x, layer.kernel);
   for (let o = 0; o < layer.outputs; o++) {
     const sums = values.subarray(o * cells, (o + 1) * cells).fill(layer.biases[o]);
-    addKernel(sums, x.values.subarray(o * cells, (o + 1) * cells), x.columns, layer, 9 * o);
+    addKernel(sums, planes[o], x.columns, layer.weights.subarray(9 * o, 9 * o + 9));
     shift(sums, layer.shift);
   }
   return { ...x, values };
 }
 
 /**
- * sums += the plane under one kernel.
- * @param {Int32Array} sums [rows, columns]
- * @param {Int16Array | Int32Array} plane [rows, columns]
- * @param {number} columns
- * @param {Layer} layer
- * @param {number} at index of the kernel's first weight
+ * The planes of a map, with zeros around them for a kernel of 3 x 3.
+ * @param {FeatureMap} x
+ * @param {number} kernel 1 or 3
+ * @returns {Int32Array[]} each [rows, columns] or [rows + 2, columns + 2]
  */
-function addKernel(sums, plane, columns, layer, at) {
-  const { kernel, weights } = layer;
-  const rows = plane.length / columns;
+function planesOf({ values, channels, rows, columns }, kernel) {
   const edge = (kernel - 1) / 2;
-  for (let tap = 0; tap < kernel ** 2; tap++) {
-    const weight = weights[at + tap];
-    if (weight === 0) {
-      continue;
+  const width = columns + 2 * edge;
+  return Array.from({ length: channels }, (_, channel) => {
+    const plane = new Int32Array((rows + 2 * edge) * width);
+    for (let y = 0; y < rows; y++) {
+      const from = (channel * rows + y) * columns;
+      plane.set(values.subarray(from, from + columns), (y + edge) * width + edge);
     }
-    const down = Math.floor(tap / kernel) - edge;
-    const right = (tap % kernel) - edge;
-    const firstColumn = Math.max(-right, 0);
-    const n = columns - Math.abs(right);
-    for (let y = Math.max(-down, 0); y < Math.min(rows, rows - down); y++) {
-      let to = y * columns + firstColumn;
-      let from = to + down * columns + right;
-      for (const end = to + n; to < end; to++, from++) {
-        sums[to] = (sums[to] + Math.imul(weight, plane[from])) | 0;
-      }
+    return plane;
+  });
+}
+
+/**
+ * sums += a weight times each plane, four planes at a time.
+ * @param {Int32Array} sums
+ * @param {Int32Array[]} planes
+ * @param {Int32Array} weights one for each plane
+ */
+function addPoints(sums, planes, weights) {
+  const none = new Int32Array(sums.length);
+  for (let c = 0; c < planes.length; c += 4) {
+    const [w0, w1 = 0, w2 = 0, w3 = 0] = weights.subarray(c, c + 4);
+    const [p0, p1 = none, p2 = none, p3 = none] = planes.slice(c, c + 4);
+    for (let i = 0; i < sums.length; i++) {
+      const first = (Math.imul(w0, p0[i]) + Math.imul(w1, p1[i])) | 0;
+      const second = (Math.imul(w2, p2[i]) + Math.imul(w3, p3[i])) | 0;
+      sums[i] = (((sums[i] + first) | 0) + second) | 0;
+    }
+  }
+}
+
+/**
+ * sums += the plane under one kernel. No part of a sum is above 2^31 (section 5.2).
+ * @param {Int32Array} sums [rows, columns]
+ * @param {Int32Array} plane [rows + 2, columns + 2]
+ * @param {number} columns
+ * @param {Int32Array} weights [3, 3]
+ */
+function addKernel(sums, plane, columns, weights) {
+  const [w0, w1, w2, w3, w4, w5, w6, w7, w8] = weights;
+  const width = columns + 2;
+  for (let to = 0, a = 0; to < sums.length; a += 2) {
+    for (const end = to + columns; to < end; to++, a++) {
+      const b = a + width;
+      const c = b + width;
+      const above =
+        (((Math.imul(w0, plane[a]) + Math.imul(w1, plane[a + 1])) | 0) +
+          Math.imul(w2, plane[a + 2])) |
+        0;
+      const beside =
+        (((Math.imul(w3, plane[b]) + Math.imul(w4, plane[b + 1])) | 0) +
+          Math.imul(w5, plane[b + 2])) |
+        0;
+      const below =
+        (((Math.imul(w6, plane[c]) + Math.imul(w7, plane[c + 1])) | 0) +
+          Math.imul(w8, plane[c + 2])) |
+        0;
+      sums[to] = (((sums[to] + above) | 0) + ((beside + below) | 0)) | 0;
     }
   }
 }
