@@ -162,14 +162,13 @@ function planesOf({ values, channels, rows, columns }, kernel) {
  * @param {Int32Array} weights one for each plane
  */
 function addPoints(sums, planes, weights) {
-  const none = new Int32Array(sums.length);
+  const none = new Int32Array(planes.length % 4 === 0 ? 0 : sums.length);
   for (let c = 0; c < planes.length; c += 4) {
     const [w0, w1 = 0, w2 = 0, w3 = 0] = weights.subarray(c, c + 4);
     const [p0, p1 = none, p2 = none, p3 = none] = planes.slice(c, c + 4);
     for (let i = 0; i < sums.length; i++) {
-      const first = (Math.imul(w0, p0[i]) + Math.imul(w1, p1[i])) | 0;
-      const second = (Math.imul(w2, p2[i]) + Math.imul(w3, p3[i])) | 0;
-      sums[i] = (((sums[i] + first) | 0) + second) | 0;
+      sums[i] +=
+        Math.imul(w0, p0[i]) + Math.imul(w1, p1[i]) + Math.imul(w2, p2[i]) + Math.imul(w3, p3[i]);
     }
   }
 }
@@ -188,19 +187,16 @@ function addKernel(sums, plane, columns, weights) {
     for (const end = to + columns; to < end; to++, a++) {
       const b = a + width;
       const c = b + width;
-      const above =
-        (((Math.imul(w0, plane[a]) + Math.imul(w1, plane[a + 1])) | 0) +
-          Math.imul(w2, plane[a + 2])) |
-        0;
-      const beside =
-        (((Math.imul(w3, plane[b]) + Math.imul(w4, plane[b + 1])) | 0) +
-          Math.imul(w5, plane[b + 2])) |
-        0;
-      const below =
-        (((Math.imul(w6, plane[c]) + Math.imul(w7, plane[c + 1])) | 0) +
-          Math.imul(w8, plane[c + 2])) |
-        0;
-      sums[to] = (((sums[to] + above) | 0) + ((beside + below) | 0)) | 0;
+      sums[to] +=
+        Math.imul(w0, plane[a]) +
+        Math.imul(w1, plane[a + 1]) +
+        Math.imul(w2, plane[a + 2]) +
+        Math.imul(w3, plane[b]) +
+        Math.imul(w4, plane[b + 1]) +
+        Math.imul(w5, plane[b + 2]) +
+        Math.imul(w6, plane[c]) +
+        Math.imul(w7, plane[c + 1]) +
+        Math.imul(w8, plane[c + 2]);
     }
   }
 }
