@@ -18,7 +18,8 @@ from nervcodec.util.address_space import check_libraries
 
 # Set and empty, it stands for no file; benchmarks set it, so that figures do not depend on one.
 VARIABLE = "NERVCODEC_CONFIG"
-_LIGHT = ("info", "concat", "split", "completion", "man")  # commands that need no libraries
+# Commands that need no libraries.
+_LIGHT = ("info", "play", "export", "concat", "split", "completion", "man")
 _LEVEL = "nervcodec.level"
 
 

@@ -35,6 +35,8 @@ _COMMANDS = {
     "verify": _Place(
         "info", "verify", "Check that a .nvpp file is whole and decodes as it should."
     ),
+    "play": _Place("play", "play", "Play a .nvpp file in a browser."),
+    "export": _Place("play", "export", "Write a page that plays a .nvpp file by itself."),
     "concat": _Place("concat", "concat", "Join .nvpp files."),
     "split": _Place("concat", "split", "Write some segments of a .nvpp file as another."),
     "compare": _Place("compare", "compare", "Measure one video against another."),

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "jobs": LOWEST,
     "format": LOWEST,
     "video": FORMAT,
+    "player": FORMAT,
     "coding": FORMAT,
     "nn": FORMAT | {"video", "coding"},
     "quality": FORMAT | {"video", "coding"},
@@ -32,7 +33,8 @@ MAY_IMPORT = {
     "bench": FORMAT
     | {"jobs", "video", "coding", "nn", "quality", "decoder", "training", "encoder"},
     "cli": FORMAT
-    | {"jobs", "video", "coding", "nn", "quality", "decoder", "training", "encoder", "bench"},
+    | {"jobs", "video", "coding", "nn", "quality", "decoder", "training", "encoder", "bench"}
+    | {"player"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -227,11 +229,11 @@ def test_click_stays_in_the_command_line() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in MODULES if package_of(path) in FORMAT | {"__init__"}],
+    [path for path in MODULES if package_of(path) in FORMAT | {"player", "__init__"}],
     ids=lambda path: path.stem,
 )
 def test_the_lowest_packages_are_standard_library(path: Path) -> None:
-    """What info and --help need imports the standard library alone."""
+    """What info, play and --help need imports the standard library alone."""
     assert {found.split(".")[0] for found in imported(path)} - {
         "nervcodec"
     } <= sys.stdlib_module_names
@@ -267,6 +269,8 @@ def test_info_loads_nothing_heavy(tmp_path: Path, small_file: bytes) -> None:
         ["--version"],
         ["info", "a.nvpp"],
         ["info", "--json", "a.nvpp"],
+        ["play", "--help"],
+        ["export", "a.nvpp", "a.html", "--json", "-v"],
     ],
     ids=" ".join,
 )

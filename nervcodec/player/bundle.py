@@ -1,0 +1,91 @@
+"""Join modules of JavaScript to one script, which needs no other file.
+
+Each module becomes a function that returns its exports. That is enough for the modules of this
+package, which import and export by name, at the start of a line.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+
+from nervcodec.errors import ConfigError
+
+_FROM = r"\s*from\s*['\"]\./([\w./-]+)['\"];?[ \t]*$"
+_IMPORT = re.compile(r"^import\s*(\{[^}]*\}|\*\s*as\s+\w+)" + _FROM, re.MULTILINE)
+_EXPORTED = re.compile(
+    r"^export\s+((?:async\s+)?function\s*\*?|class|const|let)\s+(\w+)", re.MULTILINE
+)
+_EXPORT_LIST = re.compile(r"^export\s*\{([^}]*)\};?[ \t]*$", re.MULTILINE)
+_OTHER = re.compile(r"^(?:import|export)\b.*$|\bimport\.meta\b.*$|^await\b.*$", re.MULTILINE)
+_COMMENTS = re.compile(r"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
+
+
+def bundle(files: Mapping[str, str], entry: str) -> str:
+    """Return one script that does what a module and those that it imports do.
+
+    Args:
+        files: text of modules by name.
+        entry: name of the module that runs.
+
+    Raises:
+        ConfigError: a module that is missing, imports itself through others, or is written in
+            another way than this can read.
+    """
+    ordered: dict[str, str] = {}
+    _collect(files, entry, ordered, ())
+    parts = [
+        f"const {_variable(name)} = (() => {{\n{body}}})();\n" for name, body in ordered.items()
+    ]
+    return '"use strict";\n' + "".join(parts)
+
+
+def _collect(
+    files: Mapping[str, str], name: str, ordered: dict[str, str], above: tuple[str, ...]
+) -> None:
+    """Add a module after those that it imports."""
+    if name in ordered:
+        return
+    if name in above:
+        raise ConfigError(f"{name} imports itself through {', '.join(above)}")
+    if name not in files:
+        raise ConfigError(f"there is no module {name}, which {above[-1:]} imports")
+    text = files[name]
+    for match in _IMPORT.finditer(text):
+        _collect(files, posixpath.normpath(match[2]), ordered, (*above, name))
+    ordered[name] = _body(name, text)
+
+
+def _body(name: str, text: str) -> str:
+    """Return a module's text as the body of a function that returns its exports."""
+    exported = list(_exported(text))
+    text = _COMMENTS.sub("", _EXPORT_LIST.sub("", text))
+    text = _IMPORT.sub(lambda match: _import(match[1], match[2]), text)
+    text = _EXPORTED.sub(r"\1 \2", text)
+    if left := _OTHER.search(text):
+        raise ConfigError(f"{name} has {left[0].strip()!r}, which cannot be joined to one script")
+    return f"{text}\nreturn {{ {', '.join(exported)} }};\n" if exported else f"{text}\n"
+
+
+def _exported(text: str) -> Iterator[str]:
+    """Yield the properties of the object of a module's exports."""
+    for match in _EXPORTED.finditer(text):
+        yield match[2]
+    for match in _EXPORT_LIST.finditer(text):
+        for part in filter(None, (part.strip() for part in match[1].split(","))):
+            inner, _, outer = part.partition(" as ")
+            yield f"{outer.strip() or inner}: {inner.strip()}"
+
+
+def _import(names: str, module: str) -> str:
+    """Return the declaration that takes the place of an import."""
+    variable = _variable(posixpath.normpath(module))
+    if names.startswith("*"):
+        return f"const {names.split()[-1]} = {variable};"
+    renamed = re.sub(r"\s+as\s+", ": ", names)
+    return f"const {renamed} = {variable};"
+
+
+def _variable(name: str) -> str:
+    return "module_" + re.sub(r"\W", "_", name)

@@ -1,0 +1,140 @@
+"""Write a page of HTML that holds the player and a video, and needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from nervcodec.errors import ConfigError
+from nervcodec.format.container import read_bytes, read_file
+from nervcodec.player.assets import INDEX, page_files
+from nervcodec.player.bundle import bundle
+from nervcodec.util.files import check_output, whole_file
+
+StrPath = str | os.PathLike[str]
+SUFFIXES = (".html", ".htm")
+_PLAYER, _WORKER, _STYLE_FILE = "player.js", "decoder_worker.js", "style.css"
+# Where the page finds its worker and its video: in files beside it, or in itself.
+_SURROUNDINGS, _EMBEDDED = "surroundings.js", "surroundings_embedded.js"
+_POLICY = re.compile(r'(<meta http-equiv="Content-Security-Policy"\s+content=)"[^"]*"')
+_STYLE = re.compile(r'<link rel="stylesheet" href="style\.css">')
+_SCRIPT = re.compile(r'<script type="module" src="player\.js"></script>')
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """A page that was written.
+
+    Attributes:
+        source: the .nvpp file, as it was given.
+        destination: the page.
+        n_frames: that the video shows.
+        n_video_bytes: of the .nvpp file.
+        n_bytes: of the page.
+    """
+
+    source: str
+    destination: str
+    n_frames: int
+    n_video_bytes: int
+    n_bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of `nervcodec export --json` (docs/reference/json.md)."""
+        return {
+            "schema": "nervcodec.export/1",
+            "input": self.source,
+            "output": self.destination,
+            "frames": self.n_frames,
+            "video_bytes": self.n_video_bytes,
+            "bytes": self.n_bytes,
+        }
+
+
+def export(source: StrPath, destination: StrPath, *, overwrite: bool = False) -> ExportReport:
+    """Write a page that plays a .nvpp file by itself.
+
+    Args:
+        source: a .nvpp file.
+        destination: the page, a name that ends in .html.
+        overwrite: replace it if it exists.
+
+    Raises:
+        ConfigError: a destination of another suffix.
+        VideoError: the source cannot be read.
+        BitstreamError: it is damaged.
+        OutputError: the destination cannot be written, exists or is the source.
+    """
+    name = os.fspath(destination)
+    if Path(name).suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"output is {name}; legal: a name that ends in {' or '.join(SUFFIXES)}")
+    check_output(name, overwrite=overwrite, source=source)
+    video = read_bytes(source)
+    file = read_file(video)
+    data = page(video, os.path.basename(os.fspath(source)))
+    with whole_file(name, overwrite=overwrite) as path:
+        path.write_bytes(data)
+    n_frames = file.header.format.n_frames
+    return ExportReport(os.fspath(source), name, n_frames, len(video), len(data))
+
+
+def page(video: bytes, name: str) -> bytes:
+    """Return the page of a video.
+
+    Args:
+        video: bytes of a .nvpp file.
+        name: of the file, which the page shows.
+    """
+    files = {path: data.decode() for path, data in page_files().items()}
+    script = page_script(files)
+    style = files[_STYLE_FILE]
+    text = _replaced(_POLICY, files[INDEX], f'\\1"{policy(script, style)}"')
+    text = _replaced(_STYLE, text, f"<style>{style}</style>")
+    elements = (
+        f'<script type="application/octet-stream" id="embedded-video" data-name="{escape(name)}">'
+        f"{base64.b64encode(video).decode()}</script>\n"
+        f'<script type="module">{script}</script>'
+    )
+    return _replaced(_SCRIPT, text, elements).encode()
+
+
+def policy(script: str, style: str) -> str:
+    """Return what the page may load and run: this script, this style and its own worker."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}' 'wasm-unsafe-eval';"
+        f" style-src '{_hash(style)}'; img-src blob:; media-src blob:; worker-src blob:;"
+        " base-uri 'none'; form-action 'none'"
+    )
+
+
+def page_script(files: Mapping[str, str]) -> str:
+    """Return all modules of the page as one script, that of the worker as a text in it.
+
+    Args:
+        files: texts of the files of the page by name.
+    """
+    worker = json.dumps(bundle(files, _WORKER)).replace("<", "\\u003c")
+    surroundings = files[_EMBEDDED] + f"\nexport const WORKER_SCRIPT = {worker};\n"
+    return bundle({**files, _SURROUNDINGS: surroundings}, _PLAYER).replace("</script", "<\\/script")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _replaced(pattern: re.Pattern[str], text: str, replacement: str) -> str:
+    """Return the text with the one place that matches replaced; \\1 stands for its first group."""
+    found = pattern.findall(text)
+    assert len(found) == 1, (pattern, found)
+    return pattern.sub(
+        lambda match: replacement.replace("\\1", match[1], 1) if pattern.groups else replacement,
+        text,
+    )
