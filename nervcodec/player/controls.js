@@ -1,0 +1,131 @@
+/** Keyboard and touch: which action of the player they mean. */
+
+const LONG_VIDEO_S = 30;
+const DOUBLE_TAP_MS = 300;
+
+/** Seconds that an arrow goes: 5, or a tenth of a short video. */
+export function arrowSeconds(duration) {
+  return duration < LONG_VIDEO_S ? duration / 10 : 5;
+}
+
+/**
+ * Have keys do what they do in common players. Fields keep the keys that they need.
+ * @param {Record<string, (...values: number[]) => void>} actions by name
+ */
+export function listenToKeys(actions) {
+  const keys = {
+    ' ': actions.toggle,
+    k: actions.toggle,
+    ArrowLeft: () => actions.jump(-1),
+    ArrowRight: () => actions.jump(1),
+    j: () => actions.jump(-2),
+    l: () => actions.jump(2),
+    ',': () => actions.step(-1),
+    '.': () => actions.step(1),
+    Home: () => actions.share(0),
+    End: () => actions.share(1),
+    '<': () => actions.faster(-1),
+    '>': () => actions.faster(1),
+    '+': () => actions.zoom(1),
+    '=': () => actions.zoom(1),
+    '-': () => actions.zoom(-1),
+    f: actions.full,
+    i: actions.info,
+    r: actions.loop,
+    o: actions.open,
+    c: actions.compare,
+    '?': actions.help,
+  };
+  for (let digit = 0; digit < 10; digit++) {
+    keys[digit] = () => actions.share(digit / 10);
+  }
+  document.addEventListener('keydown', (event) => {
+    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const action = keys[name];
+    if (action && !event.ctrlKey && !event.metaKey && !event.altKey && !keeps(event, name)) {
+      event.preventDefault();
+      action();
+    }
+  });
+}
+
+/** Whether the element that has the focus needs a key itself. */
+function keeps(event, name) {
+  const { target } = event;
+  if (document.querySelector('dialog[open]')) {
+    return true;
+  }
+  if (target instanceof HTMLSelectElement) {
+    return true;
+  }
+  if (target instanceof HTMLInputElement) {
+    return target.type !== 'range' || (target.id !== 'seek' && /^(Arrow|Home|End)/.test(name));
+  }
+  return target instanceof HTMLButtonElement && name === ' ';
+}
+
+/**
+ * Have a click or tap on the picture toggle playing, a double click fill the screen, and a double
+ * tap on the left or right third go back or forward.
+ * @param {HTMLElement} stage
+ */
+export function listenToPointer(stage, actions) {
+  let lastTap = -Infinity;
+  let touched = false;
+  stage.addEventListener('pointerdown', (event) => {
+    touched = event.pointerType === 'touch';
+  });
+  stage.addEventListener('click', (event) => {
+    const isSecond = event.timeStamp - lastTap < DOUBLE_TAP_MS;
+    lastTap = isSecond ? -Infinity : event.timeStamp;
+    const box = stage.getBoundingClientRect();
+    const place = (event.clientX - box.left) / box.width;
+    actions.toggle();
+    if (touched && isSecond && (place < 1 / 3 || place > 2 / 3)) {
+      actions.jump(place < 1 / 2 ? -2 : 2);
+    }
+  });
+  stage.addEventListener('dblclick', () => {
+    if (!touched) {
+      actions.full();
+    }
+  });
+}
+
+/**
+ * Take files that are dropped on the page.
+ * @param {HTMLElement} place is marked while a file hovers over it
+ * @param {(file: File) => void} onFile
+ */
+export function listenToDrops(place, onFile) {
+  let depth = 0;
+  const mark = (change) => {
+    depth = Math.max(0, depth + change);
+    place.classList.toggle('dropping', depth > 0);
+  };
+  document.addEventListener('dragenter', (event) => {
+    event.preventDefault();
+    mark(1);
+  });
+  document.addEventListener('dragleave', () => mark(-1));
+  document.addEventListener('dragover', (event) => event.preventDefault());
+  document.addEventListener('drop', (event) => {
+    event.preventDefault();
+    mark(-depth);
+    const [file] = event.dataTransfer.files;
+    if (file) {
+      onFile(file);
+    }
+  });
+}
+
+/** Fill the screen with an element, or leave it; where a browser cannot, the page. */
+export async function toggleFullScreen(element) {
+  if (document.fullscreenElement) {
+    await document.exitFullscreen();
+  } else if (element.classList.contains('maximized') || !element.requestFullscreen) {
+    element.classList.toggle('maximized');
+  } else {
+    await element.requestFullscreen().catch(() => element.classList.add('maximized'));
+  }
+}

@@ -1,0 +1,62 @@
+/** The page's end of a worker that decodes one file. */
+
+import { NvppError } from './errors.js';
+import { startWorker } from './surroundings.js';
+
+export class DecoderClient {
+  constructor() {
+    this.worker = startWorker();
+    this.pending = null;
+    this.worker.onmessage = ({ data }) => this.receive(data);
+    this.worker.onerror = (event) => {
+      event.preventDefault();
+      this.fail(new Error(`the decoder stopped: ${event.message ?? 'its script did not load'}`));
+    };
+  }
+
+  /**
+   * Open a file.
+   * @param {Uint8Array} bytes
+   * @param {string} engine its name, or 'auto'
+   * @returns {Promise<string>} the engine that is used
+   */
+  async open(bytes, engine) {
+    const { engine: used } = await this.ask({ type: 'open', bytes, engine });
+    return used;
+  }
+
+  /**
+   * Decode a coded frame.
+   * @param {number} frame from 0
+   * @returns {Promise<ImageData>}
+   */
+  async decode(frame) {
+    const { width, height, rgba } = await this.ask({ type: 'decode', frame });
+    return new ImageData(new Uint8ClampedArray(rgba.buffer ?? rgba), width, height);
+  }
+
+  close() {
+    this.worker.terminate();
+    this.fail(new Error('closed'));
+  }
+
+  ask(message) {
+    return new Promise((resolve, reject) => {
+      this.pending = { resolve, reject };
+      this.worker.postMessage(message);
+    });
+  }
+
+  receive(data) {
+    if (data.type === 'error') {
+      this.fail(data.kind ? new NvppError(data.kind, data.message) : new Error(data.message));
+    } else {
+      this.pending?.resolve(data);
+    }
+  }
+
+  fail(error) {
+    this.pending?.reject(error);
+    this.pending = null;
+  }
+}

@@ -1,0 +1,356 @@
+/** The page: opens files, plays them, and keeps what it shows in step. */
+
+import { openComparison } from './comparison.js';
+import {
+  arrowSeconds,
+  listenToDrops,
+  listenToKeys,
+  listenToPointer,
+  toggleFullScreen,
+} from './controls.js';
+import { describe, soundNote } from './description.js';
+import { NvppError } from './errors.js';
+import { bytesText, count, showRows, updateRows } from './info_panel.js';
+import { Picture } from './picture.js';
+import { Playback } from './playback.js';
+import { timeText } from './schedule.js';
+import { Stage } from './stage.js';
+import { firstVideo, stayInTouch } from './surroundings.js';
+import { ENGINES, openVideo } from './video.js';
+
+const BUSY_AFTER_MS = 300;
+const MEASURED_EVERY_MS = 500;
+const WITHOUT_VIDEO = ['compare', 'seek', 'play', 'back', 'forward', 'number', 'speed', 'zoom'];
+
+/** @type {Record<string, any>} elements by id */
+const at = Object.fromEntries([...document.querySelectorAll('[id]')].map((el) => [el.id, el]));
+
+class Player {
+  constructor() {
+    this.video = null;
+    this.playback = null;
+    this.comparison = null;
+    this.nOpened = 0;
+    this.waitsSince = 0;
+    this.engine = 'auto';
+    this.picture = new Picture(at.picture);
+    this.stage = new Stage(at.stage, at.frame, at.divider);
+    this.screen = {
+      isReady: (n) => this.isReady(n),
+      want: (numbers) => this.want(numbers),
+      show: (n) => this.show(n),
+      decodeSeconds: () => this.video.source.seconds,
+      nAtOnce: () => this.video.source.clients.length,
+    };
+  }
+
+  /** Open a file's bytes in place of what is open; what is wrong with them is shown. */
+  async open(name, bytes) {
+    const number = ++this.nOpened;
+    this.tell(at.error, '');
+    const before = this.playback;
+    this.close();
+    try {
+      const video = await openVideo(name, bytes, this.settings());
+      if (number !== this.nOpened) {
+        video.close();
+        return;
+      }
+      this.bytes = bytes;
+      this.start(video, before);
+    } catch (error) {
+      if (number === this.nOpened) {
+        this.fail(name, error);
+      }
+    }
+  }
+
+  settings() {
+    return {
+      engine: this.engine,
+      onFrame: () => this.frameCame(),
+      onError: (error) => this.fail(this.video?.name ?? 'the video', error),
+    };
+  }
+
+  start(video, before) {
+    this.video = video;
+    const { file, name, nBytes, schedule, shape } = video;
+    this.playback = new Playback(schedule, this.screen, () => this.refresh());
+    this.playback.isLooping = before?.isLooping ?? true;
+    this.playback.showsEvery = at['when-slow'].value === 'wait';
+    this.playback.speed = Number(at.speed.value);
+    this.picture.setShape(shape);
+    const across = shape.width * shape.aspect;
+    this.stage.setSize(...(shape.isTurned ? [shape.height, across] : [across, shape.height]));
+    at.seek.max = at.number.max = schedule.nFrames - 1;
+    at.last.textContent = `of ${count(schedule.nFrames - 1)}`;
+    at.title.textContent = name;
+    document.title = `${name} - nervcodec player`;
+    at.player.classList.remove('empty');
+    at.hint.hidden = true;
+    this.enable(true);
+    showRows(at.about, describe(name, nBytes, file, schedule.duration));
+    this.tell(at.note, soundNote(file) ?? '');
+    this.playback.seek(0);
+    if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      this.playback.play();
+    }
+  }
+
+  close() {
+    this.endComparison();
+    this.video?.close();
+    this.video = this.playback = null;
+    this.enable(false);
+    at.frame.hidden = true;
+    at.busy.hidden = true;
+    at.hint.hidden = false;
+    at.player.classList.add('empty');
+    at.player.classList.remove('playing');
+    at.title.textContent = document.title = 'nervcodec player';
+    this.tell(at.note, '');
+    showRows(at.about, []);
+    showRows(at.measured, []);
+  }
+
+  enable(isOpen) {
+    WITHOUT_VIDEO.forEach((id) => (at[id].disabled = !isOpen));
+  }
+
+  /** Show a file's error in the words of the command line. */
+  fail(name, error) {
+    if (!(error instanceof NvppError)) {
+      console.error(error);
+    }
+    this.close();
+    this.tell(at.error, `${name}: ${error.message}`);
+  }
+
+  tell(place, text) {
+    place.querySelector('p').textContent = text;
+    place.hidden = !text;
+  }
+
+  // --- the picture ---
+
+  isReady(n) {
+    const { video, comparison } = this;
+    return video.isReady(n) && (!comparison || comparison.isReady(video.schedule.timeOf(n)));
+  }
+
+  want(numbers) {
+    this.video.want(numbers);
+    this.comparison?.want(numbers.map((n) => this.video.schedule.timeOf(n)));
+  }
+
+  show(n) {
+    this.picture.draw(this.video.picture(n));
+    this.comparison?.show(this.video.schedule.timeOf(n));
+  }
+
+  frameCame() {
+    this.playback?.frameCame();
+  }
+
+  // --- comparison ---
+
+  async compare(file) {
+    this.endComparison();
+    this.tell(at.error, '');
+    const elements = { canvas: at['other-picture'], movie: at['other-video'] };
+    const { video } = this;
+    try {
+      const comparison = await openComparison(file, elements, this.settings());
+      if (this.video !== video) {
+        comparison.close();
+        return;
+      }
+      this.comparison = comparison;
+    } catch (error) {
+      this.tell(at.error, `${file.name}: ${error.message}`);
+      return;
+    }
+    this.comparison.element.hidden = false;
+    at['split-bar'].hidden = false;
+    at['name-left'].textContent = video.name;
+    at['name-right'].textContent = file.name;
+    this.split();
+    this.playback.seek(this.playback.target);
+  }
+
+  split() {
+    this.stage.split(this.comparison?.element, at.split.value / at.split.max);
+  }
+
+  endComparison() {
+    if (!this.comparison) {
+      return;
+    }
+    this.comparison.element.hidden = true;
+    this.comparison.close();
+    this.comparison = null;
+    at['split-bar'].hidden = true;
+    this.split();
+  }
+
+  // --- what the controls show ---
+
+  refresh() {
+    const { playback, video } = this;
+    const n = playback.target;
+    const { schedule } = video;
+    const time = `${timeText(schedule.timeOf(n))} / ${timeText(schedule.duration)}`;
+    at.player.classList.toggle('playing', playback.isPlaying);
+    at.play.setAttribute('aria-label', playback.isPlaying ? 'Pause' : 'Play');
+    at.loop.setAttribute('aria-pressed', String(playback.isLooping));
+    at.seek.value = n;
+    at.seek.setAttribute('aria-valuetext', `frame ${n} of ${schedule.nFrames - 1}, ${time}`);
+    at.time.textContent = time;
+    if (document.activeElement !== at.number) {
+      at.number.value = n;
+    }
+    this.comparison?.follow(playback.isPlaying, playback.speed);
+  }
+
+  measure() {
+    if (!this.video || at.info.hidden) {
+      return;
+    }
+    const { source, engine } = this.video;
+    const speed = source.seconds ? source.clients.length / source.seconds : 0;
+    updateRows(at.measured, [
+      ['decoding', source.nDecoded ? `${speed.toFixed(1)} frames/s` : 'not yet'],
+      ['workers', `${source.clients.length}, engine ${engine}`],
+      ['shown', count(this.playback.nShown)],
+      ['dropped', count(this.playback.nDropped)],
+      ['kept', `${source.cache.pictures.size} frames, ${bytesText(source.cache.nBytes)}`],
+    ]);
+  }
+
+  tick(now) {
+    const { playback } = this;
+    if (playback) {
+      playback.tick(now);
+    }
+    const isWaiting = playback !== null && playback.shown < 0;
+    this.waitsSince = isWaiting ? this.waitsSince || now : 0;
+    at.busy.hidden = !isWaiting || now - this.waitsSince < BUSY_AFTER_MS;
+    requestAnimationFrame((next) => this.tick(next));
+  }
+}
+
+/** The player's actions by name; those of a video do nothing without one. */
+function actionsOf(player) {
+  const withVideo = (action) => (value) => player.playback && action(player.playback, value);
+  const actions = {
+    toggle: withVideo((playback) => playback.toggle()),
+    jump: withVideo((playback, n) => playback.seekBy(n * arrowSeconds(playback.schedule.duration))),
+    step: withVideo((playback, n) => playback.step(n)),
+    seek: withVideo((playback, n) => playback.seek(n)),
+    share: withVideo((playback, x) => playback.seek(x * (playback.schedule.nFrames - 1))),
+    faster: withVideo((_, n) => choose(at.speed, at.speed.selectedIndex + n)),
+    zoom: withVideo((_, n) => {
+      at.zoom.value = player.stage.zoomBy(n);
+    }),
+    loop: withVideo((playback) => {
+      playback.isLooping = !playback.isLooping;
+      player.refresh();
+    }),
+    full: () => toggleFullScreen(at.player),
+    info: () => {
+      at.info.hidden = !at.info.hidden;
+      at['show-info'].setAttribute('aria-pressed', String(!at.info.hidden));
+      player.measure();
+    },
+    open: () => at['open-file'].click(),
+    compare: withVideo(() => at['compare-file'].click()),
+    help: () => at.help.showModal(),
+  };
+  return actions;
+}
+
+function choose(select, index) {
+  select.selectedIndex = Math.min(Math.max(index, 0), select.length - 1);
+  select.dispatchEvent(new Event('change'));
+}
+
+function listen(player) {
+  const actions = actionsOf(player);
+  const clicks = {
+    open: actions.open,
+    compare: actions.compare,
+    play: actions.toggle,
+    back: () => actions.step(-1),
+    forward: () => actions.step(1),
+    loop: actions.loop,
+    'show-info': actions.info,
+    'show-help': actions.help,
+    full: actions.full,
+    'compare-end': () => player.endComparison(),
+    'error-close': () => player.tell(at.error, ''),
+    'note-close': () => player.tell(at.note, ''),
+  };
+  for (const [id, action] of Object.entries(clicks)) {
+    at[id].addEventListener('click', () => action());
+  }
+  at.seek.addEventListener('input', () => actions.seek(Number(at.seek.value)));
+  at.number.addEventListener('change', () => actions.seek(Number(at.number.value)));
+  at.number.addEventListener('blur', () => player.playback && player.refresh());
+  at.split.addEventListener('input', () => player.split());
+  at.zoom.addEventListener('change', () => player.stage.setZoom(at.zoom.value));
+  at.speed.addEventListener('change', () => {
+    player.playback.speed = Number(at.speed.value);
+    player.refresh();
+  });
+  at['when-slow'].addEventListener('change', () => {
+    if (player.playback) {
+      player.playback.showsEvery = at['when-slow'].value === 'wait';
+    }
+  });
+  at.engine.addEventListener('change', () => {
+    player.engine = at.engine.value;
+    if (player.video) {
+      player.open(player.video.name, player.bytes);
+    }
+  });
+  listenToFiles(player);
+  listenToKeys(actions);
+  listenToPointer(at.stage, actions);
+}
+
+function listenToFiles(player) {
+  const open = async (file) => player.open(file.name, new Uint8Array(await file.arrayBuffer()));
+  for (const [id, action] of [
+    ['open-file', open],
+    ['compare-file', (file) => player.compare(file)],
+  ]) {
+    at[id].addEventListener('change', () => {
+      const [file] = at[id].files;
+      at[id].value = '';
+      if (file) {
+        action(file);
+      }
+    });
+  }
+  listenToDrops(at.player, open);
+}
+
+async function main() {
+  const player = new Player();
+  at.engine.append(...ENGINES.map(([value, text]) => new Option(text, value)));
+  listen(player);
+  setInterval(() => player.measure(), MEASURED_EVERY_MS);
+  requestAnimationFrame((now) => player.tick(now));
+  stayInTouch();
+  try {
+    const first = await firstVideo();
+    if (first) {
+      await player.open(first.name, first.bytes);
+    }
+  } catch (error) {
+    player.tell(at.error, error.message);
+  }
+}
+
+main();

@@ -1,0 +1,68 @@
+/** A .nvpp file that is open: its schedule, its shape, and the workers that decode it. */
+
+import { openFile } from './container.js';
+import { DecoderClient } from './decoder_client.js';
+import { shapeOf } from './description.js';
+import { FrameSource } from './frame_source.js';
+import { Schedule } from './schedule.js';
+
+const LARGE_PIXELS = 2 ** 21;
+const MOST_WORKERS = 4;
+const CACHE_BYTES_A_GIB = 64 * 2 ** 20; // of the memory that the browser tells of
+
+/** @typedef {Awaited<ReturnType<typeof openVideo>>} Video */
+
+class OpenVideo {
+  constructor(name, nBytes, file, source, engine) {
+    this.name = name;
+    this.nBytes = nBytes;
+    this.file = file;
+    this.source = source;
+    this.engine = engine;
+    this.schedule = new Schedule(file);
+    this.shape = shapeOf(file);
+  }
+
+  /** Whether shown frame n can be drawn at once. */
+  isReady(n) {
+    return this.source.has(this.schedule.codedFrame(n));
+  }
+
+  /** The ImageData of shown frame n, which is ready. */
+  picture(n) {
+    return this.source.picture(this.schedule.codedFrame(n));
+  }
+
+  /** Ask for shown frames, the most urgent first. */
+  want(numbers) {
+    this.source.want([...new Set(numbers.map((n) => this.schedule.codedFrame(n)))]);
+  }
+
+  close() {
+    this.source.close();
+  }
+}
+
+/**
+ * Check a file and start its workers.
+ * @param {string} name that is shown
+ * @param {Uint8Array} bytes
+ * @param {{engine: string, onFrame: () => void, onError: (error: Error) => void}} settings
+ * @throws {import('./errors.js').NvppError} a file that is damaged, foreign or too large
+ */
+export async function openVideo(name, bytes, { engine, onFrame, onError }) {
+  const file = openFile(bytes);
+  const isLarge = file.header.width * file.header.height > LARGE_PIXELS;
+  const nCores = navigator.hardwareConcurrency || 2;
+  const nWorkers = Math.max(1, Math.min(isLarge ? 2 : MOST_WORKERS, nCores - 1));
+  const clients = Array.from({ length: nWorkers }, () => new DecoderClient());
+  try {
+    const engines = await Promise.all(clients.map((client) => client.open(bytes, engine)));
+    const maxBytes = CACHE_BYTES_A_GIB * Math.min(navigator.deviceMemory ?? 4, 4);
+    const source = new FrameSource(clients, maxBytes, onFrame, onError);
+    return new OpenVideo(name, bytes.length, file, source, engines[0]);
+  } catch (error) {
+    clients.forEach((client) => client.close());
+    throw error;
+  }
+}
