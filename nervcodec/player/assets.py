@@ -12,8 +12,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".wasm": "application/wasm",
-    ".npy": "application/octet-stream",
+    ".svg": "image/svg+xml",
 }
 # What the page in its folder may load and run; index.html says the same of itself.
 POLICY = (

@@ -22,23 +22,36 @@ _OTHER = re.compile(r"^(?:import|export)\b.*$|\bimport\.meta\b.*$|^await\b.*$", 
 _COMMENTS = re.compile(r"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
 
 
-def bundle(files: Mapping[str, str], entry: str) -> str:
+def bundle(files: Mapping[str, str], entry: str, worker: str) -> str:
     """Return one script that does what a module and those that it imports do.
+
+    A worker's modules stand in it once, those that the page runs too: the constant WORKER_MODULES
+    lists (name, function) of all of them, of which the page makes the script of the worker.
 
     Args:
         files: text of modules by name.
         entry: name of the module that runs.
+        worker: name of the module that a worker runs.
 
     Raises:
         ConfigError: a module that is missing, imports itself through others, or is written in
             another way than this can read.
     """
+    of_page, of_worker = (_bodies(files, name) for name in (entry, worker))
+    makers = "".join(
+        f"const {_maker(name)} = () => {{\n{body}}};\n"
+        for name, body in {**of_worker, **of_page}.items()
+    )
+    listed = ", ".join(f"['{_variable(name)}', {_maker(name)}]" for name in of_worker)
+    runs = "".join(f"const {_variable(name)} = {_maker(name)}();\n" for name in of_page)
+    return f"'use strict';\n{makers}const WORKER_MODULES = [{listed}];\n{runs}"
+
+
+def _bodies(files: Mapping[str, str], entry: str) -> dict[str, str]:
+    """Return the bodies of the functions of a module and of those that it imports, these first."""
     ordered: dict[str, str] = {}
     _collect(files, entry, ordered, ())
-    parts = [
-        f"const {_variable(name)} = (() => {{\n{body}}})();\n" for name, body in ordered.items()
-    ]
-    return '"use strict";\n' + "".join(parts)
+    return ordered
 
 
 def _collect(
@@ -65,6 +78,7 @@ def _body(name: str, text: str) -> str:
     text = _EXPORTED.sub(r"\1 \2", text)
     if left := _OTHER.search(text):
         raise ConfigError(f"{name} has {left[0].strip()!r}, which cannot be joined to one script")
+    text = _without_margins(text)
     return f"{text}\nreturn {{ {', '.join(exported)} }};\n" if exported else f"{text}\n"
 
 
@@ -85,6 +99,18 @@ def _import(names: str, module: str) -> str:
         return f"const {names.split()[-1]} = {variable};"
     renamed = re.sub(r"\s+as\s+", ": ", names)
     return f"const {renamed} = {variable};"
+
+
+def _without_margins(text: str) -> str:
+    """Return the text without indentation and empty lines; a text over several lines keeps them."""
+    lines = text.splitlines()
+    if any(line.count("`") % 2 for line in lines):
+        return text
+    return "\n".join(filter(None, map(str.strip, lines)))
+
+
+def _maker(name: str) -> str:
+    return f"make_{_variable(name)}"
 
 
 def _variable(name: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -24,8 +24,10 @@ SUFFIXES = (".html", ".htm")
 _PLAYER, _WORKER, _STYLE_FILE = "player.js", "decoder_worker.js", "style.css"
 # Where the page finds its worker and its video: in files beside it, or in itself.
 _SURROUNDINGS, _EMBEDDED = "surroundings.js", "surroundings_embedded.js"
+_UNPACK = "unpack.js"
 _POLICY = re.compile(r'(<meta http-equiv="Content-Security-Policy"\s+content=)"[^"]*"')
 _STYLE = re.compile(r'<link rel="stylesheet" href="style\.css">')
+_ICON = re.compile(r'<link rel="icon" href="icon\.svg">\n')
 _SCRIPT = re.compile(r'<script type="module" src="player\.js"></script>')
 
 
@@ -97,6 +99,7 @@ def page(video: bytes, name: str) -> bytes:
     script = page_script(files)
     style = files[_STYLE_FILE]
     text = _replaced(_POLICY, files[INDEX], f'\\1"{policy(script, style)}"')
+    text = _replaced(_ICON, text, "")
     text = _replaced(_STYLE, text, f"<style>{style}</style>")
     elements = (
         f'<script type="application/octet-stream" id="embedded-video" data-name="{escape(name)}">'
@@ -107,23 +110,23 @@ def page(video: bytes, name: str) -> bytes:
 
 
 def policy(script: str, style: str) -> str:
-    """Return what the page may load and run: this script, this style and its own worker."""
+    """Return what the page may load and run: this script, what it unpacks, and this style."""
     return (
-        f"default-src 'none'; script-src '{_hash(script)}' 'wasm-unsafe-eval';"
+        f"default-src 'none'; script-src '{_hash(script)}' blob: 'wasm-unsafe-eval';"
         f" style-src '{_hash(style)}'; img-src blob:; media-src blob:; worker-src blob:;"
         " base-uri 'none'; form-action 'none'"
     )
 
 
 def page_script(files: Mapping[str, str]) -> str:
-    """Return all modules of the page as one script, that of the worker as a text in it.
+    """Return the script of the page: all modules as one, deflated, and what unpacks them.
 
     Args:
         files: texts of the files of the page by name.
     """
-    worker = json.dumps(bundle(files, _WORKER)).replace("<", "\\u003c")
-    surroundings = files[_EMBEDDED] + f"\nexport const WORKER_SCRIPT = {worker};\n"
-    return bundle({**files, _SURROUNDINGS: surroundings}, _PLAYER).replace("</script", "<\\/script")
+    embedded = {**files, _SURROUNDINGS: files[_EMBEDDED]}
+    packed = base64.b64encode(zlib.compress(bundle(embedded, _PLAYER, _WORKER).encode(), 9))
+    return f"const PACKED = '{packed.decode()}';\n{files[_UNPACK]}"
 
 
 def _hash(text: str) -> str:

@@ -1,4 +1,4 @@
-// Decoded frames, as many as a number of bytes allows; those go first that were asked for longest ago.
+/** Decoded frames, as many as a number of bytes allows; those go first that were asked for longest ago. */
 
 export class FrameCache {
   /** @param {number} maxBytes of all pictures together; one is kept however large it is */
@@ -27,14 +27,18 @@ export class FrameCache {
     this.pictures.set(number, picture);
     this.nBytes += picture.data.byteLength;
     for (const oldest of this.pictures.keys()) {
-      if (this.nBytes <= this.maxBytes || this.pictures.size === 1) break;
+      if (this.nBytes <= this.maxBytes || this.pictures.size === 1) {
+        break;
+      }
       this.delete(oldest);
     }
   }
 
   delete(number) {
     const picture = this.pictures.get(number);
-    if (!picture) return;
+    if (!picture) {
+      return;
+    }
     this.nBytes -= picture.data.byteLength;
     this.pictures.delete(number);
   }

@@ -8,13 +8,15 @@ export class FrameSource {
   /**
    * @param {import('./decoder_client.js').DecoderClient[]} clients that have the file open
    * @param {number} maxBytes of decoded pictures
+   * @param {number} pictureBytes of one of them
    * @param {(n: number) => void} onFrame is called when a coded frame has been decoded
    * @param {(error: Error) => void} onError
    */
-  constructor(clients, maxBytes, onFrame, onError) {
+  constructor(clients, maxBytes, pictureBytes, onFrame, onError) {
     this.idle = [...clients];
     this.clients = clients;
     this.cache = new FrameCache(maxBytes);
+    this.nAhead = Math.max(1, Math.floor(maxBytes / pictureBytes) - 1);
     this.onFrame = onFrame;
     this.onError = onError;
     this.wanted = [];
@@ -36,7 +38,8 @@ export class FrameSource {
 
   /** Ask for coded frames, the most urgent first, in place of those asked for before. */
   want(numbers) {
-    this.wanted = numbers;
+    this.wanted = numbers.slice(0, this.nAhead); // more would push each other out
+    [...this.wanted].reverse().forEach((n) => this.cache.get(n));
     this.pump();
   }
 

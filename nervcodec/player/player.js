@@ -51,7 +51,11 @@ class Player {
     const before = this.playback;
     this.close();
     try {
-      const video = await openVideo(name, bytes, this.settings());
+      const video = await openVideo(
+        name,
+        bytes,
+        this.settings((error) => this.fail(name, error)),
+      );
       if (number !== this.nOpened) {
         video.close();
         return;
@@ -65,12 +69,8 @@ class Player {
     }
   }
 
-  settings() {
-    return {
-      engine: this.engine,
-      onFrame: () => this.frameCame(),
-      onError: (error) => this.fail(this.video?.name ?? 'the video', error),
-    };
+  settings(onError) {
+    return { engine: this.engine, onFrame: () => this.playback?.frameCame(), onError };
   }
 
   start(video, before) {
@@ -149,10 +149,6 @@ class Player {
     this.comparison?.show(this.video.schedule.timeOf(n));
   }
 
-  frameCame() {
-    this.playback?.frameCame();
-  }
-
   // --- comparison ---
 
   async compare(file) {
@@ -160,15 +156,19 @@ class Player {
     this.tell(at.error, '');
     const elements = { canvas: at['other-picture'], movie: at['other-video'] };
     const { video } = this;
+    const fail = (error) => {
+      this.endComparison();
+      this.tell(at.error, `${file.name}: ${error.message}`);
+    };
     try {
-      const comparison = await openComparison(file, elements, this.settings());
+      const comparison = await openComparison(file, elements, this.settings(fail));
       if (this.video !== video) {
         comparison.close();
         return;
       }
       this.comparison = comparison;
     } catch (error) {
-      this.tell(at.error, `${file.name}: ${error.message}`);
+      fail(error);
       return;
     }
     this.comparison.element.hidden = false;

@@ -1,6 +1,6 @@
-// The place of the picture: its size on the screen, zoom, and the split between two videos.
+/** The place of the picture: its size on the screen, zoom, and the split between two videos. */
 
-const ZOOMS = ["fit", "0.5", "1", "2", "4", "8"];
+const ZOOMS = ['fit', '0.5', '1', '2', '4', '8'];
 
 export class Stage {
   /** @param {HTMLElement} stage scrolls @param {HTMLElement} frame holds the pictures */
@@ -8,7 +8,7 @@ export class Stage {
     this.stage = stage;
     this.frame = frame;
     this.divider = divider;
-    this.zoom = "fit";
+    this.zoom = 'fit';
     this.width = this.height = 1;
     new ResizeObserver(() => this.layout()).observe(stage);
   }
@@ -36,7 +36,9 @@ export class Stage {
   /** Zoom a step nearer (1) or farther (-1). Return the value. */
   zoomBy(step) {
     const place = ZOOMS.indexOf(this.zoom) + step;
-    if (this.zoom === "fit" && step < 0) return this.zoom;
+    if (this.zoom === 'fit' && step < 0) {
+      return this.zoom;
+    }
     return this.setZoom(ZOOMS[Math.min(Math.max(place, 0), ZOOMS.length - 1)]);
   }
 
@@ -44,16 +46,18 @@ export class Stage {
     const { clientWidth, clientHeight } = this.stage;
     const fit = Math.min(clientWidth / this.width, clientHeight / this.height);
     const ratio = window.devicePixelRatio || 1;
-    const scale = this.zoom === "fit" ? fit : Number(this.zoom) / ratio;
+    const scale = this.zoom === 'fit' ? fit : Number(this.zoom) / ratio;
     this.frame.style.width = `${Math.floor(this.width * scale)}px`;
     this.frame.style.height = `${Math.floor(this.height * scale)}px`;
-    this.frame.classList.toggle("pixels", this.zoom !== "fit" && Number(this.zoom) >= 1);
+    this.frame.classList.toggle('pixels', this.zoom !== 'fit' && Number(this.zoom) >= 1);
   }
 
   /** Show the other picture to the right of a share of the width, 0 to 1; without one, none. */
   split(other, share) {
     this.divider.hidden = !other;
-    if (!other) return;
+    if (!other) {
+      return;
+    }
     other.style.clipPath = `inset(0 0 0 ${100 * share}%)`;
     this.divider.style.left = `${100 * share}%`;
   }

@@ -1,8 +1,8 @@
-// Where the page finds its worker, its video and whoever started it: beside it, by its address.
+/** Where the page finds its worker, its video and whoever started it: beside it, by its address. */
 
 /** Return a worker that decodes. */
 export function startWorker() {
-  return new Worker(new URL("./decoder_worker.js", import.meta.url), { type: "module" });
+  return new Worker(new URL('./decoder_worker.js', import.meta.url), { type: 'module' });
 }
 
 /**
@@ -11,18 +11,26 @@ export function startWorker() {
  */
 export async function firstVideo() {
   const query = new URLSearchParams(location.search);
-  const path = query.get("file");
-  if (!path) return null;
+  const path = query.get('file');
+  if (!path) {
+    return null;
+  }
   const url = new URL(path, location.href);
-  if (url.origin !== location.origin) throw new Error(`${path} is not of this site`);
+  if (url.origin !== location.origin) {
+    throw new Error(`${path} is not of this site`);
+  }
   const response = await fetch(url);
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
+  if (!response.ok) {
+    throw new Error(`${path}: ${response.status} ${response.statusText}`);
+  }
   const bytes = new Uint8Array(await response.arrayBuffer());
-  return { name: query.get("name") ?? path, bytes };
+  return { name: query.get('name') ?? path, bytes };
 }
 
 /** Tell whoever serves the page that it is open, where the address says how. */
 export function stayInTouch() {
-  const path = new URLSearchParams(location.search).get("events");
-  if (path && /^[a-z]+$/.test(path)) new EventSource(path);
+  const path = new URLSearchParams(location.search).get('events');
+  if (path && /^[a-z]+$/.test(path)) {
+    new EventSource(path);
+  }
 }

@@ -10,6 +10,9 @@ const LARGE_PIXELS = 2 ** 21;
 const MOST_WORKERS = 4;
 const CACHE_BYTES_A_GIB = 64 * 2 ** 20; // of the memory that the browser tells of
 
+/** Names and texts of the engines that can be chosen. */
+export const ENGINES = [['auto', 'auto']];
+
 /** @typedef {Awaited<ReturnType<typeof openVideo>>} Video */
 
 class OpenVideo {
@@ -52,14 +55,14 @@ class OpenVideo {
  */
 export async function openVideo(name, bytes, { engine, onFrame, onError }) {
   const file = openFile(bytes);
-  const isLarge = file.header.width * file.header.height > LARGE_PIXELS;
+  const nPixels = file.header.width * file.header.height;
   const nCores = navigator.hardwareConcurrency || 2;
-  const nWorkers = Math.max(1, Math.min(isLarge ? 2 : MOST_WORKERS, nCores - 1));
+  const nWorkers = Math.max(1, Math.min(nPixels > LARGE_PIXELS ? 2 : MOST_WORKERS, nCores - 1));
   const clients = Array.from({ length: nWorkers }, () => new DecoderClient());
   try {
     const engines = await Promise.all(clients.map((client) => client.open(bytes, engine)));
     const maxBytes = CACHE_BYTES_A_GIB * Math.min(navigator.deviceMemory ?? 4, 4);
-    const source = new FrameSource(clients, maxBytes, onFrame, onError);
+    const source = new FrameSource(clients, maxBytes, 4 * nPixels, onFrame, onError);
     return new OpenVideo(name, bytes.length, file, source, engines[0]);
   } catch (error) {
     clients.forEach((client) => client.close());
