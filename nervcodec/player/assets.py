@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
+from importlib.abc import Traversable
 
 from nervcodec.errors import DependencyError
 
@@ -13,6 +14,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".npy": "application/octet-stream",
 }
 # What the page in its folder may load and run; index.html says the same of itself.
 POLICY = (
@@ -28,20 +30,38 @@ def suffix(name: str) -> str:
 
 
 def page_files() -> dict[str, bytes]:
-    """Return the files of the page by their paths below its folder.
+    """Return the files of the page by their paths below its folder, without those of prior_file.
 
     Raises:
         DependencyError: the installed page is incomplete.
     """
     folder = resources.files("nervcodec.player")
-    try:
-        files = {
-            entry.name: entry.read_bytes()
-            for entry in folder.iterdir()
-            if entry.is_file() and suffix(entry.name) in CONTENT_TYPES
-        }
-    except OSError as error:
-        raise DependencyError(f"{folder}: {error}; install nervcodec again") from None
+    files = {
+        entry.name: _read(entry)
+        for entry in folder.iterdir()
+        if suffix(entry.name) in CONTENT_TYPES
+    }
     if INDEX not in files:
         raise DependencyError(f"{folder} has no {INDEX}; install nervcodec again")
     return files
+
+
+def prior_path(number: int) -> str:
+    """Return where the page looks for the weights of a prior, below its folder."""
+    return f"priors/{number}.npy"
+
+
+def prior_file(number: int) -> bytes:
+    """Return the weights of a prior, a file of NumPy.
+
+    Raises:
+        DependencyError: they are not installed.
+    """
+    return _read(resources.files("nervcodec") / "nn" / "priors" / f"{number}.npy")
+
+
+def _read(entry: Traversable) -> bytes:
+    try:
+        return entry.read_bytes()
+    except OSError as error:
+        raise DependencyError(f"{entry}: {error}; install nervcodec again") from None

@@ -15,7 +15,8 @@ from typing import Any
 
 from nervcodec.errors import ConfigError
 from nervcodec.format.container import read_bytes, read_file
-from nervcodec.player.assets import INDEX, page_files
+from nervcodec.format.prior import NO_PRIOR
+from nervcodec.player.assets import INDEX, page_files, prior_file
 from nervcodec.player.bundle import bundle
 from nervcodec.util.files import check_output, whole_file
 
@@ -81,19 +82,20 @@ def export(source: StrPath, destination: StrPath, *, overwrite: bool = False) ->
     check_output(name, overwrite=overwrite, source=source)
     video = read_bytes(source)
     file = read_file(video)
-    data = page(video, os.path.basename(os.fspath(source)))
+    data = page(video, os.path.basename(os.fspath(source)), file.header.model.prior)
     with whole_file(name, overwrite=overwrite) as path:
         path.write_bytes(data)
     n_frames = file.header.format.n_frames
     return ExportReport(os.fspath(source), name, n_frames, len(video), len(data))
 
 
-def page(video: bytes, name: str) -> bytes:
+def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
     """Return the page of a video.
 
     Args:
         video: bytes of a .nvpp file.
         name: of the file, which the page shows.
+        prior: the number of the prior that it needs.
     """
     files = {path: data.decode() for path, data in page_files().items()}
     script = page_script(files)
@@ -101,12 +103,19 @@ def page(video: bytes, name: str) -> bytes:
     text = _replaced(_POLICY, files[INDEX], f'\\1"{policy(script, style)}"')
     text = _replaced(_ICON, text, "")
     text = _replaced(_STYLE, text, f"<style>{style}</style>")
-    elements = (
-        f'<script type="application/octet-stream" id="embedded-video" data-name="{escape(name)}">'
-        f"{base64.b64encode(video).decode()}</script>\n"
-        f'<script type="module">{script}</script>'
+    elements = [_data("embedded-video", video, name)]
+    if prior:
+        elements.append(_data(f"embedded-prior-{prior}", prior_file(prior), f"prior {prior}"))
+    elements.append(f'<script type="module">{script}</script>')
+    return _replaced(_SCRIPT, text, "\n".join(elements)).encode()
+
+
+def _data(identifier: str, data: bytes, name: str) -> str:
+    """Return an element that holds bytes in base64 and does nothing."""
+    return (
+        f'<script type="application/octet-stream" id="{identifier}" data-name="{escape(name)}">'
+        f"{base64.b64encode(data).decode()}</script>"
     )
-    return _replaced(_SCRIPT, text, elements).encode()
 
 
 def policy(script: str, style: str) -> str:

@@ -12,7 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from nervcodec.player.assets import CONTENT_TYPES, INDEX, POLICY, page_files, suffix
+from nervcodec.format.prior import PRIORS
+from nervcodec.player.assets import (
+    CONTENT_TYPES,
+    INDEX,
+    POLICY,
+    page_files,
+    prior_file,
+    prior_path,
+    suffix,
+)
 
 ADDRESS = "127.0.0.1"
 VIDEO = "video.nvpp"
@@ -49,12 +58,10 @@ class PlayerServer(ThreadingHTTPServer):
         super().__init__((ADDRESS, 0), _Handler)
         self._token = secrets.token_urlsafe(16)
         self.hosts = {f"{host}:{self.server_port}" for host in (ADDRESS, "localhost")}
+        files = page_files() | {prior_path(number): prior_file(number) for number in PRIORS}
         self.answers: Mapping[str, _Answer] = {
-            **{
-                path: _Answer(CONTENT_TYPES[suffix(path)], data)
-                for path, data in page_files().items()
-            },
             VIDEO: _Answer("application/octet-stream", video),
+            **{path: _Answer(CONTENT_TYPES[suffix(path)], files[path]) for path in files},
         }
         self.is_ending = threading.Event()
         self._lock = threading.Lock()

@@ -27,6 +27,17 @@ export async function firstVideo() {
   return { name: query.get('name') ?? path, bytes };
 }
 
+/** Return the weights of a prior: beside the page, or where the sources have them. */
+export async function loadPrior(number) {
+  for (const folder of ['./priors', '../nn/priors']) {
+    const response = await fetch(`${folder}/${number}.npy`);
+    if (response.ok) {
+      return new Uint8Array(await response.arrayBuffer());
+    }
+  }
+  throw new Error(`this site lacks priors/${number}.npy, which the file needs`);
+}
+
 /** Tell whoever serves the page that it is open, where the address says how. */
 export function stayInTouch() {
   const path = new URLSearchParams(location.search).get('events');

@@ -12,11 +12,20 @@ export function startWorker() {
 /** Return the video of the page, {name, bytes}. */
 export async function firstVideo() {
   const element = document.getElementById('embedded-video');
-  const text = atob(element.textContent.trim());
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  element.remove();
-  return { name: element.dataset.name, bytes };
+  return { name: element.dataset.name, bytes: bytesOf(element) };
+}
+
+/** Return the weights of a prior. */
+export async function loadPrior(number) {
+  const element = document.getElementById(`embedded-prior-${number}`);
+  if (!element) {
+    throw new Error(`this page lacks prior ${number}, which the file needs; nervcodec play has it`);
+  }
+  return bytesOf(element);
+}
+
+function bytesOf(element) {
+  return Uint8Array.from(atob(element.textContent), (character) => character.charCodeAt(0));
 }
 
 /** Nobody serves the page. */

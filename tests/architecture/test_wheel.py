@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 from nervcodec.format.prior import PRIORS
+from nervcodec.player.assets import page_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +33,7 @@ def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     source = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nervcodec").rglob("*.py")}
     assert {name for name in built if name.endswith(".py")} == source
     others = {"nervcodec/py.typed", "nervcodec/bench/report.html.j2"}
+    others |= {f"nervcodec/player/{name}" for name in page_files()}
     for number in PRIORS:
         others |= {
             f"nervcodec/nn/priors/{number}.npy",

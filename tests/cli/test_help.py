@@ -67,6 +67,7 @@ def test_every_option_says_what_it_takes(name: str) -> None:
         ),
         ("decode", ["Examples", "Output", "Damaged and large files", "Advanced", "Other"]),
         ("info", ["Options"]),
+        ("play", ["Examples", "Options"]),
         ("completion", ["Examples", "Options"]),
         ("bench", ["Examples", "Codecs", "Clips", "Results", "Other"]),
         ("bench speed", ["Examples", "Options"]),

@@ -14,6 +14,7 @@ import pytest
 from shell import Shell, write_clip
 
 from nervcodec.bench import roofline
+from nervcodec.player.server import PlayerServer
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 SHARED = "Shared objects"
@@ -75,6 +76,8 @@ def test_the_section_names_are_schemas() -> None:
             "verify",
             "concat",
             "split",
+            "play",
+            "export",
             "compare",
             "bench",
             "speed",
@@ -129,6 +132,13 @@ def test_info_decode_and_verify(coded: Shell) -> None:
     check(coded("verify", "out.nvpp", "--json").out, "verify")
     check(coded("split", "out.nvpp", "a.nvpp", "--frames", "0:2", "--json").out, "split")
     check(coded("concat", "a.nvpp", "out.nvpp", "b.nvpp", "--json").out, "concat")
+
+
+def test_play_and_export(coded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands that bring a file to a browser."""
+    monkeypatch.setattr(PlayerServer, "wait_for_the_page", lambda _: None)
+    check(coded("play", "out.nvpp", "--no-open", "--json").out, "play")
+    check(coded("export", "out.nvpp", "out.html", "--json").out, "export")
 
 
 def test_compare(shell: Shell) -> None:

@@ -6,6 +6,7 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -48,12 +49,14 @@ def test_the_address_names_the_file_and_cannot_be_guessed(server: PlayerServer) 
 
 
 def test_the_page_and_the_video_are_served(server: PlayerServer) -> None:
-    """Each with its length and type; the empty path is the page itself."""
+    """Each with its type, and the prior that a file may need; the empty path is the page itself."""
     assert ask(server, "video.nvpp")[::2] == (200, VIDEO)
     for name, data in page_files().items():
         status, headers, body = ask(server, name)
         assert (status, body) == (200, data)
         assert headers["Content-Type"].startswith("text/") or name.endswith(".svg")
+    prior = Path(module.__file__).parents[1] / "nn" / "priors" / "1.npy"
+    assert ask(server, "priors/1.npy")[2] == prior.read_bytes()
     assert ask(server, "")[2] == ask(server, "?file=x")[2] == page_files()["index.html"]
 
 
@@ -80,6 +83,8 @@ def test_every_answer_has_the_policy(server: PlayerServer) -> None:
     [
         "../",
         "server.py",
+        "priors/",
+        "priors/2.npy",
         "__init__.py",
         "../setup.cfg",
         "%2e%2e/setup.cfg",
