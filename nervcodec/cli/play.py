@@ -62,9 +62,7 @@ def export(source: str, destination: str, *, overwrite: bool, as_json: bool) -> 
 
     from nervcodec.player.export import export as run
 
-    report = run(
-        _readable(source), destination, overwrite=may_overwrite(destination, overwrite)
-    )
+    report = run(_readable(source), destination, overwrite=may_overwrite(destination, overwrite))
     report = replace(report, source=source)
     if as_json:
         console.show(json.dumps(report.as_json()))

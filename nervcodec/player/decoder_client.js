@@ -17,11 +17,12 @@ export class DecoderClient {
   /**
    * Open a file.
    * @param {Uint8Array} bytes
+   * @param {Uint8Array | null} prior weights that the file needs
    * @param {string} engine its name, or 'auto'
    * @returns {Promise<string>} the engine that is used
    */
-  async open(bytes, engine) {
-    const { engine: used } = await this.ask({ type: 'open', bytes, engine });
+  async open(bytes, prior, engine) {
+    const { engine: used } = await this.ask({ type: 'open', bytes, prior, engine });
     return used;
   }
 

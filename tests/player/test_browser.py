@@ -1,0 +1,207 @@
+"""The page in a browser: it plays, seeks, steps, and says what is wrong with a file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import browse
+from shell import Shell
+
+from nervcodec.player.export import export
+from nervcodec.player.server import PlayerServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs_browser]
+
+DATA = Path(__file__).parents[1] / "data"
+SIZES = [(1280, 800), (800, 600), (390, 844)]
+# Functions that the steps use.
+TOOLS = """
+const text = (id) => page.textContent('#' + id);
+const frame = () => page.evaluate(() => Number(document.getElementById('seek').value));
+const ready = () => page.waitForFunction(
+  () => !document.getElementById('frame').hidden && document.getElementById('busy').hidden);
+const paused = async () => {
+  await ready();
+  if (await page.evaluate(() => document.getElementById('player').classList.contains('playing'))) {
+    await page.keyboard.press('k');
+  }
+};
+const picture = async (n) => {
+  await page.fill('#number', String(n));
+  await page.keyboard.press('Enter');
+  await page.waitForTimeout(200);
+  await ready();
+  return page.evaluate(() => {
+    const canvas = document.getElementById('picture');
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return Array.from(data);
+  });
+};
+const drop = (name, base64) => page.evaluate(([name, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  document.dispatchEvent(new DragEvent('drop', { dataTransfer, cancelable: true }));
+}, [name, base64]);
+"""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Of a page that plays a golden file of seven frames in two segments."""
+    with PlayerServer((DATA / "moving_yuv.nvpp").read_bytes(), "moving.nvpp") as server:
+        yield server.url
+
+
+def quoted(data: bytes) -> str:
+    """Bytes as a text of JavaScript in base64."""
+    return json.dumps(base64.b64encode(data).decode())
+
+
+def test_it_plays(address: str) -> None:
+    """By itself: time goes on, no frame is lost to an error, and only the server is asked."""
+    steps = """
+    await ready();
+    const seen = new Set();
+    for (let i = 0; i < 40; i++) {
+      seen.add(await frame());
+      await page.waitForTimeout(30);
+    }
+    await page.keyboard.press('i');
+    return { seen: [...seen].sort(), title: await text('title'), about: await text('about') };
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    assert len(done["found"]["seen"]) >= 4 and done["found"]["title"] == "moving.nvpp"
+    for words in ("27x21, yuv420, 8 bits", "4,310 bytes", "grid stem 3x4x2"):
+        assert words in done["found"]["about"]
+    origin = address[: address.index("/", 8)]
+    assert all(url.startswith(origin) for url in done["requests"])
+
+
+def test_keys_go_where_they_do_in_other_players(address: str) -> None:
+    """Steps, ends, shares; the page stays still where it is paused."""
+    steps = """
+    await paused();
+    const places = [];
+    for (const key of ['Home', '.', '.', ',', 'End', '.', '0', '5', 'Home', 'l', ',']) {
+      await page.keyboard.press(key);
+      places.push(await frame());
+    }
+    await page.waitForTimeout(200);
+    return { places, last: await frame() };
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    assert done["found"] == {"places": [0, 1, 2, 1, 6, 6, 0, 3, 0, 1, 0], "last": 0}
+
+
+def test_a_frame_looks_as_decode_has_it(address: str) -> None:
+    """The canvas differs from the golden frame's luma by what a conversion to RGB changes."""
+    with np.load(DATA / "moving_yuv.npz") as golden:
+        luma = golden["plane0"].astype(np.float64)
+    done = browse(address, TOOLS + "await paused(); return [await picture(5), await picture(2)];")
+    assert done["complaints"] == []
+    for number, samples in zip((5, 2), done["found"], strict=True):
+        rgb = np.array(samples, np.float64).reshape(21, 27, 4)[..., :3]
+        gray = rgb @ (0.299, 0.587, 0.114)
+        expected = np.clip((luma[number] - 16) * 255 / 219, 0, 255)
+        assert np.corrcoef(gray.ravel(), expected.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in DATA.glob("*.nvpp")))
+def test_golden_files_play(name: str) -> None:
+    """Every kind of network and layout."""
+    with PlayerServer((DATA / f"{name}.nvpp").read_bytes(), name) as server:
+        done = browse(server.url, TOOLS + "await paused(); return [await text('error-text')];")
+    assert done["complaints"] == [] and done["found"] == [""]
+
+
+def test_a_damaged_file_gets_the_error_of_the_command_line(address: str, shell: Shell) -> None:
+    """Word for word, as an alert; a good file plays after it."""
+    good = (DATA / "gray.nvpp").read_bytes()
+    bad = good[:60] + bytes([good[60] ^ 1]) + good[61:]
+    foreign = b"\x00\x00\x00 ftypisom"
+    steps = f"""
+    await ready();
+    const said = [];
+    for (const data of [{quoted(bad)}, {quoted(foreign)}, {quoted(good[:-3])}]) {{
+      await drop('in.nvpp', data);
+      await page.waitForSelector('#error:not([hidden])');
+      said.push(await text('error-text'));
+      await page.click('#error-close');
+    }}
+    await drop('good.nvpp', {quoted(good)});
+    await paused();
+    return {{ said, title: await text('title'), error: await text('error-text') }};
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    for data, said in zip((bad, foreign, good[:-3]), done["found"]["said"], strict=True):
+        (shell.folder / "in.nvpp").write_bytes(data)
+        assert (
+            f"nervcodec: error: {said.removeprefix('in.nvpp: ')}\n" == shell("info", "in.nvpp").err
+        )
+    assert done["found"]["title"] == "good.nvpp" and done["found"]["error"] == ""
+
+
+def test_a_second_file_is_shown_beside_the_first(address: str) -> None:
+    """Both are at the same time; ending the comparison brings the first one back alone."""
+    steps = f"""
+    await paused();
+    await page.setInputFiles('#compare-file', {{ name: 'b.nvpp', mimeType: '',
+      buffer: Buffer.from({quoted((DATA / "grid_yuv.nvpp").read_bytes())}, 'base64') }});
+    await page.waitForSelector('#split-bar:not([hidden])');
+    await ready();
+    const clip = await page.evaluate(() => document.getElementById('other-picture').style.clipPath);
+    const names = [await text('name-left'), await text('name-right')];
+    await page.click('#compare-end');
+    return {{ clip, names, hidden: await page.isHidden('#other-picture') }};
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    assert done["found"]["names"] == ["moving.nvpp", "b.nvpp"] and done["found"]["hidden"]
+    assert done["found"]["clip"].startswith("inset(0") and "50%" in done["found"]["clip"]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_it_fits_the_window(address: str, width: int, height: int) -> None:
+    """With all that it can show, nothing is wider than the window, and the picture has room."""
+    steps = """
+    await ready();
+    await page.keyboard.press('i');
+    return page.evaluate(() => {
+      const box = document.getElementById('frame').getBoundingClientRect();
+      const controls = document.getElementById('controls').getBoundingClientRect();
+      return [document.documentElement.scrollWidth, controls.bottom, box.width, box.height];
+    });
+    """
+    found = browse(address, TOOLS + steps, width, height)["found"]
+    assert found[0] <= width and found[1] <= height and found[2] >= 200 and found[3] >= 150
+
+
+def test_every_control_has_a_name(address: str) -> None:
+    """What can be focused says what it is, and the order is that of the page."""
+    steps = """
+    await paused();
+    return page.evaluate(() => [...document.querySelectorAll('button, select, input:not([type=file])')]
+      .filter((el) => !(el.ariaLabel || el.labels?.[0]?.textContent.trim() || el.textContent.trim()))
+      .map((el) => el.id));
+    """
+    assert browse(address, TOOLS + steps)["found"] == []
+
+
+@pytest.mark.parametrize("name", ["moving_yuv", "prior"])
+def test_an_exported_page_plays_from_disk(tmp_path: Path, name: str) -> None:
+    """It asks for nothing but itself."""
+    export(DATA / f"{name}.nvpp", tmp_path / "a.html")
+    url = (tmp_path / "a.html").as_uri()
+    done = browse(url, TOOLS + "await paused(); return [await text('title'), await picture(1)];")
+    assert done["complaints"] == [] and done["found"][0] == f"{name}.nvpp"
+    assert len(set(done["found"][1])) > 5
+    assert all(each == url or each.startswith("blob:") for each in done["requests"])
