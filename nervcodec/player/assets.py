@@ -14,6 +14,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
     ".npy": "application/octet-stream",
 }
 # What the page in its folder may load and run; index.html says the same of itself.

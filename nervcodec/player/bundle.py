@@ -75,7 +75,7 @@ def _body(name: str, text: str) -> str:
     exported = list(_exported(text))
     text = _COMMENTS.sub("", _EXPORT_LIST.sub("", text))
     text = _IMPORT.sub(lambda match: _import(match[1], match[2]), text)
-    text = _EXPORTED.sub(r"\1 \2", text)
+    text = _EXPORTED.sub(r"\1 \2", text).replace("import.meta.url", "location.href")
     if left := _OTHER.search(text):
         raise ConfigError(f"{name} has {left[0].strip()!r}, which cannot be joined to one script")
     text = _without_margins(text)

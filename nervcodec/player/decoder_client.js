@@ -16,14 +16,16 @@ export class DecoderClient {
 
   /**
    * Open a file.
-   * @param {Uint8Array} bytes
-   * @param {Uint8Array | null} prior weights that the file needs
-   * @param {string} engine its name, or 'auto'
+   * @param {object} request
+   * @param {Uint8Array} request.bytes
+   * @param {Uint8Array | null} request.prior weights that the file needs
+   * @param {Uint8Array} request.kernels of the engine in WebAssembly
+   * @param {string} request.engine its name, or 'auto'
    * @returns {Promise<string>} the engine that is used
    */
-  async open(bytes, prior, engine) {
-    const { engine: used } = await this.ask({ type: 'open', bytes, prior, engine });
-    return used;
+  async open(request) {
+    const { engine } = await this.ask({ type: 'open', ...request });
+    return engine;
   }
 
   /**

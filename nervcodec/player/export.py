@@ -25,6 +25,7 @@ SUFFIXES = (".html", ".htm")
 _PLAYER, _WORKER, _STYLE_FILE = "player.js", "decoder_worker.js", "style.css"
 # Where the page finds its worker and its video: in files beside it, or in itself.
 _SURROUNDINGS, _EMBEDDED = "surroundings.js", "surroundings_embedded.js"
+_KERNELS = "kernels.wasm"
 _UNPACK = "unpack.js"
 _POLICY = re.compile(r'(<meta http-equiv="Content-Security-Policy"\s+content=)"[^"]*"')
 _STYLE = re.compile(r'<link rel="stylesheet" href="style\.css">')
@@ -97,13 +98,18 @@ def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
         name: of the file, which the page shows.
         prior: the number of the prior that it needs.
     """
-    files = {path: data.decode() for path, data in page_files().items()}
-    script = page_script(files)
-    style = files[_STYLE_FILE]
-    text = _replaced(_POLICY, files[INDEX], f'\\1"{policy(script, style)}"')
+    files = page_files()
+    kernels = files.pop(_KERNELS)
+    texts = {path: data.decode() for path, data in files.items()}
+    script = page_script(texts)
+    style = texts[_STYLE_FILE]
+    text = _replaced(_POLICY, texts[INDEX], f'\\1"{policy(script, style)}"')
     text = _replaced(_ICON, text, "")
     text = _replaced(_STYLE, text, f"<style>{style}</style>")
-    elements = [_data("embedded-video", video, name)]
+    elements = [
+        _data("embedded-video", video, name),
+        _data("embedded-kernels", kernels, _KERNELS),
+    ]
     if prior:
         elements.append(_data(f"embedded-prior-{prior}", prior_file(prior), f"prior {prior}"))
     elements.append(f'<script type="module">{script}</script>')
@@ -127,15 +133,15 @@ def policy(script: str, style: str) -> str:
     )
 
 
-def page_script(files: Mapping[str, str]) -> str:
+def page_script(texts: Mapping[str, str]) -> str:
     """Return the script of the page: all modules as one, deflated, and what unpacks them.
 
     Args:
-        files: texts of the files of the page by name.
+        texts: files of the page by name.
     """
-    embedded = {**files, _SURROUNDINGS: files[_EMBEDDED]}
+    embedded = {**texts, _SURROUNDINGS: texts[_EMBEDDED]}
     packed = base64.b64encode(zlib.compress(bundle(embedded, _PLAYER, _WORKER).encode(), 9))
-    return f"const PACKED = '{packed.decode()}';\n{files[_UNPACK]}"
+    return f"const PACKED = '{packed.decode()}';\n{texts[_UNPACK]}"
 
 
 def _hash(text: str) -> str:

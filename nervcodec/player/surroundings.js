@@ -38,6 +38,15 @@ export async function loadPrior(number) {
   throw new Error(`this site lacks priors/${number}.npy, which the file needs`);
 }
 
+/** Return the bytes of the engine in WebAssembly. */
+export async function loadKernels() {
+  const response = await fetch('kernels.wasm');
+  if (!response.ok) {
+    throw new Error('this site lacks kernels.wasm');
+  }
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 /** Tell whoever serves the page that it is open, where the address says how. */
 export function stayInTouch() {
   const path = new URLSearchParams(location.search).get('events');

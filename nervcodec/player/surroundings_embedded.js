@@ -24,6 +24,11 @@ export async function loadPrior(number) {
   return bytesOf(element);
 }
 
+/** Return the bytes of the engine in WebAssembly. */
+export async function loadKernels() {
+  return bytesOf(document.getElementById('embedded-kernels'));
+}
+
 function bytesOf(element) {
   return Uint8Array.from(atob(element.textContent), (character) => character.charCodeAt(0));
 }

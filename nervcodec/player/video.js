@@ -5,14 +5,14 @@ import { DecoderClient } from './decoder_client.js';
 import { shapeOf } from './description.js';
 import { FrameSource } from './frame_source.js';
 import { Schedule } from './schedule.js';
-import { loadPrior } from './surroundings.js';
+import { loadKernels, loadPrior } from './surroundings.js';
 
 const LARGE_PIXELS = 2 ** 21;
 const MOST_WORKERS = 4;
 const CACHE_BYTES_A_GIB = 64 * 2 ** 20; // of the memory that the browser tells of
 
 /** Names and texts of the engines that can be chosen. */
-export const ENGINES = [['auto', 'auto']];
+export const ENGINES = [['auto', 'auto'], ['wasm', 'WebAssembly'], ['js', 'JavaScript']];
 
 /** @typedef {Awaited<ReturnType<typeof openVideo>>} Video */
 
@@ -57,12 +57,14 @@ class OpenVideo {
 export async function openVideo(name, bytes, { engine, onFrame, onError }) {
   const file = openFile(bytes);
   const prior = file.model.prior ? await loadPrior(file.model.prior) : null;
+  const kernels = await loadKernels();
+  const request = { bytes, prior, kernels, engine };
   const nPixels = file.header.width * file.header.height;
   const nCores = navigator.hardwareConcurrency || 2;
   const nWorkers = Math.max(1, Math.min(nPixels > LARGE_PIXELS ? 2 : MOST_WORKERS, nCores - 1));
   const clients = Array.from({ length: nWorkers }, () => new DecoderClient());
   try {
-    const engines = await Promise.all(clients.map((client) => client.open(bytes, prior, engine)));
+    const engines = await Promise.all(clients.map((client) => client.open(request)));
     const maxBytes = CACHE_BYTES_A_GIB * Math.min(navigator.deviceMemory ?? 4, 4);
     const source = new FrameSource(clients, maxBytes, 4 * nPixels, onFrame, onError);
     return new OpenVideo(name, bytes.length, file, source, engines[0]);

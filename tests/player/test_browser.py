@@ -189,9 +189,12 @@ def test_every_control_has_a_name(address: str) -> None:
     """What can be focused says what it is, and the order is that of the page."""
     steps = """
     await paused();
-    return page.evaluate(() => [...document.querySelectorAll('button, select, input:not([type=file])')]
-      .filter((el) => !(el.ariaLabel || el.labels?.[0]?.textContent.trim() || el.textContent.trim()))
-      .map((el) => el.id));
+    return page.evaluate(() => {
+      const named = (el) =>
+        [el.ariaLabel, el.labels?.[0]?.textContent, el.textContent].some((name) => name?.trim());
+      const controls = document.querySelectorAll('button, select, input:not([type=file])');
+      return [...controls].filter((el) => !named(el)).map((el) => el.id);
+    });
     """
     assert browse(address, TOOLS + steps)["found"] == []
 
