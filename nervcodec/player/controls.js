@@ -59,7 +59,9 @@ function keeps(event, name) {
     return true;
   }
   if (target instanceof HTMLInputElement) {
-    return target.type !== 'range' || (target.id !== 'seek' && /^(Arrow|Home|End)/.test(name));
+    const isNumber = target.type === 'number';
+    const moves = /^(Arrow|Home|End)/.test(name) && target.id !== 'seek';
+    return moves || (isNumber && /^[-+.,\d]$/.test(name));
   }
   return target instanceof HTMLButtonElement && name === ' ';
 }
@@ -90,6 +92,22 @@ export function listenToPointer(stage, actions) {
       actions.full();
     }
   });
+}
+
+/**
+ * Have the line between two pictures follow a pointer that holds it.
+ * @param {HTMLElement} divider within the element whose width it divides
+ * @param {(share: number) => void} onMove share of the width, 0 to 1
+ */
+export function listenToDivider(divider, onMove) {
+  divider.addEventListener('pointerdown', (event) => divider.setPointerCapture(event.pointerId));
+  divider.addEventListener('pointermove', (event) => {
+    if (divider.hasPointerCapture(event.pointerId)) {
+      const box = divider.parentElement.getBoundingClientRect();
+      onMove(Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1));
+    }
+  });
+  divider.addEventListener('click', (event) => event.stopPropagation());
 }
 
 /**

@@ -29,13 +29,13 @@ export class DecoderClient {
   }
 
   /**
-   * Decode a coded frame.
-   * @param {number} frame from 0
+   * Decode a frame of a segment.
+   * @param {{segment: number, frame: number}} place from 0
    * @returns {Promise<ImageData>}
    */
-  async decode(frame) {
-    const { width, height, rgba } = await this.ask({ type: 'decode', frame });
-    return new ImageData(new Uint8ClampedArray(rgba.buffer ?? rgba), width, height);
+  async decode({ segment, frame }) {
+    const answer = await this.ask({ type: 'decode', segment, frame, rgba: true });
+    return new ImageData(answer.rgba, answer.widths[0], answer.heights[0]);
   }
 
   close() {
@@ -46,7 +46,7 @@ export class DecoderClient {
   ask(message) {
     return new Promise((resolve, reject) => {
       this.pending = { resolve, reject };
-      this.worker.postMessage(message);
+      this.worker.postMessage({ ...message, id: 0 }); // one at a time
     });
   }
 

@@ -137,7 +137,7 @@ function qualityRows(file) {
     if (!values.includes(NOT_MEASURED)) {
       const n = file.segments.reduce((sum, segment) => sum + segment.nFrames, 0);
       const sum = file.segments.reduce((all, segment, i) => all + segment.nFrames * values[i], 0);
-      rows.push([name, `${(sum / n / 10000).toFixed(2)} dB, as the encoder measured`]);
+      rows.push([name, `${(sum / n / 10000).toFixed(2)} dB, by the encoder`]);
     }
   }
   return rows;

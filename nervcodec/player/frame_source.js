@@ -7,14 +7,16 @@ const MEMORY = 0.8; // weight of the past in the mean time of a frame
 export class FrameSource {
   /**
    * @param {import('./decoder_client.js').DecoderClient[]} clients that have the file open
+   * @param {(n: number) => {segment: number, frame: number}} locate finds a coded frame
    * @param {number} maxBytes of decoded pictures
    * @param {number} pictureBytes of one of them
    * @param {(n: number) => void} onFrame is called when a coded frame has been decoded
    * @param {(error: Error) => void} onError
    */
-  constructor(clients, maxBytes, pictureBytes, onFrame, onError) {
+  constructor(clients, locate, maxBytes, pictureBytes, onFrame, onError) {
     this.idle = [...clients];
     this.clients = clients;
+    this.locate = locate;
     this.cache = new FrameCache(maxBytes);
     this.nAhead = Math.max(1, Math.floor(maxBytes / pictureBytes) - 1);
     this.onFrame = onFrame;
@@ -61,7 +63,7 @@ export class FrameSource {
     this.decoding.add(n);
     const started = performance.now();
     try {
-      const picture = await client.decode(n);
+      const picture = await client.decode(this.locate(n));
       if (this.isClosed) {
         return;
       }

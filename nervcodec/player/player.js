@@ -3,6 +3,7 @@
 import { openComparison } from './comparison.js';
 import {
   arrowSeconds,
+  listenToDivider,
   listenToDrops,
   listenToKeys,
   listenToPointer,
@@ -315,6 +316,10 @@ function listen(player) {
     }
   });
   listenToFiles(player);
+  listenToDivider(at.divider, (share) => {
+    at.split.value = share * at.split.max;
+    player.split();
+  });
   listenToKeys(actions);
   listenToPointer(at.stage, actions);
 }

@@ -66,7 +66,14 @@ export async function openVideo(name, bytes, { engine, onFrame, onError }) {
   try {
     const engines = await Promise.all(clients.map((client) => client.open(request)));
     const maxBytes = CACHE_BYTES_A_GIB * Math.min(navigator.deviceMemory ?? 4, 4);
-    const source = new FrameSource(clients, maxBytes, 4 * nPixels, onFrame, onError);
+    const source = new FrameSource(
+      clients,
+      (n) => file.locate(n),
+      maxBytes,
+      4 * nPixels,
+      onFrame,
+      onError,
+    );
     return new OpenVideo(name, bytes.length, file, source, engines[0]);
   } catch (error) {
     clients.forEach((client) => client.close());

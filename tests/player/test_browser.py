@@ -151,7 +151,7 @@ def test_a_damaged_file_gets_the_error_of_the_command_line(address: str, shell: 
 
 
 def test_a_second_file_is_shown_beside_the_first(address: str) -> None:
-    """Both are at the same time; ending the comparison brings the first one back alone."""
+    """Both are at the same time, and the line between them can be moved; ending the comparison brings the first one back alone."""
     steps = f"""
     await paused();
     await page.setInputFiles('#compare-file', {{ name: 'b.nvpp', mimeType: '',
@@ -159,13 +159,23 @@ def test_a_second_file_is_shown_beside_the_first(address: str) -> None:
     await page.waitForSelector('#split-bar:not([hidden])');
     await ready();
     const clip = await page.evaluate(() => document.getElementById('other-picture').style.clipPath);
+    const line = await page.locator('#divider').boundingBox();
+    const box = await page.locator('#frame').boundingBox();
+    await page.mouse.move(line.x + line.width / 2, line.y + 50);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 4, line.y + 50);
+    await page.mouse.up();
+    const moved = await page.inputValue('#split');
+    const playing = await page.evaluate(
+      () => document.getElementById('player').classList.contains('playing'));
     const names = [await text('name-left'), await text('name-right')];
     await page.click('#compare-end');
-    return {{ clip, names, hidden: await page.isHidden('#other-picture') }};
+    return {{ clip, names, moved, playing, hidden: await page.isHidden('#other-picture') }};
     """
     done = browse(address, TOOLS + steps)
     assert done["complaints"] == []
     assert done["found"]["names"] == ["moving.nvpp", "b.nvpp"] and done["found"]["hidden"]
+    assert abs(int(done["found"]["moved"]) - 250) < 3 and not done["found"]["playing"]
     assert done["found"]["clip"].startswith("inset(0") and "50%" in done["found"]["clip"]
 
 
