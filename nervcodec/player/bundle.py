@@ -78,7 +78,7 @@ def _body(name: str, text: str) -> str:
     text = _EXPORTED.sub(r"\1 \2", text).replace("import.meta.url", "location.href")
     if left := _OTHER.search(text):
         raise ConfigError(f"{name} has {left[0].strip()!r}, which cannot be joined to one script")
-    text = _without_margins(text)
+    text = without_margins(text)
     return f"{text}\nreturn {{ {', '.join(exported)} }};\n" if exported else f"{text}\n"
 
 
@@ -101,7 +101,7 @@ def _import(names: str, module: str) -> str:
     return f"const {renamed} = {variable};"
 
 
-def _without_margins(text: str) -> str:
+def without_margins(text: str) -> str:
     """Return the text without indentation and empty lines; a text over several lines keeps them."""
     lines = text.splitlines()
     if any(line.count("`") % 2 for line in lines):

@@ -17,7 +17,7 @@ from nervcodec.errors import ConfigError
 from nervcodec.format.container import read_bytes, read_file
 from nervcodec.format.prior import NO_PRIOR
 from nervcodec.player.assets import INDEX, page_files, prior_file
-from nervcodec.player.bundle import bundle
+from nervcodec.player.bundle import bundle, without_margins
 from nervcodec.util.files import check_output, whole_file
 
 StrPath = str | os.PathLike[str]
@@ -102,8 +102,8 @@ def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
     kernels = files.pop(_KERNELS)
     texts = {path: data.decode() for path, data in files.items()}
     script = page_script(texts)
-    style = texts[_STYLE_FILE]
-    text = _replaced(_POLICY, texts[INDEX], f'\\1"{policy(script, style)}"')
+    style, index = (without_margins(texts[name]) for name in (_STYLE_FILE, INDEX))
+    text = _replaced(_POLICY, index, f'\\1"{policy(script, style)}"')
     text = _replaced(_ICON, text, "")
     text = _replaced(_STYLE, text, f"<style>{style}</style>")
     elements = [
@@ -111,7 +111,8 @@ def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
         _data("embedded-kernels", kernels, _KERNELS),
     ]
     if prior:
-        elements.append(_data(f"embedded-prior-{prior}", prior_file(prior), f"prior {prior}"))
+        weights = zlib.compress(prior_file(prior), 9)
+        elements.append(_data(f"embedded-prior-{prior}", weights, f"prior {prior}, deflated"))
     elements.append(f'<script type="module">{script}</script>')
     return _replaced(_SCRIPT, text, "\n".join(elements)).encode()
 

@@ -21,7 +21,9 @@ export async function loadPrior(number) {
   if (!element) {
     throw new Error(`this page lacks prior ${number}, which the file needs; nervcodec play has it`);
   }
-  return bytesOf(element);
+  const stream = new Blob([bytesOf(element)]).stream();
+  const inflated = stream.pipeThrough(new DecompressionStream('deflate'));
+  return new Uint8Array(await new Response(inflated).arrayBuffer());
 }
 
 /** Return the bytes of the engine in WebAssembly. */

@@ -2,10 +2,13 @@
 
 /* global PACKED */
 
+function inflate(base64) {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate')));
+}
+
 async function unpack() {
-  const bytes = Uint8Array.from(atob(PACKED), (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
-  const script = new Blob([await new Response(stream).blob()], { type: 'text/javascript' });
+  const script = new Blob([await inflate(PACKED).text()], { type: 'text/javascript' });
   await import(URL.createObjectURL(script));
 }
 

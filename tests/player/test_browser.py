@@ -151,7 +151,9 @@ def test_a_damaged_file_gets_the_error_of_the_command_line(address: str, shell: 
 
 
 def test_a_second_file_is_shown_beside_the_first(address: str) -> None:
-    """Both are at the same time, and the line between them can be moved; ending the comparison brings the first one back alone."""
+    """Both are at the same time, and the line between them can be moved; in the end the first one
+    is alone again.
+    """
     steps = f"""
     await paused();
     await page.setInputFiles('#compare-file', {{ name: 'b.nvpp', mimeType: '',

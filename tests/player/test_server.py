@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from nervcodec.player import server as module
-from nervcodec.player.assets import POLICY, page_files
+from nervcodec.player.assets import CONTENT_TYPES, POLICY, page_files, suffix
 from nervcodec.player.server import PlayerServer
 
 VIDEO = b"the bytes of a video"
@@ -49,12 +49,12 @@ def test_the_address_names_the_file_and_cannot_be_guessed(server: PlayerServer) 
 
 
 def test_the_page_and_the_video_are_served(server: PlayerServer) -> None:
-    """Each with its type, and the prior that a file may need; the empty path is the page itself."""
+    """Each with its type, and a prior that files need; the empty path is the page itself."""
     assert ask(server, "video.nvpp")[::2] == (200, VIDEO)
     for name, data in page_files().items():
         status, headers, body = ask(server, name)
         assert (status, body) == (200, data)
-        assert headers["Content-Type"].startswith("text/") or name.endswith(".svg")
+        assert headers["Content-Type"] == CONTENT_TYPES[suffix(name)]
     prior = Path(module.__file__).parents[1] / "nn" / "priors" / "1.npy"
     assert ask(server, "priors/1.npy")[2] == prior.read_bytes()
     assert ask(server, "")[2] == ask(server, "?file=x")[2] == page_files()["index.html"]
