@@ -80,7 +80,7 @@ def export(source: StrPath, destination: StrPath, *, overwrite: bool = False) ->
     name = os.fspath(destination)
     if Path(name).suffix.lower() not in SUFFIXES:
         raise ConfigError(f"output is {name}; legal: a name that ends in {' or '.join(SUFFIXES)}")
-    check_output(name, overwrite=overwrite, source=source)
+    check_output(name, overwrite=overwrite, source=os.fspath(source))
     video = read_bytes(source)
     file = read_file(video)
     data = page(video, os.path.basename(os.fspath(source)), file.header.model.prior)

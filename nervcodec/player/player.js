@@ -45,8 +45,8 @@ class Player {
     };
   }
 
-  /** Open a file's bytes in place of what is open; what is wrong with them is shown. */
-  async open(name, bytes) {
+  /** Open a file's bytes at a frame in place of what is open; what is wrong with them is shown. */
+  async open(name, bytes, frame = 0) {
     const number = ++this.nOpened;
     this.tell(at.error, '');
     const before = this.playback;
@@ -62,7 +62,7 @@ class Player {
         return;
       }
       this.bytes = bytes;
-      this.start(video, before);
+      this.start(video, before, frame);
     } catch (error) {
       if (number === this.nOpened) {
         this.fail(name, error);
@@ -74,7 +74,7 @@ class Player {
     return { engine: this.engine, onFrame: () => this.playback?.frameCame(), onError };
   }
 
-  start(video, before) {
+  start(video, before, frame) {
     this.video = video;
     const { file, name, nBytes, schedule, shape } = video;
     this.playback = new Playback(schedule, this.screen, () => this.refresh());
@@ -93,7 +93,7 @@ class Player {
     this.enable(true);
     showRows(at.about, describe(name, nBytes, file, schedule.duration));
     this.tell(at.note, soundNote(file) ?? '');
-    this.playback.seek(0);
+    this.playback.seek(frame);
     if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {
       this.playback.play();
     }
@@ -312,7 +312,7 @@ function listen(player) {
   at.engine.addEventListener('change', () => {
     player.engine = at.engine.value;
     if (player.video) {
-      player.open(player.video.name, player.bytes);
+      player.open(player.video.name, player.bytes, player.playback.target);
     }
   });
   listenToFiles(player);

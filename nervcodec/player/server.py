@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.server.path_of(self.path)
         if path == EVENTS and with_body:
             self._stream()
-        elif path in self.server.answers:
+        elif path is not None and path in self.server.answers:
             self._send(HTTPStatus.OK, self.server.answers[path], with_body)
         else:
             self._send(HTTPStatus.NOT_FOUND, _Answer("text/plain", b"not found\n"), with_body)
