@@ -1,11 +1,14 @@
 /** What a file says of itself, in the words of `nervcodec info`. */
 
+import { SOUND, SOUND_STREAM } from './fields.js';
 import { bytesText, count } from './info_panel.js';
 import { timeText } from './schedule.js';
 
 const LAYOUTS = ['yuv420', 'rgb', 'yuv422', 'yuv444', 'gray'];
 const COLORSPACES = ['rgb', 'yuv420', 'yuv422', 'yuv444', 'gray'];
 const RANGES = ['unspecified', 'limited', 'full'];
+const SECTION_OVERHEAD = 9; // type, length and checksum
+const INDEX_ENTRY = 5;
 const NOT_MEASURED = 4294967295;
 
 /**
@@ -84,9 +87,21 @@ export function soundNote(file) {
     : null;
 }
 
-function soundBytes(file) {
-  // With its entry in the index and what frames its section, as `info` counts it.
-  return file.sound ? file.sound.nut.length : 0;
+/** Bytes of the section of sound, with what frames it and its entry in the index. */
+function soundBytes({ sound }) {
+  if (!sound) {
+    return 0;
+  }
+  const texts = ['codec_bytes', 'language_bytes', 'title_bytes', 'extradata_bytes'];
+  const streams = sound.streams.map(
+    ({ table }) => sizeOf(SOUND_STREAM) + texts.reduce((sum, name) => sum + table[name], 0),
+  );
+  const payload = sizeOf(SOUND) + streams.reduce((a, b) => a + b, 0) + sound.nut.length;
+  return payload + SECTION_OVERHEAD + INDEX_ENTRY;
+}
+
+function sizeOf(table) {
+  return table.reduce((sum, [, bytes]) => sum + bytes, 0);
 }
 
 function soundRows(file) {
@@ -129,16 +144,31 @@ function networkText(model) {
   return parts.join(', ');
 }
 
-/** Mean over the segments; each counts as many frames as are coded of it. */
+/** Means over the segments, each weighted by the frames that it shows. */
 function qualityRows(file) {
+  const weights = shownFrames(file);
   const rows = [];
-  for (const [field, name] of [['psnr_y', 'PSNR Y'], ['psnr_rgb', 'PSNR RGB']]) {
+  for (const [field, name] of [
+    ['psnr_y', 'PSNR Y'],
+    ['psnr_rgb', 'PSNR RGB'],
+  ]) {
     const values = file.segments.map((segment) => segment.quality[field]);
     if (!values.includes(NOT_MEASURED)) {
-      const n = file.segments.reduce((sum, segment) => sum + segment.nFrames, 0);
-      const sum = file.segments.reduce((all, segment, i) => all + segment.nFrames * values[i], 0);
-      rows.push([name, `${(sum / n / 10000).toFixed(2)} dB, by the encoder`]);
+      const sum = values.reduce((all, value, i) => all + weights[i] * value, 0);
+      rows.push([name, `${(sum / file.nFrames / 10000).toFixed(2)} dB, by the encoder`]);
     }
   }
   return rows;
+}
+
+/** How many frames each segment shows. */
+function shownFrames(file) {
+  if (!file.repeats) {
+    return file.segments.map((segment) => segment.nFrames);
+  }
+  const counts = file.segments.map(() => 0);
+  for (let n = 0; n < file.nFrames; n++) {
+    counts[file.locate(file.codedFrame(n)).segment]++;
+  }
+  return counts;
 }
