@@ -2,6 +2,7 @@
 
 const LONG_VIDEO_S = 30;
 const DOUBLE_TAP_MS = 300;
+const CLICK_PIXELS = 4; // that the mouse may move in a click
 
 /** Seconds that an arrow goes: 5, or a tenth of a short video. */
 export function arrowSeconds(duration) {
@@ -95,12 +96,58 @@ export function listenToPointer(stage, actions) {
 }
 
 /**
+ * Have a mouse move a picture that is larger than its place; such a move is no click.
+ * @param {HTMLElement} stage scrolls
+ */
+export function listenToMoves(stage) {
+  let held = null;
+  let hasMoved = false;
+  stage.addEventListener('pointerdown', (event) => {
+    const isLarger =
+      stage.scrollWidth > stage.clientWidth || stage.scrollHeight > stage.clientHeight;
+    hasMoved = false;
+    held = event.pointerType === 'mouse' && event.button === 0 && isLarger ? event : null;
+  });
+  stage.addEventListener('pointermove', (event) => {
+    if (held === null || !(event.buttons & 1)) {
+      return;
+    }
+    const [x, y] = [event.clientX - held.clientX, event.clientY - held.clientY];
+    if (hasMoved || Math.hypot(x, y) > CLICK_PIXELS) {
+      hasMoved = true;
+      held = event;
+      stage.classList.add('moving');
+      stage.scrollBy(-x, -y);
+    }
+  });
+  const release = () => {
+    held = null;
+    stage.classList.remove('moving');
+  };
+  stage.addEventListener('pointerup', release);
+  stage.addEventListener('pointerleave', release);
+  stage.addEventListener(
+    'click',
+    (event) => {
+      if (hasMoved) {
+        hasMoved = false;
+        event.stopImmediatePropagation();
+      }
+    },
+    { capture: true },
+  );
+}
+
+/**
  * Have the line between two pictures follow a pointer that holds it.
  * @param {HTMLElement} divider within the element whose width it divides
  * @param {(share: number) => void} onMove share of the width, 0 to 1
  */
 export function listenToDivider(divider, onMove) {
-  divider.addEventListener('pointerdown', (event) => divider.setPointerCapture(event.pointerId));
+  divider.addEventListener('pointerdown', (event) => {
+    event.stopPropagation();
+    divider.setPointerCapture(event.pointerId);
+  });
   divider.addEventListener('pointermove', (event) => {
     if (divider.hasPointerCapture(event.pointerId)) {
       const box = divider.parentElement.getBoundingClientRect();

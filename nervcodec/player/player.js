@@ -6,6 +6,7 @@ import {
   listenToDivider,
   listenToDrops,
   listenToKeys,
+  listenToMoves,
   listenToPointer,
   toggleFullScreen,
 } from './controls.js';
@@ -321,6 +322,7 @@ function listen(player) {
     player.split();
   });
   listenToKeys(actions);
+  listenToMoves(at.stage);
   listenToPointer(at.stage, actions);
 }
 

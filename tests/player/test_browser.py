@@ -181,6 +181,30 @@ def test_a_second_file_is_shown_beside_the_first(address: str) -> None:
     assert done["found"]["clip"].startswith("inset(0") and "50%" in done["found"]["clip"]
 
 
+def test_a_large_picture_can_be_moved(address: str) -> None:
+    """By the mouse; that neither plays nor stops, and a click on it does."""
+    steps = """
+    await paused();
+    await page.setViewportSize({ width: 400, height: 320 });
+    await page.selectOption('#zoom', '8');
+    await page.evaluate(() => { document.getElementById('frame').style.width = '1600px'; });
+    const scroll = () => page.evaluate(() => document.getElementById('stage').scrollLeft);
+    const playing = () => page.evaluate(
+      () => document.getElementById('player').classList.contains('playing'));
+    const before = await scroll();
+    await page.mouse.move(200, 100);
+    await page.mouse.down();
+    await page.mouse.move(150, 100);
+    await page.mouse.move(100, 100);
+    await page.mouse.up();
+    const moved = (await scroll()) - before;
+    const first = await playing();
+    await page.mouse.click(200, 100);
+    return [moved, first, await playing()];
+    """
+    assert browse(address, TOOLS + steps)["found"] == [100, False, True]
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_it_fits_the_window(address: str, width: int, height: int) -> None:
     """With all that it can show, nothing is wider than the window, and the picture has room."""
