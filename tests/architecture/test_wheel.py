@@ -39,10 +39,4 @@ def test_the_wheel_has_every_module(tmp_path: Path) -> None:
             f"nervcodec/nn/priors/{number}.npy",
             f"nervcodec/training/analysis_{number}.npz",
         }
-    player = ROOT / "nervcodec" / "player"
-    others |= {
-        path.relative_to(ROOT).as_posix()
-        for path in player.iterdir()
-        if path.suffix in {".js", ".wasm", ".html", ".css"}
-    }
     assert others <= built
