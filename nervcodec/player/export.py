@@ -27,6 +27,7 @@ _PLAYER, _WORKER, _STYLE_FILE = "player.js", "decoder_worker.js", "style.css"
 _SURROUNDINGS, _EMBEDDED = "surroundings.js", "surroundings_embedded.js"
 _KERNELS = "kernels.wasm"
 _UNPACK = "unpack.js"
+_NPY_HEAD = 10  # bytes before the text of a header, the last two its length
 _POLICY = re.compile(r'(<meta http-equiv="Content-Security-Policy"\s+content=)"[^"]*"')
 _STYLE = re.compile(r'<link rel="stylesheet" href="style\.css">')
 _ICON = re.compile(r'<link rel="icon" href="icon\.svg">\n')
@@ -111,8 +112,8 @@ def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
         _data("embedded-kernels", kernels, _KERNELS),
     ]
     if prior:
-        weights = zlib.compress(prior_file(prior), 9)
-        elements.append(_data(f"embedded-prior-{prior}", weights, f"prior {prior}, deflated"))
+        data = _packed_weights(prior_file(prior))
+        elements.append(_data(f"embedded-prior-{prior}", data, f"prior {prior}"))
     elements.append(f'<script type="module">{script}</script>')
     return _replaced(_SCRIPT, text, "\n".join(elements)).encode()
 
@@ -123,6 +124,12 @@ def _data(identifier: str, data: bytes, name: str) -> str:
         f'<script type="application/octet-stream" id="{identifier}" data-name="{escape(name)}">'
         f"{base64.b64encode(data).decode()}</script>"
     )
+
+
+def _packed_weights(npy: bytes) -> bytes:
+    """Return the weights of a file of NumPy: all low bytes, then all high ones, deflated."""
+    weights = npy[_NPY_HEAD + int.from_bytes(npy[8:_NPY_HEAD], "little") :]
+    return zlib.compress(weights[::2] + weights[1::2], 9)
 
 
 def policy(script: str, style: str) -> str:

@@ -15,7 +15,7 @@ export async function firstVideo() {
   return { name: element.dataset.name, bytes: bytesOf(element) };
 }
 
-/** Return the weights of a prior. */
+/** Return the weights of a prior: the page has all low bytes, then all high ones, deflated. */
 export async function loadPrior(number) {
   const element = document.getElementById(`embedded-prior-${number}`);
   if (!element) {
@@ -23,7 +23,9 @@ export async function loadPrior(number) {
   }
   const stream = new Blob([bytesOf(element)]).stream();
   const inflated = stream.pipeThrough(new DecompressionStream('deflate'));
-  return new Uint8Array(await new Response(inflated).arrayBuffer());
+  const parted = new Uint8Array(await new Response(inflated).arrayBuffer());
+  const n = parted.length / 2;
+  return parted.map((_, i) => parted[(i >> 1) + (i & 1) * n]);
 }
 
 /** Return the bytes of the engine in WebAssembly. */
