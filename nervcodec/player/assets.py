@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
-from importlib.abc import Traversable
+from typing import TYPE_CHECKING
 
 from nervcodec.errors import DependencyError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 INDEX = "index.html"
 CONTENT_TYPES: Mapping[str, str] = {

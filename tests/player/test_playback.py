@@ -187,8 +187,10 @@ def test_the_panel_has_the_figures_of_info(path: Path) -> None:
     as_info_has_it(path)
 
 
-def test_sound_repeats_and_times_are_counted(tmp_path: Path) -> None:
-    """Sound is in no rate and has a note; frames that repeat weigh as often as they are shown."""
+def test_sound_repeats_and_times_count(tmp_path: Path) -> None:
+    """Sound is in no rate and has a note; frames that repeat weigh as often as they are shown,
+    and each is on the screen as long as its time says.
+    """
     file = read_file((DATA / "moving_yuv.nvpp").read_bytes())
     stream = SoundStream("audio", "opus", "eng", "<b>left</b>", extradata=b"12345")
     segments = [
@@ -208,3 +210,18 @@ def test_sound_repeats_and_times_are_counted(tmp_path: Path) -> None:
     assert rows["note"].startswith("This file has sound (opus), which this player does not play")
     assert rows["sound"] == "opus, eng, <b>left</b>" and "(7 of them coded)" in rows["frames"]
     assert rows["duration"] == "0:00.405"
+    script = f"""
+    import {{ readFileSync }} from 'node:fs';
+    import {{ openFile }} from '{FOLDER.as_uri()}/container.js';
+    import {{ Schedule, timeText }} from '{FOLDER.as_uri()}/schedule.js';
+    const schedule = new Schedule(openFile(new Uint8Array(readFileSync(process.argv[1]))));
+    const times = [-1, 0, 0.0199, 0.02, 0.179, 0.18, 0.214, 0.215, 0.354, 0.355, 9];
+    console.log(JSON.stringify([
+      times.map((s) => schedule.frameAt(s)),
+      [0, 8, 9, 14].map((n) => schedule.codedFrame(n)),
+      [0, 75.5, 3661.0004].map(timeText),
+    ]));
+    """
+    frames, coded, texts = node(script, str(tmp_path / "a.nvpp"))
+    assert frames == [0, 0, 0, 1, 8, 9, 9, 10, 13, 14, 14]
+    assert coded == [0, 0, 1, 6] and texts == ["0:00.000", "1:15.500", "1:01:01.000"]
