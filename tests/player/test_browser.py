@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import browse
+from numpy.typing import NDArray
 from shell import Shell
 
+from nervcodec.format.container import read_file, write_file
+from nervcodec.format.properties import Properties
 from nervcodec.player.export import export
 from nervcodec.player.server import PlayerServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_browser]
 
+Picture = NDArray[np.uint8]
 DATA = Path(__file__).parents[1] / "data"
 SIZES = [(1280, 800), (800, 600), (390, 844)]
 # Functions that the steps use.
@@ -112,6 +117,33 @@ def test_a_frame_looks_as_decode_has_it(address: str) -> None:
         gray = rgb @ (0.299, 0.587, 0.114)
         expected = np.clip((luma[number] - 16) * 255 / 219, 0, 255)
         assert np.corrcoef(gray.ravel(), expected.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turned"),
+    [
+        ((0, 1, -1, 0), lambda picture: np.rot90(picture, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((-1, 0, 0, -1), lambda picture: np.rot90(picture, 2)),
+        ((-1, 0, 0, 1), np.fliplr),
+    ],
+)
+def test_a_picture_is_turned_and_mirrored(
+    matrix: tuple[int, int, int, int], turned: Callable[[Picture], Picture]
+) -> None:
+    """As the display matrix of the file says: right, left, over, mirrored."""
+    steps = TOOLS + "await paused(); return await picture(3);"
+    file = read_file((DATA / "moving_yuv.nvpp").read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    properties = Properties(matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    data = write_file(file.header, file.segments, replace(file.extras, properties=properties))
+    pictures = []
+    for video in ((DATA / "moving_yuv.nvpp").read_bytes(), data):
+        with PlayerServer(video, "a.nvpp") as server:
+            pictures.append(np.array(browse(server.url, steps)["found"], np.uint8))
+    upright = pictures[0].reshape(21, 27, 4)
+    expected = turned(upright)
+    assert np.array_equal(pictures[1].reshape(expected.shape), expected)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in DATA.glob("*.nvpp")))
