@@ -108,7 +108,7 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_what_must_be_read_is_short() -> None:
-    """README, index, guide, reference, design and contributing are less than 72,500 bytes.
+    """README, index, guide, reference, design and contributing are less than 74,000 bytes.
 
     The specification, which a program that reads the format is written from, has a limit of its
     own in tests/conformance/test_spec.py.
@@ -118,4 +118,4 @@ def test_what_must_be_read_is_short() -> None:
         pages += (ROOT / "docs" / folder).rglob("*.md")
     pages.remove(ROOT / "docs" / "reference" / "nvpp-format.md")
     assert len(pages) > 20
-    assert sum(page.stat().st_size for page in pages) < 72_500
+    assert sum(page.stat().st_size for page in pages) < 74_000
