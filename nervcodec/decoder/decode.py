@@ -241,15 +241,13 @@ def decode(
     first, stop = _frame_range(options, form.n_frames)
     part, times = timed_part(form, file.extras.times, range(first, stop))
     written = scaled_format(part, options.scale)
-    check_target(
-        destination,
-        written,
-        codec=options.codec,
-        quality=options.quality,
-        pixel_format=options.pixel_format,
-        overwrite=options.overwrite,
-        source=source,
-    )
+    how: dict[str, Any] = {
+        "codec": options.codec,
+        "quality": options.quality,
+        "pixel_format": options.pixel_format,
+        "overwrite": options.overwrite,
+    }
+    check_target(destination, written, source=source, **how)
     options.limits.check(file)
     sound = file.extras.sound if options.audio else None
     notes = [f"damaged, left out: frames {frames[0]} to {frames[-1]}" for frames in lost]
@@ -260,13 +258,10 @@ def decode(
     with open_writer(
         destination,
         written,
-        codec=options.codec,
-        quality=options.quality,
-        pixel_format=options.pixel_format,
-        overwrite=options.overwrite,
         times=times,
         sound=_cut(sound, file, first, stop) if sound and not lost else None,
         properties=file.extras.properties,
+        **how,
     ) as writer:
         for frames in pictures:
             writer.write(frames)

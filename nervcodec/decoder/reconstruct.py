@@ -18,7 +18,8 @@ from nervcodec.format.file import Segment
 from nervcodec.format.model_config import USUAL_FRACTION_BITS, ModelConfig, Shots
 from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
-from nervcodec.nn.exact_network import ExactNetwork, check_device
+from nervcodec.nn.exact_layers import check_device
+from nervcodec.nn.exact_network import ExactNetwork
 from nervcodec.nn.integer_network import IntegerNetwork
 from nervcodec.nn.network import Network, to_samples
 from nervcodec.nn.planes import frames_of, interleaved

@@ -1,4 +1,4 @@
-"""nervcodec.nn.exact_network: the same integers, whatever multiplies them."""
+"""nervcodec.nn.exact_network and exact_layers: the same integers, whatever multiplies them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,8 +16,9 @@ from nervcodec.decoder.reconstruct import exact_decoder, float_decoder
 from nervcodec.errors import DeviceError
 from nervcodec.format import tensors
 from nervcodec.format.model_config import Block, Grid, GridStem, ModelConfig
-from nervcodec.nn import exact_network
-from nervcodec.nn.exact_network import ExactNetwork, _expected, _Layer, check_device
+from nervcodec.nn import exact_layers
+from nervcodec.nn.exact_layers import ExactLayer, check_device, expected_sums
+from nervcodec.nn.exact_network import ExactNetwork
 from nervcodec.nn.fixed_point import LIMIT, integer_layer
 from nervcodec.nn.integer_network import IntegerNetwork
 
@@ -105,9 +106,9 @@ def test_layers_are_exact(
     bias = rng.integers(-(1 << weight_bits), 1 << weight_bits, n_outputs)
     layer = integer_layer(weight, bias, fraction_bits, sample_bits)
     x = rng.choice([-LIMIT, LIMIT, -1, 0, 1, 37], (1, n_inputs, 4, 5))
-    found = _Layer(layer, CPU, by_products)(torch.from_numpy(x).float()).numpy()
+    found = ExactLayer(layer, CPU, by_products)(torch.from_numpy(x).float()).numpy()
     limit = LIMIT if sample_bits is None else 8 << sample_bits
-    expected = np.clip(_expected(x, layer), -limit, limit)
+    expected = np.clip(expected_sums(x, layer), -limit, limit)
     np.testing.assert_array_equal(np.clip(found, -limit, limit), expected)
 
 
@@ -121,7 +122,7 @@ def test_a_device_that_is_not_exact_is_refused(monkeypatch: pytest.MonkeyPatch) 
     check_device("cpu")
     check_device.cache_clear()
     monkeypatch.setattr(
-        exact_network, "_convolution", lambda x, w, b: rounded(x, w, b, padding=w.shape[-1] // 2)
+        exact_layers, "_convolution", lambda x, w, b: rounded(x, w, b, padding=w.shape[-1] // 2)
     )
     with pytest.raises(DeviceError, match="device cpu: its float32 sums are not exact"):
         check_device("cpu")

@@ -182,7 +182,6 @@ def test_modules_run_no_text_as_code() -> None:
         assert not re.search(r"\beval\b|\bnew Function\b|[^=!]==[^=]|!=[^=]|\bvar\b", text), (
             path.name
         )
-        assert text.startswith("// @ts-check\n"), path.name
         assert text.count("\n") <= 400, path.name
         imports = re.findall(r"from '([^']+)'|import\('([^']+)'\)", text)
         assert all(a.startswith("./") or b.startswith(("./", "node:")) for a, b in imports), (
