@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from clips import MakeClip
+from models import GRIDS
 
-from nervcodec.coding.quantizer import bounds, step_from_code
+from nervcodec.coding.quantizer import bounds, code_from_step, step_from_code
 from nervcodec.coding.range_coder import Coded
 from nervcodec.coding.streams import (
     decode_parameters,
@@ -17,8 +18,14 @@ from nervcodec.coding.streams import (
     entropy_bytes,
     segment_of,
 )
-from nervcodec.decoder.reconstruct import decode_segment, reconstruct
-from nervcodec.encoder.segment import FitSummary, encode_segment, exact_measures, quantized
+from nervcodec.decoder.reconstruct import Watch, decode_segment, reconstruct
+from nervcodec.encoder.segment import (
+    FitSummary,
+    encode_segment,
+    exact_measures,
+    quantized,
+    unclipped_frames,
+)
 from nervcodec.errors import BitstreamError
 from nervcodec.format.file import Segment
 from nervcodec.format.model_config import ModelConfig
@@ -315,3 +322,26 @@ def test_a_psnr_counts_shown_frames(make_clip: MakeClip, grid_model: ModelConfig
     measures = exact_measures(frames, (4,), grid_model, ColorTags(), "cpu", [1, 7, 1, 1])
     assert measures.rgb_db(solution) == pytest.approx((each.sum() + 6 * each[1]) / 10)
     assert measures.rgb_db(solution) != pytest.approx(each.mean())
+
+
+# --- range of feature maps ---
+
+
+def test_feature_maps_are_not_clipped() -> None:
+    """A segment whose feature maps are too large for the usual fraction bits gets as many as they
+    bear; others keep the usual ones.
+    """
+    rng = np.random.default_rng(0)
+    for step, bits in ((0.01, 9), (0.1, 6)):
+        coded = [
+            Coded(rng.integers(-9, 10, group.size).astype(np.int32), code_from_step(step))
+            for group in groups(GRIDS, (3,))
+        ]
+        segment, frames = unclipped_frames(segment_of(coded, GRIDS, (3,)), GRIDS)
+        watches = [Watch(), Watch()]
+        finer = replace(segment, fraction_bits=segment.fraction_bits + 1)
+        for each, watch in zip((segment, finer), watches, strict=True):
+            list(decode_segment(each, GRIDS, watch=watch))
+        assert sum(part.n_frames for part in frames) == 3
+        assert segment.fraction_bits == bits and not watches[0].is_clipped
+        assert bits == 9 or watches[1].is_clipped
