@@ -310,7 +310,8 @@ HEADER_FIELDS = (
           "model.blocks", Rows(Block, BLOCK_FIELDS)),
 )
 SECTION_TYPE = Field("section_type", "u8", 0, 255, "",
-                     "1 segment, 2 repeats, 130 times; 128 and above may be skipped")
+                     "1 segment, 2 repeats, 130 times, 132 sound, 133 properties; 128 and above"
+                     " may be skipped")
 SECTION_LENGTH = Field("section_length", "u32", 0, MAX_U32, "bytes", "length of the payload")
 SEGMENT_FIELDS = (
     Field("segment_n_frames", "u32", 1, MAX_FRAMES, "frames", "frames of this segment", "n_frames"),

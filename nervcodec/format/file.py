@@ -27,7 +27,7 @@ class Header:
 
     def __post_init__(self) -> None:
         layout, colorspace = self.format.layout, self.model.colorspace
-        legal = ("rgb", "yuv420") if layout == "rgb" else ("rgb", layout, "gray")
+        legal = ("rgb", "yuv420") if layout == "rgb" else ("rgb", *dict.fromkeys((layout, "gray")))
         if colorspace not in legal:
             raise ConfigError(
                 f"colorspace is {colorspace}; legal for {layout}: {' and '.join(legal)}"
