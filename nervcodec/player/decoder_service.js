@@ -26,7 +26,7 @@ import { RgbaConverter } from './yuv.js';
  * @property {'decode'} type
  * @property {number} id
  * @property {number} segment from 0
- * @property {number} frame of the segment, from 0
+ * @property {number} frame of the segment, from 0; in between in 16ths
  * @property {boolean} [rgba] whether RGBA is wanted in place of the planes
  *
  * @typedef {object} CancelMessage drops all decodes that have not begun, each answered by

@@ -14,9 +14,9 @@ const KEYS_HELD = 4;
 /**
  * @typedef {object} Place of a frame
  * @property {number} shot
- * @property {number} t frame of the shot
+ * @property {number} t frame of the shot, in between in 16ths
  * @property {number} nFrames T of the shot
- * @property {number} frame of the segment
+ * @property {number} frame of the segment, in between in 16ths
  *
  * @typedef {object} Blend of two keys
  * @property {number} key a, within the shot
@@ -92,6 +92,7 @@ export class Grids {
   /**
    * @param {number} frame of the segment
    * @returns {Place}
+   * @throws {RangeError} a time between two shots
    */
   placeOf(frame) {
     let t = frame;
@@ -100,12 +101,16 @@ export class Grids {
       t -= this.shots[shot];
       shot++;
     }
+    if (t > this.shots[shot] - 1) {
+      throw new RangeError(`frame is ${frame}; legal: none across a cut`);
+    }
     return { shot, t, nFrames: this.shots[shot], frame };
   }
 }
 
 /**
- * Which keys of a shot a frame is made of.
+ * Which keys of a shot a frame is made of. With t in 16ths, all but t and n stays an integer, and
+ * a whole t gives what it gives in whole frames.
  * @param {number} t frame of the shot
  * @param {number} nFrames T
  * @param {number} nKeys K

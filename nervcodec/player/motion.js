@@ -198,11 +198,18 @@ export class Motion {
     if (distance === 0) {
       return result;
     }
-    const start = (2 * place.frame + channel) * cells;
+    const before = Math.floor(place.frame);
+    const part = place.frame - before;
+    const start = (2 * before + channel) * cells;
     const t = place.nFrames;
+    /** @param {Int16Array | Int32Array} values of all frames @param {number} at */
+    const between = (values, at) =>
+      part === 0
+        ? values[at]
+        : Math.floor(values[at] + part * (values[at + 2 * cells] - values[at]) + 0.5);
     for (let i = 0; i < cells; i++) {
-      const m = this.motion[start + i];
-      const o = this.offset[start + i];
+      const m = between(this.motion, start + i);
+      const o = between(this.offset, start + i);
       const p = Math.floor((8 * m * distance * nKeys + 2 * o * t + 8 * t) / (16 * t));
       result[i] = Math.min(Math.max(p, -PLACE_LIMIT), PLACE_LIMIT);
     }

@@ -23,6 +23,9 @@ import { decodeParameters } from './streams.js';
  * @property {(network: import('./layers.js').Network) => Engine} create
  */
 
+/** Times for each frame that can be computed: the frame itself, and those before the next. */
+export const PARTS = 16;
+
 /** @type {EngineFactory} */
 const JS = { engineName: 'js', create: jsEngine };
 
@@ -53,11 +56,15 @@ export class SegmentDecoder {
   }
 
   /**
-   * @param {number} frame of the segment, from 0
+   * Decode a frame. A time between two frames of a shot, which a grid stem has too, is what the
+   * network makes of it, and no part of the file.
+   * @param {number} frame of the segment, from 0; in between in 16ths
    * @returns {Frame}
+   * @throws {RangeError} a time that the segment does not have
    */
   decode(frame) {
-    if (!Number.isInteger(frame) || frame < 0 || frame >= this.nFrames) {
+    const isLegal = Number.isInteger(this.mlp ? frame : PARTS * frame);
+    if (!isLegal || frame < 0 || frame > this.nFrames - 1) {
       throw new RangeError(`frame is ${frame}; legal: 0 to ${this.nFrames - 1}`);
     }
     const inputs = [this.mlp?.map(frame) ?? this.grids.map(frame, 0)];

@@ -32,6 +32,19 @@ async function decode({ path, engine }) {
   });
 }
 
+/** The planes of frames of the first segment at any times, in base64; null for a time it refuses. */
+async function between({ path, engine, times }) {
+  const file = openFile(read(path));
+  const decoder = new SegmentDecoder(file, 0, { prior: PRIOR, engine: await loadEngine(engine) });
+  return times.map((time) => {
+    try {
+      return decoder.decode(time).planes.map((plane) => base64(bytesOf(plane)));
+    } catch (error) {
+      return error instanceof RangeError ? null : error.stack;
+    }
+  });
+}
+
 /** The MD5 of each segment's frames, and of all. */
 async function digest({ path, engine }) {
   const factory = await loadEngine(engine);
@@ -199,6 +212,7 @@ function sections({ path }) {
 
 const COMMANDS = {
   decode,
+  between,
   digest,
   damage,
   serve,
