@@ -20,15 +20,15 @@ export class CodedComparison {
   }
 
   isReady(seconds) {
-    return this.video.isReady(this.video.schedule.frameAt(seconds));
+    return this.video.isReady(this.video.schedule.pictureAt(seconds));
   }
 
   want(times) {
-    this.video.want(times.map((seconds) => this.video.schedule.frameAt(seconds)));
+    this.video.want(times.map((seconds) => this.video.schedule.pictureAt(seconds)));
   }
 
   show(seconds) {
-    this.picture.draw(this.video.picture(this.video.schedule.frameAt(seconds)));
+    this.picture.draw(this.video.picture(this.video.schedule.pictureAt(seconds)));
   }
 
   follow() {}

@@ -33,6 +33,7 @@ export function listenToKeys(actions) {
     f: actions.full,
     i: actions.info,
     r: actions.loop,
+    b: actions.between,
     o: actions.open,
     c: actions.compare,
     '?': actions.help,

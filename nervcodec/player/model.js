@@ -39,6 +39,9 @@
  * @property {boolean} hasClasses
  */
 
+/** Times for each frame that can be computed: its own, and those before the next one. */
+export const PARTS = 16;
+
 /** Planes of each colorspace: rows and columns of phases (section 5.10). */
 export const PHASES = [
   [[1, 1], [1, 1], [1, 1]],

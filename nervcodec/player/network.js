@@ -5,7 +5,7 @@ import { jsEngine } from './engine_js.js';
 import { Grids } from './grids.js';
 import { networkOf } from './layers.js';
 import { MlpStem } from './mlp.js';
-import { PHASES, planeSize, strideOf } from './model.js';
+import { PARTS, PHASES, planeSize, strideOf } from './model.js';
 import { decodeParameters } from './streams.js';
 
 /** @typedef {import('./model.js').Model} Model */
@@ -22,9 +22,6 @@ import { decodeParameters } from './streams.js';
  * @property {string} engineName
  * @property {(network: import('./layers.js').Network) => Engine} create
  */
-
-/** Times for each frame that can be computed: the frame itself, and those before the next. */
-export const PARTS = 16;
 
 /** @type {EngineFactory} */
 const JS = { engineName: 'js', create: jsEngine };

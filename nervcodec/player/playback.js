@@ -1,4 +1,7 @@
-/** Which frame is shown when: playing, seeking, stepping, and what happens if decoding is slow. */
+/**
+ * Which frame is shown when: playing, seeking, stepping, and what happens if decoding is slow. Frames
+ * are the pictures of the schedule, of which `parts` make a frame of the video.
+ */
 
 const AHEAD = 8; // frames that are asked for beyond the one that is shown
 const LONGEST_TICK_S = 0.25; // a page in the background gets none for long
@@ -39,7 +42,7 @@ export class Playback {
     if (this.isPlaying) {
       return;
     }
-    if (!this.isLooping && this.target === this.schedule.nFrames - 1) {
+    if (!this.isLooping && this.target === this.schedule.nPictures - 1) {
       this.seek(0);
     }
     this.isPlaying = true;
@@ -62,9 +65,25 @@ export class Playback {
     }
   }
 
-  /** Go to a frame; beyond the ends to the first or last one. */
-  seek(n) {
-    this.target = Math.min(Math.max(Math.round(n), 0), this.schedule.nFrames - 1);
+  /** The frame of the video that should be on the screen, a fraction in between. */
+  get frame() {
+    return this.target / this.schedule.parts;
+  }
+
+  /** Take other parts of frames, and stay where it is. */
+  use(schedule) {
+    const { frame } = this;
+    this.schedule = schedule;
+    this.seek(frame);
+  }
+
+  /** Go to a frame of the video; beyond the ends to the first or last one. */
+  seek(frame) {
+    this.goTo(Math.floor(frame * this.schedule.parts + 0.5));
+  }
+
+  goTo(n) {
+    this.target = Math.min(Math.max(n, 0), this.schedule.nPictures - 1);
     this.position = this.schedule.timeOf(this.target);
     this.shown = -1;
     this.request();
@@ -75,13 +94,14 @@ export class Playback {
   /** Go so many seconds on, or back. */
   seekBy(seconds) {
     const time = this.schedule.timeOf(this.target) + seconds;
-    this.seek(this.schedule.frameAt(Math.max(0, time)));
+    this.goTo(this.schedule.pictureAt(Math.max(0, time)));
   }
 
   /** Stop, and go a number of frames on or back. */
   step(nFrames) {
     this.isPlaying = false;
-    this.seek(this.target + nFrames);
+    const whole = nFrames > 0 ? Math.floor(this.frame) : Math.ceil(this.frame);
+    this.seek(whole + nFrames);
   }
 
   /** Draw what has come since; call it when a frame has been decoded. */
@@ -103,7 +123,7 @@ export class Playback {
     if (this.position >= this.schedule.duration && !this.turnAround()) {
       return;
     }
-    const due = this.schedule.frameAt(this.position);
+    const due = this.schedule.pictureAt(this.position);
     const next = this.showsEvery ? this.nextOfAll(due) : this.latest(due);
     if (next > this.shown) {
       this.present(next);
@@ -116,18 +136,18 @@ export class Playback {
 
   /** At the end begin again, or stop; return whether it goes on. */
   turnAround() {
-    if (this.showsEvery && this.shown < this.schedule.nFrames - 1) {
+    if (this.showsEvery && this.shown < this.schedule.nPictures - 1) {
       return true;
     }
     if (this.isLooping) {
       this.position %= this.schedule.duration;
       this.shown = -1;
-      this.target = this.schedule.frameAt(this.position);
+      this.target = this.schedule.pictureAt(this.position);
       this.request();
       this.showTarget();
       return true;
     }
-    this.target = this.schedule.nFrames - 1;
+    this.target = this.schedule.nPictures - 1;
     this.pause();
     this.showTarget();
     return false;
@@ -174,22 +194,22 @@ export class Playback {
 
   /** Ask for the frames that are needed next. */
   request() {
-    const { nFrames } = this.schedule;
+    const { nPictures } = this.schedule;
     if (!this.isPlaying || this.shown < 0) {
       const near = [0, 1, -1, 2, -2, 3].map((offset) => this.target + offset);
-      this.screen.want(near.filter((n) => n >= 0 && n < nFrames));
+      this.screen.want(near.filter((n) => n >= 0 && n < nPictures));
       return;
     }
-    const due = this.schedule.frameAt(Math.min(this.position, this.schedule.duration));
+    const due = this.schedule.pictureAt(Math.min(this.position, this.schedule.duration));
     const [lead, stride] = this.showsEvery ? [0, 1] : this.pace(due);
     const first = this.showsEvery ? this.shown + 1 : due + lead;
     const wanted = [];
     for (let i = 0; i < AHEAD; i++) {
       const n = first + i * stride;
-      if (n < nFrames) {
+      if (n < nPictures) {
         wanted.push(n);
       } else if (this.isLooping) {
-        wanted.push(n % nFrames);
+        wanted.push(n % nPictures);
       }
     }
     this.screen.want(wanted);
@@ -197,7 +217,7 @@ export class Playback {
 
   /** Frames that go by while one is decoded, and between those that can be decoded in time. */
   pace(due) {
-    const next = Math.min(due + 1, this.schedule.nFrames);
+    const next = Math.min(due + 1, this.schedule.nPictures);
     const frameSeconds = (this.schedule.timeOf(next) - this.schedule.timeOf(due)) / this.speed;
     const nPassing = this.screen.decodeSeconds() / frameSeconds;
     return [Math.floor(nPassing), Math.max(1, Math.ceil(nPassing / this.screen.nAtOnce()))];

@@ -13,9 +13,10 @@ import {
 import { describe, soundNote } from './description.js';
 import { NvppError } from './errors.js';
 import { bytesText, count, showRows, updateRows } from './info_panel.js';
+import { PARTS } from './model.js';
 import { Picture } from './picture.js';
 import { Playback } from './playback.js';
-import { timeText } from './schedule.js';
+import { Schedule, timeText } from './schedule.js';
 import { Stage } from './stage.js';
 import { firstVideo, stayInTouch } from './surroundings.js';
 import { ENGINES, openVideo } from './video.js';
@@ -78,6 +79,7 @@ class Player {
   start(video, before, frame) {
     this.video = video;
     const { file, name, nBytes, schedule, shape } = video;
+    at.between.hidden = !video.hasTimesBetween;
     this.playback = new Playback(schedule, this.screen, () => this.refresh());
     this.playback.isLooping = before?.isLooping ?? true;
     this.playback.showsEvery = at['when-slow'].value === 'wait';
@@ -105,7 +107,7 @@ class Player {
     this.video?.close();
     this.video = this.playback = null;
     this.enable(false);
-    at.frame.hidden = true;
+    at.frame.hidden = at.between.hidden = at.part.hidden = true;
     at.busy.hidden = true;
     at.hint.hidden = false;
     at.player.classList.add('empty');
@@ -148,7 +150,21 @@ class Player {
 
   show(n) {
     this.picture.draw(this.video.picture(n));
+    at.made.hidden = !this.video.isBetween(n);
     this.comparison?.show(this.video.schedule.timeOf(n));
+  }
+
+  /** Have as many pictures between frames as can be chosen, or as a slow speed shows. */
+  divide() {
+    const { video, playback } = this;
+    const isOn = video.hasTimesBetween && at.between.getAttribute('aria-pressed') === 'true';
+    const slow = 2 ** Math.ceil(Math.log2(Math.max(1 / playback.speed, 1)));
+    const parts = isOn ? (playback.isPlaying ? slow : PARTS) : 1;
+    at.part.hidden = !isOn;
+    if (parts !== video.schedule.parts) {
+      video.schedule = new Schedule(video.file, parts);
+      playback.use(video.schedule);
+    }
   }
 
   // --- comparison ---
@@ -178,7 +194,7 @@ class Player {
     at['name-left'].textContent = video.name;
     at['name-right'].textContent = file.name;
     this.split();
-    this.playback.seek(this.playback.target);
+    this.playback.seek(this.playback.frame);
   }
 
   split() {
@@ -200,14 +216,16 @@ class Player {
 
   refresh() {
     const { playback, video } = this;
-    const n = playback.target;
+    this.divide();
     const { schedule } = video;
-    const time = `${timeText(schedule.timeOf(n))} / ${timeText(schedule.duration)}`;
+    const n = Math.floor(playback.frame);
+    const time = `${timeText(schedule.timeOf(playback.target))} / ${timeText(schedule.duration)}`;
     at.player.classList.toggle('playing', playback.isPlaying);
     at.play.setAttribute('aria-label', playback.isPlaying ? 'Pause' : 'Play');
     at.loop.setAttribute('aria-pressed', String(playback.isLooping));
     at.seek.value = n;
     at.seek.setAttribute('aria-valuetext', `frame ${n} of ${schedule.nFrames - 1}, ${time}`);
+    at.part.value = PARTS * (playback.frame - n);
     at.time.textContent = time;
     if (document.activeElement !== at.number) {
       at.number.value = n;
@@ -250,7 +268,7 @@ function actionsOf(player) {
     jump: withVideo((playback, n) => playback.seekBy(n * arrowSeconds(playback.schedule.duration))),
     step: withVideo((playback, n) => playback.step(n)),
     seek: withVideo((playback, n) => playback.seek(n)),
-    share: withVideo((playback, x) => playback.seek(x * (playback.schedule.nFrames - 1))),
+    share: withVideo((playback, x) => playback.seek(Math.round(x * (playback.schedule.nFrames - 1)))),
     faster: withVideo((_, n) => choose(at.speed, at.speed.selectedIndex + n)),
     zoom: withVideo((_, n) => {
       at.zoom.value = player.stage.zoomBy(n);
@@ -259,6 +277,12 @@ function actionsOf(player) {
       playback.isLooping = !playback.isLooping;
       player.refresh();
     }),
+    between: () => {
+      toggle(at.between);
+      if (player.playback) {
+        player.refresh();
+      }
+    },
     full: () => toggleFullScreen(at.player),
     info: () => {
       at.info.hidden = !at.info.hidden;
@@ -270,6 +294,11 @@ function actionsOf(player) {
     help: () => at.help.showModal(),
   };
   return actions;
+}
+
+/** Press a button that stays pressed, or release it. */
+function toggle(button) {
+  button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
 }
 
 function choose(select, index) {
@@ -286,6 +315,7 @@ function listen(player) {
     back: () => actions.step(-1),
     forward: () => actions.step(1),
     loop: actions.loop,
+    between: actions.between,
     'show-info': actions.info,
     'show-help': actions.help,
     full: actions.full,
@@ -297,6 +327,11 @@ function listen(player) {
     at[id].addEventListener('click', () => action());
   }
   at.seek.addEventListener('input', () => actions.seek(Number(at.seek.value)));
+  at.part.addEventListener('input', () => {
+    const part = at.part.value / PARTS;
+    player.playback.pause();
+    actions.seek(Math.floor(player.playback.frame) + part);
+  });
   at.number.addEventListener('change', () => actions.seek(Number(at.number.value)));
   at.number.addEventListener('blur', () => player.playback && player.refresh());
   at.split.addEventListener('input', () => player.split());
@@ -313,7 +348,7 @@ function listen(player) {
   at.engine.addEventListener('change', () => {
     player.engine = at.engine.value;
     if (player.video) {
-      player.open(player.video.name, player.bytes, player.playback.target);
+      player.open(player.video.name, player.bytes, Math.floor(player.playback.frame));
     }
   });
   listenToFiles(player);

@@ -27,17 +27,27 @@ class OpenVideo {
     this.shape = shapeOf(file);
   }
 
-  /** Whether shown frame n can be drawn at once. */
+  /** Whether times between frames can be computed. */
+  get hasTimesBetween() {
+    return this.file.model.stem === 'grid';
+  }
+
+  /** Whether picture n stands between two frames. */
+  isBetween(n) {
+    return !Number.isInteger(this.schedule.codedFrame(n));
+  }
+
+  /** Whether picture n of the schedule can be drawn at once. */
   isReady(n) {
     return this.source.has(this.schedule.codedFrame(n));
   }
 
-  /** The ImageData of shown frame n, which is ready. */
+  /** The ImageData of picture n, which is ready. */
   picture(n) {
     return this.source.picture(this.schedule.codedFrame(n));
   }
 
-  /** Ask for shown frames, the most urgent first. */
+  /** Ask for pictures, the most urgent first. */
   want(numbers) {
     this.source.want([...new Set(numbers.map((n) => this.schedule.codedFrame(n)))]);
   }

@@ -278,3 +278,65 @@ def test_an_exported_page_plays_from_disk(tmp_path: Path, name: str) -> None:
         served = browse(server.url, TOOLS + "await paused(); return await picture(1);")
     assert done["found"][1] == served["found"]
     assert all(each == url or each.startswith("blob:") for each in done["requests"])
+
+
+def test_times_between_frames(address: str) -> None:
+    """Off at first; then a slider goes to them, and slow motion shows them, each marked."""
+    steps = """
+    await paused();
+    const marked = async () => !(await page.isHidden('#made'));
+    const still = async () => {
+      await page.waitForTimeout(300);
+      await ready();
+      return page.evaluate(() => {
+        const canvas = document.getElementById('picture');
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        return Array.from(data).join();
+      });
+    };
+    const offered = [await page.isVisible('#part')];
+    const whole = await picture(1);
+    await page.keyboard.press('b');
+    offered.push(await page.isVisible('#part'), await marked());
+    await page.fill('#part', '8');
+    const between = await still();
+    offered.push(await marked(), await frame());
+    await page.keyboard.press('.');
+    await still();
+    offered.push(await marked(), await frame());
+    await page.fill('#part', '15');
+    await page.fill('#part', '0');
+    await page.keyboard.press(',');
+    offered.push((await still()) === whole.join(), between === whole.join());
+    await page.selectOption('#speed', '0.1');
+    await page.locator('#stage').focus();
+    await page.keyboard.press('k');
+    const seen = new Set();
+    for (let i = 0; i < 60; i++) {
+      seen.add(await marked());
+      await page.waitForTimeout(20);
+    }
+    await page.keyboard.press('b');
+    await page.keyboard.press('k');
+    await still();
+    return { offered, seen: seen.size, last: await marked() };
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    assert done["found"] == {
+        "offered": [False, True, False, True, 1, False, 2, True, False],
+        "seen": 2,
+        "last": False,
+    }
+
+
+def test_an_mlp_stem_has_no_times_between() -> None:
+    """Neither the button nor its key."""
+    steps = """
+    await paused();
+    await page.keyboard.press('b');
+    return [await page.isVisible('#between'), await page.isVisible('#part')];
+    """
+    with PlayerServer((DATA / "mlp_rgb.nvpp").read_bytes(), "mlp.nvpp") as server:
+        done = browse(server.url, TOOLS + steps)
+    assert done["complaints"] == [] and done["found"] == [False, False]

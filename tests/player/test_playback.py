@@ -26,9 +26,9 @@ SCREEN = """
 import { Playback } from '%s/playback.js';
 const N = 20;
 const schedule = {
-  nFrames: N, duration: N / 10,
+  nPictures: N, parts: 1, duration: N / 10,
   timeOf: (n) => n / 10,
-  frameAt: (s) => Math.min(N - 1, Math.max(0, Math.floor(s * 10 + 1e-6))),
+  pictureAt: (s) => Math.min(N - 1, Math.max(0, Math.floor(s * 10 + 1e-6))),
 };
 function started(delay, change = () => {}) {
   const ready = new Set();
@@ -217,7 +217,7 @@ def test_sound_repeats_and_times_count(tmp_path: Path) -> None:
     const schedule = new Schedule(openFile(new Uint8Array(readFileSync(process.argv[1]))));
     const times = [-1, 0, 0.0199, 0.02, 0.179, 0.18, 0.214, 0.215, 0.354, 0.355, 9];
     console.log(JSON.stringify([
-      times.map((s) => schedule.frameAt(s)),
+      times.map((s) => schedule.pictureAt(s)),
       [0, 8, 9, 14].map((n) => schedule.codedFrame(n)),
       [0, 75.5, 3661.0004].map(timeText),
     ]));

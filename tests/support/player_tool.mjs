@@ -11,6 +11,7 @@ import { loadEngine } from '../../nervcodec/player/engines.js';
 import { NvppError } from '../../nervcodec/player/errors.js';
 import { Md5, addFrame, bytesOf, checkDigest, hexadecimal } from '../../nervcodec/player/md5.js';
 import { SegmentDecoder } from '../../nervcodec/player/network.js';
+import { Schedule } from '../../nervcodec/player/schedule.js';
 import { decodeParameters } from '../../nervcodec/player/streams.js';
 import { frequenciesOf } from '../../nervcodec/player/tables.js';
 import { RgbaConverter } from '../../nervcodec/player/yuv.js';
@@ -210,7 +211,19 @@ function sections({ path }) {
   };
 }
 
+/** The coded frames of all pictures of a schedule, their times, and the pictures at these times. */
+function pictures({ path, parts }) {
+  const schedule = new Schedule(openFile(read(path)), parts);
+  const all = Array.from({ length: schedule.nPictures }, (_, n) => n);
+  return {
+    coded: all.map((n) => schedule.codedFrame(n)),
+    times: [...all, schedule.nPictures].map((n) => schedule.timeOf(n)),
+    back: all.map((n) => schedule.pictureAt(schedule.timeOf(n))),
+  };
+}
+
 const COMMANDS = {
+  pictures,
   decode,
   between,
   digest,
