@@ -11,6 +11,7 @@ import { loadEngine } from '../../nervcodec/player/engines.js';
 import { NvppError } from '../../nervcodec/player/errors.js';
 import { Md5, addFrame, bytesOf, checkDigest, hexadecimal } from '../../nervcodec/player/md5.js';
 import { SegmentDecoder } from '../../nervcodec/player/network.js';
+import { readNut } from '../../nervcodec/player/nut.js';
 import { Schedule } from '../../nervcodec/player/schedule.js';
 import { decodeParameters } from '../../nervcodec/player/streams.js';
 import { frequenciesOf } from '../../nervcodec/player/tables.js';
@@ -222,7 +223,23 @@ function pictures({ path, parts }) {
   };
 }
 
+/** Streams and packets of NUT files, or why there are none. */
+function nut({ files }) {
+  return files.map((file) => {
+    try {
+      const { streams, packets } = readNut(new Uint8Array(Buffer.from(file, 'base64')));
+      return {
+        streams: streams.map((stream) => ({ ...stream, extradata: base64(stream.extradata) })),
+        packets: packets.map((packet) => ({ ...packet, data: base64(packet.data) })),
+      };
+    } catch (error) {
+      return error instanceof NvppError ? error.message : { bug: error.stack };
+    }
+  });
+}
+
 const COMMANDS = {
+  nut,
   pictures,
   decode,
   between,
