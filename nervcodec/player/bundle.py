@@ -19,7 +19,9 @@ _EXPORTED = re.compile(
 )
 _EXPORT_LIST = re.compile(r"^export\s*\{([^}]*)\};?[ \t]*$", re.MULTILINE)
 _OTHER = re.compile(r"^(?:import|export)\b.*$|\bimport\.meta\b.*$|^await\b.*$", re.MULTILINE)
-_COMMENTS = re.compile(r"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
+_COMMENTS = re.compile(
+    r"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n|(?<=[;,{}])[ \t]+// .*$", re.MULTILINE
+)
 
 
 def bundle(files: Mapping[str, str], entry: str, worker: str) -> str:

@@ -76,15 +76,15 @@ export function describe(name, nBytes, file, duration) {
   ];
 }
 
-/** What a user should know before playing, null where there is nothing. */
-export function soundNote(file) {
-  const codecs = (file.sound?.streams ?? [])
+/** What a user should know of sound that cannot be played. */
+export function soundNote(file, reason) {
+  const codecs = file.sound.streams
     .filter((stream) => stream.table.kind === 0)
     .map((stream) => stream.codec);
-  return codecs.length
-    ? `This file has sound (${codecs.join(', ')}), which this player does not play yet;` +
-        ' nervcodec decode writes it with the picture.'
-    : null;
+  return (
+    `This file has sound (${codecs.join(', ')}), which is not played: ${reason};` +
+    ' nervcodec decode writes it with the picture.'
+  );
 }
 
 /** Bytes of the section of sound, with what frames it and its entry in the index. */

@@ -30,6 +30,7 @@ _UNPACK = "unpack.js"
 _NPY_HEAD = 10  # bytes before the text of a header, the last two its length
 _POLICY = re.compile(r'(<meta http-equiv="Content-Security-Policy"\s+content=)"[^"]*"')
 _STYLE = re.compile(r'<link rel="stylesheet" href="style\.css">')
+_STYLE_SPACES = re.compile(r"\s*([{};,])\s*|(?<=:)\s+")
 _ICON = re.compile(r'<link rel="icon" href="icon\.svg">\n')
 _SCRIPT = re.compile(r'<script type="module" src="player\.js"></script>')
 
@@ -104,12 +105,13 @@ def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
     texts = {path: data.decode() for path, data in files.items()}
     script = page_script(texts)
     style, index = (without_margins(texts[name]) for name in (_STYLE_FILE, INDEX))
+    style = _STYLE_SPACES.sub(lambda match: match[1] or "", style)
     text = _replaced(_POLICY, index, f'\\1"{policy(script, style)}"')
     text = _replaced(_ICON, text, "")
     text = _replaced(_STYLE, text, f"<style>{style}</style>")
     elements = [
         _data("embedded-video", video, name),
-        _data("embedded-kernels", kernels, _KERNELS),
+        _data("embedded-kernels", zlib.compress(kernels, 9), _KERNELS),
     ]
     if prior:
         data = _packed_weights(prior_file(prior))
@@ -129,7 +131,9 @@ def _data(identifier: str, data: bytes, name: str) -> str:
 def _packed_weights(npy: bytes) -> bytes:
     """Return the weights of a file of NumPy: all low bytes, then all high ones, deflated."""
     weights = npy[_NPY_HEAD + int.from_bytes(npy[8:_NPY_HEAD], "little") :]
-    return zlib.compress(weights[::2] + weights[1::2], 9)
+    # No bytes are repeated, so that looking for such only costs.
+    packer = zlib.compressobj(9, strategy=zlib.Z_FILTERED)
+    return packer.compress(weights[::2] + weights[1::2]) + packer.flush()
 
 
 def policy(script: str, style: str) -> str:

@@ -1,14 +1,13 @@
 /** The page: opens files, plays them, and keeps what it shows in step. */
 
+import { actionsOf } from './actions.js';
 import { openComparison } from './comparison.js';
 import {
-  arrowSeconds,
   listenToDivider,
   listenToDrops,
   listenToKeys,
   listenToMoves,
   listenToPointer,
-  toggleFullScreen,
 } from './controls.js';
 import { describe, soundNote } from './description.js';
 import { NvppError } from './errors.js';
@@ -17,6 +16,7 @@ import { PARTS } from './model.js';
 import { Picture } from './picture.js';
 import { Playback } from './playback.js';
 import { Schedule, timeText } from './schedule.js';
+import { openSound } from './sound.js';
 import { Stage } from './stage.js';
 import { firstVideo, stayInTouch } from './surroundings.js';
 import { ENGINES, openVideo } from './video.js';
@@ -33,6 +33,7 @@ class Player {
     this.video = null;
     this.playback = null;
     this.comparison = null;
+    this.sound = null;
     this.nOpened = 0;
     this.waitsSince = 0;
     this.engine = 'auto';
@@ -65,10 +66,42 @@ class Player {
       }
       this.bytes = bytes;
       this.start(video, before, frame);
+      await this.openSound(video);
     } catch (error) {
       if (number === this.nOpened) {
         this.fail(name, error);
       }
+    }
+  }
+
+  async openSound(video) {
+    const sound = await openSound(video.file).catch((error) => this.silence(video, error));
+    if (this.video !== video) {
+      sound?.close();
+      return;
+    }
+    this.sound = sound ?? null;
+    at.sound.hidden = !sound;
+  }
+
+  /** Go on without sound that cannot be played. */
+  silence(video, error) {
+    if (this.video === video) {
+      this.sound = null;
+      at.sound.hidden = true;
+      this.tell(at.note, soundNote(video.file, error.message));
+    }
+  }
+
+  /** Have the sound go with the picture; it has one speed. */
+  follow() {
+    const { playback, sound } = this;
+    if (sound?.error) {
+      this.silence(this.video, sound.error);
+    } else if (sound) {
+      const isHeard = playback.isPlaying && playback.shown >= 0 && playback.speed === 1;
+      const isMuted = at.mute.getAttribute('aria-pressed') === 'true';
+      sound.follow(isHeard ? playback.position : null, isMuted ? 0 : Number(at.volume.value));
     }
   }
 
@@ -95,7 +128,6 @@ class Player {
     at.hint.hidden = true;
     this.enable(true);
     showRows(at.about, describe(name, nBytes, file, schedule.duration));
-    this.tell(at.note, soundNote(file) ?? '');
     this.playback.seek(frame);
     if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {
       this.playback.play();
@@ -105,9 +137,10 @@ class Player {
   close() {
     this.endComparison();
     this.video?.close();
-    this.video = this.playback = null;
+    this.sound?.close();
+    this.video = this.playback = this.sound = null;
     this.enable(false);
-    at.frame.hidden = at.between.hidden = at.part.hidden = true;
+    at.frame.hidden = at.between.hidden = at.part.hidden = at.sound.hidden = true;
     at.busy.hidden = true;
     at.hint.hidden = false;
     at.player.classList.add('empty');
@@ -252,6 +285,7 @@ class Player {
     const { playback } = this;
     if (playback) {
       playback.tick(now);
+      this.follow();
     }
     const isWaiting = playback !== null && playback.shown < 0;
     this.waitsSince = isWaiting ? this.waitsSince || now : 0;
@@ -260,54 +294,8 @@ class Player {
   }
 }
 
-/** The player's actions by name; those of a video do nothing without one. */
-function actionsOf(player) {
-  const withVideo = (action) => (value) => player.playback && action(player.playback, value);
-  const actions = {
-    toggle: withVideo((playback) => playback.toggle()),
-    jump: withVideo((playback, n) => playback.seekBy(n * arrowSeconds(playback.schedule.duration))),
-    step: withVideo((playback, n) => playback.step(n)),
-    seek: withVideo((playback, n) => playback.seek(n)),
-    share: withVideo((playback, x) => playback.seek(Math.round(x * (playback.schedule.nFrames - 1)))),
-    faster: withVideo((_, n) => choose(at.speed, at.speed.selectedIndex + n)),
-    zoom: withVideo((_, n) => {
-      at.zoom.value = player.stage.zoomBy(n);
-    }),
-    loop: withVideo((playback) => {
-      playback.isLooping = !playback.isLooping;
-      player.refresh();
-    }),
-    between: () => {
-      toggle(at.between);
-      if (player.playback) {
-        player.refresh();
-      }
-    },
-    full: () => toggleFullScreen(at.player),
-    info: () => {
-      at.info.hidden = !at.info.hidden;
-      at['show-info'].setAttribute('aria-pressed', String(!at.info.hidden));
-      player.measure();
-    },
-    open: () => at['open-file'].click(),
-    compare: withVideo(() => at['compare-file'].click()),
-    help: () => at.help.showModal(),
-  };
-  return actions;
-}
-
-/** Press a button that stays pressed, or release it. */
-function toggle(button) {
-  button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
-}
-
-function choose(select, index) {
-  select.selectedIndex = Math.min(Math.max(index, 0), select.length - 1);
-  select.dispatchEvent(new Event('change'));
-}
-
 function listen(player) {
-  const actions = actionsOf(player);
+  const actions = actionsOf(player, at);
   const clicks = {
     open: actions.open,
     compare: actions.compare,
@@ -316,6 +304,7 @@ function listen(player) {
     forward: () => actions.step(1),
     loop: actions.loop,
     between: actions.between,
+    mute: actions.mute,
     'show-info': actions.info,
     'show-help': actions.help,
     full: actions.full,
@@ -337,7 +326,11 @@ function listen(player) {
   at.split.addEventListener('input', () => player.split());
   at.zoom.addEventListener('change', () => player.stage.setZoom(at.zoom.value));
   at.speed.addEventListener('change', () => {
-    player.playback.speed = Number(at.speed.value);
+    const { playback } = player;
+    playback.speed = Number(at.speed.value);
+    if (player.sound) {
+      player.tell(at.note, playback.speed === 1 ? '' : 'Sound plays at speed 1 only: it is muted.');
+    }
     player.refresh();
   });
   at['when-slow'].addEventListener('change', () => {

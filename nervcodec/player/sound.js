@@ -134,19 +134,21 @@ class Sound {
     this.context = null;
     this.decoder = null;
     this.sources = new Set();
-    this.isMuted = false;
-    this.volume = 1;
     this.error = null; // what the decoder stopped with
   }
 
-  /** Be heard at a place of the video, seconds from its first frame, or not at all: null. */
-  follow(position) {
+  /**
+   * Be heard at a place of the video.
+   * @param {number | null} position seconds from its first frame, null for silence
+   * @param {number} volume 0 to 1
+   */
+  follow(position, volume) {
     if (position === null || this.error || !this.isAwake()) {
       this.stop();
       return;
     }
     const { context } = this;
-    this.gain.gain.value = this.isMuted ? 0 : this.volume ** 2;
+    this.gain.gain.value = volume ** 2;
     const latency = context.outputLatency || 0;
     const heard = context.currentTime - latency - this.base;
     if (!this.decoder || Math.abs(heard - position) > MOST_DRIFT_S) {

@@ -21,16 +21,20 @@ export async function loadPrior(number) {
   if (!element) {
     throw new Error(`this page lacks prior ${number}, which the file needs; nervcodec play has it`);
   }
-  const stream = new Blob([bytesOf(element)]).stream();
-  const inflated = stream.pipeThrough(new DecompressionStream('deflate'));
-  const parted = new Uint8Array(await new Response(inflated).arrayBuffer());
+  const parted = await inflated(element);
   const n = parted.length / 2;
   return parted.map((_, i) => parted[(i >> 1) + (i & 1) * n]);
 }
 
 /** Return the bytes of the engine in WebAssembly. */
 export async function loadKernels() {
-  return bytesOf(document.getElementById('embedded-kernels'));
+  return inflated(document.getElementById('embedded-kernels'));
+}
+
+async function inflated(element) {
+  const stream = new Blob([bytesOf(element)]).stream();
+  const bytes = stream.pipeThrough(new DecompressionStream('deflate'));
+  return new Uint8Array(await new Response(bytes).arrayBuffer());
 }
 
 function bytesOf(element) {

@@ -161,7 +161,7 @@ def described(path: Path) -> dict[str, str]:
     const file = openFile(bytes);
     const schedule = new Schedule(file);
     const rows = Object.fromEntries(describe('a', bytes.length, file, schedule.duration));
-    rows.note = soundNote(file);
+    rows.note = file.sound && soundNote(file, 'why');
     rows.shape = JSON.stringify(shapeOf(file));
     console.log(JSON.stringify(rows));
     """
@@ -207,7 +207,7 @@ def test_sound_repeats_and_times_count(tmp_path: Path) -> None:
     (tmp_path / "a.nvpp").write_bytes(write_file(header, segments, extras))
     as_info_has_it(tmp_path / "a.nvpp")
     rows = described(tmp_path / "a.nvpp")
-    assert rows["note"].startswith("This file has sound (opus), which this player does not play")
+    assert rows["note"].startswith("This file has sound (opus), which is not played: why; ")
     assert rows["sound"] == "opus, eng, <b>left</b>" and "(7 of them coded)" in rows["frames"]
     assert rows["duration"] == "0:00.405"
     script = f"""

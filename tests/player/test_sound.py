@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
+import json
 import random
+import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
-from player_tool import ask, needs_node
+from browser import browse
+from player_tool import PLAYER, ask, needs_node
 from sounding import film, holding
 
 from nervcodec.format.extras import Extras
-from nervcodec.format.sound import Sound
+from nervcodec.format.sound import Sound, SoundStream
+from nervcodec.player.server import PlayerServer
 from nervcodec.video.ffmpeg_sound import read_sound
-
 
 
 def sound_of(folder: Path, codec: str = "libopus", subtitles: str | None = None) -> Sound:
@@ -76,3 +80,166 @@ def test_a_damaged_nut_file_is_a_message(tmp_path: Path) -> None:
     assert not [answer["bug"] for answer in answers if "bug" in answer]
     messages = [answer for answer in answers if isinstance(answer, str)]
     assert len(messages) > 50 and not any("\n" in message for message in messages)
+
+
+# A browser's sound whose clock the test moves: what is heard, as [when, late, first sample].
+HEARD = """
+import { readFileSync } from 'node:fs';
+import { openFile } from '%(player)s/container.js';
+import { openSound } from '%(player)s/sound.js';
+const heard = [];
+const clock = { now: 0, stops: 0 };
+globalThis.AudioContext = class {
+  constructor({ sampleRate }) { this.sampleRate = sampleRate; this.state = 'running'; }
+  get currentTime() { return clock.now; }
+  createGain() { return { gain: {}, connect() {} }; }
+  createBuffer(n, length, rate) {
+    return { duration: length / rate, copyToChannel(samples) { this.first = samples[0]; } };
+  }
+  createBufferSource() {
+    return {
+      connect() {}, stop() { clock.stops++; },
+      start(when, late) { heard.push([when, late, Math.round(32768 * this.buffer.first)]); },
+    };
+  }
+};
+const value = { userActivation: { hasBeenActive: true } };
+Object.defineProperty(globalThis, 'navigator', { value });
+const sound = await openSound(openFile(new Uint8Array(readFileSync(process.argv[1]))));
+const play = (from, seconds) => {
+  heard.length = 0;
+  for (let i = 0; i <= 20 * seconds; i++) {
+    sound.follow(from + i / 20, 1);
+    clock.now += 1 / 20;
+  }
+  return [...heard];
+};
+"""
+
+
+def silent_clock(folder: Path, steps: str) -> Any:
+    """What steps on the sound of a file return: ten packets of 0.1 s, the nth of samples n, on a
+    clock on which the picture begins 0.25 s after the sound.
+    """
+    file = io.BytesIO()
+    with av.open(file, "w", format="nut") as output:
+        stream = output.add_stream("pcm_s16le", rate=1000, layout="mono")
+        for n in range(10):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 100), n, np.int16), layout="mono")
+            frame.sample_rate, frame.pts = 1000, 100 * n
+            output.mux(stream.encode(frame))
+    streams = (SoundStream("audio", "pcm_s16le"),)
+    path = folder / "a.nvpp"
+    holding(path, Extras(sound=Sound(streams, Fraction(1, 4), file.getvalue())))
+    script = HEARD % {"player": PLAYER.as_uri()}
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", f"{script}\n{steps}", "--", str(path)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@needs_node
+def test_packets_are_heard_when_their_frames_are_seen(tmp_path: Path) -> None:
+    """From the start, what is before the picture left out, each where the last one ends; after a
+    seek anew; never twice, and nothing at a pause.
+    """
+    steps = """
+    const first = play(0, 0.5);
+    const second = play(0.55, 0.3);
+    const before = clock.stops;
+    const sought = play(0.1, 0.2);
+    sound.follow(null, 1);
+    console.log(JSON.stringify([first, second, before, sought.slice(0, 2), clock.stops]));
+    """
+    first, second, before, sought, stops = silent_clock(tmp_path, steps)
+    # Packet n is due n / 10 - 1/4 s after the picture began, which is at 0 on the clock.
+    assert [n for _, _, n in first] == list(range(2, 10)) and second == []
+    assert first[0] == pytest.approx([0, 0.05, 2])
+    assert [when for when, _, _ in first[1:]] == pytest.approx([0.05 + n / 10 for n in range(7)])
+    assert before == 0 and stops > 0
+    begun = 0.05 * (11 + 7)
+    assert sought[0] == pytest.approx([begun, 0.05, 3])
+    assert sought[1] == pytest.approx([begun + 0.05, 0, 4])
+
+
+@pytest.mark.slow
+@pytest.mark.needs_browser
+def test_sound_goes_with_the_picture(tmp_path: Path) -> None:
+    """Once the page may be heard: the clock of the sound runs as the picture plays, goes on after
+    a seek, and is muted at other speeds, of which there is a note.
+    """
+    sound = sound_of(tmp_path)
+    path = holding(tmp_path / "a.nvpp", Extras(sound=sound), "moving_yuv", Fraction(2))
+    steps = """
+    await page.addInitScript(() => {
+      window.heard = [];
+      const { start } = AudioBufferSourceNode.prototype;
+      AudioBufferSourceNode.prototype.start = function (when, offset) {
+        const peak = Math.max(...this.buffer.getChannelData(0));
+        window.heard.push({ when, now: this.context.currentTime, state: this.context.state, peak });
+        start.call(this, when, offset);
+      };
+    });
+    await page.reload();
+    await page.waitForSelector('#sound:not([hidden])');
+    const found = { places: [] };
+    const later = async () => {
+      await page.waitForTimeout(500);
+      found.places.push(await page.evaluate(() => [window.heard.length, window.heard.at(-1)]));
+    };
+    await page.keyboard.press('Home');
+    await later();
+    await page.keyboard.press('m');
+    await page.keyboard.press('ArrowDown');
+    found.muted = await page.getAttribute('#mute', 'aria-pressed');
+    found.volume = await page.inputValue('#volume');
+    await page.keyboard.press('5');
+    await later();
+    await page.selectOption('#speed', '2');
+    await page.waitForTimeout(100);
+    await later();
+    await later();
+    found.note = await page.textContent('#note-text');
+    return found;
+    """
+    with PlayerServer(path.read_bytes(), "a.nvpp") as server:
+        done = browse(server.url, steps)
+    assert done["complaints"] == []
+    found = done["found"]
+    assert found["muted"] == "true" and found["volume"] == "0.9"
+    (n, playing), (more, sought), (end, _), (still, _) = found["places"]
+    assert 0 < n < more and end == still
+    for heard in (playing, sought):
+        assert heard["state"] == "running" and 0.1 < heard["peak"] < 0.5
+        assert 0 < heard["when"] - heard["now"] < 0.6
+    assert playing["now"] > 0.3 and sought["now"] > playing["now"] + 0.3
+    assert found["note"] == "Sound plays at speed 1 only: it is muted."
+
+
+@pytest.mark.slow
+@pytest.mark.needs_browser
+def test_sound_that_cannot_be_played_is_a_note(tmp_path: Path) -> None:
+    """Damaged, or of a codec that no browser has: the picture plays, and it is said why."""
+    steps = """
+    await page.waitForSelector('#note:not([hidden])');
+    return [await page.textContent('#note-text'), await page.isVisible('#sound'),
+      await page.evaluate(() => document.getElementById('player').classList.contains('playing'))];
+    """
+    good = sound_of(tmp_path)
+    foreign = replace(good, streams=(replace(good.streams[0], codec="speex"),))
+    for sound, reason in (
+        (replace(good, packets=good.packets[:-700]), "NUT file: "),
+        (
+            foreign,
+            "this browser does not decode speex; nervcodec decode writes it with the picture.",
+        ),
+    ):
+        path = holding(tmp_path / "a.nvpp", Extras(sound=sound))
+        with PlayerServer(path.read_bytes(), "a.nvpp") as server:
+            done = browse(server.url, steps)
+        note, isVisible, isPlaying = done["found"]
+        assert done["complaints"] == [] and reason in note
+        assert note.startswith("This file has sound (") and not isVisible and isPlaying

@@ -1,0 +1,53 @@
+/** What keys and buttons of the page do. */
+
+import { arrowSeconds, toggleFullScreen } from './controls.js';
+
+/** The player's actions by name; those of a video do nothing without one. */
+export function actionsOf(player, at) {
+  const withVideo = (action) => (value) => player.playback && action(player.playback, value);
+  const actions = {
+    toggle: withVideo((playback) => playback.toggle()),
+    jump: withVideo((playback, n) => playback.seekBy(n * arrowSeconds(playback.schedule.duration))),
+    step: withVideo((playback, n) => playback.step(n)),
+    seek: withVideo((playback, n) => playback.seek(n)),
+    share: withVideo((playback, x) => playback.seek(Math.round(x * (playback.schedule.nFrames - 1)))),
+    faster: withVideo((_, n) => choose(at.speed, at.speed.selectedIndex + n)),
+    zoom: withVideo((_, n) => {
+      at.zoom.value = player.stage.zoomBy(n);
+    }),
+    loop: withVideo((playback) => {
+      playback.isLooping = !playback.isLooping;
+      player.refresh();
+    }),
+    between: () => {
+      toggle(at.between);
+      if (player.playback) {
+        player.refresh();
+      }
+    },
+    full: () => toggleFullScreen(at.player),
+    info: () => {
+      at.info.hidden = !at.info.hidden;
+      at['show-info'].setAttribute('aria-pressed', String(!at.info.hidden));
+      player.measure();
+    },
+    mute: () => toggle(at.mute),
+    louder: (n) => {
+      at.volume.value = Number(at.volume.value) + n / 10;
+    },
+    open: () => at['open-file'].click(),
+    compare: withVideo(() => at['compare-file'].click()),
+    help: () => at.help.showModal(),
+  };
+  return actions;
+}
+
+/** Press a button that stays pressed, or release it. */
+function toggle(button) {
+  button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
+}
+
+function choose(select, index) {
+  select.selectedIndex = Math.min(Math.max(index, 0), select.length - 1);
+  select.dispatchEvent(new Event('change'));
+}
