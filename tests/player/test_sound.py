@@ -46,7 +46,7 @@ def test_packets_are_those_of_ffmpeg(tmp_path: Path, codec: str, subtitles: str 
     """The same streams, times and bytes as its demuxer gives."""
     sound = sound_of(tmp_path, codec, subtitles)
     (found,) = demuxed(sound.packets)
-    with av.open(io.BytesIO(sound.packets), format="nut") as container:
+    with av.open(io.BytesIO(sound.packets), "r", format="nut") as container:
         for stream, known in zip(container.streams, found["streams"], strict=True):
             assert Fraction(known["numerator"], known["denominator"]) == stream.time_base
             if isinstance(stream, av.AudioStream):
