@@ -1,6 +1,6 @@
 /** What keys and buttons of the page do. */
 
-import { arrowSeconds, toggleFullScreen } from './controls.js';
+import { arrowSeconds, listenToDrops, toggleFullScreen } from './controls.js';
 
 /** The player's actions by name; those of a video do nothing without one. */
 export function actionsOf(player, at) {
@@ -14,6 +14,7 @@ export function actionsOf(player, at) {
     faster: withVideo((_, n) => choose(at.speed, at.speed.selectedIndex + n)),
     zoom: withVideo((_, n) => {
       at.zoom.value = player.stage.zoomBy(n);
+      player.scale();
     }),
     loop: withVideo((playback) => {
       playback.isLooping = !playback.isLooping;
@@ -50,4 +51,22 @@ function toggle(button) {
 function choose(select, index) {
   select.selectedIndex = Math.min(Math.max(index, 0), select.length - 1);
   select.dispatchEvent(new Event('change'));
+}
+
+/** Open the files that are chosen or dropped. */
+export function listenToFiles(player, at) {
+  const open = async (file) => player.open(file.name, new Uint8Array(await file.arrayBuffer()));
+  for (const [id, action] of [
+    ['open-file', open],
+    ['compare-file', (file) => player.compare(file)],
+  ]) {
+    at[id].addEventListener('change', () => {
+      const [file] = at[id].files;
+      at[id].value = '';
+      if (file) {
+        action(file);
+      }
+    });
+  }
+  listenToDrops(at.player, open);
 }

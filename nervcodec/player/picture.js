@@ -11,12 +11,14 @@ export class Picture {
   /**
    * Take the shape of a video.
    * @param {import('./description.js').Shape} shape
+   * @param {number} scale by which the browser enlarges pictures as well as it can
    */
-  setShape(shape) {
+  setShape(shape, scale = 1) {
     this.shape = shape;
-    this.canvas.width = shape.isTurned ? shape.height : shape.width;
-    this.canvas.height = shape.isTurned ? shape.width : shape.height;
-    this.stored = shape.matrix && document.createElement('canvas');
+    this.scale = scale;
+    this.canvas.width = scale * (shape.isTurned ? shape.height : shape.width);
+    this.canvas.height = scale * (shape.isTurned ? shape.width : shape.height);
+    this.stored = (shape.matrix || scale > 1) && document.createElement('canvas');
     if (this.stored) {
       this.stored.width = shape.width;
       this.stored.height = shape.height;
@@ -31,8 +33,10 @@ export class Picture {
     }
     this.stored.getContext('2d').putImageData(image, 0, 0);
     const { width, height, matrix } = this.shape;
-    this.context.setTransform(...matrix, this.canvas.width / 2, this.canvas.height / 2);
-    this.context.imageSmoothingEnabled = false;
+    const turned = (matrix ?? [1, 0, 0, 1]).map((value) => value * this.scale);
+    this.context.setTransform(...turned, this.canvas.width / 2, this.canvas.height / 2);
+    this.context.imageSmoothingEnabled = this.scale > 1;
+    this.context.imageSmoothingQuality = 'high';
     this.context.drawImage(this.stored, -width / 2, -height / 2);
   }
 }

@@ -1,10 +1,9 @@
 /** The page: opens files, plays them, and keeps what it shows in step. */
 
-import { actionsOf } from './actions.js';
+import { actionsOf, listenToFiles } from './actions.js';
 import { openComparison } from './comparison.js';
 import {
   listenToDivider,
-  listenToDrops,
   listenToKeys,
   listenToMoves,
   listenToPointer,
@@ -23,6 +22,7 @@ import { ENGINES, openVideo } from './video.js';
 
 const BUSY_AFTER_MS = 300;
 const MEASURED_EVERY_MS = 500;
+const MOST_PIXELS = 2 ** 26; // of a canvas
 const WITHOUT_VIDEO = ['compare', 'seek', 'play', 'back', 'forward', 'number', 'speed', 'zoom'];
 
 /** @type {Record<string, any>} elements by id */
@@ -87,6 +87,7 @@ class Player {
   /** Go on without sound that cannot be played. */
   silence(video, error) {
     if (this.video === video) {
+      this.sound?.close();
       this.sound = null;
       at.sound.hidden = true;
       this.tell(at.note, soundNote(video.file, error.message));
@@ -117,7 +118,7 @@ class Player {
     this.playback.isLooping = before?.isLooping ?? true;
     this.playback.showsEvery = at['when-slow'].value === 'wait';
     this.playback.speed = Number(at.speed.value);
-    this.picture.setShape(shape);
+    this.scale();
     const across = shape.width * shape.aspect;
     this.stage.setSize(...(shape.isTurned ? [shape.height, across] : [across, shape.height]));
     at.seek.max = at.number.max = schedule.nFrames - 1;
@@ -140,7 +141,9 @@ class Player {
     this.sound?.close();
     this.video = this.playback = this.sound = null;
     this.enable(false);
-    at.frame.hidden = at.between.hidden = at.part.hidden = at.sound.hidden = true;
+    for (const id of ['frame', 'between', 'part', 'sound', 'made']) {
+      at[id].hidden = true;
+    }
     at.busy.hidden = true;
     at.hint.hidden = false;
     at.player.classList.add('empty');
@@ -185,6 +188,18 @@ class Player {
     this.picture.draw(this.video.picture(n));
     at.made.hidden = !this.video.isBetween(n);
     this.comparison?.show(this.video.schedule.timeOf(n));
+  }
+
+  /** Draw pictures as large as a smooth zoom shows them, else in their own size. */
+  scale() {
+    const { zoom } = this.stage;
+    const { shape } = this.video;
+    const scale = zoom.endsWith('s') ? parseFloat(zoom) : 1;
+    const fits = scale ** 2 * shape.width * shape.height <= MOST_PIXELS;
+    this.picture.setShape(shape, fits ? scale : 1);
+    if (this.playback.shown >= 0) {
+      this.show(this.playback.shown);
+    }
   }
 
   /** Have as many pictures between frames as can be chosen, or as a slow speed shows. */
@@ -324,7 +339,10 @@ function listen(player) {
   at.number.addEventListener('change', () => actions.seek(Number(at.number.value)));
   at.number.addEventListener('blur', () => player.playback && player.refresh());
   at.split.addEventListener('input', () => player.split());
-  at.zoom.addEventListener('change', () => player.stage.setZoom(at.zoom.value));
+  at.zoom.addEventListener('change', () => {
+    player.stage.setZoom(at.zoom.value);
+    player.scale();
+  });
   at.speed.addEventListener('change', () => {
     const { playback } = player;
     playback.speed = Number(at.speed.value);
@@ -344,7 +362,7 @@ function listen(player) {
       player.open(player.video.name, player.bytes, Math.floor(player.playback.frame));
     }
   });
-  listenToFiles(player);
+  listenToFiles(player, at);
   listenToDivider(at.divider, (share) => {
     at.split.value = share * at.split.max;
     player.split();
@@ -352,23 +370,6 @@ function listen(player) {
   listenToKeys(actions);
   listenToMoves(at.stage);
   listenToPointer(at.stage, actions);
-}
-
-function listenToFiles(player) {
-  const open = async (file) => player.open(file.name, new Uint8Array(await file.arrayBuffer()));
-  for (const [id, action] of [
-    ['open-file', open],
-    ['compare-file', (file) => player.compare(file)],
-  ]) {
-    at[id].addEventListener('change', () => {
-      const [file] = at[id].files;
-      at[id].value = '';
-      if (file) {
-        action(file);
-      }
-    });
-  }
-  listenToDrops(at.player, open);
 }
 
 async function main() {

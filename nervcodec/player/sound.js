@@ -76,13 +76,18 @@ function webDecoder(config, output, error) {
   const decoder = new AudioDecoder({
     error,
     output: (data) => {
+      const { timestamp, sampleRate } = data;
       const channels = Array.from({ length: data.numberOfChannels }, (_, planeIndex) => {
         const samples = new Float32Array(data.numberOfFrames);
         data.copyTo(samples, { planeIndex, format: 'f32-planar' });
         return samples;
       });
-      output(data.timestamp / 1e6, data.sampleRate, channels);
       data.close();
+      try {
+        output(timestamp / 1e6, sampleRate, channels);
+      } catch (reason) {
+        error(reason);
+      }
     },
   });
   decoder.configure(config);
@@ -143,6 +148,14 @@ class Sound {
    * @param {number} volume 0 to 1
    */
   follow(position, volume) {
+    try {
+      this.keepUp(position, volume);
+    } catch (error) {
+      this.error = error; // as of a rate that the browser does not have
+    }
+  }
+
+  keepUp(position, volume) {
     if (position === null || this.error || !this.isAwake()) {
       this.stop();
       return;
@@ -181,11 +194,12 @@ class Sound {
     this.base = this.onGrid(base);
     const after = this.packets.findIndex(({ seconds }) => seconds > position - BEFORE_S);
     this.next = Math.max(0, (after < 0 ? this.packets.length : after) - 1);
+    const fail = (error) => {
+      this.error = error;
+    };
     const decoder = this.decoderOf(
       (...samples) => this.decoder === decoder && this.play(...samples),
-      (error) => {
-        this.error = error;
-      },
+      fail,
     );
     this.decoder = decoder;
   }

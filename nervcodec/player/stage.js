@@ -21,7 +21,7 @@ export class Stage {
     this.layout();
   }
 
-  /** Set 'fit', or how many pixels of the screen a pixel takes. Return the value. */
+  /** Set 'fit', or how many pixels of the screen a pixel takes, with an s smoothly. Return it. */
   setZoom(zoom) {
     const { scrollWidth, scrollHeight, clientWidth, clientHeight } = this.stage;
     const x = (this.stage.scrollLeft + clientWidth / 2) / scrollWidth;
@@ -35,7 +35,7 @@ export class Stage {
 
   /** Zoom a step nearer (1) or farther (-1). Return the value. */
   zoomBy(step) {
-    const place = ZOOMS.indexOf(this.zoom) + step;
+    const place = ZOOMS.indexOf(this.zoom.replace('s', '')) + step;
     if (this.zoom === 'fit' && step < 0) {
       return this.zoom;
     }
@@ -46,10 +46,10 @@ export class Stage {
     const { clientWidth, clientHeight } = this.stage;
     const fit = Math.min(clientWidth / this.width, clientHeight / this.height);
     const ratio = window.devicePixelRatio || 1;
-    const scale = this.zoom === 'fit' ? fit : Number(this.zoom) / ratio;
+    const scale = this.zoom === 'fit' ? fit : parseFloat(this.zoom) / ratio;
     this.frame.style.width = `${Math.floor(this.width * scale)}px`;
     this.frame.style.height = `${Math.floor(this.height * scale)}px`;
-    this.frame.classList.toggle('pixels', this.zoom !== 'fit' && Number(this.zoom) >= 1);
+    this.frame.classList.toggle('pixels', this.zoom !== 'fit' && parseFloat(this.zoom) >= 1);
   }
 
   /** Show the other picture to the right of a share of the width, 0 to 1; without one, none. */

@@ -340,3 +340,30 @@ def test_an_mlp_stem_has_no_times_between() -> None:
     with PlayerServer((DATA / "mlp_rgb.nvpp").read_bytes(), "mlp.nvpp") as server:
         done = browse(server.url, TOOLS + steps)
     assert done["complaints"] == [] and done["found"] == [False, False]
+
+
+def test_a_smooth_zoom_draws_larger_pictures(address: str) -> None:
+    """Of twice as many rows and columns; those of any other zoom have the size of the file."""
+    steps = """
+    await paused();
+    const found = [];
+    for (const zoom of ['2', '2s', '4']) {
+      await page.selectOption('#zoom', zoom);
+      found.push(await page.evaluate(() => {
+        const { width, height } = document.getElementById('picture');
+        const { offsetWidth } = document.getElementById('frame');
+        return [width, height, offsetWidth];
+      }));
+    }
+    const samples = await picture(2);
+    await page.selectOption('#zoom', '2s');
+    return { found, own: samples, smooth: await picture(2) };
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    assert done["found"]["found"] == [[27, 21, 54], [54, 42, 54], [27, 21, 108]]
+    own = np.array(done["found"]["own"], np.uint8).reshape(21, 27, 4)
+    smooth = np.array(done["found"]["smooth"], np.uint8).reshape(42, 54, 4)
+    means = smooth.reshape(21, 2, 27, 2, 4).mean((1, 3))
+    assert np.abs(means[1:-1, 1:-1] - own[1:-1, 1:-1]).max() < 12
+    assert (smooth[::2] != smooth[1::2]).any()
