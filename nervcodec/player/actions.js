@@ -34,7 +34,10 @@ export function actionsOf(player, at) {
     },
     mute: () => toggle(at.mute),
     louder: (n) => {
-      at.volume.value = Number(at.volume.value) + n / 10;
+      if (!at.sound.hidden) {
+        at.volume.value = Number(at.volume.value) + n / 10;
+      }
+      return !at.sound.hidden;
     },
     open: () => at['open-file'].click(),
     compare: withVideo(() => at['compare-file'].click()),

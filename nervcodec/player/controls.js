@@ -11,7 +11,8 @@ export function arrowSeconds(duration) {
 
 /**
  * Have keys do what they do in common players. Fields keep the keys that they need.
- * @param {Record<string, (...values: number[]) => void>} actions by name
+ * @param {Record<string, (...values: number[]) => any>} actions by name; one that has nothing to do
+ *   returns false, and leaves the key to the browser
  */
 export function listenToKeys(actions) {
   const keys = {
@@ -48,8 +49,9 @@ export function listenToKeys(actions) {
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = keys[name];
     if (action && !event.ctrlKey && !event.metaKey && !event.altKey && !keeps(event, name)) {
-      event.preventDefault();
-      action();
+      if (action() !== false) {
+        event.preventDefault();
+      }
     }
   });
 }

@@ -188,10 +188,10 @@ class Nut {
     if (head === undefined || head.length > size) {
       throw wrong(`size ${size}`);
     }
-    const rest = reader.take(size - head.length);
-    const data = new Uint8Array(size);
-    data.set(head);
-    data.set(rest, head.length);
+    let data = reader.take(size - head.length);
+    if (head.length > 0) {
+      data = Uint8Array.of(...head, ...data);
+    }
     if (size > 0) {
       this.packets.push({ stream: id, time: stream.last, data });
     }
