@@ -17,7 +17,7 @@ from typing import Any
 
 from nervcodec.bench.derived import Row
 from nervcodec.bench.place import Options, Place
-from nervcodec.bench.process import run_timed
+from nervcodec.bench.process import Run, run_timed
 from nervcodec.coding.streams import decode_parameters
 from nervcodec.decoder.digest import FrameHasher
 from nervcodec.decoder.engines import Engine
@@ -27,7 +27,7 @@ from nervcodec.format.file import Segment
 from nervcodec.format.model_config import ModelConfig
 from nervcodec.video.frames import Frames
 
-KEYS = frozenset({"file", "engine", "threads", "batch", "instructions", "command"})
+KEYS = frozenset({"file", "engine", "threads", "batch", "instructions", "command", "digests_by"})
 # What keeps torch, oneDNN, MKL and NumPy from later instructions than these. NumPy is built for
 # those of its baseline, X86_V2.
 _SETTINGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
@@ -47,7 +47,9 @@ def measure_conformance(options: Options, place: Place, stem: Path) -> list[Row]
     Options: engine ('torch' or 'numpy'), instructions, and lists of threads and batch (frames that
     torch decodes at once, 0 for as many as the decoder takes), each combination of which decodes
     all files; or command: another decoder that writes raw planes, such as `{python} decoder.py
-    {input} {output}`, where {suite} stands for that folder.
+    {input} {output}`, where {suite} stands for that folder; or digests_by: a command that decodes
+    the good files of {manifest} and prints a JSON object of `library` and `digests`, the MD5 of
+    each shown frame by file.
 
     Raises:
         ConfigError: there are no such instructions.
@@ -55,6 +57,8 @@ def measure_conformance(options: Options, place: Place, stem: Path) -> list[Row]
     manifest = place.source(options["file"])
     if "command" in options:
         return [_summed([_of_command(options["command"], manifest)])]
+    if "digests_by" in options:
+        return [_summed([_of_digests(options["digests_by"], manifest)])]
     name = options.get("instructions", "all")
     if name not in _INSTRUCTIONS:
         raise ConfigError(f"instructions is {name!r}; legal: {', '.join(_INSTRUCTIONS)}")
@@ -93,21 +97,34 @@ def _of_command(template: str, manifest: Path) -> Row:
     with TemporaryDirectory() as folder:
         output = Path(folder, "decoded.raw")
         for entry in entries:
-            names = {
-                "{python}": sys.executable,
-                "{suite}": str(manifest.parent),
-                "{input}": str(manifest.parent / entry["file"]),
-                "{output}": str(output),
-            }
-            command = template.split()
-            for name, value in names.items():
-                command = [word.replace(name, value) for word in command]
-            run_timed(command, os.cpu_count() or 1, "another decoder")
+            files = {"input": manifest.parent / entry["file"], "output": output}
+            _run(template, manifest, files)
             hasher = FrameHasher()
             hasher.add_raw(output.read_bytes())
             wrong += [entry["file"]] * (hasher.digest().hex() != entry["md5"])
             output.unlink()
     return _row(entries, wrong)
+
+
+def _of_digests(template: str, manifest: Path) -> Row:
+    """Return how many files a decoder of the whole suite gets wrong."""
+    said = _run(template, manifest, {}).said
+    entries = _good_entries(manifest)
+    wrong = [
+        entry["file"]
+        for entry in entries
+        if said.get("digests", {}).get(entry["file"]) != entry["frame_md5"]
+    ]
+    return {**_row(entries, wrong), "library": said.get("library")}
+
+
+def _run(template: str, manifest: Path, files: Mapping[str, Path]) -> Run:
+    """Run a command in whose words {python}, {suite}, {manifest} and the files' names stand."""
+    names = {"python": sys.executable, "suite": manifest.parent, "manifest": manifest, **files}
+    command = template.split()
+    for name, value in names.items():
+        command = [word.replace(f"{{{name}}}", str(value)) for word in command]
+    return run_timed(command, os.cpu_count() or 1, "another decoder")
 
 
 def _good_entries(manifest: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def small(tmp_path: Path) -> Path:
         (tmp_path / entry["file"]).parent.mkdir(exist_ok=True)
         (tmp_path / entry["file"]).write_bytes((SUITE / entry["file"]).read_bytes())
     wrong = next(entry for entry in entries if entry["file"] == "good/cuts.nvpp")
-    wrong["segments"][0]["md5"] = wrong["md5"] = "0" * 32
+    wrong["segments"][0]["md5"] = wrong["md5"] = wrong["frame_md5"][1] = "0" * 32
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"files": entries}), "utf-8")
     return path
@@ -48,6 +48,18 @@ def test_unknown_instructions(small: Path) -> None:
     options = {"file": "manifest.json", "engine": "torch", "instructions": "mmx"}
     with pytest.raises(ConfigError, match="is 'mmx'; legal: default, avx2, avx512, all"):
         measure_conformance(options, Place(small.parent, small.parent), small)
+
+
+def test_digests_by_a_command(small: Path) -> None:
+    """A file whose frames are other ones, or that is not decoded, is a mismatch."""
+    original = json.loads((SUITE / "manifest.json").read_text("utf-8"))["files"]
+    digests = {entry["file"]: entry.get("frame_md5") for entry in original}
+    del digests["good/segments.nvpp"]
+    (small.parent / "said.json").write_text(json.dumps({"library": "X 1", "digests": digests}))
+    options = {"file": "manifest.json", "digests_by": "cat {suite}/said.json"}
+    (row,) = measure_conformance(options, Place(small.parent, small.parent), small)
+    assert (row["files"], row["frames"], row["library"]) == (3, 23, "X 1")
+    assert (row["mismatches"], row["wrong"]) == (2, "good/cuts.nvpp, good/segments.nvpp")
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ _FLAGS = (
 # asked the network for.
 _DRIVER = """
 const { chromium } = require('playwright-core');
-const { executablePath, args, url, viewport } = JSON.parse(process.argv[1]);
+const { executablePath, args, url, viewport } = SETTINGS;
 (async () => {
   const browser = await chromium.launch({ executablePath, args });
   try {
@@ -38,7 +38,7 @@ const { executablePath, args, url, viewport } = JSON.parse(process.argv[1]);
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('request', (request) => requests.push(request.url()));
     await page.goto(url);
-    const found = await (async () => { %s })();
+    const found = await (async () => { STEPS })();
     console.log(JSON.stringify({ found, complaints, requests }));
   } finally {
     await browser.close();
@@ -47,7 +47,9 @@ const { executablePath, args, url, viewport } = JSON.parse(process.argv[1]);
 """
 
 
-def browse(url: str, steps: str, width: int = 1280, height: int = 800) -> dict[str, Any]:
+def browse(
+    url: str, steps: str, width: int = 1280, height: int = 800, timeout_s: float = 120
+) -> dict[str, Any]:
     """Open a page and do steps on it; the test is skipped where there is no browser.
 
     Args:
@@ -69,10 +71,11 @@ def browse(url: str, steps: str, width: int = 1280, height: int = 800) -> dict[s
         "viewport": {"width": width, "height": height},
     }
     done = subprocess.run(
-        [node, "-e", _DRIVER % steps, json.dumps(settings)],
+        [node, "-"],  # a driver with files in its steps is longer than an argument may be
+        input=f"const SETTINGS = {json.dumps(settings)};\n" + _DRIVER.replace("STEPS", steps),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
     )
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)

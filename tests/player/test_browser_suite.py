@@ -1,0 +1,26 @@
+"""The page's worker passes the conformance suite in a browser, with both engines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from player_suite import chromium_digests
+
+SUITE = Path(__file__).parents[1] / "conformance" / "suite"
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs_browser]
+
+
+@pytest.mark.parametrize("engine", ["js", "wasm"])
+def test_frames_and_errors_of_the_suite(engine: str) -> None:
+    """Each file gives the frames, or the error, that the suite's manifest has."""
+    files: list[dict[str, Any]] = json.loads((SUITE / "manifest.json").read_text("utf-8"))["files"]
+    _, found = chromium_digests([SUITE / each["file"] for each in files], engine)
+    wanted = {
+        each["file"]: each["frame_md5"] if each["expect"] == "decode" else each["error"]
+        for each in files
+    }
+    assert dict(zip(wanted, found, strict=True)) == wanted
