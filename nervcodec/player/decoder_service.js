@@ -130,7 +130,7 @@ export class DecoderService {
   /** @param {DecodeMessage} message */
   async decode(message) {
     const { id, segment, frame } = message;
-    const decoded = this.decoder(segment).decode(frame);
+    const decoded = await this.decoder(segment).decode(frame);
     if (message.rgba === true && this.converter !== null) {
       const rgba = this.converter.convert(decoded);
       const answer = { type: 'frame', id, segment, frame, ...decoded, planes: null, rgba };

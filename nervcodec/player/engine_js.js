@@ -17,9 +17,11 @@ import { LIMIT, activation, clip, places, sampleFractionBits, sampleTable } from
  *
  * @typedef {object} Engine
  * @property {string} name
- * @property {(inputs: (Int16Array | null)[]) => Uint8Array | Uint16Array} run inputs: the channels
+ * @property {(inputs: (Int16Array | null)[]) => Samples | Promise<Samples>} run inputs: the channels
  *   of the stem, then those of the grids behind each block; gives the samples of the head,
  *   [phases, rows, columns]
+ *
+ * @typedef {Uint8Array | Uint16Array} Samples
  */
 
 const HELD = 2 ** 20; // results that are shifted left are held here; what follows clips them

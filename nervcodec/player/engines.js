@@ -1,11 +1,12 @@
 // @ts-check
-/** The engines that compute frames: 'js' and 'wasm' make the same samples. */
+/** The engines that compute frames: 'js', 'wasm' and 'webgpu' make the same samples. */
 
 import { jsEngine } from './engine_js.js';
 import { wasmEngine } from './engine_wasm.js';
+import { gpuDevice, webgpuEngine } from './engine_webgpu.js';
 
 /** @typedef {import('./network.js').EngineFactory} EngineFactory */
-/** @typedef {'js' | 'wasm'} EngineName */
+/** @typedef {'js' | 'wasm' | 'webgpu'} EngineName */
 
 /** @type {EngineFactory} */
 const JS = { engineName: 'js', create: jsEngine };
@@ -20,6 +21,10 @@ const JS = { engineName: 'js', create: jsEngine };
 export async function loadEngine(name = 'auto', kernels = null) {
   if (name === 'js') {
     return JS;
+  }
+  if (name === 'webgpu') {
+    const device = await gpuDevice(false);
+    return { engineName: 'webgpu', create: (network) => webgpuEngine(device, network) };
   }
   try {
     const module = await WebAssembly.compile(kernels ?? (await fetchKernels()));

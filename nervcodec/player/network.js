@@ -56,7 +56,7 @@ export class SegmentDecoder {
    * Decode a frame. A time between two frames of a shot, which a grid stem has too, is what the
    * network makes of it, and no part of the file.
    * @param {number} frame of the segment, from 0; in between in 16ths
-   * @returns {Frame}
+   * @returns {Frame | Promise<Frame>} a promise where the engine gives one
    * @throws {RangeError} a time that the segment does not have
    */
   decode(frame) {
@@ -68,7 +68,10 @@ export class SegmentDecoder {
     for (let level = 1; level <= this.model.blocks.length; level++) {
       inputs.push(this.grids.map(frame, level));
     }
-    return planesOf(this.engine.run(inputs), this.model);
+    const samples = this.engine.run(inputs);
+    return samples instanceof Promise
+      ? samples.then((values) => planesOf(values, this.model))
+      : planesOf(samples, this.model);
   }
 }
 

@@ -12,7 +12,7 @@ const MOST_WORKERS = 4;
 const CACHE_BYTES_A_GIB = 64 * 2 ** 20; // of the memory that the browser tells of
 
 /** Names and texts of the engines that can be chosen. */
-export const ENGINES = [['auto', 'auto'], ['wasm', 'WebAssembly'], ['js', 'JavaScript']];
+export const ENGINES = [['auto', 'auto'], ['webgpu', 'WebGPU'], ['wasm', 'WebAssembly'], ['js', 'JavaScript']];
 
 /** @typedef {Awaited<ReturnType<typeof openVideo>>} Video */
 

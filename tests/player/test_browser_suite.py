@@ -1,4 +1,4 @@
-"""The page's worker passes the conformance suite in a browser, with both engines."""
+"""The page's worker passes the conformance suite in a browser, with each engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUITE = Path(__file__).parents[1] / "conformance" / "suite"
 pytestmark = [pytest.mark.slow, pytest.mark.needs_browser]
 
 
-@pytest.mark.parametrize("engine", ["js", "wasm"])
+@pytest.mark.parametrize("engine", ["js", "wasm", "webgpu"])
 def test_frames_and_errors_of_the_suite(engine: str) -> None:
     """Each file gives the frames, or the error, that the suite's manifest has."""
     files: list[dict[str, Any]] = json.loads((SUITE / "manifest.json").read_text("utf-8"))["files"]

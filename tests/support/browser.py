@@ -14,6 +14,7 @@ _FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--enable-unsafe-webgpu",  # on the processor, where there is no GPU
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

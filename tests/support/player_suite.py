@@ -49,7 +49,7 @@ const digests = await page.evaluate(async ([files, engine]) => {
       }
       return Array.from({ length: file.nFrames }, (_, shown) => coded[file.codedFrame(shown)]);
     } catch (error) {
-      return error.kind ?? error.stack;
+      return error.kind?.replace(/^Error$/, error.message) ?? error.stack;
     }
   };
   const digests = [];
