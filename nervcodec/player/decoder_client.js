@@ -7,6 +7,7 @@ export class DecoderClient {
   constructor() {
     this.worker = startWorker();
     this.pending = null;
+    this.engine = ''; // the one that is used, as its last answer says
     this.worker.onmessage = ({ data }) => this.receive(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
@@ -21,11 +22,9 @@ export class DecoderClient {
    * @param {Uint8Array | null} request.prior weights that the file needs
    * @param {Uint8Array} request.kernels of the engine in WebAssembly
    * @param {string} request.engine its name, or 'auto'
-   * @returns {Promise<string>} the engine that is used
    */
   async open(request) {
-    const { engine } = await this.ask({ type: 'open', ...request });
-    return engine;
+    await this.ask({ type: 'open', ...request });
   }
 
   /**
@@ -54,6 +53,7 @@ export class DecoderClient {
     if (data.type === 'error') {
       this.fail(data.kind ? new NvppError(data.kind, data.message) : new Error(data.message));
     } else {
+      this.engine = data.engine;
       this.pending?.resolve(data);
     }
   }

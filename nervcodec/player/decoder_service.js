@@ -22,7 +22,7 @@ import { RgbaConverter } from './yuv.js';
  * @property {Partial<import('./limits.js').Limits>} [limits]
  *
  * @typedef {object} DecodeMessage answered by {type: 'frame', id, segment, frame, planes, widths,
- *   heights, rgba}; planes or rgba is null
+ *   heights, engine, rgba}; planes or rgba is null
  * @property {'decode'} type
  * @property {number} id
  * @property {number} segment from 0
@@ -130,7 +130,8 @@ export class DecoderService {
   /** @param {DecodeMessage} message */
   async decode(message) {
     const { id, segment, frame } = message;
-    const decoded = await this.decoder(segment).decode(frame);
+    const decoder = this.decoder(segment);
+    const decoded = { ...(await decoder.decode(frame)), engine: decoder.engine.name };
     if (message.rgba === true && this.converter !== null) {
       const rgba = this.converter.convert(decoded);
       const answer = { type: 'frame', id, segment, frame, ...decoded, planes: null, rgba };

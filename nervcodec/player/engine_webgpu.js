@@ -35,8 +35,8 @@ const TABLE = `extra[${clipped('v')} + ${LIMIT}]`; // of an activation
  * @throws {Error} there is none
  */
 export async function gpuDevice(isHardware) {
-  const gpu = /** @type {any} */ (navigator).gpu;
-  const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
+  const { navigator } = /** @type {any} */ (globalThis);
+  const adapter = await navigator?.gpu?.requestAdapter({ powerPreference: 'high-performance' });
   const info = adapter?.info;
   if (!adapter || (isHardware && (info.isFallbackAdapter || info.architecture === 'swiftshader'))) {
     throw new Error('this browser has no WebGPU here; legal: auto, wasm, js');
@@ -178,8 +178,8 @@ class Plan {
       this.scrb(block.scrb1, low, x);
     }
     const high = this.map(channels, rows * stride, columns * stride);
-    const s = stride;
-    const place = `((o / ${s * s} * ${rows} + row) * ${s} + o / ${s} % ${s}) * ${columns * s} + column * ${s} + o % ${s}`;
+    const highRow = `(o / ${stride ** 2} * ${rows} + row) * ${stride} + o / ${stride} % ${stride}`;
+    const place = `(${highRow}) * ${high.columns} + column * ${stride} + o % ${stride}`;
     this.convolve(ub, x, high, { result: TABLE, extra: this.silu, place });
     const own = { ...high, channels: ub.outputs / stride ** 2 };
     if (x !== low) {
@@ -228,7 +228,8 @@ class Plan {
     const { kernel, outputs, shift } = layer;
     const { place = `(o * ${rows} + row) * ${columns} + column` } = options;
     const cells = rows * columns;
-    const channel = (/** @type {number} */ k) => `x[min(4 * block + ${k}, ${outputs - 1}) * ${cells} + p]`;
+    const channel = (/** @type {number} */ k) =>
+      `x[min(4 * block + ${k}, ${outputs - 1}) * ${cells} + p]`;
     const value = isDepthwise ? `vec4i(${[0, 1, 2, 3].map(channel)})` : `x[i * ${cells} + p]`;
     const n = Math.min(Math.abs(shift), shift > 0 ? 31 : HELD);
     const held = 2 ** (HELD - n);
@@ -270,12 +271,6 @@ class Plan {
    * @param {GpuMap} low
    */
   addResized(x, low) {
-    const places = (/** @type {string} */ i, /** @type {number} */ n, /** @type {number} */ size) => [
-      `let p${i} = max((2 * ${i} + 1) * ${n} - ${size}, 0);`,
-      `let from${i} = p${i} / ${2 * size};`,
-      `let to${i} = min(from${i} + 1, ${n - 1});`,
-      `let part${i} = (256 * (p${i} % ${2 * size}) + ${size}) / ${2 * size};`,
-    ];
     const across = (/** @type {string} */ row) =>
       `let across${row} = (256 - partcolumn) * x[(c + ${row}) * ${low.columns} + fromcolumn]` +
       ` + partcolumn * x[(c + ${row}) * ${low.columns} + tocolumn];`;
@@ -337,6 +332,21 @@ function beginning(rows, columns) {
     'let column = i32(id.x);',
     'let row = i32(id.y);',
     `if (column >= ${columns} || row >= ${rows}) { return; }`,
+  ];
+}
+
+/**
+ * Lines that find a row or column of a larger map in a smaller one (integers.js, places).
+ * @param {string} name of the row or column
+ * @param {number} n of the smaller map
+ * @param {number} size of the larger one
+ */
+function places(name, n, size) {
+  return [
+    `let p${name} = max((2 * ${name} + 1) * ${n} - ${size}, 0);`,
+    `let from${name} = p${name} / ${2 * size};`,
+    `let to${name} = min(from${name} + 1, ${n - 1});`,
+    `let part${name} = (256 * (p${name} % ${2 * size}) + ${size}) / ${2 * size};`,
   ];
 }
 

@@ -17,12 +17,11 @@ export const ENGINES = [['auto', 'auto'], ['webgpu', 'WebGPU'], ['wasm', 'WebAss
 /** @typedef {Awaited<ReturnType<typeof openVideo>>} Video */
 
 class OpenVideo {
-  constructor(name, nBytes, file, source, engine) {
+  constructor(name, nBytes, file, source) {
     this.name = name;
     this.nBytes = nBytes;
     this.file = file;
     this.source = source;
-    this.engine = engine;
     this.schedule = new Schedule(file);
     this.shape = shapeOf(file);
   }
@@ -35,6 +34,11 @@ class OpenVideo {
   /** Whether picture n stands between two frames. */
   isBetween(n) {
     return !Number.isInteger(this.schedule.codedFrame(n));
+  }
+
+  /** The name of the engine that is used. */
+  get engine() {
+    return this.source.clients[0].engine;
   }
 
   /** Whether picture n of the schedule can be drawn at once. */
@@ -74,7 +78,7 @@ export async function openVideo(name, bytes, { engine, onFrame, onError }) {
   const nWorkers = Math.max(1, Math.min(nPixels > LARGE_PIXELS ? 2 : MOST_WORKERS, nCores - 1));
   const clients = Array.from({ length: nWorkers }, () => new DecoderClient());
   try {
-    const engines = await Promise.all(clients.map((client) => client.open(request)));
+    await Promise.all(clients.map((client) => client.open(request)));
     const maxBytes = CACHE_BYTES_A_GIB * Math.min(navigator.deviceMemory ?? 4, 4);
     const source = new FrameSource(
       clients,
@@ -84,7 +88,7 @@ export async function openVideo(name, bytes, { engine, onFrame, onError }) {
       onFrame,
       onError,
     );
-    return new OpenVideo(name, bytes.length, file, source, engines[0]);
+    return new OpenVideo(name, bytes.length, file, source);
   } catch (error) {
     clients.forEach((client) => client.close());
     throw error;

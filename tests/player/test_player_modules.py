@@ -187,3 +187,29 @@ def test_modules_run_no_text_as_code() -> None:
         assert all(a.startswith("./") or b.startswith(("./", "node:")) for a, b in imports), (
             path.name
         )
+
+
+@pytest.mark.parametrize(
+    ("fast", "engines"),
+    [
+        ([0, 1, 2], ["sure", "fast", "fast"]),
+        ([7, 1, 2], ["sure", "sure", "sure"]),
+        ([None, 1, 2], ["sure", "sure", "sure"]),
+        ([0, 1, None, 3], ["sure", "fast", "sure", "sure"]),
+    ],
+)
+def test_a_fast_engine_is_checked(fast: list[int | None], engines: list[str]) -> None:
+    """One whose first frame is another one, or that fails, is not used."""
+    assert ask("checked", fast=fast) == [[name, n] for n, name in enumerate(engines)]
+
+
+def test_a_webgpu_engine_needs_webgpu() -> None:
+    """Where there is none it is refused with what is legal, and `auto` takes another."""
+    path = str(DATA / "gray.nvpp")
+    answers = serve(
+        *({"type": "open", "id": 1, "path": path, "engine": name} for name in ("webgpu", "auto"))
+    )
+    assert [answers[0].get("message"), answers[1].get("engine")] == [
+        "this browser has no WebGPU here; legal: auto, wasm, js",
+        "wasm",
+    ]

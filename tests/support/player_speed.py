@@ -1,7 +1,7 @@
 """How fast the page plays files in a headless browser: `python player_speed.py FILE...`.
 
 Prints a JSON object for each file, engine and number of workers; times are medians of three
-browsers. `load_before` is the load of the last minute before: others may have been at work.
+browsers, those of JavaScript of one. `load_before` is the load of the last minute before: others may have been at work.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from nervcodec.player.export import page
 from nervcodec.player.server import PlayerServer
 
 N_TIMES = 3
+ENGINES = {"wasm": 3, "js": 1}  # and how often each is timed
 # Every frame decoded once, as the page does it: to pixels that a canvas takes, by its own workers.
 _DECODE = """
 return page.evaluate(async ([engine, nWorkers]) => {
@@ -79,10 +80,10 @@ def decoding_rows(path: Path) -> list[dict[str, Any]]:
     # Beside a page that plays something small; the workers that are timed are the only others.
     with PlayerServer(path.read_bytes(), path.name) as server:
         idle = server.url.partition("?")[0]
-        for engine in ("wasm", "js"):
+        for engine, n_times in ENGINES.items():
             for n_workers in (1, 2):
                 steps = _DECODE % json.dumps([engine, n_workers])
-                speeds = [found_in(idle, steps) for _ in range(N_TIMES)]
+                speeds = [found_in(idle, steps) for _ in range(n_times)]
                 rows.append(
                     {
                         "engine": engine,

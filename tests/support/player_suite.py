@@ -32,8 +32,8 @@ const digests = await page.evaluate(async ([files, engine]) => {
   const client = new DecoderClient();
   const digestsOf = async (bytes) => {
     try {
-      const used = await client.open({ bytes, prior, kernels, engine });
-      if (used !== engine) throw new Error(`engine ${used}`);
+      await client.open({ bytes, prior, kernels, engine });
+      if (client.engine !== engine) throw new Error(`engine ${client.engine}`);
       const file = openFile(bytes);
       const coded = [];
       for (const [segment, { nFrames, md5 }] of file.segments.entries()) {
@@ -88,7 +88,7 @@ def main() -> None:
     ways = {"node": ("Node", node_digests), "chromium": ("Chromium", chromium_digests)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("where", choices=ways)
-    parser.add_argument("engine", choices=("js", "wasm"))
+    parser.add_argument("engine", choices=("js", "wasm", "webgpu"))
     parser.add_argument("manifest", type=Path)
     options = parser.parse_args()
     entries: list[dict[str, Any]] = json.loads(options.manifest.read_text("utf-8"))["files"]

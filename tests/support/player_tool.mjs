@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { crc32 } from '../../nervcodec/player/bytes.js';
 import { openFile } from '../../nervcodec/player/container.js';
 import { DecoderService } from '../../nervcodec/player/decoder_service.js';
-import { loadEngine } from '../../nervcodec/player/engines.js';
+import { checkedEngine, loadEngine } from '../../nervcodec/player/engines.js';
 import { NvppError } from '../../nervcodec/player/errors.js';
 import { Md5, addFrame, bytesOf, checkDigest, hexadecimal } from '../../nervcodec/player/md5.js';
 import { SegmentDecoder } from '../../nervcodec/player/network.js';
@@ -238,7 +238,27 @@ function nut({ files }) {
   });
 }
 
+/**
+ * The engine and the sample of each frame where a fast engine gives `fast`, null where it fails, and
+ * a sure one the number of the frame.
+ */
+async function checked({ fast }) {
+  const run = async ([n]) => {
+    if (fast[n] === null) throw new Error('lost');
+    return [fast[n]];
+  };
+  const sure = { name: 'sure', run: (inputs) => inputs };
+  const engine = checkedEngine(() => ({ name: 'fast', run }), sure);
+  const found = [];
+  for (const n of fast.keys()) {
+    const [sample] = await engine.run([n]);
+    found.push([engine.name, sample]);
+  }
+  return found;
+}
+
 const COMMANDS = {
+  checked,
   nut,
   pictures,
   decode,
