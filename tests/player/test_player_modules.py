@@ -179,9 +179,8 @@ def test_modules_run_no_text_as_code() -> None:
     """No module of the player evaluates text, is long, or imports from outside of its folder."""
     for path in sorted(PLAYER.glob("*.js")):
         text = path.read_text("utf-8")
-        assert not re.search(r"\beval\b|\bnew Function\b|[^=!]==[^=]|!=[^=]|\bvar\b", text), (
-            path.name
-        )
+        assert not re.search(r"\beval\b|\bnew Function\b|[^=!]==[^=]|!=[^=]", text), path.name
+        assert not re.search(r"(?m)^\s*(?:for \()?var\b", text), path.name  # WGSL has it in texts
         assert text.count("\n") <= 400, path.name
         imports = re.findall(r"from '([^']+)'|import\('([^']+)'\)", text)
         assert all(a.startswith("./") or b.startswith(("./", "node:")) for a, b in imports), (

@@ -1,7 +1,8 @@
 """How fast the page plays files in a headless browser: `python player_speed.py FILE...`.
 
 Prints a JSON object for each file, engine and number of workers; times are medians of three
-browsers, those of JavaScript of one. `load_before` is the load of the last minute before: others may have been at work.
+browsers, those of JavaScript of one. `load_before` is the load of the minute before: others may
+have been at work.
 """
 
 from __future__ import annotations
