@@ -31,10 +31,9 @@ export async function loadKernels() {
   return inflated(document.getElementById('embedded-kernels'));
 }
 
+/** The bytes of an element, deflated and in base85; unpack.js has inflate. */
 async function inflated(element) {
-  const stream = new Blob([bytesOf(element)]).stream();
-  const bytes = stream.pipeThrough(new DecompressionStream('deflate'));
-  return new Uint8Array(await new Response(bytes).arrayBuffer());
+  return new Uint8Array(await globalThis.inflate(element.textContent).arrayBuffer());
 }
 
 function bytesOf(element) {

@@ -36,7 +36,7 @@ def unpacked(text: str) -> str:
     """The script that it unpacks."""
     found = re.search(r"PACKED = '([^']+)'", script_of(text))
     assert found
-    return zlib.decompress(base64.b64decode(found[1])).decode()
+    return zlib.decompress(base64.b85decode(found[1])).decode()
 
 
 def digest(text: str) -> str:
