@@ -27,14 +27,6 @@ _PLAYER, _WORKER, _STYLE_FILE = "player.js", "decoder_worker.js", "style.css"
 _SURROUNDINGS, _EMBEDDED = "surroundings.js", "surroundings_embedded.js"
 _KERNELS = "kernels.wasm"
 _UNPACK = "unpack.js"
-# The engine on WebGPU stays out: with it the page would be more than 150 kB longer than its video.
-_GPU = "engine_webgpu.js"
-_NO_GPU = """\
-export async function gpuDevice() {
-  throw new Error('an exported page has no WebGPU');
-}
-export const webgpuEngine = null;
-"""
 _NPY_HEAD = 10  # bytes before the text of a header, the last two its length
 _POLICY = re.compile(r'(<meta http-equiv="Content-Security-Policy"\s+content=)"[^"]*"')
 _STYLE = re.compile(r'<link rel="stylesheet" href="style\.css">')
@@ -110,7 +102,7 @@ def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
     """
     files = page_files()
     kernels = files.pop(_KERNELS)
-    texts = {path: data.decode() for path, data in files.items()} | {_GPU: _NO_GPU}
+    texts = {path: data.decode() for path, data in files.items()}
     script = page_script(texts)
     style, index = (without_margins(texts[name]) for name in (_STYLE_FILE, INDEX))
     style = _STYLE_SPACES.sub(lambda match: match[1] or "", style)
