@@ -10,7 +10,7 @@ from pathlib import Path
 from nervcodec.errors import VideoError
 from nervcodec.format.extras import Extras
 from nervcodec.format.properties import FieldOrder, Properties
-from nervcodec.video import ffmpeg_decode, ffmpeg_properties, y4m_header
+from nervcodec.video import ffmpeg_decode, ffmpeg_pictures, ffmpeg_properties, y4m_header
 from nervcodec.video.ffmpeg_decode import VideoFrame
 from nervcodec.video.ffmpeg_sound import read_sound
 from nervcodec.video.pictures import picture_files
@@ -75,7 +75,7 @@ def _first_picture(path: Path, options: SourceOptions) -> VideoFrame:
     files = picture_files(path)
     for file in files:
         try:
-            return ffmpeg_decode.decode_picture(file)
+            return ffmpeg_pictures.decode_picture(file)
         except VideoError:
             if not options.salvage:
                 raise

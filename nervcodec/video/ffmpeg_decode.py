@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from nervcodec.errors import ConfigError, VideoError
 from nervcodec.format.video_format import Layout, VideoFormat
 from nervcodec.video.damage import DamageLog, has_forbidden_bytes
 from nervcodec.video.frames import Frames, Planes
-from nervcodec.video.pictures import family_of
 from nervcodec.video.pixel_formats import planes_of
 from nervcodec.video.rotation import applied_turns, turn
 from nervcodec.video.source import DEFAULT_OPTIONS, SourceOptions, shown
@@ -32,21 +30,10 @@ FFMPEG_VERSION = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
 HINT = "; it is damaged, or no video that FFmpeg knows"
 # FFmpeg takes any text file for a film of characters on a terminal.
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
-_DECODERS = {"PNG": "png", "JPEG": "mjpeg", "TIFF": "tiff", "BMP": "bmp", "WebP": "webp"}
-_PICTURE_MAGIC = (
-    (b"\x89PNG", "png"),
-    (b"\xff\xd8", "mjpeg"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"BM", "bmp"),
-    (b"RIFF", "webp"),
-)
 # Formats of nothing but a stream, to which FFmpeg gives times of its own making.
 _TIMELESS = frozenset(
     "h264 hevc vvc evc mjpeg mpegvideo m4v vc1 dirac obu cavsvideo avs2 avs3 h261 h263 apv".split()
 )
-# So much of a PNG file is searched for chunks before its samples.
-_PNG_HEAD_BYTES = 1 << 16
 _LOCATIONS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 
 
@@ -66,7 +53,7 @@ class OpenVideo:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError) as error:
@@ -105,7 +92,7 @@ def open_video(path: Path, wanted: int | None = None) -> Iterator[OpenVideo]:
         ConfigError: there is no such stream.
     """
     # The protocol is named because FFmpeg would take one from a name such as `take:2.mp4`.
-    with _reading(path), av.open(f"file:{path}", metadata_errors="replace") as container:
+    with reading(path), av.open(f"file:{path}", metadata_errors="replace") as container:
         stream = _chosen_stream(container, path, wanted)
         if stream.codec_context is None:
             raise VideoError(f"{shown(path)}: its video codec is not supported by this FFmpeg")
@@ -309,20 +296,6 @@ def container_frames(
             yield coded_planes(frame, fmt.layout, fmt.bit_depth, options)
 
 
-def picture_frames(
-    files: Sequence[Path], fmt: VideoFormat, options: SourceOptions = DEFAULT_OPTIONS
-) -> Generator[Planes, None, None]:
-    """Yield the planes of each picture file in turn; with salvage but those that are damaged."""
-    for file in files:
-        try:
-            frame = decode_picture(file)
-        except VideoError:
-            if not options.salvage:
-                raise
-            continue
-        yield coded_planes(frame, fmt.layout, fmt.bit_depth, options)
-
-
 def coded_planes(
     frame: VideoFrame, layout: Layout, bit_depth: int, options: SourceOptions
 ) -> Planes:
@@ -335,41 +308,6 @@ def coded_planes(
     """
     planes = planes_of(frame, layout, bit_depth, options.background)
     return turn(planes, applied_turns(frame.rotation, autorotate=options.autorotate))
-
-
-def decode_picture(file: Path) -> VideoFrame:
-    """Decode one picture file.
-
-    Raises:
-        VideoError: it holds no whole picture.
-    """
-    with _reading(file):
-        data = file.read_bytes()
-        name = next((name for magic, name in _PICTURE_MAGIC if data.startswith(magic)), None)
-        family = family_of(file) or "PNG"
-        context = av.CodecContext.create(name or _DECODERS[family], "r")
-        assert isinstance(context, VideoCodecContext)
-        context.thread_count = 1  # otherwise frames come out later
-        frames = [*context.decode(av.Packet(data)), *context.decode(None)] if data else []
-    if len(frames) != 1:
-        raise VideoError(f"cannot read {file}: it holds no {family} picture")
-    return frames[0]
-
-
-def pixel_aspect(file: Path) -> Fraction:
-    """Return the width : height of a pixel of a PNG file (its pHYs chunk), 1 where none is said.
-
-    The chunk has pixels a unit across and down, where the unit is the metre; without a unit the
-    numbers are the aspect itself, as FFmpeg writes it.
-    """
-    start = file.read_bytes()[:_PNG_HEAD_BYTES]
-    at = start.find(b"pHYs")
-    if not start.startswith(b"\x89PNG") or at < 0 or len(start) < at + 13:
-        return Fraction(1)
-    across, down, unit = struct.unpack(">IIB", start[at + 4 : at + 13])
-    if not across or not down:
-        return Fraction(1)
-    return Fraction(down, across) if unit else Fraction(across, down)
 
 
 def read_elementary(path: Path, fmt: VideoFormat) -> Iterator[Frames]:

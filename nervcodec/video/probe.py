@@ -19,7 +19,7 @@ from nervcodec.errors import VideoError
 from nervcodec.format.limits import Limits
 from nervcodec.format.times import FrameTimes
 from nervcodec.format.video_format import ColorTags, VideoFormat
-from nervcodec.video import ffmpeg_decode, y4m, y4m_header
+from nervcodec.video import ffmpeg_decode, ffmpeg_pictures, y4m, y4m_header
 from nervcodec.video.damage import DamageLog, ranges
 from nervcodec.video.ffmpeg_decode import OpenVideo, VideoFrame
 from nervcodec.video.ffmpeg_times import timeline_start
@@ -173,7 +173,7 @@ def _probe_pictures(
     watch = _watcher(first_pass, inspection, options, len(files[:n_wanted]))
     for file in files[:n_wanted]:
         try:
-            frame = ffmpeg_decode.decode_picture(file)
+            frame = ffmpeg_pictures.decode_picture(file)
         except VideoError as error:
             if not options.salvage:
                 raise
@@ -187,7 +187,7 @@ def _probe_pictures(
     if family in _FULL_RANGE and properties.layout == "gray":
         properties = replace(properties, color=ColorTags(full_range=True))
     notes = (*sequence_notes(path, files), *properties.notes)
-    ratio = ffmpeg_decode.pixel_aspect(files[0])
+    ratio = ffmpeg_pictures.pixel_aspect(files[0])
     return replace(
         properties,
         sample_aspect_ratio=1 / ratio if inspection.turns % 2 else ratio,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from nervcodec.errors import VideoError
 from nervcodec.format.video_format import VideoFormat
 from nervcodec.util.files import os_errors
-from nervcodec.video import ffmpeg_decode, y4m
+from nervcodec.video import ffmpeg_decode, ffmpeg_pictures, y4m
 from nervcodec.video.frames import Frames, Planes
 from nervcodec.video.geometry import cropped
 from nervcodec.video.pictures import picture_files
@@ -136,7 +136,7 @@ def _whole_frames(
     if kind == "y4m":
         return y4m.read_frames(path, options)
     if kind == "pictures":
-        return ffmpeg_decode.picture_frames(picture_files(path), fmt, options)
+        return ffmpeg_pictures.picture_frames(picture_files(path), fmt, options)
     return ffmpeg_decode.container_frames(path, fmt, options)
 
 

@@ -188,6 +188,7 @@ def test_decoding_by_numpy_loads_no_torch() -> None:
                     "encode",
                     "filter",
                     "frames",
+                    "pictures",
                     "png",
                     "properties",
                     "scale",

@@ -26,7 +26,7 @@ from nervcodec.encoder.resume import Journal, stored_survey
 from nervcodec.encoder.survey import digest_of, read_survey
 from nervcodec.errors import OutputError
 from nervcodec.util.records import to_json
-from nervcodec.video import ffmpeg_decode, y4m
+from nervcodec.video import ffmpeg_decode, ffmpeg_pictures, y4m
 from nervcodec.video.geometry import Crop
 from nervcodec.video.probe import ProbedSource, probe_source
 from nervcodec.video.reader import spooled
@@ -78,13 +78,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ffmpeg_decode, "decoded_frames", watched("frame", ffmpeg_decode.decoded_frames)
     )
     monkeypatch.setattr(y4m, "read_frames", watched("again", y4m.read_frames))
-    original = ffmpeg_decode.decode_picture
+    original = ffmpeg_pictures.decode_picture
 
     def picture(file: Path) -> Any:
         done.append("frame")
         return original(file)
 
-    monkeypatch.setattr(ffmpeg_decode, "decode_picture", picture)
+    monkeypatch.setattr(ffmpeg_pictures, "decode_picture", picture)
     return done
 
 
