@@ -113,7 +113,7 @@ _ADVANCED = "Advanced"
     "--fast",
     is_flag=True,
     section=_ADVANCED,
-    help="in float32, most samples within a level; torch only",
+    help="in float32, samples of 8 bits within a level; torch only",
 )
 @decoding_device_options(_ADVANCED)
 @version_option

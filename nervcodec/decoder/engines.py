@@ -35,7 +35,7 @@ class Engine:
     Attributes:
         name: 'torch' or 'numpy'.
         device: 'cpu' or, with torch, 'cuda' or 'cuda:N'.
-        is_fast: whether float32 will do, with torch, which moves some samples by a level or two.
+        is_fast: whether float32 will do, with torch, which moves some samples by a level of 8 bits.
         n_threads: CPU threads of torch, or frames that NumPy decodes at once; None leaves torch's
             number, or is a frame for each core.
     """

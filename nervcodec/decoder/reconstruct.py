@@ -20,6 +20,7 @@ from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
 from nervcodec.nn.exact_layers import check_device
 from nervcodec.nn.exact_network import ExactNetwork
+from nervcodec.nn.grid_maps import GridMaps
 from nervcodec.nn.integer_network import IntegerNetwork
 from nervcodec.nn.network import Network, to_samples
 from nervcodec.nn.planes import frames_of, interleaved
@@ -76,7 +77,7 @@ def reconstruct(
         numbers: of the frames, counted within the segment.
         shots: frames of each of the segment's shots.
         fraction_bits: of the values of feature maps.
-        is_fast: whether float32 will do, which moves some samples by a level or two.
+        is_fast: whether float32 will do, which moves some samples by a level of 8 bits.
     Raises:
         DeviceError: the device does not add exactly.
     """
@@ -114,18 +115,27 @@ def exact_decoder(
 
 
 def float_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
-    """Return what gives the samples of frames in float32, with the weights of the integers."""
-    network = Network(integers.model, integers.shots, device)
+    """Return what gives the samples of frames with layers in float32, of the integers' weights and
+    maps.
+    """
+    model = integers.model
+    network = Network(model, integers.shots, device)
     recorder = Recorder(device)
     named = {
-        name: torch.from_numpy(values).to(device) for name, values in integers.as_floats().items()
+        name: torch.from_numpy(values).to(device)
+        for name, values in integers.layers_as_floats().items()
     }
+    grid_maps = GridMaps(integers, device)
+    levels = sorted({grid.level for grid in model.grids})
+    unit = 2.0**-integers.fraction_bits
 
-    def planes_of(batch: torch.Tensor) -> torch.Tensor:
-        return to_samples(network(named, batch), integers.model)
+    def planes_of(batch: torch.Tensor, *maps: torch.Tensor) -> torch.Tensor:
+        of_level = dict(zip(levels, maps, strict=True))
+        return to_samples(network.from_maps(named, of_level.__getitem__, batch), model)
 
     def decode(frames: Sequence[int]) -> torch.Tensor:
         batch = torch.tensor(list(frames), device=device)
-        return recorder.call(len(frames), planes_of, batch)
+        maps = [unit * grid_maps(level, frames) for level in levels]
+        return recorder.call(len(frames), planes_of, batch, *maps)
 
     return decode

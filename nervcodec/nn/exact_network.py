@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,9 +20,8 @@ from nervcodec.nn.fixed_point import (
     sample_table,
     silu_table,
 )
-from nervcodec.nn.integer_network import IntegerNetwork, level_scale, resizing, resizing_matrix
-
-_ONE = 1 << LERP_BITS
+from nervcodec.nn.grid_maps import GridMaps, lerp, rounded_shift
+from nervcodec.nn.integer_network import IntegerNetwork, resizing
 
 
 class ExactNetwork:
@@ -61,11 +59,7 @@ class ExactNetwork:
         self._gelu = _table(gelu_table(bits), device)
         self._silu = _table(silu_table(bits), device)
         self._samples = _samples(self.model.bit_depth, device)
-        # Rows of channels, so that a place of a key is one row.
-        self._grids = [
-            torch.from_numpy(grid.transpose(0, 2, 3, 1).astype(np.int32)).contiguous().to(device)
-            for grid in integers.grids
-        ]
+        self._maps = GridMaps(integers, device)
 
     def _stride_of(self, name: str) -> int:
         is_upsampling = name.endswith(".ub")
@@ -85,7 +79,7 @@ class ExactNetwork:
         for number, block in enumerate(model.blocks, 1):
             x = self._block(f"block{number}", x, block.stride)
             if model.grid_channels(number):
-                x = torch.cat([x, *self._maps(number, frames)], dim=1)
+                x = torch.cat([x, self._maps(number, frames)], dim=1)
                 x = x.contiguous(memory_format=torch.channels_last)
         y = self._layers["head.conv"](x)[:, :, : model.plane_height, : model.plane_width]
         return _looked_up(y.permute(0, 2, 3, 1), self._samples).permute(0, 3, 1, 2)
@@ -98,7 +92,7 @@ class ExactNetwork:
                 x = self._looked_up(self._layers[name](x), self._silu)
             x = x.view(-1, model.stem.channels, model.stem.height, model.stem.width)
         else:
-            x = torch.cat(self._maps(0, frames), dim=1)
+            x = self._maps(0, frames)
         return x.contiguous(memory_format=torch.channels_last)
 
     def _block(self, name: str, x: Tensor, stride: int) -> Tensor:
@@ -138,100 +132,6 @@ class ExactNetwork:
             least, most = torch.aminmax(x)
             self.is_clipped = max(-float(least), float(most)) > LIMIT
 
-    # --- grids ---
-
-    def _maps(self, level: int, frames: Sequence[int]) -> list[Tensor]:
-        """Return the grids of a level in frames, float32 [n, C, h, w] each."""
-        numbers = [i for i, grid in enumerate(self.model.grids) if grid.level == level]
-        places = self._places(level, frames) if level and self.model.motion else None
-        return [self._map(i, frames, places) for i in numbers]
-
-    def _map(self, number: int, frames: Sequence[int], places: list[_Places] | None) -> Tensor:
-        blend = self._integers.blend(number, frames)
-        keys = self._grids[number]
-        taken = [torch.from_numpy(each).to(self._device) for each in (blend.first, blend.second)]
-        first, second = (
-            keys[each] if places is None else _moved(keys, each, places[side])
-            for side, each in enumerate(taken)
-        )
-        weight = torch.from_numpy(blend.weight.astype(np.int32)).to(self._device)
-        value = first * _ONE + weight.view(-1, 1, 1, 1) * (second - first)
-        return _rounded_shift(value, LERP_BITS).float().permute(0, 3, 1, 2)
-
-    def _places(self, level: int, frames: Sequence[int]) -> list[_Places]:
-        """Return where cells of a level lie in the first and in the second key of each frame."""
-        model = self.model
-        height, width = model.cells(level)
-        moves = self._integers.moves(frames)
-        rows, columns = (
-            torch.from_numpy(resizing_matrix(n, given).astype(np.float64)).to(self._device)
-            for n, given in zip((height, width), moves.shape[-2:])
-        )
-        # Exact in float64: below 2^36.
-        resized = (rows @ torch.from_numpy(moves).to(self._device, torch.float64)) @ columns.T
-        by = (resized * 2.0 ** (-2 * LERP_BITS) + 0.5).floor_().to(torch.int32)
-        up_to, of_all = level_scale(model, level)
-        if up_to != of_all:
-            by = ((2 * up_to * by.long() + of_all) // (2 * of_all)).int()
-        return [
-            _Places(_positions(side[:, 1], height, 0), _positions(side[:, 0], width, 1))
-            for side in by
-        ]
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Rows and columns in 256ths of a cell, int32 [n, h, w], within the map."""
-
-    y: Tensor
-    x: Tensor
-
-
-def _positions(by: Tensor, n_cells: int, axis: int) -> Tensor:
-    """Return the places along an axis of cells that are moved, int32 [n, h, w]."""
-    at = _ONE * torch.arange(n_cells, dtype=torch.int32, device=by.device)
-    return (by + (at.view(-1, 1) if axis == 0 else at)).clamp_(0, _ONE * (n_cells - 1))
-
-
-def _moved(keys: Tensor, taken: Tensor, places: _Places) -> Tensor:
-    """Return keys as frames see them, int32 [n, h, w, C].
-
-    Args:
-        keys: int32 [K, h, w, C].
-        taken: the key of each frame, int64 [n].
-        places: of the cells, in the keys.
-    """
-    n_keys, height, width, channels = keys.shape
-    flat = keys.view(-1, channels)
-    row, column = places.y >> LERP_BITS, places.x >> LERP_BITS
-    down = (row + 1).clamp_(max=height - 1) - row
-    right = (column + 1).clamp_(max=width - 1) - column
-    corner = (row * width + column).long() + (taken * (height * width)).view(-1, 1, 1)
-    below = corner + down * width
-    b = (places.x & _ONE - 1).unsqueeze(-1)
-    above, under = (
-        _lerp(_rows(flat, start), _rows(flat, start + right), b) for start in (corner, below)
-    )
-    a = (places.y & _ONE - 1).unsqueeze(-1)
-    return _rounded_shift(_lerp(above, under, a), 2 * LERP_BITS)
-
-
-def _rows(flat: Tensor, index: Tensor) -> Tensor:
-    """Return rows of [n, C] at an index [..], as [.., C]."""
-    return flat.index_select(0, index.flatten()).view(*index.shape, flat.shape[1])
-
-
-def _lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Return (256 - weight) first + weight second; the same integer type."""
-    return first * _ONE + weight * (second - first)
-
-
-def _rounded_shift(values: Tensor, bits: int) -> Tensor:
-    return (values + (1 << bits - 1)) >> bits
-
-
-# --- maps ---
-
 
 def _table(values: NDArray[np.int32], device: torch.device) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(device)
@@ -267,9 +167,9 @@ def _upsampled(x: Tensor, stride: int) -> Tensor:
         )
         shape = [1, 1, 1, 1]
         shape[axis] = -1
-        values = _lerp(
+        values = lerp(
             values.index_select(axis, first),
             values.index_select(axis, second),
             weight.int().view(shape),
         )
-    return _rounded_shift(values, 2 * LERP_BITS).float().permute(0, 3, 1, 2)
+    return rounded_shift(values, 2 * LERP_BITS).float().permute(0, 3, 1, 2)

@@ -132,17 +132,13 @@ class IntegerNetwork:
         self.is_clipped = self.is_clipped or not np.array_equal(within, values)
         return within
 
-    def as_floats(self) -> dict[str, NDArray[np.float32]]:
-        """Return what the integers stand for, as nn.network takes it: tensors by name, float32."""
+    def layers_as_floats(self) -> dict[str, NDArray[np.float32]]:
+        """Return the layers' weights and biases as nn.network takes them: by name, float32."""
         named: dict[str, NDArray[np.float32]] = {}
 
         def add(name: str, values: Integers, bits: int) -> None:
             named[name] = np.ldexp(values.astype(np.float32), -bits)
 
-        for number, grid in enumerate(self.grids, 1):
-            add(f"stem.grid{number}", grid, self.fraction_bits)
-        for name, motion in zip(MOTIONS, self._motions, strict=False):
-            add(name, motion, _MOTION_BITS)
         for name, layer in self.layers.items():
             add(f"{name}.weight", layer.weight, layer.weight_bits)
             if layer.has_bias:

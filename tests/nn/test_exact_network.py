@@ -83,6 +83,21 @@ def test_floats_are_near(name: str) -> None:
     assert (off > levels).float().mean() < 0.01 and off.max() <= 4 * levels
 
 
+@pytest.mark.parametrize("motion", [0.0, 3.0, 1e3])
+def test_floats_take_keys_where_integers_do(motion: float) -> None:
+    """However far they move, samples are within a level of 8 bits."""
+    model = replace(MOVING, bit_depth=8)
+    parameters = 0.2 * np.random.default_rng(0).normal(size=tensors.n_parameters(model, SHOTS))
+    n_moving = sum(
+        tensor.size for tensor in tensors.tensors(model, SHOTS) if tensor.name in tensors.MOTIONS
+    )
+    parameters[:n_moving] *= 5 * motion
+    integers = IntegerNetwork(parameters, model, SHOTS, 9)
+    exact = samples(exact_decoder(integers, CPU), 4).int()
+    assert exact.float().std() > 5
+    assert (exact - float_decoder(integers, CPU)(range(sum(SHOTS))).int()).abs().max() == 1
+
+
 @given(
     st.sampled_from([(8, 5, 3), (4, 9, 1), (6, 1, 3)]),
     st.integers(10, 47),
