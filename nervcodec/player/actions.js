@@ -5,6 +5,12 @@ import { arrowSeconds, listenToDrops, toggleFullScreen } from './controls.js';
 /** The player's actions by name; those of a video do nothing without one. */
 export function actionsOf(player, at) {
   const withVideo = (action) => (value) => player.playback && action(player.playback, value);
+  const press = (button) => {
+    toggle(button);
+    if (player.playback) {
+      player.refresh();
+    }
+  };
   const actions = {
     toggle: withVideo((playback) => playback.toggle()),
     jump: withVideo((playback, n) => playback.seekBy(n * arrowSeconds(playback.schedule.duration))),
@@ -20,12 +26,8 @@ export function actionsOf(player, at) {
       playback.isLooping = !playback.isLooping;
       player.refresh();
     }),
-    between: () => {
-      toggle(at.between);
-      if (player.playback) {
-        player.refresh();
-      }
-    },
+    between: () => press(at.between),
+    upscale: () => press(at.upscale),
     full: () => toggleFullScreen(at.player),
     info: () => {
       at.info.hidden = !at.info.hidden;

@@ -38,6 +38,7 @@ export function listenToKeys(actions) {
     ArrowUp: () => actions.louder(1),
     ArrowDown: () => actions.louder(-1),
     b: actions.between,
+    u: actions.upscale,
     o: actions.open,
     c: actions.compare,
     '?': actions.help,

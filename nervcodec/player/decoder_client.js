@@ -29,11 +29,12 @@ export class DecoderClient {
 
   /**
    * Decode a frame of a segment.
-   * @param {{segment: number, frame: number}} place from 0
+   * @param {{segment: number, frame: number, upscale: boolean}} place from 0, and whether twice as
+   *   many rows and columns are wanted
    * @returns {Promise<ImageData>}
    */
-  async decode({ segment, frame }) {
-    const answer = await this.ask({ type: 'decode', segment, frame, rgba: true });
+  async decode(place) {
+    const answer = await this.ask({ type: 'decode', ...place, rgba: true });
     return new ImageData(answer.rgba, answer.widths[0], answer.heights[0]);
   }
 

@@ -28,6 +28,7 @@ import { RgbaConverter } from './yuv.js';
  * @property {number} segment from 0
  * @property {number} frame of the segment, from 0; in between in 16ths
  * @property {boolean} [rgba] whether RGBA is wanted in place of the planes
+ * @property {boolean} [upscale] whether twice the rows and columns are wanted
  *
  * @typedef {object} CancelMessage drops all decodes that have not begun, each answered by
  *   {type: 'cancelled', id}
@@ -131,7 +132,8 @@ export class DecoderService {
   async decode(message) {
     const { id, segment, frame } = message;
     const decoder = this.decoder(segment);
-    const decoded = { ...(await decoder.decode(frame)), engine: decoder.engine.name };
+    const made = await (message.upscale ? decoder.upscale(frame) : decoder.decode(frame));
+    const decoded = { ...made, engine: decoder.engine.name };
     if (message.rgba === true && this.converter !== null) {
       const rgba = this.converter.convert(decoded);
       const answer = { type: 'frame', id, segment, frame, ...decoded, planes: null, rgba };

@@ -7,7 +7,8 @@ const MEMORY = 0.8; // weight of the past in the mean time of a frame
 export class FrameSource {
   /**
    * @param {import('./decoder_client.js').DecoderClient[]} clients that have the file open
-   * @param {(n: number) => {segment: number, frame: number}} locate finds a coded frame
+   * @param {(n: number) => {segment: number, frame: number, upscale: boolean}} locate finds a coded
+   *   frame
    * @param {number} maxBytes of decoded pictures
    * @param {number} pictureBytes of one of them
    * @param {(n: number) => void} onFrame is called when a coded frame has been decoded
@@ -18,14 +19,22 @@ export class FrameSource {
     this.clients = clients;
     this.locate = locate;
     this.cache = new FrameCache(maxBytes);
-    this.nAhead = Math.max(1, Math.floor(maxBytes / pictureBytes) - 1);
     this.onFrame = onFrame;
     this.onError = onError;
-    this.wanted = [];
-    this.decoding = new Set();
+    this.turn = 0; // how often pictures were forgotten
+    this.forget(pictureBytes);
     this.nDecoded = 0;
     this.seconds = 0; // mean of a frame's decoding
     this.isClosed = false;
+  }
+
+  /** Forget all pictures, also those that are still to come: the next ones are others. */
+  forget(pictureBytes) {
+    this.nAhead = Math.max(1, Math.floor(this.cache.maxBytes / pictureBytes) - 1);
+    this.wanted = [];
+    this.decoding = new Set();
+    this.turn++;
+    this.cache.clear();
   }
 
   /** Whether a coded frame can be drawn at once. */
@@ -61,19 +70,22 @@ export class FrameSource {
 
   async decode(client, n) {
     this.decoding.add(n);
+    const { turn } = this;
     const started = performance.now();
     try {
       const picture = await client.decode(this.locate(n));
       if (this.isClosed) {
         return;
       }
-      const seconds = (performance.now() - started) / 1000;
-      this.seconds = this.nDecoded ? MEMORY * this.seconds + (1 - MEMORY) * seconds : seconds;
-      this.nDecoded++;
-      this.cache.set(n, picture);
-      this.decoding.delete(n);
       this.idle.push(client);
-      this.onFrame(n);
+      if (turn === this.turn) {
+        const seconds = (performance.now() - started) / 1000;
+        this.seconds = this.nDecoded ? MEMORY * this.seconds + (1 - MEMORY) * seconds : seconds;
+        this.nDecoded++;
+        this.cache.set(n, picture);
+        this.decoding.delete(n);
+        this.onFrame(n);
+      }
     } catch (error) {
       if (!this.isClosed) {
         this.close();

@@ -17,6 +17,7 @@ const KEYS_HELD = 4;
  * @property {number} t frame of the shot, in between in 16ths
  * @property {number} nFrames T of the shot
  * @property {number} frame of the segment, in between in 16ths
+ * @property {[right: number, down: number]} shift of all cells, in 256ths of a sample of the head
  *
  * @typedef {object} Blend of two keys
  * @property {number} key a, within the shot
@@ -34,7 +35,7 @@ export class Grids {
   constructor(model, keyed, shots) {
     this.model = model;
     this.shots = shots;
-    this.motion = model.motionHeight > 0 ? new Motion(model, keyed) : null;
+    this.motion = new Motion(model, keyed);
     this.grids = model.grids.map((grid, i) => new Keys(model, grid, `grid${i + 1}`, keyed, shots));
   }
 
@@ -42,14 +43,15 @@ export class Grids {
    * blend(t, level): the channels of the grids of a level, one after the other.
    * @param {number} frame of the segment
    * @param {number} level
+   * @param {Place['shift']} shift none in a file's frames
    * @returns {Int16Array | null} [channels, rows, columns], null without grids
    */
-  map(frame, level) {
+  map(frame, level, shift = [0, 0]) {
     const own = this.grids.filter(({ grid }) => grid.level === level);
     if (own.length === 0) {
       return null;
     }
-    const place = this.placeOf(frame);
+    const place = { ...this.placeOf(frame), shift };
     const stride = strideOf(this.model, level);
     const cells = this.model.stemHeight * this.model.stemWidth * stride ** 2;
     const channels = own.reduce((sum, { grid }) => sum + grid.channels, 0);
@@ -71,11 +73,12 @@ export class Grids {
   blend(keys, place, target) {
     const nKeys = keys.perShot[place.shot];
     const { key, weight, distances } = blendOf(place.t, place.nFrames, nKeys);
-    const moves = this.motion !== null && keys.grid.level > 0;
+    const follows = this.model.motionHeight > 0 && keys.grid.level > 0;
+    const moves = follows || place.shift.some(Boolean);
     const value = (/** @type {number} */ i) => {
       const still = keys.map(place.shot, key + i);
-      return moves && this.motion !== null
-        ? this.motion.moved(still, keys.grid, place, nKeys, distances[i])
+      return moves
+        ? this.motion.moved(still, keys.grid, place, nKeys, follows ? distances[i] : 0)
         : still;
     };
     const first = value(0);
@@ -91,7 +94,7 @@ export class Grids {
 
   /**
    * @param {number} frame of the segment
-   * @returns {Place}
+   * @returns {Omit<Place, 'shift'>}
    * @throws {RangeError} a time between two shots
    */
   placeOf(frame) {

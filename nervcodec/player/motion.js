@@ -27,7 +27,7 @@ const PLACE_LIMIT = 2 ** 20;
  * @property {Int32Array} partRight in 256ths
  */
 
-/** Moves keys by the motion and the offset of a frame. */
+/** Moves keys by the motion and the offset of a frame, if there are any, and by a shift. */
 export class Motion {
   /**
    * @param {Model} model
@@ -37,6 +37,8 @@ export class Motion {
     this.model = model;
     this.motion = keyed.get('motion') ?? new Int32Array(0);
     this.offset = keyed.get('offset') ?? new Int32Array(0);
+    this.rows = model.motionHeight || 1;
+    this.columns = model.motionWidth || 1;
     this.stride = strideOf(model, model.blocks.length);
     /** Whether quotients by the stride are exact in float64. */
     this.isDyadic = Number.isInteger(Math.log2(this.stride));
@@ -44,7 +46,7 @@ export class Motion {
     this.levels = new Map();
     /** @type {Map<string, Field>} */
     this.fields = new Map();
-    this.frameOfFields = -1;
+    this.placeOfFields = '';
   }
 
   /**
@@ -84,9 +86,10 @@ export class Motion {
    * @returns {Field}
    */
   field(level, place, nKeys, distance) {
-    if (this.frameOfFields !== place.frame) {
+    const at = `${place.frame} ${place.shift}`;
+    if (this.placeOfFields !== at) {
       this.fields.clear();
-      this.frameOfFields = place.frame;
+      this.placeOfFields = at;
     }
     const name = `${level} ${distance}`;
     let field = this.fields.get(name);
@@ -104,7 +107,7 @@ export class Motion {
   level(number) {
     let level = this.levels.get(number);
     if (level === undefined) {
-      const { stemHeight, stemWidth, motionHeight, motionWidth } = this.model;
+      const { stemHeight, stemWidth } = this.model;
       const stride = strideOf(this.model, number);
       const rows = stemHeight * stride;
       const columns = stemWidth * stride;
@@ -112,8 +115,8 @@ export class Motion {
         rows,
         columns,
         stride,
-        down: places(motionHeight, rows),
-        right: places(motionWidth, columns),
+        down: places(this.rows, rows),
+        right: places(this.columns, columns),
       };
       this.levels.set(number, level);
     }
@@ -164,7 +167,7 @@ export class Motion {
    * @param {number} row
    */
   displacements(target, level, coarse, row) {
-    const width = this.model.motionWidth;
+    const width = this.columns;
     const { down, right } = level;
     const a = down.part[row];
     const above = down.from[row] * width;
@@ -185,7 +188,7 @@ export class Motion {
   }
 
   /**
-   * P of one channel: numbers of up to 53 bits.
+   * P of one channel, and the shift of the place: numbers of up to 53 bits.
    * @param {number} channel
    * @param {Place} place
    * @param {number} nKeys
@@ -193,8 +196,8 @@ export class Motion {
    * @returns {Float64Array} [motion_height, motion_width] in 256ths of a sample
    */
   positions(channel, place, nKeys, distance) {
-    const cells = this.model.motionHeight * this.model.motionWidth;
-    const result = new Float64Array(cells);
+    const cells = this.rows * this.columns;
+    const result = new Float64Array(cells).fill(place.shift[channel]);
     if (distance === 0) {
       return result;
     }
@@ -211,7 +214,7 @@ export class Motion {
       const m = between(this.motion, start + i);
       const o = between(this.offset, start + i);
       const p = Math.floor((8 * m * distance * nKeys + 2 * o * t + 8 * t) / (16 * t));
-      result[i] = Math.min(Math.max(p, -PLACE_LIMIT), PLACE_LIMIT);
+      result[i] += Math.min(Math.max(p, -PLACE_LIMIT), PLACE_LIMIT);
     }
     return result;
   }

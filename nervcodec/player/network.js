@@ -7,6 +7,7 @@ import { networkOf } from './layers.js';
 import { MlpStem } from './mlp.js';
 import { PARTS, PHASES, planeSize, strideOf } from './model.js';
 import { decodeParameters } from './streams.js';
+import { doubled } from './upscaling.js';
 
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('./container.js').NvppFile} NvppFile */
@@ -56,22 +57,45 @@ export class SegmentDecoder {
    * Decode a frame. A time between two frames of a shot, which a grid stem has too, is what the
    * network makes of it, and no part of the file.
    * @param {number} frame of the segment, from 0; in between in 16ths
+   * @param {[right: number, down: number]} [shift] of where a grid stem's samples are taken, in
+   *   256ths of a sample of the head
    * @returns {Frame | Promise<Frame>} a promise where the engine gives one
    * @throws {RangeError} a time that the segment does not have
    */
-  decode(frame) {
+  decode(frame, shift) {
     const isLegal = Number.isInteger(this.mlp ? frame : PARTS * frame);
     if (!isLegal || frame < 0 || frame > this.nFrames - 1) {
       throw new RangeError(`frame is ${frame}; legal: 0 to ${this.nFrames - 1}`);
     }
-    const inputs = [this.mlp?.map(frame) ?? this.grids.map(frame, 0)];
+    const inputs = [this.mlp?.map(frame) ?? this.grids.map(frame, 0, shift)];
     for (let level = 1; level <= this.model.blocks.length; level++) {
-      inputs.push(this.grids.map(frame, level));
+      inputs.push(this.grids.map(frame, level, shift));
     }
     const samples = this.engine.run(inputs);
     return samples instanceof Promise
       ? samples.then((values) => planesOf(values, this.model))
       : planesOf(samples, this.model);
+  }
+
+  /**
+   * Make a frame of twice the rows and columns, an extrapolation, which a grid stem has.
+   * @param {number} frame as decode takes it
+   * @returns {Promise<Frame>}
+   * @throws {RangeError} a time that the segment does not have, or an MLP stem
+   */
+  async upscale(frame) {
+    if (this.mlp) {
+      throw new RangeError('upscale is true with an MLP stem; legal: false');
+    }
+    const whole = await this.decode(frame);
+    const quarter = 64 / PHASES[this.model.colorspace][0][0]; // of a sample of the first plane
+    const four = [];
+    for (const down of [-quarter, quarter]) {
+      for (const right of [-quarter, quarter]) {
+        four.push(await this.decode(frame, [right, down]));
+      }
+    }
+    return doubled(whole, four, this.model);
   }
 }
 

@@ -15,28 +15,40 @@ export class Picture {
    */
   setShape(shape, scale = 1) {
     this.shape = shape;
-    this.scale = scale;
+    this.smooth = scale;
+    this.resize(1);
+  }
+
+  /** Take images of so many times the rows and columns of the video. */
+  resize(factor) {
+    const { shape } = this;
+    const scale = Math.max(this.smooth, factor);
+    this.factor = factor;
+    this.scale = scale / factor;
     this.canvas.width = scale * (shape.isTurned ? shape.height : shape.width);
     this.canvas.height = scale * (shape.isTurned ? shape.width : shape.height);
-    this.stored = (shape.matrix || scale > 1) && document.createElement('canvas');
+    this.stored = (shape.matrix || scale > factor) && document.createElement('canvas');
     if (this.stored) {
-      this.stored.width = shape.width;
-      this.stored.height = shape.height;
+      this.stored.width = factor * shape.width;
+      this.stored.height = factor * shape.height;
     }
   }
 
-  /** @param {ImageData} image a decoded frame */
+  /** @param {ImageData} image a decoded frame, or one of a multiple of its size */
   draw(image) {
+    const factor = image.width / this.shape.width;
+    if (factor !== this.factor) {
+      this.resize(factor);
+    }
     if (!this.stored) {
       this.context.putImageData(image, 0, 0);
       return;
     }
     this.stored.getContext('2d').putImageData(image, 0, 0);
-    const { width, height, matrix } = this.shape;
-    const turned = (matrix ?? [1, 0, 0, 1]).map((value) => value * this.scale);
+    const turned = (this.shape.matrix ?? [1, 0, 0, 1]).map((value) => value * this.scale);
     this.context.setTransform(...turned, this.canvas.width / 2, this.canvas.height / 2);
     this.context.imageSmoothingEnabled = this.scale > 1;
     this.context.imageSmoothingQuality = 'high';
-    this.context.drawImage(this.stored, -width / 2, -height / 2);
+    this.context.drawImage(this.stored, -image.width / 2, -image.height / 2);
   }
 }

@@ -2,12 +2,7 @@
 
 import { actionsOf, listenToFiles } from './actions.js';
 import { openComparison } from './comparison.js';
-import {
-  listenToDivider,
-  listenToKeys,
-  listenToMoves,
-  listenToPointer,
-} from './controls.js';
+import { listenToDivider, listenToKeys, listenToMoves, listenToPointer } from './controls.js';
 import { describe, soundNote } from './description.js';
 import { NvppError } from './errors.js';
 import { bytesText, count, showRows, updateRows } from './info_panel.js';
@@ -27,6 +22,8 @@ const WITHOUT_VIDEO = ['compare', 'seek', 'play', 'back', 'forward', 'number', '
 
 /** @type {Record<string, any>} elements by id */
 const at = Object.fromEntries([...document.querySelectorAll('[id]')].map((el) => [el.id, el]));
+
+const isPressed = (button) => button.getAttribute('aria-pressed') === 'true';
 
 class Player {
   constructor() {
@@ -101,8 +98,8 @@ class Player {
       this.silence(this.video, sound.error);
     } else if (sound) {
       const isHeard = playback.isPlaying && playback.shown >= 0 && playback.speed === 1;
-      const isMuted = at.mute.getAttribute('aria-pressed') === 'true';
-      sound.follow(isHeard ? playback.position : null, isMuted ? 0 : Number(at.volume.value));
+      const volume = isPressed(at.mute) ? 0 : Number(at.volume.value);
+      sound.follow(isHeard ? playback.position : null, volume);
     }
   }
 
@@ -114,6 +111,7 @@ class Player {
     this.video = video;
     const { file, name, nBytes, schedule, shape } = video;
     at.between.hidden = !video.hasTimesBetween;
+    at.upscale.hidden = !video.hasUpscaling;
     this.playback = new Playback(schedule, this.screen, () => this.refresh());
     this.playback.isLooping = before?.isLooping ?? true;
     this.playback.showsEvery = at['when-slow'].value === 'wait';
@@ -141,7 +139,7 @@ class Player {
     this.sound?.close();
     this.video = this.playback = this.sound = null;
     this.enable(false);
-    for (const id of ['frame', 'between', 'part', 'sound', 'made']) {
+    for (const id of ['frame', 'between', 'upscale', 'part', 'sound', 'made']) {
       at[id].hidden = true;
     }
     at.busy.hidden = true;
@@ -186,7 +184,8 @@ class Player {
 
   show(n) {
     this.picture.draw(this.video.picture(n));
-    at.made.hidden = !this.video.isBetween(n);
+    at.made.textContent = this.video.mark(n);
+    at.made.hidden = !at.made.textContent;
     this.comparison?.show(this.video.schedule.timeOf(n));
   }
 
@@ -202,15 +201,20 @@ class Player {
     }
   }
 
-  /** Have as many pictures between frames as can be chosen, or as a slow speed shows. */
+  /** Have as many pictures between frames as can be chosen, or as a slow speed shows; and upscale. */
   divide() {
     const { video, playback } = this;
-    const isOn = video.hasTimesBetween && at.between.getAttribute('aria-pressed') === 'true';
+    const isOn = video.hasTimesBetween && isPressed(at.between);
     const slow = 2 ** Math.ceil(Math.log2(Math.max(1 / playback.speed, 1)));
     const parts = isOn ? (playback.isPlaying ? slow : PARTS) : 1;
     at.part.hidden = !isOn;
     if (parts !== video.schedule.parts) {
       video.schedule = new Schedule(video.file, parts);
+      playback.use(video.schedule);
+    }
+    const isUpscaled = video.hasUpscaling && isPressed(at.upscale);
+    if (isUpscaled !== video.isUpscaled) {
+      video.upscale(isUpscaled);
       playback.use(video.schedule);
     }
   }
@@ -319,6 +323,7 @@ function listen(player) {
     forward: () => actions.step(1),
     loop: actions.loop,
     between: actions.between,
+    upscale: actions.upscale,
     mute: actions.mute,
     'show-info': actions.info,
     'show-help': actions.help,

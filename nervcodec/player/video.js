@@ -9,6 +9,7 @@ import { loadKernels, loadPrior } from './surroundings.js';
 
 const LARGE_PIXELS = 2 ** 21;
 const MOST_WORKERS = 4;
+const MOST_PIXELS = 2 ** 24; // of a frame that is upscaled
 const CACHE_BYTES_A_GIB = 64 * 2 ** 20; // of the memory that the browser tells of
 
 /** Names and texts of the engines that can be chosen. */
@@ -24,6 +25,7 @@ class OpenVideo {
     this.source = source;
     this.schedule = new Schedule(file);
     this.shape = shapeOf(file);
+    this.isUpscaled = false;
   }
 
   /** Whether times between frames can be computed. */
@@ -31,9 +33,27 @@ class OpenVideo {
     return this.file.model.stem === 'grid';
   }
 
-  /** Whether picture n stands between two frames. */
-  isBetween(n) {
-    return !Number.isInteger(this.schedule.codedFrame(n));
+  /** Whether pictures of twice the size can be computed. */
+  get hasUpscaling() {
+    return this.hasTimesBetween && this.shape.width * this.shape.height <= MOST_PIXELS;
+  }
+
+  /** Have pictures of twice the size from now on, or of that of the file. */
+  upscale(isUpscaled) {
+    this.isUpscaled = isUpscaled;
+    this.source.forget(4 * this.shape.width * this.shape.height * (isUpscaled ? 4 : 1));
+  }
+
+  /** What of picture n is no part of the file; empty for a frame as it is. */
+  mark(n) {
+    const made = [];
+    if (!Number.isInteger(this.schedule.codedFrame(n))) {
+      made.push('in between');
+    }
+    if (this.isUpscaled) {
+      made.push('upscaled (extrapolated)');
+    }
+    return made.length ? `${made.join(', ')}: not part of the file` : '';
   }
 
   /** The name of the engine that is used. */
@@ -82,13 +102,14 @@ export async function openVideo(name, bytes, { engine, onFrame, onError }) {
     const maxBytes = CACHE_BYTES_A_GIB * Math.min(navigator.deviceMemory ?? 4, 4);
     const source = new FrameSource(
       clients,
-      (n) => file.locate(n),
+      (n) => ({ ...file.locate(n), upscale: video.isUpscaled }),
       maxBytes,
       4 * nPixels,
       onFrame,
       onError,
     );
-    return new OpenVideo(name, bytes.length, file, source);
+    const video = new OpenVideo(name, bytes.length, file, source);
+    return video;
   } catch (error) {
     clients.forEach((client) => client.close());
     throw error;

@@ -1,8 +1,6 @@
 // @ts-check
 /** From decoded planes to RGBA of 8 bits, by the colour fields of the header (section 2.2). */
 
-import { planeSize } from './model.js';
-
 /** @typedef {import('./network.js').Frame} Frame */
 /** @typedef {import('./model.js').Model} Model */
 
@@ -56,7 +54,7 @@ export class RgbaConverter {
    * @param {Uint8ClampedArray<ArrayBuffer>} target [height, width, 4], as ImageData has it
    * @returns {Uint8ClampedArray<ArrayBuffer>} target
    */
-  convert(frame, target = new Uint8ClampedArray(4 * this.model.width * this.model.height)) {
+  convert(frame, target = new Uint8ClampedArray(4 * frame.planes[0].length)) {
     if (this.isRgb) {
       this.convertRgb(frame, target);
     } else if (this.model.colorspace === GRAY) {
@@ -106,8 +104,8 @@ export class RgbaConverter {
   convertYuv(frame, target) {
     const { luma, redOfCr, greenOfCb, greenOfCr, blueOfCb } = this.conversion;
     const [ys, cbs, crs] = frame.planes;
-    const { width, height } = this.model;
-    const [chromaRows, chromaColumns] = planeSize(this.model, 1);
+    const [width, chromaColumns] = frame.widths;
+    const [height, chromaRows] = frame.heights;
     const halveRows = chromaRows < height ? 1 : 0;
     const halveColumns = chromaColumns < width ? 1 : 0;
     for (let row = 0, i = 0, to = 0; row < height; row++) {

@@ -330,16 +330,61 @@ def test_times_between_frames(address: str) -> None:
     }
 
 
-def test_an_mlp_stem_has_no_times_between() -> None:
-    """Neither the button nor its key."""
+def test_upscaled_pictures(address: str) -> None:
+    """By the key u, marked, of twice the rows and columns and near to the picture of the file; also
+    between frames. The key again gives what was there before.
+    """
+    steps = """
+    await paused();
+    const look = async (n) => {
+      const samples = await picture(n);
+      await page.waitForTimeout(300);
+      return [await canvas(), await text('made'), samples];
+    };
+    const canvas = () => page.evaluate(() => {
+      const { width, height } = document.getElementById('picture');
+      return [width, height];
+    });
+    await page.keyboard.press('u');
+    await page.waitForFunction(() => document.getElementById('picture').width === 54);
+    const large = await look(2);
+    await page.keyboard.press('b');
+    await page.fill('#part', '8');
+    await page.waitForTimeout(300);
+    await ready();
+    const between = await text('made');
+    await page.fill('#part', '0');
+    await page.keyboard.press('b');
+    await page.click('#upscale');
+    await page.waitForFunction(() => document.getElementById('picture').width === 27);
+    const whole = await look(2);
+    return { large, between, whole, offered: await page.getAttribute('#upscale', 'aria-label') };
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    found = done["found"]
+    assert found["offered"] == "Upscale 2x (extrapolated)"
+    assert found["between"] == "in between, upscaled (extrapolated): not part of the file"
+    (large_size, mark, large), (size, no_mark, whole) = found["large"], found["whole"]
+    assert (large_size, size) == ([54, 42], [27, 21])
+    assert (mark, no_mark) == ("upscaled (extrapolated): not part of the file", "")
+    own = np.array(whole, np.uint8).reshape(21, 27, 4)
+    means = np.array(large, np.uint8).reshape(21, 2, 27, 2, 4).mean((1, 3))
+    assert 0 < np.abs(means - own).mean() < 8
+
+
+def test_an_mlp_stem_has_nothing_between() -> None:
+    """Neither the buttons nor their keys."""
     steps = """
     await paused();
     await page.keyboard.press('b');
-    return [await page.isVisible('#between'), await page.isVisible('#part')];
+    await page.keyboard.press('u');
+    return [await page.isVisible('#between'), await page.isVisible('#part'),
+      await page.isVisible('#upscale'), await page.isVisible('#made')];
     """
     with PlayerServer((DATA / "mlp_rgb.nvpp").read_bytes(), "mlp.nvpp") as server:
         done = browse(server.url, TOOLS + steps)
-    assert done["complaints"] == [] and done["found"] == [False, False]
+    assert done["complaints"] == [] and done["found"] == [False] * 4
 
 
 def test_a_smooth_zoom_draws_larger_pictures(address: str) -> None:

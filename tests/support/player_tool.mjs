@@ -10,6 +10,7 @@ import { DecoderService } from '../../nervcodec/player/decoder_service.js';
 import { checkedEngine, loadEngine } from '../../nervcodec/player/engines.js';
 import { NvppError } from '../../nervcodec/player/errors.js';
 import { Md5, addFrame, bytesOf, checkDigest, hexadecimal } from '../../nervcodec/player/md5.js';
+import { planeSize } from '../../nervcodec/player/model.js';
 import { SegmentDecoder } from '../../nervcodec/player/network.js';
 import { readNut } from '../../nervcodec/player/nut.js';
 import { Schedule } from '../../nervcodec/player/schedule.js';
@@ -34,17 +35,23 @@ async function decode({ path, engine }) {
   });
 }
 
-/** The planes of frames of the first segment at any times, in base64; null for a time it refuses. */
-async function between({ path, engine, times }) {
+/**
+ * The planes of frames of the first segment at any times, in base64, on request of twice the size;
+ * null for what it refuses.
+ */
+async function between({ path, engine, times, upscale }) {
   const file = openFile(read(path));
   const decoder = new SegmentDecoder(file, 0, { prior: PRIOR, engine: await loadEngine(engine) });
-  return times.map((time) => {
+  const answers = [];
+  for (const time of times) {
     try {
-      return decoder.decode(time).planes.map((plane) => base64(bytesOf(plane)));
+      const frame = await (upscale ? decoder.upscale(time) : decoder.decode(time));
+      answers.push(frame.planes.map((plane) => base64(bytesOf(plane))));
     } catch (error) {
-      return error instanceof RangeError ? null : error.stack;
+      answers.push(error instanceof RangeError ? null : error.stack);
     }
-  });
+  }
+  return answers;
 }
 
 /** The MD5 of each segment's frames, and of all. */
@@ -197,7 +204,13 @@ function rgba({ header, model, planes }) {
   const samples = planes.map((values) =>
     model.depth === 8 ? Uint8Array.from(values) : Uint16Array.from(values),
   );
-  return base64(new RgbaConverter(header, model).convert({ planes: samples }));
+  const sizes = planes.map((_, plane) => planeSize(model, plane));
+  const frame = {
+    planes: samples,
+    widths: sizes.map(([, width]) => width),
+    heights: sizes.map(([height]) => height),
+  };
+  return base64(new RgbaConverter(header, model).convert(frame));
 }
 
 /** Where shown frames are and when they begin, and the other sections of a file. */
