@@ -59,6 +59,8 @@ function configOf(codec, { rate, channels, extradata }) {
     mp3: 'mp3',
     flac: 'flac',
     vorbis: 'vorbis',
+    pcm_alaw: 'alaw',
+    pcm_mulaw: 'ulaw',
   };
   let description = hasData ? extradata : undefined;
   if (codec === 'opus' && channels <= 2) {

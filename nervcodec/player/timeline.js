@@ -51,8 +51,8 @@ export class Timeline {
       return times.start * unit + shown / this.rate;
     }
     if (shown >= this.nShown) {
-      const last = times.lastDuration > 0 ? times.lastDuration * unit : 1 / this.rate;
-      return this.timeOf(this.nShown - 1) + last;
+      const last = times.lastDuration || (times.steps.at(-1) ?? 0);
+      return this.timeOf(this.nShown - 1) + last * unit;
     }
     // Step i leads from shown frame i to the one behind it.
     const run = firstAbove(this.stepEnds, shown - 1);

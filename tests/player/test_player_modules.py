@@ -6,6 +6,7 @@ import base64
 import re
 import shutil
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 from hostile import PROPERTIES, REPEATS, SOUND, TIMES, file_of, header, segment
 from player_tool import PLAYER, ask, needs_node
+
+from nervcodec.format.container import read_file
+from nervcodec.format.times import FrameTimes, seconds_of, write_times
 
 DATA = Path(__file__).parents[1] / "data"
 SHOWN = 6
@@ -34,6 +38,19 @@ def test_shown_frames_and_their_times(tmp_path: Path) -> None:
     found = ask("sections", path=str(path))
     assert found["coded"] == [0, 1, 1, 1, 2, 2]
     assert found["times"] == pytest.approx([0.04, 0.05, 0.065, 0.08, 0.095, 0.11, 0.13])
+
+
+@needs_node
+def test_a_last_frame_of_unknown_duration(tmp_path: Path) -> None:
+    """It is shown as long as the last step, as the reader in Python has it."""
+    path = tmp_path / "a.nvpp"
+    times = FrameTimes(Fraction(1, 1000), 40, ((10, 1), (15, 4)))
+    head = header(n_frames=SHOWN)
+    path.write_bytes(file_of((TIMES, write_times(times)), segment(n_frames=SHOWN), head=head))
+    file = read_file(path.read_bytes())
+    wanted = [seconds_of(file.header.format, times, n) for n in range(SHOWN + 1)]
+    assert ask("sections", path=str(path))["times"] == pytest.approx(list(map(float, wanted)))
+    assert wanted[-1] - wanted[-2] == Fraction(15, 1000)
 
 
 @needs_node

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from browser import browse
 from player_tool import PLAYER, ask, needs_node
-from sounding import film, holding
+from sounding import LEVEL, RATE, TONE_HZ, film, holding
 
 from nervcodec.format.extras import Extras
 from nervcodec.format.sound import Sound, SoundStream
@@ -25,9 +25,14 @@ from nervcodec.player.server import PlayerServer
 from nervcodec.video.ffmpeg_sound import read_sound
 
 
-def sound_of(folder: Path, codec: str = "libopus", subtitles: str | None = None) -> Sound:
+def sound_of(
+    folder: Path, codec: str = "libopus", subtitles: str | None = None, n_channels: int = 1
+) -> Sound:
     """What `encode` keeps of a film of three seconds with this sound."""
-    path = film(folder / "in.mkv", codec, subtitles, seconds=Fraction(3))
+    suffix = ".mov" if codec.endswith("law") else ".mkv"  # Matroska has no such sound
+    path = film(
+        folder / f"in{suffix}", codec, subtitles, seconds=Fraction(3), n_channels=n_channels
+    )
     sound, _ = read_sound(path, Fraction(0))
     assert sound is not None
     return sound
@@ -117,18 +122,23 @@ const play = (from, seconds) => {
 """
 
 
-def silent_clock(folder: Path, steps: str) -> Any:
-    """What steps on the sound of a file return: ten packets of 0.1 s, the nth of samples n, on a
-    clock on which the picture begins 0.25 s after the sound.
+def silent_clock(folder: Path, steps: str, codec: str = "pcm_s16le", level: int = 1) -> Any:
+    """What steps on the sound of a file return: ten packets of 0.1 s, the nth of samples n times
+    the level, on a clock on which the picture begins 0.25 s after the sound.
     """
     file = io.BytesIO()
     with av.open(file, "w", format="nut") as output:
-        stream = output.add_stream("pcm_s16le", rate=1000, layout="mono")
+        stream = output.add_stream(codec, rate=1000, layout="mono")
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.open()
+        resampler = av.AudioResampler(stream.format, "mono", 1000)
         for n in range(10):
-            frame = av.AudioFrame.from_ndarray(np.full((1, 100), n, np.int16), layout="mono")
+            samples = np.full((1, 100), level * n, np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, layout="mono")
             frame.sample_rate, frame.pts = 1000, 100 * n
-            output.mux(stream.encode(frame))
-    streams = (SoundStream("audio", "pcm_s16le"),)
+            for each in resampler.resample(frame):
+                output.mux(stream.encode(each))
+    streams = (SoundStream("audio", codec),)
     path = folder / "a.nvpp"
     holding(path, Extras(sound=Sound(streams, Fraction(1, 4), file.getvalue())))
     script = HEARD % {"player": PLAYER.as_uri()}
@@ -163,6 +173,19 @@ def test_packets_are_heard_when_their_frames_are_seen(tmp_path: Path) -> None:
     begun = 0.05 * (11 + 7)
     assert sought[0] == pytest.approx([begun, 0.05, 3])
     assert sought[1] == pytest.approx([begun + 0.05, 0, 4])
+
+
+PCM = """s8 u8 s16le s16be u16le u16be s24le s24be u24le u24be s32le s32be u32le u32be f32le f32be
+f64le f64be""".split()
+
+
+@needs_node
+@pytest.mark.parametrize("form", PCM)
+def test_pcm_is_played_as_it_is(form: str, tmp_path: Path) -> None:
+    """Of any width, order and kind, without a decoder of the browser's."""
+    steps = "console.log(JSON.stringify(play(0, 0.6).map(([, , sample]) => sample)));"
+    heard = silent_clock(tmp_path, steps, f"pcm_{form}", -256)
+    assert heard == [-256 * n for n in range(2, 10)]
 
 
 @pytest.mark.slow
@@ -217,6 +240,79 @@ def test_sound_goes_with_the_picture(tmp_path: Path) -> None:
         assert 0 < heard["when"] - heard["now"] < 0.6
     assert playing["now"] > 0.3 and sought["now"] > playing["now"] + 0.3
     assert found["note"] == "Sound plays at speed 1 only: it is muted."
+
+
+CODECS = {
+    "libopus": 2,
+    "vorbis": 2,
+    "aac": 2,
+    "flac": 2,
+    "libmp3lame": 2,
+    "pcm_s16le": 2,
+    "pcm_s16be": 1,
+    "pcm_s24le": 2,
+    "pcm_s32le": 1,
+    "pcm_u8": 1,
+    "pcm_f32le": 2,
+    "pcm_f64le": 1,
+    "pcm_alaw": 1,
+    "pcm_mulaw": 1,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.needs_browser
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_tones_of_a_file_reach_the_loudspeakers(codec: str, tmp_path: Path) -> None:
+    """The samples that are handed to Web Audio follow one another without a gap, and in each
+    channel nearly all their energy is at its own frequency, as loud as in the source.
+    """
+    n_channels = CODECS[codec]
+    purity = 0.8 if codec == "vorbis" else 0.99  # FFmpeg's own encoder of Vorbis is coarse
+    sound = sound_of(tmp_path, codec, n_channels=n_channels)
+    path = holding(tmp_path / "a.nvpp", Extras(sound=sound), "moving_yuv", Fraction(2))
+    steps = """
+    await page.addInitScript(() => {
+      window.heard = [];
+      const { start } = AudioBufferSourceNode.prototype;
+      AudioBufferSourceNode.prototype.start = function (when, offset) {
+        const { buffer } = this;
+        const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) =>
+          Array.from(buffer.getChannelData(i)));
+        window.heard.push({ when, offset, rate: buffer.sampleRate, channels });
+        start.call(this, when, offset);
+      };
+    });
+    await page.reload();
+    await page.waitForFunction(() => document.title.startsWith('a.nvpp'));
+    await page.keyboard.press('Home');
+    await page.waitForTimeout(1500);
+    return [await page.isVisible('#sound'), await page.textContent('#note-text'),
+      await page.evaluate(() => window.heard)];
+    """
+    with PlayerServer(path.read_bytes(), "a.nvpp") as server:
+        done = browse(server.url, steps)
+    assert done["complaints"] == []
+    is_visible, note, heard = done["found"]
+    assert is_visible and note == ""
+    # What was begun before the key went to the start is no part of it.
+    heard = heard[max(i for i, each in enumerate(heard) if i == 0 or is_apart(heard, i)) :]
+    assert {each["rate"] for each in heard} == {RATE}
+    assert not any(each["offset"] for each in heard[1:])
+    samples = np.concatenate([np.array(each["channels"]) for each in heard], axis=1)
+    assert len(samples) == n_channels and samples.shape[1] > RATE
+    for number, channel in enumerate(samples[:, RATE // 10 :][:, :RATE], 1):
+        energy = np.abs(np.fft.rfft(channel * np.hanning(len(channel)))) ** 2
+        hz = np.arange(len(energy)) * RATE / len(channel)
+        assert energy[np.abs(hz - number * TONE_HZ) < 20].sum() > purity * energy.sum()
+        assert np.sqrt(2 * (channel**2).mean()) == pytest.approx(LEVEL, rel=0.05)
+
+
+def is_apart(heard: list[dict[str, Any]], i: int) -> bool:
+    """Whether a buffer does not begin where the one before ends."""
+    before = heard[i - 1]
+    length = len(before["channels"][0]) / before["rate"] - before["offset"]
+    return bool(abs(heard[i]["when"] - before["when"] - length) > 0.5 / RATE)
 
 
 @pytest.mark.slow

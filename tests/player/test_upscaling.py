@@ -40,7 +40,7 @@ class Shifted(Network):
         return moved(keys[k], p, math.prod(strides[:level]), math.prod(strides))
 
     def four(self, t: int) -> list[list[Longs]]:
-        """The planes of a frame moved by a quarter of a sample of the first: up left, up right, ..."""
+        """The planes of a frame moved by quarters of a sample: up left, up right, ..."""
         quarter = 64 // PHASES[self.header["colorspace"]][0][0]
         made = []
         for down in (-quarter, quarter):

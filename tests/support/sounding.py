@@ -14,6 +14,9 @@ from nervcodec.format.container import load, write_file
 from nervcodec.format.extras import Extras
 
 RATE = 48000
+TONE_HZ = 440
+LEVEL = 0.25
+_LAYOUTS = {1: "mono", 2: "stereo"}
 WORDS = ("Grüße".encode(), b"und mehr")
 
 
@@ -33,9 +36,10 @@ def film(
     *,
     seconds: Fraction = Fraction(2, 5),
     video_start: int = 0,
+    n_channels: int = 1,
 ) -> Path:
     """A file of 16x16 noise at 25 frames/s from frame `video_start` on; German sound and French
-    subtitles begin at 0.
+    subtitles begin at 0. The first channel is a tone of TONE_HZ, the second one of twice that.
     """
     rng = np.random.default_rng(7)
     with av.open(str(path), "w") as container:
@@ -43,11 +47,13 @@ def film(
         assert isinstance(video, av.VideoStream)
         video.width = video.height = 16
         video.pix_fmt = "yuv420p"
-        sound = container.add_stream(audio, rate=RATE) if audio else None
+        # FFmpeg calls its own encoder of Vorbis experimental.
+        options = {"strict": "experimental"}
+        sound = container.add_stream(audio, rate=RATE, options=options) if audio else None
         text: Stream | None = None
         if sound:
             assert isinstance(sound, av.AudioStream)
-            sound.layout = "mono"
+            sound.layout = _LAYOUTS[n_channels]
             sound.metadata["language"] = "deu"
         if subtitles:
             text = container.add_mux_stream(subtitles, time_base=Fraction(1, 1000))
@@ -83,9 +89,12 @@ def film(
 def _sing(
     container: av.container.OutputContainer, sound: av.AudioStream, seconds: Fraction
 ) -> None:
-    wave = (8000 * np.sin(0.06 * np.arange(int(RATE * seconds)))).astype(np.int16)
-    resampler = av.AudioResampler(format=sound.codec_context.format, layout="mono", rate=RATE)
-    frame = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
+    layout = sound.layout.name
+    angles = 2 * np.pi * TONE_HZ / RATE * np.arange(int(RATE * seconds))
+    tones = [np.sin(channel * angles) for channel in range(1, sound.layout.nb_channels + 1)]
+    wave = np.round(32768 * LEVEL * np.stack(tones, axis=1)).astype(np.int16)
+    resampler = av.AudioResampler(format=sound.codec_context.format, layout=layout, rate=RATE)
+    frame = av.AudioFrame.from_ndarray(wave.reshape(1, -1), format="s16", layout=layout)
     frame.sample_rate = RATE
     frame.pts = 0
     frame.time_base = Fraction(1, RATE)
