@@ -1,3 +1,4 @@
+// @ts-check
 /** What keys and buttons of the page do. */
 
 import { arrowSeconds, listenToDrops, toggleFullScreen } from './controls.js';
@@ -61,10 +62,12 @@ function choose(select, index) {
 /** Open the files that are chosen or dropped. */
 export function listenToFiles(player, at) {
   const open = async (file) => player.open(file.name, new Uint8Array(await file.arrayBuffer()));
-  for (const [id, action] of [
+  /** @type {[string, (file: File) => Promise<void>][]} */
+  const inputs = [
     ['open-file', open],
     ['compare-file', (file) => player.compare(file)],
-  ]) {
+  ];
+  for (const [id, action] of inputs) {
     at[id].addEventListener('change', () => {
       const [file] = at[id].files;
       at[id].value = '';

@@ -1,3 +1,4 @@
+// @ts-check
 /** A second video beside the first, at the same times: another .nvpp file, or one of the browser. */
 
 import { Picture } from './picture.js';

@@ -1,3 +1,4 @@
+// @ts-check
 /** Keyboard and touch: which action of the player they mean. */
 
 const LONG_VIDEO_S = 30;

@@ -1,3 +1,4 @@
+// @ts-check
 /** The page's end of a worker that decodes one file. */
 
 import { NvppError } from './errors.js';

@@ -1,3 +1,4 @@
+// @ts-check
 /** What a file says of itself, in the words of `nervcodec info`. */
 
 import { SOUND, SOUND_STREAM } from './fields.js';

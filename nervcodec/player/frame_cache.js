@@ -1,3 +1,4 @@
+// @ts-check
 /** Decoded frames, as many as a number of bytes allows; those go first that were asked for longest ago. */
 
 export class FrameCache {

@@ -1,3 +1,4 @@
+// @ts-check
 /** The frames of one file: several workers decode those that are wanted, a cache keeps them. */
 
 import { FrameCache } from './frame_cache.js';

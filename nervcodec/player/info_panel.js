@@ -1,3 +1,4 @@
+// @ts-check
 /** The panel of what a video is and how well it plays. Texts come from files: textContent alone. */
 
 /** Show rows of names and values in a list. @param {HTMLElement} list */

@@ -1,3 +1,4 @@
+// @ts-check
 /** The picture of one video on a canvas, turned and mirrored as its display matrix says. */
 
 export class Picture {
@@ -45,8 +46,8 @@ export class Picture {
       return;
     }
     this.stored.getContext('2d').putImageData(image, 0, 0);
-    const turned = (this.shape.matrix ?? [1, 0, 0, 1]).map((value) => value * this.scale);
-    this.context.setTransform(...turned, this.canvas.width / 2, this.canvas.height / 2);
+    const [a, b, c, d] = (this.shape.matrix ?? [1, 0, 0, 1]).map((value) => value * this.scale);
+    this.context.setTransform(a, b, c, d, this.canvas.width / 2, this.canvas.height / 2);
     this.context.imageSmoothingEnabled = this.scale > 1;
     this.context.imageSmoothingQuality = 'high';
     this.context.drawImage(this.stored, -image.width / 2, -image.height / 2);

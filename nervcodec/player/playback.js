@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Which frame is shown when: playing, seeking, stepping, and what happens if decoding is slow. Frames
  * are the pictures of the schedule, of which `parts` make a frame of the video.

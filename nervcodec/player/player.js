@@ -1,3 +1,4 @@
+// @ts-check
 /** The page: opens files, plays them, and keeps what it shows in step. */
 
 import { actionsOf, listenToFiles } from './actions.js';
@@ -77,11 +78,11 @@ class Player {
       sound?.close();
       return;
     }
-    this.sound = sound ?? null;
+    this.sound = sound;
     at.sound.hidden = !sound;
   }
 
-  /** Go on without sound that cannot be played. */
+  /** Go on without sound that cannot be played; return null for it. */
   silence(video, error) {
     if (this.video === video) {
       this.sound?.close();
@@ -89,6 +90,7 @@ class Player {
       at.sound.hidden = true;
       this.tell(at.note, soundNote(video.file, error.message));
     }
+    return null;
   }
 
   /** Have the sound go with the picture; it has one speed. */

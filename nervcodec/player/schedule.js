@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Which picture of a file is on the screen at a time. Times count from the start of its first frame.
  * Pictures are its frames or, with more parts, those and times between them: a frame's parts follow it.

@@ -1,3 +1,4 @@
+// @ts-check
 /** The sound of a file, decoded by the browser and played in time with the frames. */
 
 import { readNut } from './nut.js';
@@ -103,7 +104,10 @@ function webDecoder(config, output, error) {
   };
 }
 
-/** The same of samples as they are. */
+/**
+ * The same of samples as they are.
+ * @param {any[]} form name, kind, bits and order of bytes
+ */
 function pcmDecoder([, kind, bits, order], { rate, channels }, output) {
   const nBytes = bits / 8;
   const half = 2 ** (bits - 1);

@@ -1,3 +1,4 @@
+// @ts-check
 /** The place of the picture: its size on the screen, zoom, and the split between two videos. */
 
 const ZOOMS = ['fit', '0.5', '1', '2', '4', '8'];

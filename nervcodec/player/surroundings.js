@@ -1,3 +1,4 @@
+// @ts-check
 /** Where the page finds its worker, its video and whoever started it: beside it, by its address. */
 
 /** Return a worker that decodes. */

@@ -1,9 +1,11 @@
+// @ts-check
 /** Where an exported page finds its worker and its video: in itself. */
 
 /* global WORKER_MODULES -- [name, function] of each module of the worker */
 
 /** Return a worker that decodes. */
 export function startWorker() {
+  // @ts-expect-error bundle.py writes it before this module.
   const parts = WORKER_MODULES.map(([name, maker]) => `const ${name} = (${maker})();\n`);
   const url = URL.createObjectURL(new Blob(["'use strict';\n", ...parts], { type: 'text/javascript' }));
   return new Worker(url);

@@ -1,3 +1,4 @@
+// @ts-check
 /** A .nvpp file that is open: its schedule, its shape, and the workers that decode it. */
 
 import { openFile } from './container.js';
@@ -99,7 +100,8 @@ export async function openVideo(name, bytes, { engine, onFrame, onError }) {
   const clients = Array.from({ length: nWorkers }, () => new DecoderClient());
   try {
     await Promise.all(clients.map((client) => client.open(request)));
-    const maxBytes = CACHE_BYTES_A_GIB * Math.min(navigator.deviceMemory ?? 4, 4);
+    const { deviceMemory = 4 } = /** @type {any} */ (navigator);
+    const maxBytes = CACHE_BYTES_A_GIB * Math.min(deviceMemory, 4);
     const source = new FrameSource(
       clients,
       (n) => ({ ...file.locate(n), upscale: video.isUpscaled }),
