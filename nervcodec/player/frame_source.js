@@ -29,7 +29,10 @@ export class FrameSource {
     this.isClosed = false;
   }
 
-  /** Forget all pictures, also those that are still to come: the next ones are others. */
+  /**
+   * Forget all pictures, also those that are still to come: the next ones are others.
+   * @param {number} pictureBytes of one of the next
+   */
   forget(pictureBytes) {
     this.nAhead = Math.max(1, Math.floor(this.cache.maxBytes / pictureBytes) - 1);
     this.wanted = [];

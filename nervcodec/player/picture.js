@@ -20,7 +20,10 @@ export class Picture {
     this.resize(1);
   }
 
-  /** Take images of so many times the rows and columns of the video. */
+  /**
+   * Take images of so many times the rows and columns of the video.
+   * @param {number} factor
+   */
   resize(factor) {
     const { shape } = this;
     const scale = Math.max(this.smooth, factor);

@@ -39,13 +39,19 @@ class OpenVideo {
     return this.hasTimesBetween && this.shape.width * this.shape.height <= MOST_PIXELS;
   }
 
-  /** Have pictures of twice the size from now on, or of that of the file. */
+  /**
+   * Have pictures of twice the size from now on, or of that of the file.
+   * @param {boolean} isUpscaled
+   */
   upscale(isUpscaled) {
     this.isUpscaled = isUpscaled;
     this.source.forget(4 * this.shape.width * this.shape.height * (isUpscaled ? 4 : 1));
   }
 
-  /** What of picture n is no part of the file; empty for a frame as it is. */
+  /**
+   * What of picture n is no part of the file; empty for a frame as it is.
+   * @param {number} n
+   */
   mark(n) {
     const made = [];
     if (!Number.isInteger(this.schedule.codedFrame(n))) {

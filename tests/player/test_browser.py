@@ -373,6 +373,34 @@ def test_upscaled_pictures(address: str) -> None:
     assert 0 < np.abs(means - own).mean() < 8
 
 
+def test_engines_upscale_alike(address: str) -> None:
+    """The worker answers with the same samples of twice the size, whatever its engine."""
+    steps = """
+    await paused();
+    return page.evaluate(async () => {
+      const module = (name) => import(new URL(`${name}.js`, location.href).href);
+      const { DecoderClient } = await module('decoder_client');
+      const { firstVideo, loadKernels } = await module('surroundings');
+      const [{ bytes }, kernels] = await Promise.all([firstVideo(), loadKernels()]);
+      const found = [];
+      for (const engine of ['js', 'wasm', 'webgpu']) {
+        const client = new DecoderClient();
+        await client.open({ bytes, prior: null, kernels, engine });
+        const answer = await client.ask({ type: 'decode', segment: 0, frame: 1.5, upscale: true });
+        found.push([answer.engine, answer.widths, answer.heights, ...answer.planes.map(String)]);
+        client.close();
+      }
+      return found;
+    });
+    """
+    done = browse(address, TOOLS + steps)
+    assert done["complaints"] == []
+    js, wasm, webgpu = done["found"]
+    assert [each[0] for each in (js, wasm, webgpu)] == ["js", "wasm", "webgpu"]
+    assert js[1:3] == [[54, 27, 27], [42, 21, 21]]
+    assert js[1:] == wasm[1:] == webgpu[1:]
+
+
 def test_an_mlp_stem_has_nothing_between() -> None:
     """Neither the buttons nor their keys."""
     steps = """
