@@ -1,21 +1,24 @@
 // @ts-check
-/** The engines that compute frames: 'js', 'wasm' and 'webgpu' make the same samples. */
+/** The engines that compute frames: all of them make the same samples. */
 
 import { jsEngine } from './engine_js.js';
 import { wasmEngine } from './engine_wasm.js';
-import { gpuDevice, webgpuEngine } from './engine_webgpu.js';
+import { Webgl, WebglDevice } from './engine_webgl.js';
+import { Webgpu, webgpuDevice } from './engine_webgpu.js';
+import { gpuEngine } from './gpu_plan.js';
 
 /** @typedef {import('./network.js').EngineFactory} EngineFactory */
 /** @typedef {import('./engine_js.js').Engine} Engine */
-/** @typedef {'js' | 'wasm' | 'webgpu'} EngineName */
+/** @typedef {import('./layers.js').Network} Network */
+/** @typedef {'js' | 'wasm' | 'webgl' | 'webgpu'} EngineName */
 
 /** @type {EngineFactory} */
 const JS = { engineName: 'js', create: jsEngine };
 
 /**
  * Load an engine.
- * @param {EngineName | 'auto'} name auto: 'webgpu' on a GPU as long as it proves right, else 'wasm',
- *   or 'js' on a machine without 128-bit SIMD
+ * @param {EngineName | 'auto'} name auto: 'webgpu' or else 'webgl' on a GPU as long as it proves
+ *   right, else 'wasm', or 'js' on a machine without 128-bit SIMD
  * @param {BufferSource | null} kernels bytes of kernels.wasm, fetched from beside this module if
  *   they are not given
  * @returns {Promise<EngineFactory>}
@@ -27,17 +30,21 @@ export async function loadEngine(name = 'auto', kernels = null) {
   if (name === 'webgpu') {
     return loadWebgpu(false);
   }
+  if (name === 'webgl') {
+    return loadWebgl(false);
+  }
   if (name === 'wasm') {
     return loadWasm(kernels);
   }
   const sure = await loadWasm(kernels).catch(() => JS);
-  const fast = await loadWebgpu(true).catch(() => null);
-  return fast === null
-    ? sure
-    : {
-        engineName: fast.engineName,
-        create: (network) => checkedEngine(() => fast.create(network), sure.create(network)),
-      };
+  const gpus = [loadWebgpu, loadWebgl].map((load) => once(() => load(true)));
+  return {
+    engineName: sure.engineName,
+    create: (network) => {
+      const fast = gpus.map((load) => async () => (await load()).create(network));
+      return checkedEngine(fast, sure.create(network));
+    },
+  };
 }
 
 /**
@@ -54,19 +61,39 @@ async function loadWasm(kernels) {
  * @returns {Promise<EngineFactory>}
  */
 async function loadWebgpu(isHardware) {
-  const device = await gpuDevice(isHardware);
-  return { engineName: 'webgpu', create: (network) => webgpuEngine(device, network) };
+  const device = await webgpuDevice(isHardware);
+  return { engineName: 'webgpu', create: (network) => gpuEngine(new Webgpu(device), network) };
 }
 
 /**
- * An engine that gives the first frame of a sure one, and then those of a fast one if its first
- * frame is the same; where the fast one fails, the sure one goes on. Its name is that of the one
+ * @param {boolean} isHardware
+ * @returns {Promise<EngineFactory>}
+ */
+async function loadWebgl(isHardware) {
+  const device = new WebglDevice(isHardware);
+  return { engineName: 'webgl', create: (network) => gpuEngine(new Webgl(device), network) };
+}
+
+/**
+ * @template T
+ * @param {() => T} make
+ * @returns {() => T} that makes it when it is first asked for
+ */
+function once(make) {
+  /** @type {T | undefined} */
+  let made;
+  return () => (made ??= make());
+}
+
+/**
+ * An engine that gives the first frame of a sure one, and then those of the first fast one whose
+ * first frame is the same; where that one fails, the sure one goes on. Its name is that of the one
  * that gave the last frame.
- * @param {() => Engine} createFast
+ * @param {(() => Engine | Promise<Engine>)[]} fast what creates them, the best first
  * @param {Engine} sure
  * @returns {Engine}
  */
-export function checkedEngine(createFast, sure) {
+export function checkedEngine(fast, sure) {
   /** @type {Promise<Engine> | null} */
   let chosen = null;
   const engine = { name: sure.name, run };
@@ -74,7 +101,7 @@ export function checkedEngine(createFast, sure) {
   async function run(inputs) {
     if (chosen === null) {
       const samples = await sure.run(inputs);
-      chosen = sameEngine(createFast, inputs, samples).catch(() => sure);
+      chosen = sameEngine(fast, inputs, samples).then((found) => found ?? sure);
       return samples;
     }
     const used = await chosen;
@@ -91,19 +118,25 @@ export function checkedEngine(createFast, sure) {
 }
 
 /**
- * @param {() => Engine} create
+ * The first of the engines that gives the samples, null if all fail or give others.
+ * @param {(() => Engine | Promise<Engine>)[]} fast
  * @param {(Int16Array | null)[]} inputs
- * @param {Uint8Array | Uint16Array} samples that it must give
- * @returns {Promise<Engine>}
- * @throws {Error} it gives others, or fails
+ * @param {Uint8Array | Uint16Array} samples
+ * @returns {Promise<Engine | null>}
  */
-async function sameEngine(create, inputs, samples) {
-  const engine = create();
-  const found = await engine.run(inputs);
-  if (found.some((value, i) => value !== samples[i])) {
-    throw new Error(`${engine.name} makes other samples`);
+async function sameEngine(fast, inputs, samples) {
+  for (const create of fast) {
+    try {
+      const engine = await create();
+      const found = await engine.run(inputs);
+      if (found.every((value, i) => value === samples[i])) {
+        return engine;
+      }
+    } catch {
+      // The next one may do.
+    }
   }
-  return engine;
+  return null;
 }
 
 /** @returns {Promise<BufferSource>} */

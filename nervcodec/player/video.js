@@ -14,7 +14,13 @@ const MOST_PIXELS = 2 ** 24; // of a frame that is upscaled
 const CACHE_BYTES_A_GIB = 64 * 2 ** 20; // of the memory that the browser tells of
 
 /** Names and texts of the engines that can be chosen. */
-export const ENGINES = [['auto', 'auto'], ['webgpu', 'WebGPU'], ['wasm', 'WebAssembly'], ['js', 'JavaScript']];
+export const ENGINES = [
+  ['auto', 'auto'],
+  ['webgpu', 'WebGPU'],
+  ['webgl', 'WebGL 2'],
+  ['wasm', 'WebAssembly'],
+  ['js', 'JavaScript'],
+];
 
 /** @typedef {Awaited<ReturnType<typeof openVideo>>} Video */
 

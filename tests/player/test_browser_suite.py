@@ -14,7 +14,7 @@ SUITE = Path(__file__).parents[1] / "conformance" / "suite"
 pytestmark = [pytest.mark.slow, pytest.mark.needs_browser]
 
 
-@pytest.mark.parametrize("engine", ["js", "wasm", "webgpu"])
+@pytest.mark.parametrize("engine", ["js", "wasm", "webgl", "webgpu"])
 def test_frames_and_errors_of_the_suite(engine: str) -> None:
     """Each file gives the frames, or the error, that the suite's manifest has."""
     files: list[dict[str, Any]] = json.loads((SUITE / "manifest.json").read_text("utf-8"))["files"]

@@ -88,7 +88,7 @@ def main() -> None:
     ways = {"node": ("Node", node_digests), "chromium": ("Chromium", chromium_digests)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("where", choices=ways)
-    parser.add_argument("engine", choices=("js", "wasm", "webgpu"))
+    parser.add_argument("engine", choices=("js", "wasm", "webgl", "webgpu"))
     parser.add_argument("manifest", type=Path)
     options = parser.parse_args()
     entries: list[dict[str, Any]] = json.loads(options.manifest.read_text("utf-8"))["files"]
