@@ -1,5 +1,8 @@
 // @ts-check
-/** The engine on WebGL 2: a fragment is four channels of a pixel, an integer texture a map. */
+/**
+ * The engine on WebGL 2: a map is a texture of integers, and a fragment gives four channels of a
+ * pixel. Textures of 16-bit integers can be drawn to in any WebGL 2.
+ */
 
 import { Stores } from './gpu_plan.js';
 import { STEPS } from './gpu_steps.js';
@@ -10,10 +13,11 @@ import { STEPS } from './gpu_steps.js';
 
 const LINE = 2048; // texels of a row of a list; any WebGL 2 takes so many
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+// A triangle that holds the picture.
 const VERTICES = [
   '#version 300 es',
   'void main() {',
-  'gl_Position = vec4(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1, 0, 1);',
+  'gl_Position = vec4(4 * (gl_VertexID & 1) - 1, 2 * (gl_VertexID & 2) - 1, 0, 1);',
   '}',
 ];
 const BEGINNING = [
@@ -25,14 +29,14 @@ const BEGINNING = [
   'uniform int first, stride, inputs, edge, alone, lanes, nTerms;',
   'uniform int right, left, held, adds, looks, limit;',
   'out ivec4 result;',
-  'ivec4 tiled(isampler2D map, ivec3 shape, int tile, ivec2 at) {',
-  'return texelFetch(map, ivec2(tile % shape.z, tile / shape.z) * shape.xy + at, 0);',
+  'ivec2 corner(ivec3 map, int tile) {',
+  'return ivec2(tile % map.z, tile / map.z) * map.xy;',
   '}',
   'ivec4 listed(isampler2D list, int i) {',
-  `return texelFetch(list, ivec2(i % ${LINE}, i / ${LINE}), 0);`,
+  `return texelFetch(list, ivec2(i & ${LINE - 1}, i / ${LINE}), 0);`,
   '}',
-  'ivec4 pixel(int tile, ivec2 at) { return tiled(texture0, pixels, tile, at); }',
-  'ivec4 other(int tile, ivec2 at) { return tiled(texture1, others, tile, at); }',
+  'ivec4 pixel(ivec2 place) { return texelFetch(texture0, place, 0); }',
+  'ivec4 other(ivec2 place) { return texelFetch(texture1, place, 0); }',
   'ivec4 weight(int i) { return listed(texture2, i); }',
   'int item(int i) { return listed(texture3, i).x; }',
   'ivec4 value(int block, ivec2 p) {',
@@ -105,7 +109,8 @@ export class WebglDevice {
   texture(format, width, height) {
     const { gl, side } = this;
     if (!(width <= side && height <= side)) {
-      throw new Error(`WebGL 2 takes no ${width}x${height} here; legal: up to ${side}x${side}`);
+      const legal = `legal: up to ${side}x${side}`;
+      throw new Error(`WebGL 2 takes no map of ${width}x${height} here; ${legal}`);
     }
     const texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);
@@ -134,7 +139,7 @@ export class Webgl {
   /**
    * @param {GpuMap} head
    * @returns {Int32Array} what it has
-   * @throws {Error} the context is lost, or has no memory
+   * @throws {Error} the context is lost, or lacks memory
    */
   run(head) {
     const { gl } = this;
@@ -144,7 +149,7 @@ export class Webgl {
     gl.readPixels(0, 0, width, height, gl.RGBA_INTEGER, gl.INT, values);
     const error = gl.getError();
     if (error || gl.isContextLost()) {
-      throw new Error(`WebGL 2 failed with error ${error}`);
+      throw new Error(`WebGL 2 lost the GPU: error ${error}; legal: auto, wasm, js`);
     }
     return values;
   }
@@ -203,11 +208,11 @@ export class Webgl {
     // A texture that is read must be one, and not the one that is drawn.
     const any = pixels?.store.texture ?? items;
     const textures = [any, others?.store.texture ?? any, weights ?? any, items ?? any];
-    const shapes = { pixels: pixels ?? out, others: others ?? out, size: out };
-    const uniforms = [
-      ...Object.entries(constants).map(([key, value]) => [key, [value]]),
-      ...Object.entries(shapes).map(([key, map]) => [key, [map.columns, map.rows, map.across]]),
-    ].map(([key, value]) => [gl.getUniformLocation(program, key), value]);
+    const uniform = (/** @type {string} */ key) => gl.getUniformLocation(program, key);
+    const numbers = Object.entries(constants).map(([key, value]) => ({ at: uniform(key), value }));
+    const shapes = Object.entries({ pixels: pixels ?? out, others: others ?? out, size: out }).map(
+      ([key, map]) => ({ at: uniform(key), shape: [map.columns, map.rows, map.across] }),
+    );
     this.steps.push(() => {
       gl.useProgram(program);
       gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
@@ -216,7 +221,8 @@ export class Webgl {
         gl.activeTexture(gl.TEXTURE0 + unit);
         gl.bindTexture(gl.TEXTURE_2D, texture);
       });
-      uniforms.forEach(([at, value]) => gl[`uniform${value.length}iv`](at, value));
+      numbers.forEach(({ at, value }) => gl.uniform1i(at, value));
+      shapes.forEach(({ at, shape }) => gl.uniform3iv(at, shape));
       gl.drawArrays(gl.TRIANGLES, 0, 3);
     });
   }

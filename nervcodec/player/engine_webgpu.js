@@ -1,5 +1,5 @@
 // @ts-check
-/** The engine on WebGPU: blocks and head of a frame in 32-bit integers (sections 5.8, 5.9). */
+/** The engine on WebGPU: a map is a buffer, and an invocation gives four channels of a pixel. */
 
 import { Stores } from './gpu_plan.js';
 import { wgsl } from './gpu_steps.js';
@@ -22,18 +22,17 @@ const BEGINNING = [
   '@group(0) @binding(2) var<storage, read> buffer2: array<vec4i>;',
   '@group(0) @binding(3) var<storage, read> buffer3: array<vec4i>;',
   '@group(0) @binding(4) var<storage, read> buffer4: array<i32>;',
-  'fn place(shape: vec2i, tile: i32, at: vec2i) -> i32 {',
-  'return (tile * shape.y + at.y) * shape.x + at.x;',
-  '}',
-  'fn pixel(tile: i32, at: vec2i) -> vec4i { return buffer1[place(pixels, tile, at)]; }',
-  'fn other(tile: i32, at: vec2i) -> vec4i { return buffer2[place(others, tile, at)]; }',
+  'fn corner(map: vec2i, tile: i32) -> vec2i { return vec2i(0, tile * map.y); }',
+  'fn pixel(place: vec2i) -> vec4i { return buffer1[place.y * pixels.x + place.x]; }',
+  'fn other(place: vec2i) -> vec4i { return buffer2[place.y * others.x + place.x]; }',
   'fn weight(i: i32) -> vec4i { return buffer3[i]; }',
   'fn item(i: i32) -> i32 { return buffer4[i]; }',
   `@compute @workgroup_size(${GROUP})`,
   'fn main(@builtin(global_invocation_id) id: vec3u) {',
   'let p = vec2i(id.xy);',
   'if (p.x >= size.x || p.y >= size.y) { return; }',
-  'result[place(size, i32(id.z), p)] = value(i32(id.z), p);',
+  'let place = corner(size, i32(id.z)) + p;',
+  'result[place.y * size.x + place.x] = value(i32(id.z), p);',
   '}',
 ];
 
@@ -43,7 +42,11 @@ export class WebgpuDevice {
   constructor(device) {
     this.device = device;
     this.layout = device.createBindGroupLayout({
-      entries: BINDINGS.map((type, binding) => ({ binding, visibility: COMPUTE, buffer: { type } })),
+      entries: BINDINGS.map((type, binding) => ({
+        binding,
+        visibility: COMPUTE,
+        buffer: { type },
+      })),
     });
     /** @type {any[]} */
     this.stores = [];

@@ -9,7 +9,6 @@ import { gpuEngine } from './gpu_plan.js';
 
 /** @typedef {import('./network.js').EngineFactory} EngineFactory */
 /** @typedef {import('./engine_js.js').Engine} Engine */
-/** @typedef {import('./layers.js').Network} Network */
 /** @typedef {'js' | 'wasm' | 'webgl' | 'webgpu'} EngineName */
 
 /** @type {EngineFactory} */
@@ -37,11 +36,15 @@ export async function loadEngine(name = 'auto', kernels = null) {
     return loadWasm(kernels);
   }
   const sure = await loadWasm(kernels).catch(() => JS);
-  const gpus = [loadWebgpu, loadWebgl].map((load) => once(() => load(true)));
+  /** @type {Promise<EngineFactory>[]} */
+  const gpus = [];
   return {
     engineName: sure.engineName,
     create: (network) => {
-      const fast = gpus.map((load) => async () => (await load()).create(network));
+      const fast = [loadWebgpu, loadWebgl].map((load, i) => async () => {
+        gpus[i] ??= load(true);
+        return (await gpus[i]).create(network);
+      });
       return checkedEngine(fast, sure.create(network));
     },
   };
@@ -75,21 +78,10 @@ async function loadWebgl(isHardware) {
 }
 
 /**
- * @template T
- * @param {() => T} make
- * @returns {() => T} that makes it when it is first asked for
- */
-function once(make) {
-  /** @type {T | undefined} */
-  let made;
-  return () => (made ??= make());
-}
-
-/**
  * An engine that gives the first frame of a sure one, and then those of the first fast one whose
  * first frame is the same; where that one fails, the sure one goes on. Its name is that of the one
  * that gave the last frame.
- * @param {(() => Engine | Promise<Engine>)[]} fast what creates them, the best first
+ * @param {(() => Promise<Engine>)[]} fast what creates them, the best first
  * @param {Engine} sure
  * @returns {Engine}
  */
@@ -119,12 +111,15 @@ export function checkedEngine(fast, sure) {
 
 /**
  * The first of the engines that gives the samples, null if all fail or give others.
- * @param {(() => Engine | Promise<Engine>)[]} fast
+ * @param {(() => Promise<Engine>)[]} fast
  * @param {(Int16Array | null)[]} inputs
  * @param {Uint8Array | Uint16Array} samples
  * @returns {Promise<Engine | null>}
  */
 async function sameEngine(fast, inputs, samples) {
+  await new Promise((resolve) => {
+    setTimeout(resolve, 0); // who waits for the first frame gets it before
+  });
   for (const create of fast) {
     try {
       const engine = await create();

@@ -7,13 +7,14 @@
 /** @typedef {import('./layers.js').Layer} Layer */
 
 /**
- * Lines of GLSL, from which wgsl makes the other language. They read pixel(block, at) and
- * other(block, at) of two maps, weight(i) and item(i) of two lists, and constants.
+ * Lines of GLSL, from which wgsl makes the other language. They read pixel(place) and other(place)
+ * of two maps, in which corner(map, tile) is the place of a tile, weight(i) and item(i) of two lists,
+ * and constants.
  */
 export const STEPS = {
   // Channels from `first` on are those of the list.
   append: [
-    'ivec4 v = pixel(block, p);',
+    'ivec4 v = pixel(corner(pixels, block) + p);',
     'for (int k = 0; k < 4; k++) {',
     'int c = 4 * block + k - first;',
     'if (c >= 0) { v[k] = item((c * size.y + p.y) * size.x + p.x); }',
@@ -27,19 +28,20 @@ export const STEPS = {
     'ivec4 sum = weight(term);',
     'int start = alone * block;',
     'for (int i = start; i < start + inputs; i++) {',
+    'ivec2 tile = corner(pixels, i);',
     'for (int row = -edge; row <= edge; row++) {',
     'for (int column = -edge; column <= edge; column++) {',
     'ivec2 at = middle + ivec2(column, row);',
     'if (at.x >= 0 && at.x < pixels.x && at.y >= 0 && at.y < pixels.y) {',
-    'ivec4 v = pixel(i, at);',
-    'if (alone == 1) { sum += weight(term + 1) * v; } else {',
+    'ivec4 v = pixel(tile + at);',
+    'if (alone > 0) { sum += weight(term + 1) * v; } else {',
     'sum += weight(term + 1) * v.x + weight(term + 2) * v.y;',
     'sum += weight(term + 3) * v.z + weight(term + 4) * v.w;',
     '}}',
     'term += lanes;',
     '}}}',
     'sum = clamp(sum >> right, ivec4(-held), ivec4(held)) << left;',
-    'if (adds == 1) { sum += other(block, p); }',
+    'if (adds > 0) { sum += other(corner(others, block) + p); }',
     'sum = clamp(sum, ivec4(-limit), ivec4(limit));',
     'for (int k = 0; k < 4 * looks; k++) { sum[k] = item(sum[k] + limit); }',
     'return sum;',
@@ -50,10 +52,13 @@ export const STEPS = {
     'ivec2 a = q / (2 * size.xy);',
     'ivec2 b = min(a + 1, others.xy - 1);',
     'ivec2 part = (256 * (q % (2 * size.xy)) + size.xy) / (2 * size.xy);',
-    'ivec4 above = (256 - part.x) * other(block, a) + part.x * other(block, ivec2(b.x, a.y));',
-    'ivec4 below = (256 - part.x) * other(block, ivec2(a.x, b.y)) + part.x * other(block, b);',
+    'ivec2 tile = corner(others, block);',
+    'a += tile;',
+    'b += tile;',
+    'ivec4 above = (256 - part.x) * other(a) + part.x * other(ivec2(b.x, a.y));',
+    'ivec4 below = (256 - part.x) * other(ivec2(a.x, b.y)) + part.x * other(b);',
     'ivec4 v = ((256 - part.y) * above + part.y * below + 32768) >> right;',
-    'return clamp(pixel(block, p) + v, ivec4(-limit), ivec4(limit));',
+    'return clamp(pixel(corner(pixels, block) + p) + v, ivec4(-limit), ivec4(limit));',
   ],
 };
 
@@ -97,8 +102,16 @@ export function termsOf({ outputs, inputs, kernel, biases, weights, shift }, str
       values[at + 4 * term] = weights[o * inputs * nTaps + i];
     }
   }
-  const alone = Number(isDepthwise);
-  const held = 2 ** (HELD - left);
-  const edge = kernel >> 1;
-  return { values, constants: { stride, inputs: nBlocks, edge, alone, lanes, nTerms, right, left, held } };
+  const constants = {
+    stride,
+    inputs: nBlocks,
+    edge: kernel >> 1,
+    alone: Number(isDepthwise),
+    lanes,
+    nTerms,
+    right,
+    left,
+    held: 2 ** (HELD - left),
+  };
+  return { values, constants };
 }

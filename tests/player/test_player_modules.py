@@ -208,24 +208,29 @@ def test_modules_run_no_text_as_code() -> None:
 @pytest.mark.parametrize(
     ("fast", "engines"),
     [
-        ([0, 1, 2], ["sure", "fast", "fast"]),
-        ([7, 1, 2], ["sure", "sure", "sure"]),
-        ([None, 1, 2], ["sure", "sure", "sure"]),
-        ([0, 1, None, 3], ["sure", "fast", "sure", "sure"]),
+        ({"a": [0, 1, 2, 3], "b": [0, 1, 2, 3]}, "saaa"),
+        ({"a": [7, 1, 2, 3]}, "ssss"),
+        ({"a": [None, 1, 2, 3]}, "ssss"),
+        ({"a": [0, 1, None, 3]}, "sass"),
+        ({"a": None, "b": [0, 1, 2, 3]}, "sbbb"),
+        ({"a": [7, 1, 2, 3], "b": [0, 1, 2, 3]}, "sbbb"),
     ],
 )
-def test_a_fast_engine_is_checked(fast: list[int | None], engines: list[str]) -> None:
-    """One whose first frame is another one, or that fails, is not used."""
-    assert ask("checked", fast=fast) == [[name, n] for n, name in enumerate(engines)]
+def test_a_fast_engine_is_checked(fast: dict[str, list[int | None] | None], engines: str) -> None:
+    """One that is not there, whose first frame is another one, or that fails, is not used."""
+    found = ask("checked", fast=fast)
+    assert [(name[0], sample) for name, sample in found] == list(
+        zip(engines, range(4), strict=True)
+    )
 
 
-def test_a_webgpu_engine_needs_webgpu() -> None:
+def test_an_engine_on_a_gpu_needs_one() -> None:
     """Where there is none it is refused with what is legal, and `auto` takes another."""
     path = str(DATA / "gray.nvpp")
-    answers = serve(
-        *({"type": "open", "id": 1, "path": path, "engine": name} for name in ("webgpu", "auto"))
-    )
-    assert [answers[0].get("message"), answers[1].get("engine")] == [
-        "this browser has no WebGPU here; legal: auto, wasm, js",
+    names = ("webgpu", "webgl", "auto")
+    answers = serve(*({"type": "open", "id": 1, "path": path, "engine": name} for name in names))
+    assert [answer.get("message") or answer["engine"] for answer in answers] == [
+        "this browser has no WebGPU here; legal: auto, webgl, wasm, js",
+        "this browser has no WebGL 2 here; legal: auto, wasm, js",
         "wasm",
     ]
