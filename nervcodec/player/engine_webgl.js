@@ -8,7 +8,7 @@ import { Stores } from './gpu_plan.js';
 import { STEPS } from './gpu_steps.js';
 
 /** @typedef {import('./gpu_plan.js').GpuMap} GpuMap */
-/** @typedef {import('./gpu_plan.js').Sources} Sources */
+/** @typedef {import('./gpu_plan.js').StepName} StepName */
 /** @typedef {import('./gpu_plan.js').Gpu} Gpu */
 
 const LINE = 2048; // texels of a row of a list; any WebGL 2 takes so many
@@ -149,7 +149,7 @@ export class Webgl {
     gl.readPixels(0, 0, width, height, gl.RGBA_INTEGER, gl.INT, values);
     const error = gl.getError();
     if (error || gl.isContextLost()) {
-      throw new Error(`WebGL 2 lost the GPU: error ${error}; legal: auto, wasm, js`);
+      throw new Error(`WebGL 2 failed: error ${error}; legal: auto, wasm, js`);
     }
     return values;
   }
@@ -186,43 +186,42 @@ export class Webgl {
     const width = across * columns;
     const height = nLines * rows;
     const store = this.stores.take(`${[width, height]}`, () => {
-      const texture = device.texture(gl.RGBA16I, width, height);
+      const data = device.texture(gl.RGBA16I, width, height);
       const framebuffer = gl.createFramebuffer();
       gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
-      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
-      return { texture, framebuffer, width, height };
+      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, data, 0);
+      return { data, framebuffer, width, height };
     });
     return { store, channels, rows, columns, across };
   }
 
   /**
-   * @param {keyof typeof STEPS} name
+   * @param {StepName} name
    * @param {GpuMap} out
-   * @param {Sources} sources
+   * @param {WebGLTexture[]} read
+   * @param {Record<string, GpuMap>} shapes
    * @param {Record<string, number>} constants
    */
-  step(name, out, { pixels, others, weights, items }, constants) {
+  step(name, out, read, shapes, constants) {
     const { gl } = this;
     const program = this.device.programs[name];
     const { framebuffer, width, height } = out.store;
-    // A texture that is read must be one, and not the one that is drawn.
-    const any = pixels?.store.texture ?? items;
-    const textures = [any, others?.store.texture ?? any, weights ?? any, items ?? any];
     const uniform = (/** @type {string} */ key) => gl.getUniformLocation(program, key);
     const numbers = Object.entries(constants).map(([key, value]) => ({ at: uniform(key), value }));
-    const shapes = Object.entries({ pixels: pixels ?? out, others: others ?? out, size: out }).map(
-      ([key, map]) => ({ at: uniform(key), shape: [map.columns, map.rows, map.across] }),
-    );
+    const sizes = Object.entries(shapes).map(([key, { columns, rows, across }]) => ({
+      at: uniform(key),
+      size: [columns, rows, across],
+    }));
     this.steps.push(() => {
       gl.useProgram(program);
       gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
       gl.viewport(0, 0, width, height);
-      textures.forEach((texture, unit) => {
+      read.forEach((texture, unit) => {
         gl.activeTexture(gl.TEXTURE0 + unit);
         gl.bindTexture(gl.TEXTURE_2D, texture);
       });
       numbers.forEach(({ at, value }) => gl.uniform1i(at, value));
-      shapes.forEach(({ at, shape }) => gl.uniform3iv(at, shape));
+      sizes.forEach(({ at, size }) => gl.uniform3iv(at, size));
       gl.drawArrays(gl.TRIANGLES, 0, 3);
     });
   }

@@ -5,7 +5,7 @@ import { Stores } from './gpu_plan.js';
 import { wgsl } from './gpu_steps.js';
 
 /** @typedef {import('./gpu_plan.js').GpuMap} GpuMap */
-/** @typedef {import('./gpu_plan.js').Sources} Sources */
+/** @typedef {import('./gpu_plan.js').StepName} StepName */
 /** @typedef {import('./gpu_plan.js').Gpu} Gpu */
 
 const GROUP = [16, 8]; // columns and rows of a workgroup
@@ -97,14 +97,14 @@ export class Webgpu {
    */
   async run(head) {
     const { device } = this;
-    const { buffer } = head.store;
-    const { size } = buffer;
+    const { data } = head.store;
+    const { size } = data;
     const staging = device.createBuffer({ size, usage: MAP_READ | COPY_DST });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     this.steps.forEach((step) => step(pass));
     pass.end();
-    encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
+    encoder.copyBufferToBuffer(data, 0, staging, 0, size);
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(MAP_READ);
     const values = new Int32Array(staging.getMappedRange()).slice();
@@ -140,23 +140,25 @@ export class Webgpu {
    */
   map(channels, rows, columns) {
     const length = 4 * Math.ceil(channels / 4) * rows * columns;
-    const store = this.stores.take(`${length}`, () => ({ buffer: this.buffer(length) }));
+    const store = this.stores.take(`${length}`, () => ({ data: this.buffer(length) }));
     return { store, channels, rows, columns, across: 1 };
   }
 
   /**
-   * @param {'append' | 'convolve' | 'addResized'} name
+   * @param {StepName} name
    * @param {GpuMap} out
-   * @param {Sources} sources
+   * @param {any[]} read
+   * @param {Record<string, GpuMap>} shapes
    * @param {Record<string, number>} constants
    */
-  step(name, out, { pixels, others, weights, items }, constants) {
+  step(name, out, read, shapes, constants) {
     const { device, shared } = this;
-    const { columns, rows, channels } = out;
-    const shapes = Object.entries({ pixels: pixels ?? out, others: others ?? out, size: out });
+    const { store, columns, rows, channels } = out;
     const code = [
       ...BEGINNING,
-      ...shapes.map(([key, map]) => `const ${key} = vec2i(${map.columns}, ${map.rows});`),
+      ...Object.entries(shapes).map(
+        ([key, map]) => `const ${key} = vec2i(${map.columns}, ${map.rows});`,
+      ),
       ...Object.entries(constants).map(([key, value]) =>
         // A vector is shifted by a vector.
         /right|left/.test(key) ? `const ${key} = vec4u(${value});` : `const ${key} = ${value};`,
@@ -168,10 +170,7 @@ export class Webgpu {
     const module = device.createShaderModule({ code });
     const layout = device.createPipelineLayout({ bindGroupLayouts: [shared.layout] });
     const pipeline = device.createComputePipeline({ layout, compute: { module } });
-    // What a step does not read is any buffer.
-    const any = pixels?.store.buffer ?? items;
-    const read = [any, others?.store.buffer ?? any, weights ?? any, items ?? any];
-    const entries = [out.store.buffer, ...read].map((buffer, binding) => ({
+    const entries = [store.data, ...read].map((buffer, binding) => ({
       binding,
       resource: { buffer },
     }));

@@ -14,7 +14,7 @@ import { channelsBehind, nPhases } from './model.js';
 /**
  * @typedef {object} GpuMap tiles of rows and columns, each of four channels; they lie one after the
  *   other, `across` of them side by side
- * @property {any} store
+ * @property {any} store whose `data` the GPU reads
  * @property {number} channels
  * @property {number} rows
  * @property {number} columns
@@ -25,19 +25,22 @@ import { channelsBehind, nPhases } from './model.js';
  * @property {number} limit it has entries for -limit..limit
  *
  * @typedef {object} Sources what a step reads
- * @property {GpuMap} [pixels]
+ * @property {GpuMap | null} [pixels]
  * @property {GpuMap} [others]
  * @property {any} [weights] a list of four int32 for each entry
  * @property {any} [items] a list of int32
  *
+ * @typedef {'append' | 'convolve' | 'addResized'} StepName
+ *
  * @typedef {object} Gpu
  * @property {string} name of the engine
  * @property {Stores} stores
- * @property {(values: ArrayLike<number>, lanes?: number, list?: any) => any} list int32 values, 1 or
- *   4 for each entry, written to a new list or another one of that length
+ * @property {(values: ArrayLike<number>, lanes?: number, list?: any) => any} list int32 values, 1
+ *   or 4 for each entry, written to a new list or to one of that length
  * @property {(channels: number, rows: number, columns: number) => GpuMap} map
- * @property {(name: 'append' | 'convolve' | 'addResized', out: GpuMap, sources: Sources,
- *   constants: Record<string, number>) => void} step plans one of gpu_steps.js
+ * @property {(name: StepName, out: GpuMap, read: any[], shapes: Record<string, GpuMap>, constants:
+ *   Record<string, number>) => void} step plans one of gpu_steps.js, which reads the data of two
+ *   maps and two lists
  * @property {(head: GpuMap) => Int32Array | Promise<Int32Array>} run all steps, and read a map
  */
 
@@ -173,8 +176,7 @@ class Plan {
     }));
     this.inputs.push({ index, list });
     const out = gpu.map(channels, rows, columns);
-    gpu.step('append', out, { pixels: x ?? undefined, items: list }, { first });
-    return out;
+    return this.step('append', out, { pixels: x, items: list }, { first });
   }
 
   /**
@@ -194,13 +196,12 @@ class Plan {
     const { values, constants } = termsOf(layer, stride, isDepthwise);
     const weights = gpu.list(values, 4);
     const sources = { pixels: x, others: residual, weights, items: table?.list };
-    gpu.step('convolve', out, sources, {
+    return this.step('convolve', out, sources, {
       ...constants,
       adds: residual ? 1 : 0,
       looks: table ? 1 : 0,
       limit: table?.limit ?? LIMIT,
     });
-    return out;
   }
 
   /**
@@ -211,7 +212,23 @@ class Plan {
    */
   addResized(x, low) {
     const out = this.gpu.map(x.channels, x.rows, x.columns);
-    this.gpu.step('addResized', out, { pixels: x, others: low }, { right: 16, limit: LIMIT });
+    const sources = { pixels: x, others: low };
+    return this.step('addResized', out, sources, { right: 16, limit: LIMIT });
+  }
+
+  /**
+   * @param {StepName} name
+   * @param {GpuMap} out
+   * @param {Sources} sources
+   * @param {Record<string, number>} constants
+   * @returns {GpuMap} out
+   */
+  step(name, out, { pixels, others, weights, items }, constants) {
+    // What a step does not read must be something, and not the map that it writes.
+    const any = pixels?.store.data ?? items;
+    const read = [any, others?.store.data ?? any, weights ?? any, items ?? any];
+    const shapes = { pixels: pixels ?? out, others: others ?? out, size: out };
+    this.gpu.step(name, out, read, shapes, constants);
     return out;
   }
 

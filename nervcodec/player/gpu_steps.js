@@ -8,8 +8,8 @@
 
 /**
  * Lines of GLSL, from which wgsl makes the other language. They read pixel(place) and other(place)
- * of two maps, in which corner(map, tile) is the place of a tile, weight(i) and item(i) of two lists,
- * and constants.
+ * of two maps, in which corner(map, tile) is the place of a tile, weight(i) and item(i) of two
+ * lists, and constants.
  */
 export const STEPS = {
   // Channels from `first` on are those of the list.
@@ -76,8 +76,8 @@ export function wgsl(name) {
 const HELD = 20; // results that are shifted left are held within 2^HELD; what follows clips them
 
 /**
- * Biases, with half of what is dropped, and weights: [groups, terms, 4]. A group is those outputs of
- * four channels that have the same place in a stride.
+ * Biases, with half of what is dropped, and weights: [groups, terms, 4]. A group is those outputs
+ * of four channels that have the same place in a stride.
  * @param {Layer} layer
  * @param {number} stride
  * @param {boolean} isDepthwise

@@ -101,7 +101,7 @@ def test_auto_takes_a_gpu_that_proves_right(gpu: dict[str, Any] | None, engines:
 def test_a_lost_context_is_told() -> None:
     """To someone who has chosen the engine."""
     said = decoded(MOVING, "webgl", {"lostAt": 1})
-    assert said == "WebGL 2 lost the GPU: error 37442; legal: auto, wasm, js"
+    assert said == "WebGL 2 failed: error 37442; legal: auto, wasm, js"
 
 
 def test_planes_that_do_not_stand_side_by_side() -> None:
