@@ -69,7 +69,7 @@ def export(source: str, destination: str, *, overwrite: bool, as_json: bool) -> 
     elif not console.is_quiet():
         console.show(
             f"{destination}: {report.n_frames} frames, {report.n_bytes:,} bytes,"
-            f" {report.n_video_bytes:,} of them the video's before base64"
+            f" {report.n_video_bytes:,} of them in the file"
         )
 
 

@@ -18,6 +18,7 @@ from nervcodec.format.container import read_bytes, read_file
 from nervcodec.format.prior import NO_PRIOR
 from nervcodec.player.assets import INDEX, page_files, prior_file
 from nervcodec.player.bundle import bundle, without_margins
+from nervcodec.player.text import as_text
 from nervcodec.util.files import check_output, whole_file
 
 StrPath = str | os.PathLike[str]
@@ -110,21 +111,21 @@ def page(video: bytes, name: str, prior: int = NO_PRIOR) -> bytes:
     text = _replaced(_ICON, text, "")
     text = _replaced(_STYLE, text, f"<style>{style}</style>")
     elements = [
-        _data("embedded-video", base64.b64encode(video), name),
-        _data("embedded-kernels", base64.b85encode(zlib.compress(kernels, 9)), _KERNELS),
+        _data("embedded-video", video, name),
+        _data("embedded-kernels", zlib.compress(kernels, 9), _KERNELS),
     ]
     if prior:
-        data = base64.b85encode(_packed_weights(prior_file(prior)))
+        data = _packed_weights(prior_file(prior))
         elements.append(_data(f"embedded-prior-{prior}", data, f"prior {prior}"))
     elements.append(f'<script type="module">{script}</script>')
     return _replaced(_SCRIPT, text, "\n".join(elements)).encode()
 
 
-def _data(identifier: str, text: bytes, name: str) -> str:
+def _data(identifier: str, data: bytes, name: str) -> str:
     """Return an element that holds bytes as text and does nothing."""
     return (
         f'<script type="application/octet-stream" id="{identifier}" data-name="{escape(name)}">'
-        f"{text.decode()}</script>"
+        f"{as_text(data)}</script>"
     )
 
 
@@ -146,15 +147,14 @@ def policy(script: str, style: str) -> str:
 
 
 def page_script(texts: Mapping[str, str]) -> str:
-    """Return the script of the page: all modules as one, deflated in base85, and what unpacks
-    them.
+    """Return the script of the page: all modules as one, deflated, and what unpacks them.
 
     Args:
         texts: files of the page by name.
     """
     embedded = {**texts, _SURROUNDINGS: texts[_EMBEDDED]}
-    packed = base64.b85encode(zlib.compress(bundle(embedded, _PLAYER, _WORKER).encode(), 9))
-    return f"const PACKED = '{packed.decode()}';\n{texts[_UNPACK]}"
+    packed = as_text(zlib.compress(bundle(embedded, _PLAYER, _WORKER).encode(), 9))
+    return f"const PACKED = '{packed}';\n{texts[_UNPACK]}"
 
 
 def _hash(text: str) -> str:

@@ -14,7 +14,7 @@ export function startWorker() {
 /** Return the video of the page, {name, bytes}. */
 export async function firstVideo() {
   const element = document.getElementById('embedded-video');
-  return { name: element.dataset.name, bytes: bytesOf(element) };
+  return { name: element.dataset.name, bytes: globalThis.bytesOf(element.textContent) };
 }
 
 /** Return the weights of a prior: the page has all low bytes, then all high ones, deflated. */
@@ -33,13 +33,9 @@ export async function loadKernels() {
   return inflated(document.getElementById('embedded-kernels'));
 }
 
-/** The bytes of an element, deflated and in base85; unpack.js has inflate. */
+/** The bytes of an element, deflated and as text; unpack.js has inflate. */
 async function inflated(element) {
   return new Uint8Array(await globalThis.inflate(element.textContent).arrayBuffer());
-}
-
-function bytesOf(element) {
-  return Uint8Array.from(atob(element.textContent), (character) => character.charCodeAt(0));
 }
 
 /** Nobody serves the page. */

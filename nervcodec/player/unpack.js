@@ -1,20 +1,36 @@
-/** Runs the script of an exported page, which stands before this, deflated and in base85. */
+/** Runs the script of an exported page, which stands before this, deflated and as text. */
 
 /* global PACKED */
 
-const DIGITS =
-  '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~';
+const MINDED = '\0\b\n\v\f\r\x1a\x1b"&\'<\\\x7f';
 
-// The script that is unpacked asks for this, too.
-globalThis.inflate = (base85) => {
-  const nGroups = Math.ceil(base85.length / 5);
-  const view = new DataView(new ArrayBuffer(4 * nGroups));
-  for (let i = 0; i < nGroups; i++) {
-    const group = [...base85.slice(5 * i, 5 * i + 5).padEnd(5, '~')];
-    view.setUint32(4 * i, group.reduce((sum, digit) => 85 * sum + DIGITS.indexOf(digit), 0));
+// The script that is unpacked asks for these, too. Text is that of text.py.
+globalThis.bytesOf = (text) => {
+  const bytes = new Uint8Array(2 * text.length);
+  let [n, held, bits] = [0, 0, 0];
+  const push = (symbol) => {
+    held = (held << 7) | symbol;
+    bits += 7;
+    if (bits > 7) {
+      bits -= 8;
+      bytes[n++] = held >> bits;
+      held &= 127;
+    }
+  };
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const minded = code >> 7;
+    if (minded > 0 && minded <= MINDED.length) {
+      push(MINDED.charCodeAt(minded - 1));
+    }
+    push(code & 127);
   }
-  const packed = new Blob([view.buffer.slice(0, base85.length - nGroups)]);
-  return new Response(packed.stream().pipeThrough(new DecompressionStream('deflate')));
+  return bytes.slice(0, n);
+};
+
+globalThis.inflate = (text) => {
+  const packed = new Blob([globalThis.bytesOf(text)]).stream();
+  return new Response(packed.pipeThrough(new DecompressionStream('deflate')));
 };
 
 async function unpack() {

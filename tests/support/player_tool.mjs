@@ -3,6 +3,7 @@
 // `node player_tool.mjs FILE [ENGINE]` prints the MD5 of each shown frame, or an error and its code.
 
 import { readFileSync } from 'node:fs';
+import vm from 'node:vm';
 
 import { crc32 } from '../../nervcodec/player/bytes.js';
 import { openFile } from '../../nervcodec/player/container.js';
@@ -292,8 +293,18 @@ const COMMANDS = {
     parts.forEach((part) => md5.update(Buffer.from(part, 'base64')));
     return hexadecimal(md5.digest());
   },
+  unpack,
   frequencies: ({ record, most }) => [...frequenciesOf(record, most)],
 };
+
+/** The bytes of texts, by the script of an exported page, which has nothing to unpack here. */
+function unpack({ texts }) {
+  const script = readFileSync(new URL('../../nervcodec/player/unpack.js', import.meta.url), 'utf8');
+  const document = { getElementById: () => ({}) };
+  const context = { PACKED: '', document, Blob, Response, DecompressionStream };
+  vm.runInNewContext(script, context);
+  return texts.map((text) => [...context.bytesOf(text)]);
+}
 
 if (process.argv.length > 2) {
   try {
