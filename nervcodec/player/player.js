@@ -28,6 +28,7 @@ const isPressed = (button) => button.getAttribute('aria-pressed') === 'true';
 
 class Player {
   constructor() {
+    this.file = null; // that was opened last, {name, bytes}
     this.video = null;
     this.playback = null;
     this.comparison = null;
@@ -49,20 +50,17 @@ class Player {
   /** Open a file's bytes at a frame in place of what is open; what is wrong with them is shown. */
   async open(name, bytes, frame = 0) {
     const number = ++this.nOpened;
+    this.file = { name, bytes };
     this.tell(at.error, '');
     const before = this.playback;
     this.close();
     try {
-      const video = await openVideo(
-        name,
-        bytes,
-        this.settings((error) => this.fail(name, error)),
-      );
+      const settings = this.settings((error) => this.fail(name, error));
+      const video = await openVideo(name, bytes, settings);
       if (number !== this.nOpened) {
         video.close();
         return;
       }
-      this.bytes = bytes;
       this.start(video, before, frame);
       await this.openSound(video);
     } catch (error) {
@@ -364,9 +362,10 @@ function listen(player) {
     }
   });
   at.engine.addEventListener('change', () => {
+    const { file, playback } = player;
     player.engine = at.engine.value;
-    if (player.video) {
-      player.open(player.video.name, player.bytes, Math.floor(player.playback.frame));
+    if (file) {
+      player.open(file.name, file.bytes, Math.floor(playback?.frame ?? 0));
     }
   });
   listenToFiles(player, at);

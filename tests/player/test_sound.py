@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from browser import browse
+from browser import Browse, in_chromium
 from player_tool import PLAYER, ask, needs_node
 from sounding import LEVEL, RATE, TONE_HZ, film, holding
 
@@ -190,7 +190,7 @@ def test_pcm_is_played_as_it_is(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.needs_browser
-def test_sound_goes_with_the_picture(tmp_path: Path) -> None:
+def test_sound_goes_with_the_picture(browse: Browse, tmp_path: Path) -> None:
     """Once the page may be heard: the clock of the sound runs as the picture plays, goes on after
     a seek, and is muted at other speeds, of which there is a note.
     """
@@ -206,11 +206,11 @@ def test_sound_goes_with_the_picture(tmp_path: Path) -> None:
         start.call(this, when, offset);
       };
     });
-    await page.reload();
+    await page.goto(ADDRESS);
     await page.waitForSelector('#sound:not([hidden])');
     const found = { places: [] };
     const later = async () => {
-      await page.waitForTimeout(500);
+      await page.waitForTimeout(800);
       found.places.push(await page.evaluate(() => [window.heard.length, window.heard.at(-1)]));
     };
     await page.keyboard.press('Home');
@@ -226,12 +226,19 @@ def test_sound_goes_with_the_picture(tmp_path: Path) -> None:
     await later();
     await later();
     found.note = await page.textContent('#note-text');
+    found.device = await page.evaluate(async () => {
+      const context = new AudioContext();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return context.state;
+    });
     return found;
     """
     with PlayerServer(path.read_bytes(), "a.nvpp") as server:
-        done = browse(server.url, steps)
+        done = browse("about:blank", steps.replace("ADDRESS", json.dumps(server.url)))
     assert done["complaints"] == []
     found = done["found"]
+    if found["device"] != "running":
+        pytest.skip("there is no sound device, and this browser does without one only in silence")
     assert found["muted"] == "true" and found["volume"] == "0.9"
     (n, playing), (more, sought), (end, _), (still, _) = found["places"]
     assert 0 < n < more and end == still
@@ -262,8 +269,11 @@ CODECS = {
 
 @pytest.mark.slow
 @pytest.mark.needs_browser
+@in_chromium
 @pytest.mark.parametrize("codec", CODECS)
-def test_the_tones_of_a_file_reach_the_loudspeakers(codec: str, tmp_path: Path) -> None:
+def test_the_tones_of_a_file_reach_the_loudspeakers(
+    browse: Browse, codec: str, tmp_path: Path
+) -> None:
     """The samples that are handed to Web Audio follow one another without a gap, and in each
     channel nearly all their energy is at its own frequency, as loud as in the source.
     """
@@ -317,7 +327,7 @@ def is_apart(heard: list[dict[str, Any]], i: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.needs_browser
-def test_sound_that_cannot_be_played_is_a_note(tmp_path: Path) -> None:
+def test_sound_that_cannot_be_played_is_a_note(browse: Browse, tmp_path: Path) -> None:
     """Damaged, or of a codec that no browser has: the picture plays, and it is said why."""
     steps = """
     await page.waitForSelector('#note:not([hidden])');

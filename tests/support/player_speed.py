@@ -1,8 +1,8 @@
-"""How fast the page plays files in a headless browser: `python player_speed.py FILE...`.
+"""How fast the page plays files in a browser: `python player_speed.py [--browser NAME] FILE...`.
 
 Prints a JSON object for each file, engine and number of workers; times are medians of three
-browsers, those of JavaScript of one. `load_before` is the load of the minute before: others may
-have been at work.
+starts of the browser, those of JavaScript of one. `load_before` is the load of the minute before:
+others may have been at work.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import argparse
 import json
 import os
 import statistics
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from browser import browse
+from browser import BROWSERS, Browse, browse
 
 from nervcodec.format.container import load
 from nervcodec.player.export import page
@@ -67,14 +68,14 @@ return page.evaluate(() => {
 """
 
 
-def found_in(url: str, steps: str) -> Any:
+def found_in(browse: Browse, url: str, steps: str) -> Any:
     """What steps on a page find; nothing may go wrong on it."""
     done = browse(url, steps, timeout_s=600)
     assert done["complaints"] == []
     return done["found"]
 
 
-def decoding_rows(path: Path) -> list[dict[str, Any]]:
+def decoding_rows(browse: Browse, path: Path) -> list[dict[str, Any]]:
     """Frames a second of a file by each engine with one worker and two."""
     rows = []
     # Beside a page that plays something small; the workers that are timed are the only others.
@@ -83,7 +84,7 @@ def decoding_rows(path: Path) -> list[dict[str, Any]]:
         for engine, n_times in ENGINES.items():
             for n_workers in (1, 2):
                 steps = _DECODE % json.dumps([engine, n_workers])
-                speeds = [found_in(idle, steps) for _ in range(n_times)]
+                speeds = [found_in(browse, idle, steps) for _ in range(n_times)]
                 rows.append(
                     {
                         "engine": engine,
@@ -95,13 +96,13 @@ def decoding_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def opening_facts(path: Path) -> dict[str, Any]:
+def opening_facts(browse: Browse, path: Path) -> dict[str, Any]:
     """Seconds to the first picture, and frames that are dropped in the first turn."""
     form = load(path).header.format
     turn_ms = int(1000 * form.n_frames / form.frame_rate) - 500
     with PlayerServer(path.read_bytes(), path.name) as server:
         steps = _OPEN % (json.dumps(server.url), turn_ms)
-        times = [found_in("about:blank", steps) for _ in range(N_TIMES)]
+        times = [found_in(browse, "about:blank", steps) for _ in range(N_TIMES)]
     return {
         "first_frame_s": statistics.median(each["firstFrameMs"] for each in times) / 1000,
         "shown": statistics.median(int(each["shown"].replace(",", "")) for each in times),
@@ -120,11 +121,16 @@ def page_facts(path: Path) -> dict[str, Any]:
 def main() -> None:
     """Measure the files that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--browser", choices=BROWSERS, default=BROWSERS[0])
     parser.add_argument("files", type=Path, nargs="+")
-    for path in parser.parse_args().files:
+    options = parser.parse_args()
+    chosen = partial(browse, browser=options.browser)
+    version = chosen("about:blank", "")["version"]
+    for path in options.files:
         load_before = os.getloadavg()[0]
-        facts = {"file": path.name, **page_facts(path), **opening_facts(path)}
-        for row in decoding_rows(path):
+        facts = {"browser": f"{options.browser} {version}", "file": path.name, **page_facts(path)}
+        facts |= opening_facts(chosen, path)
+        for row in decoding_rows(chosen, path):
             print(json.dumps({**facts, **row, "load_before": load_before}), flush=True)
 
 

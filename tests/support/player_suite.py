@@ -1,4 +1,4 @@
-"""The player decodes files in Node or in a worker of Chromium, and says the MD5 of their frames.
+"""The player decodes files in Node or in a worker of a browser, and says the MD5 of their frames.
 
 `python player_suite.py WHERE ENGINE MANIFEST` decodes the good files of a conformance suite and
 prints a JSON object: `library`, and `digests`, the MD5 of each shown frame (or an error) by file.
@@ -10,19 +10,19 @@ import argparse
 import base64
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from browser import browse
+from browser import BROWSERS, browse
 from player_tool import ask
 
 from nervcodec.player.server import PlayerServer
 
 # Modules of the page are used as the page uses them: its client starts the worker that decodes.
 _STEPS = """
-const version = page.context().browser().version();
-const digests = await page.evaluate(async ([files, engine]) => {
+return page.evaluate(async ([files, engine]) => {
   const module = (name) => import(new URL(`${name}.js`, location.href).href);
   const { openFile } = await module('container');
   const { DecoderClient } = await module('decoder_client');
@@ -59,21 +59,23 @@ const digests = await page.evaluate(async ([files, engine]) => {
   client.close();
   return digests;
 }, %s);
-return { version, digests };
 """
+NAMES = {"node": "Node", "chromium": "Chromium", "firefox": "Firefox", "webkit": "WebKitGTK"}
 Digests = list[str] | str
+Way = Callable[[Sequence[Path], str], tuple[str, list[Digests]]]
 
 
-def chromium_digests(paths: Sequence[Path], engine: str) -> tuple[str, list[Digests]]:
-    """The version of Chromium, and for each file the MD5 of its shown frames or its error's kind.
+def browser_digests(browser: str, paths: Sequence[Path], engine: str) -> tuple[str, list[Digests]]:
+    """The version of a browser, and for each file the MD5 of its shown frames or its error's kind.
 
     The files go through a worker of the page that `nervcodec play` serves.
     """
     files = [base64.b64encode(path.read_bytes()).decode() for path in paths]
     with PlayerServer(paths[0].read_bytes(), paths[0].name) as server:
-        done = browse(server.url, _STEPS % json.dumps([files, engine]), timeout_s=600)
+        steps = _STEPS % json.dumps([files, engine])
+        done = browse(server.url, steps, timeout_s=600, browser=browser)
     assert done["complaints"] == []
-    return done["found"]["version"], done["found"]["digests"]
+    return done["version"], done["found"]
 
 
 def node_digests(paths: Sequence[Path], engine: str) -> tuple[str, list[Digests]]:
@@ -85,7 +87,8 @@ def node_digests(paths: Sequence[Path], engine: str) -> tuple[str, list[Digests]
 
 def main() -> None:
     """Print what one of them says of the good files."""
-    ways = {"node": ("Node", node_digests), "chromium": ("Chromium", chromium_digests)}
+    ways: dict[str, Way] = {name: partial(browser_digests, name) for name in BROWSERS}
+    ways["node"] = node_digests
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("where", choices=ways)
     parser.add_argument("engine", choices=("js", "wasm", "webgl", "webgpu"))
@@ -93,13 +96,14 @@ def main() -> None:
     options = parser.parse_args()
     entries: list[dict[str, Any]] = json.loads(options.manifest.read_text("utf-8"))["files"]
     names = [entry["file"] for entry in entries if entry["file"].startswith("good/")]
-    name, digests_of = ways[options.where]
-    version, digests = digests_of(
-        [options.manifest.parent / each for each in names], options.engine
-    )
+    paths = [options.manifest.parent / each for each in names]
+    version, digests = ways[options.where](paths, options.engine)
     print(
         json.dumps(
-            {"library": f"{name} {version}", "digests": dict(zip(names, digests, strict=True))}
+            {
+                "library": f"{NAMES[options.where]} {version}",
+                "digests": dict(zip(names, digests, strict=True)),
+            }
         )
     )
 
