@@ -60,7 +60,7 @@ def test_an_engine_that_is_not_there_is_said(browse: Browse, address: str) -> No
     await paused();
     await page.keyboard.press('i');
     const said = {};
-    for (const engine of ['webgpu', 'wasm', 'js']) {
+    for (const engine of ['webgpu', 'webgl', 'wasm', 'js']) {
       await page.selectOption('#engine', engine);
       await page.waitForSelector('#frame:not([hidden]), #error:not([hidden])');
       said[engine] = [await text('title'), await text('error-text')];
@@ -69,9 +69,13 @@ def test_an_engine_that_is_not_there_is_said(browse: Browse, address: str) -> No
     return said;
     """
     done = browse(address, TOOLS + steps)
-    refused = "moving.nvpp: this browser has no WebGPU here; legal: auto, wasm, js"
     played = ["moving.nvpp", ""]
-    assert done["found"]["webgpu"] in (["nervcodec player", refused], played)
+    for engine, words in (
+        ("webgpu", "WebGPU here; legal: auto, webgl, wasm, js"),
+        ("webgl", "WebGL 2 here; legal: auto, wasm, js"),
+    ):
+        refused = ["nervcodec player", f"moving.nvpp: this browser has no {words}"]
+        assert done["found"][engine] in (refused, played)
     assert done["found"]["wasm"] == done["found"]["js"] == played
 
 
