@@ -1,7 +1,7 @@
 """Browsers without a window, driven through Node.js.
 
 Chromium needs playwright-core where NODE_PATH leads, Firefox nothing else (it speaks WebDriver
-BiDi), WebKitGTK its WebKitWebDriver and Xvfb.
+BiDi; with Xvfb it has WebGL, computed by Mesa), WebKitGTK its WebKitWebDriver and Xvfb.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ def _needs(browser: str) -> dict[str, str | None]:
         pytest.skip("node is older than version 20.10")
     if browser == "chromium" and not _runs("-e", "require('playwright-core')"):
         pytest.skip("there is no playwright-core where NODE_PATH leads")
-    driver = shutil.which("WebKitWebDriver")
-    if browser == "webkit" and None in (driver, shutil.which("Xvfb")):
+    driver, screen = shutil.which("WebKitWebDriver"), shutil.which("Xvfb")
+    if browser == "webkit" and None in (driver, screen):
         pytest.skip("there is no WebKitWebDriver or no Xvfb")
-    return {"executable": executable, "driver": driver}
+    return {"executable": executable, "driver": driver, "screen": screen}
 
 
 def _runs(*arguments: str) -> bool:

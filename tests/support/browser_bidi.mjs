@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { Page } from './browser_page.mjs';
+import { openScreen } from './browser_screen.mjs';
 
 const LISTENS = /WebDriver BiDi listening on (ws:\S+)/;
 // The console has no event of BiDi for what the page's policy refuses.
@@ -13,11 +14,18 @@ const REFUSALS = `() => addEventListener('securitypolicyviolation', (event) => {
   console.error('refused: ' + event.blockedURI + ' by ' + event.effectiveDirective);
 })`;
 
-/** Open a browser without a window: {page, version, complaints, requests, close}. */
-export async function openFirefox({ executable, viewport }) {
+/**
+ * Open a browser on a display in memory, or without a window where there is no Xvfb:
+ * {page, version, complaints, requests, close}.
+ */
+export async function openFirefox({ executable, screen, viewport }) {
   const profile = mkdtempSync(join(tmpdir(), 'firefox-'));
-  const options = ['--headless', '--remote-debugging-port', '0', '--profile', profile];
-  const child = spawn(executable, options, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const display = screen ? await openScreen() : null;
+  const options = ['--remote-debugging-port', '0', '--profile', profile];
+  const child = spawn(executable, display ? options : ['--headless', ...options], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: display?.env ?? process.env,
+  });
   const ended = new Promise((resolve) => child.on('exit', resolve));
   const session = await Session.open(`${await addressOf(child)}/session`);
   const { capabilities } = await session.send('session.new', { capabilities: {} });
@@ -35,6 +43,7 @@ export async function openFirefox({ executable, viewport }) {
     close: async () => {
       await session.send('browser.close', {});
       await ended;
+      display?.close();
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
     },
   };

@@ -1,15 +1,14 @@
 /** WebKitGTK, driven by WebKitWebDriver over HTTP. */
 
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { Page, pause } from './browser_page.mjs';
+import { openScreen } from './browser_screen.mjs';
 
-const SCREEN = ['-displayfd', '1', '-screen', '0', '1600x1200x24', '-nolisten', 'tcp'];
 const START_MS = 20_000;
 const RESIZE_MS = 1000; // a window may have a least size
 const SCRIPT_MS = 900_000;
@@ -19,13 +18,9 @@ const SAID = /CONSOLE (?:[A-Z]+ )*(?:LOG|WARN|ERROR|INFO|DEBUG)\s(.*)/g;
 export async function openWebkit({ executable, driver, viewport }) {
   const folder = mkdtempSync(join(tmpdir(), 'webkit-'));
   const log = join(folder, 'log');
-  const screen = spawn('Xvfb', SCREEN, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const [number] = await once(screen.stdout, 'data');
+  const screen = await openScreen();
   const port = await freePort();
-  const driven = spawn(driver, [`--port=${port}`], {
-    stdio: 'ignore',
-    env: { ...process.env, DISPLAY: `:${String(number).trim()}` },
-  });
+  const driven = spawn(driver, [`--port=${port}`], { stdio: 'ignore', env: screen.env });
   const address = `http://127.0.0.1:${port}`;
   await listening(address);
   // The driver would keep from us what the browser prints: all that its console says.
@@ -54,7 +49,7 @@ export async function openWebkit({ executable, driver, viewport }) {
     close: async () => {
       await ask('DELETE', tab.address);
       driven.kill();
-      screen.kill();
+      screen.close();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
