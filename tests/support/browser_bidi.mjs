@@ -9,10 +9,6 @@ import { Page } from './browser_page.mjs';
 import { openScreen } from './browser_screen.mjs';
 
 const LISTENS = /WebDriver BiDi listening on (ws:\S+)/;
-// The console has no event of BiDi for what the page's policy refuses.
-const REFUSALS = `() => addEventListener('securitypolicyviolation', (event) => {
-  console.error('refused: ' + event.blockedURI + ' by ' + event.effectiveDirective);
-})`;
 
 /**
  * Open a browser on a display in memory, or without a window where there is no Xvfb:
@@ -33,7 +29,6 @@ export async function openFirefox({ executable, screen, viewport }) {
   await session.send('session.subscribe', { events });
   const { contexts } = await session.send('browsingContext.getTree', {});
   const tab = new Tab(session, contexts[0].context);
-  await tab.before(REFUSALS);
   await tab.resize(viewport);
   return {
     page: new Page(tab),

@@ -1,10 +1,7 @@
 /** WebKitGTK, driven by WebKitWebDriver over HTTP. */
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 
 import { Page, pause } from './browser_page.mjs';
 import { openScreen } from './browser_screen.mjs';
@@ -12,37 +9,42 @@ import { openScreen } from './browser_screen.mjs';
 const START_MS = 20_000;
 const RESIZE_MS = 1000; // a window may have a least size
 const SCRIPT_MS = 900_000;
-const SAID = /CONSOLE (?:[A-Z]+ )*(?:LOG|WARN|ERROR|INFO|DEBUG)\s(.*)/g;
+// What a page says and what its policy refuses, from when its own script begins to wait.
+const LISTEN = `() => {
+  const said = (window.complaints = []);
+  for (const name of ['log', 'info', 'warn', 'error']) {
+    const print = console[name];
+    console[name] = (...values) => said.push(values.join(' ')) && print.apply(console, values);
+  }
+  addEventListener('error', ({ message }) => said.push(message));
+  addEventListener('unhandledrejection', ({ reason }) => said.push(String(reason)));
+  addEventListener('securitypolicyviolation', ({ blockedURI, effectiveDirective }) =>
+    said.push('refused: ' + blockedURI + ' by ' + effectiveDirective));
+}`;
 
 /** Open a browser on a display in memory: {page, version, complaints, requests, close}. */
 export async function openWebkit({ executable, driver, viewport }) {
-  const folder = mkdtempSync(join(tmpdir(), 'webkit-'));
-  const log = join(folder, 'log');
   const screen = await openScreen();
   const port = await freePort();
   const driven = spawn(driver, [`--port=${port}`], { stdio: 'ignore', env: screen.env });
   const address = `http://127.0.0.1:${port}`;
   await listening(address);
-  // The driver would keep from us what the browser prints: all that its console says.
-  const flags = '--automation --enable-write-console-messages-to-stdout=true';
   const { sessionId, capabilities } = await ask('POST', `${address}/session`, {
     capabilities: {
       alwaysMatch: {
         pageLoadStrategy: 'eager',
         timeouts: { script: SCRIPT_MS },
-        'webkitgtk:browserOptions': {
-          binary: '/bin/sh',
-          args: ['-c', `exec '${executable}' ${flags} >'${log}' 2>&1`],
-        },
+        'webkitgtk:browserOptions': { binary: executable, args: ['--automation'] },
       },
     },
   });
   const tab = new Tab(`${address}/session/${sessionId}`);
+  await tab.before(LISTEN);
   await tab.resize(viewport);
   return {
     page: new Page(tab),
     version: capabilities.browserVersion,
-    complaints: () => [...readFileSync(log, 'utf8').matchAll(SAID)].map((found) => found[1]),
+    complaints: () => tab.call('() => window.complaints ?? []'),
     requests: () =>
       tab.call(`() => [location, ...performance.getEntriesByType('resource')]
         .map((each) => each.name ?? each.href)`),
@@ -50,7 +52,6 @@ export async function openWebkit({ executable, driver, viewport }) {
       await ask('DELETE', tab.address);
       driven.kill();
       screen.close();
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
