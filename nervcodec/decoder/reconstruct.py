@@ -20,7 +20,7 @@ from nervcodec.nn.cuda_graphs import Recorder
 from nervcodec.nn.device import arithmetic
 from nervcodec.nn.exact_layers import check_device
 from nervcodec.nn.exact_network import ExactNetwork
-from nervcodec.nn.grid_maps import GridMaps
+from nervcodec.nn.grid_maps import FloatGridMaps
 from nervcodec.nn.integer_network import IntegerNetwork
 from nervcodec.nn.network import Network, to_samples
 from nervcodec.nn.planes import frames_of, interleaved
@@ -115,9 +115,7 @@ def exact_decoder(
 
 
 def float_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
-    """Return what gives the samples of frames with layers in float32, of the integers' weights and
-    maps.
-    """
+    """Return what gives the samples of frames in float32, with the integers' weights and places."""
     model = integers.model
     network = Network(model, integers.shots, device)
     recorder = Recorder(device)
@@ -125,7 +123,7 @@ def float_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
         name: torch.from_numpy(values).to(device)
         for name, values in integers.layers_as_floats().items()
     }
-    grid_maps = GridMaps(integers, device)
+    grid_maps = FloatGridMaps(integers, device)
     levels = sorted({grid.level for grid in model.grids})
     unit = 2.0**-integers.fraction_bits
 

@@ -20,6 +20,7 @@ from nervcodec.nn import exact_layers
 from nervcodec.nn.exact_layers import ExactLayer, check_device, expected_sums
 from nervcodec.nn.exact_network import ExactNetwork
 from nervcodec.nn.fixed_point import LIMIT, integer_layer
+from nervcodec.nn.grid_maps import FloatGridMaps, GridMaps
 from nervcodec.nn.integer_network import IntegerNetwork
 
 CPU = torch.device("cpu")
@@ -96,6 +97,24 @@ def test_floats_take_keys_where_integers_do(motion: float) -> None:
     exact = samples(exact_decoder(integers, CPU), 4).int()
     assert exact.float().std() > 5
     assert (exact - float_decoder(integers, CPU)(range(sum(SHOTS))).int()).abs().max() == 1
+
+
+@pytest.mark.parametrize("motion", [0.0, 3.0, 1e3])
+def test_float_maps_are_those_of_the_integers_unrounded(motion: float) -> None:
+    """To half a unit for each key, and half for what is blended of them."""
+    rng = np.random.default_rng(0)
+    parameters = rng.normal(size=tensors.n_parameters(MOVING, SHOTS))
+    n_moving = sum(
+        tensor.size for tensor in tensors.tensors(MOVING, SHOTS) if tensor.name in tensors.MOTIONS
+    )
+    parameters[:n_moving] *= motion
+    integers = IntegerNetwork(parameters, MOVING, SHOTS, 9)
+    frames = range(sum(SHOTS))
+    for level in range(3):
+        exact = GridMaps(integers, CPU)(level, frames)
+        assert torch.equal(exact, exact.round()) and exact.std() > 100
+        off = (exact - FloatGridMaps(integers, CPU)(level, frames)).abs()
+        assert 0.2 < off.max() < 1.02
 
 
 @given(
