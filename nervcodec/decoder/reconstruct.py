@@ -125,7 +125,6 @@ def float_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
     }
     grid_maps = FloatGridMaps(integers, device)
     levels = sorted({grid.level for grid in model.grids})
-    unit = 2.0**-integers.fraction_bits
 
     def planes_of(batch: torch.Tensor, *maps: torch.Tensor) -> torch.Tensor:
         of_level = dict(zip(levels, maps, strict=True))
@@ -133,7 +132,7 @@ def float_decoder(integers: IntegerNetwork, device: torch.device) -> Decoder:
 
     def decode(frames: Sequence[int]) -> torch.Tensor:
         batch = torch.tensor(list(frames), device=device)
-        maps = [unit * grid_maps(level, frames) for level in levels]
+        maps = [grid_maps(level, frames) for level in levels]
         return recorder.call(len(frames), planes_of, batch, *maps)
 
     return decode
