@@ -129,25 +129,26 @@ class GridMaps:
 
 
 class FloatGridMaps(GridMaps):
-    """What the integers stand for, to a unit, in half of the time: taken and blended in float32 at
-    the same places with the same weights, and not rounded.
+    """What the integers stand for, in half of the time: taken, blended and rounded in float32, by
+    which a few values are a unit off.
     """
 
     def _keys(self, grid: Tensor) -> Tensor:
         """Return a grid's keys, float32 [K, C, h, w]."""
-        return grid.float() * 2.0**-self._integers.fraction_bits
+        return grid.float()
 
     def _moved(self, keys: Tensor, taken: Tensor, by: Tensor) -> Tensor:
         height, width = keys.shape[2:]
         x, y = _coordinates(by[:, 0].float(), width, 1), _coordinates(by[:, 1].float(), height, 0)
         at = torch.stack([x, y]).permute(1, 2, 3, 0)  # twice as fast as side by side
-        return F.grid_sample(keys[taken], at, padding_mode="border", align_corners=False)
+        value = F.grid_sample(keys[taken], at, padding_mode="border", align_corners=False)
+        return value.add_(0.5).floor_()
 
     def _blended(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-        return torch.lerp(first, second, weight / _ONE)
+        return torch.lerp(first, second, weight / _ONE).add_(0.5).floor_()
 
     def _as_map(self, value: Tensor) -> Tensor:
-        return value
+        return value.mul_(2.0**-self._integers.fraction_bits)
 
 
 def _places(by: Tensor, n_cells: int, axis: int) -> Tensor:

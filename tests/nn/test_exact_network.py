@@ -100,8 +100,8 @@ def test_floats_take_keys_where_integers_do(motion: float) -> None:
 
 
 @pytest.mark.parametrize("motion", [0.0, 3.0, 1e3])
-def test_float_maps_are_those_of_the_integers_unrounded(motion: float) -> None:
-    """To half a unit for each key, and half for what is blended of them."""
+def test_float_maps_are_those_of_the_integers(motion: float) -> None:
+    """But for a unit here and there."""
     rng = np.random.default_rng(0)
     parameters = rng.normal(size=tensors.n_parameters(MOVING, SHOTS))
     n_moving = sum(
@@ -114,7 +114,7 @@ def test_float_maps_are_those_of_the_integers_unrounded(motion: float) -> None:
         exact = GridMaps(integers, CPU)(level, frames)
         assert torch.equal(exact, exact.round()) and exact.std() > 100
         off = (exact - 512 * FloatGridMaps(integers, CPU)(level, frames)).abs()
-        assert 0.2 < off.max() < 1.02
+        assert off.max() <= 1 and (off > 0).float().mean() < 0.01
 
 
 @given(
