@@ -32,7 +32,8 @@ class GridMaps:
         self._integers = integers
         self._device = device
         self._grids = [self._keys(torch.from_numpy(grid)).to(device) for grid in integers.grids]
-        self._moves: tuple[Sequence[int], Tensor] = ((), torch.empty(0))  # of the last frames
+        # Of the frames that were asked for last: all levels need the same.
+        self._moves: tuple[tuple[int, ...], Tensor] = ((), torch.empty(0))
         # Resizing of a motion field to the cells of a level, as products along rows and columns.
         self._between = {
             level: [
@@ -116,8 +117,9 @@ class GridMaps:
             key, along rows, then down columns.
         """
         rows, columns = self._between[level]
-        if self._moves[0] != frames:
-            self._moves = frames, self._on_device(self._integers.moves(frames)).double()
+        if self._moves[0] != tuple(frames):
+            moves = self._on_device(self._integers.moves(frames)).double()
+            self._moves = tuple(frames), moves
         # Exact in float64: below 2^36, and quotients of two integers are no nearer to the next one
         # than the inverse of their divisor.
         by = rows @ self._moves[1] @ columns.T
